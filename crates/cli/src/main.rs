@@ -1,0 +1,2 @@
+//! Weir: runs Proxy-Wasm modules at the edge.
+fn main() {}

@@ -1,0 +1,1 @@
+//! YAML to typed configuration, one schema for both proxies.

@@ -1,0 +1,19 @@
+//! Bounds of one instance.
+
+use crate::CpuBudget;
+
+/// Linear memory that a guest may use unless configured otherwise: twice what the largest filter known
+/// (Coraza with the core rule set, 64 MiB) needs.
+pub const DEFAULT_MEMORY_LIMIT: usize = 128 << 20;
+
+/// Stack of a guest. Threads of Traffic Server have 1 MiB in all, so half of that leaves the server its share.
+pub const STACK_LIMIT: usize = 512 << 10;
+
+/// Bounds of one instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of linear memory, all memories together.
+    pub memory: usize,
+    /// CPU time of the wasm start section.
+    pub start_budget: CpuBudget,
+}

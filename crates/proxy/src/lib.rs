@@ -1,0 +1,1 @@
+//! The embedded proxy: listeners, filter chain, body pump, reload.

@@ -1,0 +1,1 @@
+//! Real origin, real proxy and guests built from source, for the tests.
