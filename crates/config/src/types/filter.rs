@@ -1,0 +1,168 @@
+//! A filter: one plugin and the VM that it runs in.
+
+use std::hash::{Hash, Hasher};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use weir_abi::LogLevel;
+
+use crate::Location;
+use crate::types::{RouteMatch, Upstream};
+
+/// A filter, as the `config:` block of the Traffic Server plugin describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterConfig {
+    /// The file that the block was read from, absolute.
+    pub source: PathBuf,
+    /// Name, for logs and the property `plugin_name`. Unless given, the filter's name in the proxy file or the stem
+    /// of the file's name.
+    pub name: String,
+    /// Which of a module's root contexts is meant; empty unless given.
+    pub root_id: String,
+    /// Plugin configuration, handed to the guest byte for byte. A YAML map or list has become JSON.
+    pub configuration: Vec<u8>,
+    /// What a stream gets when the VM is dead.
+    pub fail_policy: FailPolicy,
+    /// Whether 1 from a headers callback holds back only the headers (Envoy's switch of this name).
+    pub allow_on_headers_stop_iteration: bool,
+    /// How the guest learns that an HTTP call failed.
+    pub http_call_failure: HttpCallFailure,
+    /// The lowest level of guest log lines that is kept; `None` means the proxy's.
+    pub log_level: Option<LogLevel>,
+    /// Body bytes that are buffered for the filter while it holds a body back. Unless given, the proxy's limit.
+    pub body_limit: u64,
+    /// Where the guest may send calls, by the name it uses: its own, then the proxy's, and each entry of
+    /// `direct_upstreams` under its `host:port`. A name that is not here is refused.
+    pub upstreams: IndexMap<String, Arc<Upstream>>,
+    /// Requests that the filter sees: those that any of these match. Empty means all.
+    pub matches: Vec<RouteMatch>,
+    /// What makes the VM.
+    pub vm: VmConfig,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl FilterConfig {
+    /// Every file that was read or that the configuration names, absolute, each once.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// Whether the filter sees a request; see [`RouteMatch::matches`].
+    pub fn sees(&self, host: &[u8], path: &[u8]) -> bool {
+        self.matches.is_empty() || self.matches.iter().any(|rule| rule.matches(host, path))
+    }
+}
+
+/// What makes a VM. Filters whose `VmConfig` are equal share one VM, each with a plugin context of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VmConfig {
+    /// The runtime that executes the module.
+    pub runtime: Runtime,
+    /// Scope of shared data and queues; empty unless given.
+    pub vm_id: String,
+    /// VM configuration, handed to the guest byte for byte.
+    pub configuration: Vec<u8>,
+    /// Whether machine code that was compiled ahead of time is taken from the module file.
+    pub allow_precompiled: bool,
+    /// Environment variables that WASI shows to the guest, in the order written, values already looked up.
+    pub environment: Vec<(String, String)>,
+    /// The module's file, absolute; it existed when the configuration was read.
+    pub code: PathBuf,
+    /// Names of the hostcalls, callbacks and WASI functions that are allowed, sorted; `None` allows all.
+    pub allowed_capabilities: Option<Vec<String>>,
+    /// Bounds.
+    pub limits: VmLimits,
+    /// Answer as strictly as Envoy: a change that comes too late is refused, on which most SDKs panic.
+    pub strict: bool,
+}
+
+/// The name of a runtime, such as `wasmtime`. Prefixes of Envoy and Traffic Server are already taken off.
+///
+/// Two are equal when their names are.
+#[derive(Clone, Debug)]
+pub struct Runtime {
+    /// Such as `wasmtime` or `wasmi`.
+    pub name: String,
+    /// As it stands in the file, such as `ats.wasm.runtime.wamr`.
+    pub written: String,
+    /// Where it stands, for messages.
+    pub location: Option<Location>,
+}
+
+impl Runtime {
+    /// The runtime that a configuration gets if it names none.
+    pub const DEFAULT: &'static str = "wasmtime";
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            name: Self::DEFAULT.to_owned(),
+            written: Self::DEFAULT.to_owned(),
+            location: None,
+        }
+    }
+}
+
+impl PartialEq for Runtime {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Runtime {}
+
+impl Hash for Runtime {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// Bounds of a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VmLimits {
+    /// Bytes of linear memory; 128 MiB unless given.
+    pub memory: u64,
+    /// CPU time of one callback; 100 ms unless given.
+    pub callback_deadline: Duration,
+    /// CPU time of each start function and of configuring; 10 s unless given.
+    pub start_deadline: Duration,
+    /// HTTP calls in flight; 1024 unless given.
+    pub http_calls: usize,
+    /// The longest that an HTTP call may take, whatever the guest asked for; 60 s unless given.
+    pub http_call_timeout: Duration,
+}
+
+impl Default for VmLimits {
+    fn default() -> Self {
+        Self {
+            memory: 128 << 20,
+            callback_deadline: Duration::from_millis(100),
+            start_deadline: Duration::from_secs(10),
+            http_calls: 1024,
+            http_call_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a stream gets when the VM of one of its filters is dead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FailPolicy {
+    /// It goes on without the filter. The default, as in Traffic Server's plugin.
+    #[default]
+    Open,
+    /// It is answered with 503.
+    Closed,
+}
+
+/// How a guest learns that an HTTP call failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HttpCallFailure {
+    /// All counts zero; `proxy_get_status` says why (specification).
+    #[default]
+    Zeros,
+    /// A made-up answer, `:status` 503 or 504 and a text, as Envoy's client gives.
+    Synthesize,
+}

@@ -1,0 +1,11 @@
+//! What a configuration is once it has been read: plain structs, everything resolved, defaults filled in.
+
+mod filter;
+mod proxy;
+mod route;
+mod upstream;
+
+pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, VmConfig, VmLimits};
+pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
+pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
+pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};

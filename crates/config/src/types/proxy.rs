@@ -1,0 +1,142 @@
+//! The embedded proxy as a whole.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use weir_abi::LogLevel;
+
+use crate::types::{FilterConfig, Route, Upstream};
+
+/// What `weir serve` serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// The file that was read, absolute.
+    pub source: PathBuf,
+    /// Where clients come in; at least one.
+    pub listeners: Vec<Listener>,
+    /// The upstreams under `upstreams:`, by name.
+    pub upstreams: IndexMap<String, Arc<Upstream>>,
+    /// The filters under `filters:`, by name, as they are without what routes change.
+    pub filters: IndexMap<String, Arc<FilterConfig>>,
+    /// In the order of the file; at least one.
+    pub routes: Vec<Route>,
+    /// Worker threads; the number of cores unless given.
+    pub workers: usize,
+    /// Bounds of a request.
+    pub limits: Limits,
+    /// How long things may take.
+    pub timeouts: Timeouts,
+    /// Where the line per request goes.
+    pub access_log: AccessLog,
+    /// The lowest level that the log keeps, guest lines included; info unless given.
+    pub log_level: LogLevel,
+    /// Whether a change of one of [`ProxyConfig::files`] makes the proxy read its configuration again; on unless
+    /// given.
+    pub watch: bool,
+    pub(crate) files: Vec<PathBuf>,
+}
+
+impl ProxyConfig {
+    /// Every file that was read or that the configuration names (filter files, modules, certificates), absolute, each
+    /// once.
+    pub fn files(&self) -> &[PathBuf] {
+        &self.files
+    }
+
+    /// The route that takes a request: the first that matches. See
+    /// [`RouteMatch::matches`](crate::RouteMatch::matches) for the arguments.
+    pub fn route(&self, host: &[u8], path: &[u8]) -> Option<&Route> {
+        self.routes.iter().find(|route| route.matches.matches(host, path))
+    }
+}
+
+/// Where clients come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Address and port; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// TLS with ALPN `h2` and `http/1.1`; `None` is plain text, HTTP/1.1 and HTTP/2 with prior knowledge.
+    pub tls: Option<ListenerTls>,
+}
+
+/// TLS towards clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// PEM file of the certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// PEM file of the private key.
+    pub private_key: PathBuf,
+    /// PEM file of the authorities whose certificates clients must show; `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Bounds of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Body bytes that are buffered for one filter while it holds a body back; 1 MiB unless given.
+    pub body: u64,
+    /// Bytes of one header block; 64 KiB unless given.
+    pub header_bytes: u64,
+    /// Header lines of one block; 128 unless given.
+    pub header_count: usize,
+    /// Client connections at a time, all listeners together; `None`, the default, sets no bound.
+    pub connections: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1 << 20,
+            header_bytes: 64 << 10,
+            header_count: 128,
+            connections: None,
+        }
+    }
+}
+
+/// How long things may take. None is zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a request to the end of its headers; 10 s unless given.
+    pub request_header: Duration,
+    /// A client connection without a request; 60 s unless given.
+    pub client_idle: Duration,
+    /// From the request to the upstream's response headers; 60 s unless given.
+    pub upstream: Duration,
+    /// A pooled upstream connection without a request, unless the upstream says otherwise; 60 s unless given.
+    pub upstream_idle: Duration,
+    /// A stream on which no byte moves in either direction; 5 min unless given.
+    pub stream_idle: Duration,
+    /// What a graceful shutdown leaves to requests that are under way; 30 s unless given.
+    pub drain: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            request_header: Duration::from_secs(10),
+            client_idle: Duration::from_secs(60),
+            upstream: Duration::from_secs(60),
+            upstream_idle: Duration::from_secs(60),
+            stream_idle: Duration::from_secs(300),
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Where the line per request goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Standard output. The default.
+    #[default]
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Nowhere.
+    Off,
+    /// Appended to this file, absolute.
+    File(PathBuf),
+}

@@ -1,0 +1,229 @@
+//! Which request goes through which filters to which upstream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::types::{FilterConfig, Upstream};
+
+/// A route. Routes are tried in the order of the file; the first that matches is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Name, for logs and the property `xds.route_name`; `route-1`, `route-2`, ... unless given. No two are equal.
+    pub name: String,
+    /// Which requests it takes.
+    pub matches: RouteMatch,
+    /// The filter chain, in the order of requests; responses pass it in reverse.
+    pub filters: Vec<RouteFilter>,
+    /// Where the request ends up.
+    pub target: RouteTarget,
+    /// Whether the matched path prefix is cut off before the request goes upstream.
+    pub strip_prefix: bool,
+    /// Replaces the request's authority (`Host`) on the way upstream, if given. Goes before the upstream's own.
+    pub host_rewrite: Option<String>,
+    /// The longest wait for response headers; [`Timeouts::upstream`](crate::Timeouts::upstream) unless given.
+    pub timeout: Duration,
+}
+
+/// A filter in the chain of a route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteFilter {
+    /// The filter's name under `filters:`.
+    pub name: String,
+    /// The filter with what the route changed: its configuration, root id and fail policy. The VM part is never
+    /// changed, so that one VM serves all routes.
+    pub filter: Arc<FilterConfig>,
+}
+
+/// Where a request ends up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RouteTarget {
+    /// The built-in upstream that answers with what it was sent.
+    Echo,
+    /// The built-in upstream that always gives the same answer.
+    Static(StaticResponse),
+    /// A real one.
+    Upstream(Arc<Upstream>),
+}
+
+/// An answer written in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticResponse {
+    /// 200 to 599; 200 unless given.
+    pub status: u16,
+    /// Header lines in order; names are legal field names, values have no line break.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// A condition on host and path; both must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RouteMatch {
+    /// Any of these; empty means every host.
+    pub hosts: Vec<HostPattern>,
+    /// Begins with `/`. Matches whole segments: `/a` takes `/a`, `/a/b` and `/a?x`, not `/ab`. `/` takes every path.
+    pub path_prefix: String,
+}
+
+impl RouteMatch {
+    /// The condition that always holds.
+    pub fn all() -> Self {
+        Self {
+            hosts: Vec::new(),
+            path_prefix: "/".to_owned(),
+        }
+    }
+
+    /// Whether a request meets the condition. `host` is the authority, with or without a port, in any case; `path`
+    /// may carry a query.
+    pub fn matches(&self, host: &[u8], path: &[u8]) -> bool {
+        self.matches_path(path)
+            && (self.hosts.is_empty() || {
+                let host = without_port(host);
+                self.hosts.iter().any(|pattern| pattern.matches(host))
+            })
+    }
+
+    fn matches_path(&self, path: &[u8]) -> bool {
+        // What is not a path ("*" of OPTIONS, the target of CONNECT) belongs to the route that takes everything.
+        let prefix = self.path_prefix.as_bytes();
+        if prefix == b"/" {
+            return true;
+        }
+        let Some(rest) = path.strip_prefix(prefix) else {
+            return false;
+        };
+        prefix.ends_with(b"/") || matches!(rest.first(), None | Some(b'/' | b'?' | b'#'))
+    }
+
+    /// Whether every request that meets `other` meets this one too.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let paths = self.matches_path(other.path_prefix.as_bytes());
+        let hosts = self.hosts.is_empty()
+            || (!other.hosts.is_empty()
+                && other
+                    .hosts
+                    .iter()
+                    .all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))));
+        paths && hosts
+    }
+}
+
+/// A host name, or all names below one. Always lower-case, without a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// Exactly this name.
+    Exact(String),
+    /// `*.example.com`, kept as `.example.com`: any name that ends so and is longer.
+    Below(String),
+}
+
+impl HostPattern {
+    /// Whether a host without port, in any case, meets the pattern.
+    pub fn matches(&self, host: &[u8]) -> bool {
+        match self {
+            Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
+            Self::Below(suffix) => {
+                host.len() > suffix.len()
+                    && host[host.len() - suffix.len()..].eq_ignore_ascii_case(suffix.as_bytes())
+            }
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        match other {
+            Self::Exact(name) => self.matches(name.as_bytes()),
+            Self::Below(theirs) => match self {
+                Self::Exact(_) => false,
+                Self::Below(ours) => theirs.ends_with(ours.as_str()),
+            },
+        }
+    }
+}
+
+/// Takes the port off an authority; an IPv6 address keeps its brackets.
+fn without_port(authority: &[u8]) -> &[u8] {
+    let end_of_address = authority.iter().rposition(|byte| *byte == b']').unwrap_or(0);
+    match authority.iter().rposition(|byte| *byte == b':') {
+        Some(colon) if colon > end_of_address => &authority[..colon],
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(hosts: &[&str], prefix: &str) -> RouteMatch {
+        let hosts = hosts.iter().map(|host| match host.strip_prefix('*') {
+            Some(suffix) => HostPattern::Below(suffix.to_owned()),
+            None => HostPattern::Exact((*host).to_owned()),
+        });
+        RouteMatch {
+            hosts: hosts.collect(),
+            path_prefix: prefix.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_prefix_takes_whole_segments() {
+        let rule = rule(&[], "/a");
+        for path in ["/a", "/a/", "/a/b", "/a?x=1", "/a#f"] {
+            assert!(rule.matches(b"", path.as_bytes()), "{path}");
+        }
+        for path in ["/", "/ab", "/A", "", "*", "a"] {
+            assert!(!rule.matches(b"", path.as_bytes()), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_with_a_slash_takes_what_is_below() {
+        let rule = rule(&[], "/a/");
+        assert!(rule.matches(b"", b"/a/b"));
+        assert!(rule.matches(b"", b"/a/"));
+        assert!(!rule.matches(b"", b"/a"));
+    }
+
+    #[test]
+    fn the_root_takes_what_is_no_path_too() {
+        assert!(RouteMatch::all().matches(b"anything", b"*"));
+        assert!(RouteMatch::all().matches(b"anything", b""));
+    }
+
+    #[test]
+    fn hosts_are_compared_without_port_and_case() {
+        let rule = rule(&["example.com", "*.example.org", "[::1]"], "/");
+        for host in [
+            "example.com",
+            "EXAMPLE.com:8080",
+            "a.Example.org",
+            "a.b.example.org:1",
+            "[::1]",
+            "[::1]:80",
+        ] {
+            assert!(rule.matches(host.as_bytes(), b"/"), "{host}");
+        }
+        for host in [
+            "",
+            "example.org",
+            ".example.org",
+            "aexample.com",
+            "example.com.",
+            "[::2]:80",
+            "xexample.org",
+        ] {
+            assert!(!rule.matches(host.as_bytes(), b"/"), "{host}");
+        }
+    }
+
+    #[test]
+    fn covering_is_known() {
+        assert!(rule(&[], "/").covers(&rule(&["a"], "/x")));
+        assert!(rule(&["*.b"], "/x").covers(&rule(&["a.b", "*.c.b"], "/x/y")));
+        assert!(!rule(&["*.b"], "/x").covers(&rule(&["a.b", "b"], "/x/y")));
+        assert!(!rule(&["a"], "/").covers(&rule(&[], "/")));
+        assert!(!rule(&[], "/x").covers(&rule(&[], "/xy")));
+        assert!(!rule(&[], "/x/").covers(&rule(&[], "/x")));
+        assert!(rule(&[], "/x").covers(&rule(&[], "/x/")));
+    }
+}
