@@ -1,2 +1,47 @@
-//! What developers repeat.
-fn main() {}
+//! What developers repeat: serve, test, conformance, bench, ci. `cargo xtask help` lists them.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod ci;
+mod conformance;
+mod guests;
+mod serve;
+mod setup;
+mod sh;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+/// What developers of Weir repeat.
+///
+/// Whatever a task needs and the machine lacks, it installs, or says in one line what to install.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the example filters and serve them on 127.0.0.1:8080.
+    Serve(serve::Args),
+    /// Build what the tests need and run all of them.
+    Test(test::Args),
+    /// Run the conformance tests and write their table to docs/conformance.md.
+    Conformance(conformance::Args),
+    /// Measure: criterion benches, then whole requests with wrk.
+    Bench(bench::Args),
+    /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
+    Ci(ci::Args),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Serve(args) => serve::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Conformance(args) => conformance::run(&args),
+        Task::Bench(args) => bench::run(&args),
+        Task::Ci(args) => ci::run(&args),
+    }
+}
