@@ -1,0 +1,136 @@
+//! Every limit of the host, each with its reason. A limit that an operator can change says "unless configured".
+
+use std::time::Duration;
+
+// Serialised maps.
+
+/// Bytes of a serialised map that a guest hands over. A mebibyte is far more than any HTTP server takes as headers,
+/// and the number that other hosts use.
+pub const MAX_PAIRS_BYTES: usize = 1 << 20;
+
+/// Entries of a serialised map that a guest hands over; the number that other hosts use.
+pub const MAX_PAIRS: usize = 1024;
+
+// Time.
+
+/// CPU time of one callback, unless configured. Real filters use micro- to milliseconds, a web application firewall up
+/// to some tens of milliseconds on a large body; a worker that stands still for longer is felt by every other stream.
+pub const CALLBACK_BUDGET: Duration = Duration::from_millis(100);
+
+/// CPU time of each start function, `proxy_on_vm_start` and `proxy_on_configure`, unless configured. Parsing a large
+/// rule set takes half a second; ten leave room for slow machines and still end.
+pub const START_BUDGET: Duration = Duration::from_secs(10);
+
+/// How long a context that answered false from `proxy_on_done` waits for `proxy_done`. Long enough for a last
+/// outbound call to end, short enough that forgotten contexts do not pile up.
+pub const DONE_WAIT: Duration = Duration::from_secs(30);
+
+/// Longest wait for an HTTP or gRPC call, unless configured. Guests may ask for no bound at all, and a call without
+/// one holds its stream for ever.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Shortest tick period. A guest that asks for less gets this: a shorter one is a busy loop.
+pub const MIN_TICK_PERIOD: Duration = Duration::from_millis(1);
+
+/// Pause before a VM that died is replaced for the first time. Short enough to go unnoticed after a single bad request.
+pub const RESTART_BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest pause before a VM that died is replaced. A VM that dies at once costs one start a minute.
+pub const RESTART_BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// A VM that has lived for this long is healthy: the next pause is the shortest again.
+pub const RESTART_BACKOFF_RESET: Duration = Duration::from_secs(60);
+
+// One VM.
+
+/// Bytes of linear memory, unless configured: twice what the largest filter known (Coraza with the core rule set,
+/// 64 MiB) needs.
+pub const MEMORY: usize = 128 << 20;
+
+/// Plugin and stream contexts that live at a time in one VM. Each holds a stream of the proxy; ten times the
+/// connections that a busy worker has.
+pub const MAX_CONTEXTS: usize = 100_000;
+
+/// HTTP calls in flight per VM, unless configured. Each holds a buffer and perhaps a connection; a guest that starts
+/// one in each callback and never waits would take all of them.
+pub const MAX_HTTP_CALLS_IN_FLIGHT: usize = 1024;
+
+/// gRPC calls and streams in flight per VM, for the same reason as [`MAX_HTTP_CALLS_IN_FLIGHT`].
+pub const MAX_GRPC_CALLS_IN_FLIGHT: usize = 1024;
+
+/// Bytes of body that the host holds of the answer to an HTTP call. The guest sees the answer as a whole, so all of it
+/// is kept; larger ones fail.
+pub const MAX_HTTP_CALL_BODY: usize = 16 << 20;
+
+/// Bytes of one log line; longer ones are cut. A guest can put its whole memory into one.
+pub const MAX_LOG_MESSAGE: usize = 64 << 10;
+
+/// Environment variables of a VM; far more than filters use, and the guest copies all of them at start.
+pub const MAX_ENVIRONMENT_VARIABLES: usize = 1024;
+
+/// Bytes of all environment variables together, names, `=` and NULs included.
+pub const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
+
+/// Bytes of one `random_get`; more is `EINVAL`, as other hosts answer.
+pub const MAX_RANDOM_BYTES: usize = 64 << 10;
+
+/// Slices of one `fd_write` that are looked at; a guest could name its whole memory as slices of length 0.
+pub const MAX_IO_SLICES: usize = 1024;
+
+// One stream.
+
+/// Bytes of body held while a filter pauses, unless configured: what Envoy's listeners hold by default.
+pub const BODY: usize = 1 << 20;
+
+/// Bytes of notes (`proxy_set_property`, filter state), names and values together, per stream.
+pub const MAX_STREAM_STATE_BYTES: usize = 1 << 20;
+
+/// Bytes of a property path. Envoy's longest name has 40; a header name and a guest's own names need some more.
+pub const MAX_PROPERTY_PATH: usize = 8 << 10;
+
+/// Bytes of a local response's status details, which end up in each line of the access log.
+pub const MAX_STATUS_DETAILS: usize = 1024;
+
+// Shared by VMs: a process holds these per `vm_id`, so that one tenant cannot starve the others.
+
+/// Bytes of shared data per `vm_id`, keys and values together. Rate limiters hold some 100 bytes a client: room for
+/// half a million.
+pub const MAX_SHARED_DATA_BYTES: usize = 64 << 20;
+
+/// Keys of shared data per `vm_id`.
+pub const MAX_SHARED_DATA_KEYS: usize = 100_000;
+
+/// Bytes of a key of shared data or of a queue's name. Keys are names; long ones are values in the wrong place.
+pub const MAX_KEY: usize = 4 << 10;
+
+/// Shared queues per `vm_id`.
+pub const MAX_QUEUES: usize = 1024;
+
+/// Bytes that wait in one shared queue. A producer without a consumer would fill the machine.
+pub const MAX_QUEUE_BYTES: usize = 16 << 20;
+
+/// Entries that wait in one shared queue; empty entries cost memory too.
+pub const MAX_QUEUE_ENTRIES: usize = 100_000;
+
+/// Metrics of the whole process. Definitions are never taken back; a guest that puts a client's address into a name
+/// would grow for ever.
+pub const MAX_METRICS: usize = 10_000;
+
+/// Bytes of a metric's name; each is in every scrape.
+pub const MAX_METRIC_NAME: usize = 1024;
+
+// Foreign functions.
+
+/// Bytes of a foreign function's name.
+pub const MAX_FOREIGN_NAME: usize = 256;
+
+/// Bytes of a foreign function's arguments.
+pub const MAX_FOREIGN_ARGUMENTS: usize = 16 << 20;
+
+/// Bytes of a foreign function's results. Compressed data of some kilobytes can unfold to gigabytes.
+pub const MAX_FOREIGN_RESULTS: usize = 16 << 20;
+
+// Modules.
+
+/// Bytes of a module. The largest filters known, firewalls written in Go, have 25 MB.
+pub const MAX_MODULE_BYTES: usize = 256 << 20;
