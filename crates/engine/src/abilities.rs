@@ -67,6 +67,9 @@ impl Abilities {
 
     /// The abilities in the set.
     pub fn iter(self) -> impl Iterator<Item = Ability> {
-        Ability::ALL.iter().copied().filter(move |ability| self.has(*ability))
+        Ability::ALL
+            .iter()
+            .copied()
+            .filter(move |ability| self.has(*ability))
     }
 }

@@ -81,7 +81,10 @@ pub struct Trap {
 impl Trap {
     /// A trap without a backtrace.
     pub const fn new(kind: TrapKind) -> Self {
-        Self { kind, backtrace: Vec::new() }
+        Self {
+            kind,
+            backtrace: Vec::new(),
+        }
     }
 
     /// A trap that a host function asks for.

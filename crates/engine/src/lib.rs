@@ -7,8 +7,12 @@
 
 mod abilities;
 mod budget;
+mod cpu_clock;
+mod deadline;
 mod error;
+mod fault;
 mod limits;
+mod memory;
 mod table;
 mod ticker;
 
@@ -17,9 +21,13 @@ use std::sync::Arc;
 
 pub use abilities::{Abilities, Ability};
 pub use budget::CpuBudget;
+pub use cpu_clock::thread_cpu_time;
+pub use deadline::{Deadline, Verdict};
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind};
-pub use limits::{Limits, DEFAULT_MEMORY_LIMIT, STACK_LIMIT};
-pub use table::{HostFunc, HostFn, HostFuncs};
+pub use fault::Fault;
+pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
+pub use memory::{MemoryGuard, TABLE_LIMIT};
+pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_import};
 pub use ticker::{TICK, Ticker};
 
 pub use weir_abi::{Signature, ValType};
@@ -56,7 +64,11 @@ pub trait Module: Send + Sync {
     ///
     /// `state` becomes the instance's state, which host functions reach through [`Caller::parts`]. A start section
     /// runs here and may call host functions; `limits.start_budget` bounds it.
-    fn instantiate(&self, state: Box<dyn Any + Send>, limits: &Limits) -> Result<Box<dyn Instance>, InstantiateError>;
+    fn instantiate(
+        &self,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError>;
 }
 
 /// An exported function of an instance, resolved once.

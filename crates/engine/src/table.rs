@@ -4,6 +4,9 @@ use weir_abi::Signature;
 
 use crate::{Caller, Trap};
 
+/// Parameters that a host function may have at most. `proxy_grpc_call` has the most of the ABI, 12.
+pub const MAX_PARAMS: usize = 16;
+
 /// A host function: reads its arguments from raw slots and returns its raw result (0 where it has none).
 pub type HostFn = fn(&mut dyn Caller, &[u64]) -> Result<u64, Trap>;
 
@@ -14,7 +17,7 @@ pub struct HostFunc {
     pub module: &'static str,
     /// Import name, such as `proxy_log`.
     pub name: &'static str,
-    /// Parameters and result.
+    /// Parameters (at most [`MAX_PARAMS`]) and result.
     pub signature: Signature,
     /// The code.
     pub call: HostFn,
@@ -23,3 +26,131 @@ pub struct HostFunc {
 /// Everything that the host offers. Where a name stands twice with different signatures, a module gets the one whose
 /// signature it imports.
 pub type HostFuncs = &'static [HostFunc];
+
+/// An import as a module declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImportKind {
+    /// A function with the names of its parameter and result types, such as `i32` or `externref`.
+    Func {
+        /// Parameter types.
+        params: Vec<String>,
+        /// Result types.
+        results: Vec<String>,
+    },
+    /// Anything else: `memory`, `table`, `global`.
+    Other(&'static str),
+}
+
+/// Finds the host function that a module means by the import `module.name`.
+///
+/// # Errors
+///
+/// What is wrong, with the name of the import: for [`CompileError::Imports`](crate::CompileError::Imports).
+pub fn resolve_import(
+    funcs: HostFuncs,
+    module: &str,
+    name: &str,
+    kind: &ImportKind,
+) -> Result<&'static HostFunc, String> {
+    let (params, results) = match kind {
+        ImportKind::Func { params, results } => (params, results),
+        ImportKind::Other(what) => {
+            return Err(format!(
+                "{module}.{name}: a {what}, the host offers functions only"
+            ));
+        }
+    };
+    let imported = written(params, results);
+    let mut offered = Vec::new();
+    for func in funcs
+        .iter()
+        .filter(|func| func.module == module && func.name == name)
+    {
+        let ours = func.signature.to_string();
+        if ours == imported && func.signature.params.len() <= MAX_PARAMS {
+            return Ok(func);
+        }
+        offered.push(ours);
+    }
+    if offered.is_empty() {
+        return Err(format!("{module}.{name}: unknown function"));
+    }
+    Err(format!(
+        "{module}.{name}: imported as {imported}, the host has {}",
+        offered.join(" or ")
+    ))
+}
+
+/// A function type as [`Signature`] writes it.
+fn written(params: &[String], results: &[String]) -> String {
+    let params = params.join(",");
+    match results {
+        [result] => format!("({params}) -> {result}"),
+        results => format!("({params}) -> ({})", results.join(",")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_abi::ValType;
+
+    fn nothing(_: &mut dyn Caller, _: &[u64]) -> Result<u64, Trap> {
+        Ok(0)
+    }
+
+    const FUNCS: HostFuncs = &[
+        HostFunc {
+            module: "env",
+            name: "twice",
+            signature: Signature {
+                params: &[ValType::I32],
+                result: None,
+            },
+            call: nothing,
+        },
+        HostFunc {
+            module: "env",
+            name: "twice",
+            signature: Signature {
+                params: &[ValType::I32, ValType::I64],
+                result: Some(ValType::I32),
+            },
+            call: nothing,
+        },
+    ];
+
+    fn func(params: &[&str], results: &[&str]) -> ImportKind {
+        let names = |types: &[&str]| types.iter().map(|ty| (*ty).to_owned()).collect();
+        ImportKind::Func {
+            params: names(params),
+            results: names(results),
+        }
+    }
+
+    #[test]
+    fn the_row_with_the_modules_type_wins() {
+        let second = resolve_import(FUNCS, "env", "twice", &func(&["i32", "i64"], &["i32"])).unwrap();
+        assert_eq!(second.signature, FUNCS[1].signature);
+        let first = resolve_import(FUNCS, "env", "twice", &func(&["i32"], &[])).unwrap();
+        assert_eq!(first.signature, FUNCS[0].signature);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let resolve = |name, kind| resolve_import(FUNCS, "env", name, &kind).unwrap_err();
+        assert_eq!(resolve("thrice", func(&[], &[])), "env.thrice: unknown function");
+        assert_eq!(
+            resolve("twice", func(&["f64"], &["i32", "externref"])),
+            "env.twice: imported as (f64) -> (i32,externref), the host has (i32) -> () or (i32,i64) -> i32"
+        );
+        assert_eq!(
+            resolve("memory", ImportKind::Other("memory")),
+            "env.memory: a memory, the host offers functions only"
+        );
+        assert_eq!(
+            resolve_import(FUNCS, "wasi", "twice", &func(&["i32"], &[])).unwrap_err(),
+            "wasi.twice: unknown function"
+        );
+    }
+}

@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How often the ticker beats, and so how late a deadline may be noticed.
 pub const TICK: Duration = Duration::from_millis(10);
 
-type Beat = Box<dyn Fn() + Send + Sync>;
+/// Called at every beat; `false` says that it need not be called again.
+type Beat = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// The one thread of the process that beats every [`TICK`]; runtimes hook their interruption (an epoch, a terminate
 /// flag) to it instead of each starting a thread.
@@ -15,29 +16,64 @@ pub struct Ticker {
 }
 
 impl Ticker {
-    /// Calls `beat` every [`TICK`] from now on, for as long as the process lives. `beat` must neither block nor panic.
-    pub fn register(beat: impl Fn() + Send + Sync + 'static) {
+    /// Calls `beat` every [`TICK`] from now on, until it answers `false` (its runtime has gone) or the process ends.
+    /// `beat` must neither block, nor panic, nor register.
+    pub fn register(beat: impl Fn() -> bool + Send + Sync + 'static) {
         static TICKER: OnceLock<&'static Ticker> = OnceLock::new();
         let ticker = TICKER.get_or_init(|| {
-            let ticker: &'static Ticker = Box::leak(Box::new(Ticker { beats: Mutex::new(Vec::new()) }));
-            let started = std::thread::Builder::new().name("weir-ticker".into()).spawn(|| ticker.run());
+            let ticker: &'static Ticker = Box::leak(Box::new(Ticker {
+                beats: Mutex::new(Vec::new()),
+            }));
+            let started = std::thread::Builder::new()
+                .name("weir-ticker".into())
+                .spawn(|| ticker.run());
             if let Err(error) = started {
                 // Without the clock no deadline would ever fire, which breaks a promise of safety.
                 panic!("cannot start the ticker thread: {error}");
             }
             ticker
         });
-        ticker.beats.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(beat));
+        ticker
+            .beats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(beat));
     }
 
     fn run(&self) {
         loop {
-            // The ticker has a thread of its own and is meant to sleep.
-            #[allow(clippy::disallowed_methods)]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of its own that does nothing else"
+            )]
             std::thread::sleep(TICK);
-            for beat in self.beats.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-                beat();
-            }
+            self.beats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .retain(|beat| beat());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+
+    #[test]
+    fn beats_until_it_is_no_longer_wanted() {
+        let (beats, heard) = mpsc::channel();
+        let left = AtomicU32::new(3);
+        Ticker::register(move || {
+            let left = left.fetch_sub(1, Ordering::Relaxed) - 1;
+            let _ = beats.send(left);
+            left > 0
+        });
+        let next = || heard.recv_timeout(Duration::from_secs(60));
+        assert_eq!(next(), Ok(2));
+        assert_eq!(next(), Ok(1));
+        assert_eq!(next(), Ok(0));
+        assert_eq!(next(), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

@@ -1,0 +1,75 @@
+//! When a guest has had enough.
+
+use std::time::Duration;
+
+use crate::{CpuBudget, thread_cpu_time};
+
+/// What a backend does with a guest at a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Lets it run on.
+    Continue,
+    /// Stops it with [`TrapKind::Deadline`](crate::TrapKind::Deadline).
+    Expired,
+}
+
+/// The CPU budget of one call into a guest, nested calls of its allocator included.
+///
+/// Entering the guest reads no clock, since that clock costs a system call and nearly all calls end long before the
+/// first tick. The clock is read when the first tick is noticed, and from then on at every tick; a guest may thus
+/// use up to one tick more than its budget, and another until the tick that stops it.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline {
+    budget: CpuBudget,
+    /// The thread's CPU time at the first tick.
+    baseline: Option<Duration>,
+}
+
+impl Deadline {
+    /// A call begins that may use `budget`.
+    pub const fn start(budget: CpuBudget) -> Self {
+        Self {
+            budget,
+            baseline: None,
+        }
+    }
+
+    /// A tick was noticed inside the call, on the thread that makes it.
+    pub fn tick(&mut self) -> Verdict {
+        self.tick_at(thread_cpu_time())
+    }
+
+    fn tick_at(&mut self, now: Duration) -> Verdict {
+        let baseline = *self.baseline.get_or_insert(now);
+        if now.saturating_sub(baseline) >= self.budget.0 {
+            Verdict::Expired
+        } else {
+            Verdict::Continue
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_from_the_first_tick() {
+        let mut deadline = Deadline::start(CpuBudget(Duration::from_millis(100)));
+        let at = |ms: u64| Duration::from_millis(5_000 + ms);
+        assert_eq!(deadline.tick_at(at(0)), Verdict::Continue);
+        assert_eq!(deadline.tick_at(at(10)), Verdict::Continue);
+        assert_eq!(deadline.tick_at(at(99)), Verdict::Continue);
+        assert_eq!(deadline.tick_at(at(100)), Verdict::Expired);
+        assert_eq!(deadline.tick_at(at(110)), Verdict::Expired);
+    }
+
+    #[test]
+    fn a_busy_machine_does_not_count() {
+        let mut deadline = Deadline::start(CpuBudget(Duration::from_millis(1)));
+        for _ in 0..1_000 {
+            // Ticks pass while the thread waits for a processor: its CPU time stands still.
+            assert_eq!(deadline.tick_at(Duration::from_secs(7)), Verdict::Continue);
+        }
+    }
+}

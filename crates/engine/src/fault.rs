@@ -1,0 +1,40 @@
+//! What WebAssembly forbids, in words.
+
+/// What a guest did that WebAssembly forbids. Backends translate their own codes to these, so that a log line reads
+/// the same on every runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The `unreachable` instruction: how a panic, an abort or a failed assertion ends.
+    Unreachable,
+    /// A load or store outside of the linear memory.
+    MemoryOutOfBounds,
+    /// An index outside of a table.
+    TableOutOfBounds,
+    /// A call through a table element that holds nothing: a null function pointer.
+    NullFunction,
+    /// A call through a function pointer of another type.
+    BadSignature,
+    /// Division by zero.
+    DivisionByZero,
+    /// An integer operation whose result does not fit.
+    IntegerOverflow,
+    /// A float that is no integer, or none that fits.
+    BadConversion,
+}
+
+impl Fault {
+    /// The words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable code reached (a panic or abort of the guest)",
+            Self::MemoryOutOfBounds => "out of bounds memory access",
+            Self::TableOutOfBounds => "out of bounds table access",
+            Self::NullFunction => "call of a null function pointer",
+            Self::BadSignature => "indirect call of a function with another type",
+            Self::DivisionByZero => "integer division by zero",
+            Self::IntegerOverflow => "integer overflow",
+            Self::BadConversion => "invalid conversion of a float to an integer",
+        }
+    }
+}
