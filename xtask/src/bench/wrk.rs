@@ -1,0 +1,64 @@
+//! One measurement: load from wrk, CPU time of the proxy from `/proc`.
+
+use anyhow::{Context, Result, ensure};
+
+use super::{cpu, subject::Subject};
+use crate::sh;
+
+/// What one measurement gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// CPU seconds of the proxy for 100,000 requests.
+    pub cpu_per_100k: f64,
+    /// Requests a second as the client saw them.
+    pub requests_per_second: f64,
+}
+
+/// Loads `subject` for some seconds.
+pub fn run(subject: &Subject, seconds: u32, connections: u32) -> Result<Sample> {
+    let duration = format!("-d{seconds}s");
+    let connections = format!("-c{connections}");
+    let before = cpu::seconds(subject.pid())?;
+    let text = sh::output(sh::command(
+        "wrk",
+        &["-t1", &connections, &duration, &subject.url()],
+    ))?;
+    let used = cpu::seconds(subject.pid())? - before;
+
+    // An error answer is cheap to give and would make a broken subject look fast.
+    ensure!(
+        !text.contains("Non-2xx"),
+        "{} answered with errors:\n{text}",
+        subject.label()
+    );
+    let requests = requests(&text).with_context(|| format!("wrk printed something else:\n{text}"))?;
+    Ok(Sample {
+        cpu_per_100k: used * 100_000.0 / requests,
+        requests_per_second: requests / f64::from(seconds),
+    })
+}
+
+/// The number before `requests in`.
+fn requests(text: &str) -> Option<f64> {
+    let line = text.lines().find(|line| line.contains(" requests in "))?;
+    line.split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+        .filter(|count| *count > 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::requests;
+
+    #[test]
+    fn the_number_of_requests_is_read() {
+        assert_eq!(
+            requests("Running\n  93711 requests in 2.00s, 11.35MB read\nRequests/sec: 1\n"),
+            Some(93711.0)
+        );
+        assert_eq!(requests("  0 requests in 2.00s, 0.00B read\n"), None);
+        assert_eq!(requests("unable to connect\n"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! What the tasks need from the machine: installed where that is possible, else said in one line.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::sh;
+
+/// The target that the example filters and test guests are built for.
+pub const WASM_TARGET: &str = "wasm32-wasip1";
+
+/// A release that rustc 1.95 builds.
+const CARGO_DENY: &str = "0.20.2";
+
+/// The standard library for [`WASM_TARGET`].
+pub fn wasm_target() -> Result<()> {
+    let libdir = sh::output(sh::command(
+        "rustc",
+        &["--print", "target-libdir", "--target", WASM_TARGET],
+    ))?;
+    if PathBuf::from(libdir).is_dir() {
+        return Ok(());
+    }
+    rustup(&["target", "add", WASM_TARGET])
+}
+
+/// A component of the Rust toolchain, such as `clippy`, known by the cargo command that it brings.
+pub fn component(name: &str, subcommand: &str) -> Result<()> {
+    if sh::succeeds(sh::cargo(&[subcommand, "--version"])) {
+        return Ok(());
+    }
+    rustup(&["component", "add", name])
+}
+
+/// A program from a Debian package.
+pub fn debian(program: &str, package: &str) -> Result<()> {
+    if on_path(program) {
+        Ok(())
+    } else {
+        debian_package(package)
+    }
+}
+
+/// A Debian package that is known to be missing.
+pub fn debian_package(package: &str) -> Result<()> {
+    let is_root = sh::output(sh::command("id", &["-u"])).is_ok_and(|uid| uid == "0");
+    if !is_root || !on_path("apt-get") {
+        bail!("please run: apt-get install {package}");
+    }
+    sh::run(sh::command("apt-get", &["update", "-q"]))?;
+    sh::run(sh::command(
+        "apt-get",
+        &["install", "-q", "-y", "--no-install-recommends", package],
+    ))
+}
+
+/// cargo-deny: the one on the PATH, else built once under `target/tools`.
+pub fn cargo_deny() -> Result<PathBuf> {
+    if on_path("cargo-deny") {
+        return Ok("cargo-deny".into());
+    }
+    let tools = sh::target_dir().join("tools");
+    let binary = tools.join("bin/cargo-deny");
+    if !binary.is_file() {
+        let mut install = sh::cargo(&[
+            "install",
+            "cargo-deny",
+            "--version",
+            CARGO_DENY,
+            "--locked",
+            "--debug",
+            "--quiet",
+        ]);
+        // Unoptimised it is built in a minute and runs for two seconds.
+        install
+            .arg("--root")
+            .arg(&tools)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0");
+        install.env("CARGO_TARGET_DIR", tools.join("build"));
+        sh::run(install)?;
+    }
+    Ok(binary)
+}
+
+/// Whether `program` is found on the PATH.
+pub fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+fn rustup(args: &[&str]) -> Result<()> {
+    if !on_path("rustup") {
+        bail!(
+            "{} is missing: rustup {}",
+            args.last().unwrap_or(&""),
+            args.join(" ")
+        );
+    }
+    sh::run(sh::command("rustup", args))
+}
