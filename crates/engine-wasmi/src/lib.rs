@@ -1,1 +1,95 @@
-//! wasmi behind the engine seam.
+//! wasmi behind the engine seam: an interpreter in pure Rust, for where no machine code may be generated.
+//!
+//! wasmi cannot be interrupted from outside, it counts fuel. A guest runs in slices of fuel; between two slices the
+//! clock is asked whether the CPU budget is used up, so that a deadline means CPU time here as on the other engines.
+//! The one exception is the wasm start section, see `START_FUEL_PER_MILLISECOND` in `instance`.
+#![forbid(unsafe_code)]
+
+mod caller;
+mod export;
+mod instance;
+mod link;
+mod run;
+mod trap;
+
+use std::sync::Arc;
+
+use wasmi::{CompilationMode, Config};
+use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, STACK_LIMIT};
+
+use instance::WasmiModule;
+
+/// Calls within calls of one guest. The interpreter's stack lies on the heap, so this bounds memory, not the thread's
+/// stack; compiled guests overflow [`STACK_LIMIT`] at a similar depth.
+const RECURSION_LIMIT: usize = 10_000;
+
+/// Interpreter stacks kept for reuse, for as many threads as a large machine has cores.
+const CACHED_STACKS: usize = 64;
+
+/// The runtime. One value a process is enough.
+pub struct WasmiEngine {
+    engine: wasmi::Engine,
+}
+
+impl WasmiEngine {
+    /// Starts the runtime.
+    pub fn new() -> Self {
+        let mut config = Config::default();
+        config
+            .consume_fuel(true)
+            // A translation in the middle of a callback would be counted as the guest's.
+            .compilation_mode(CompilationMode::Eager)
+            .set_max_stack_height(STACK_LIMIT)
+            .set_max_recursion_depth(RECURSION_LIMIT)
+            .set_max_cached_stacks(CACHED_STACKS)
+            .ignore_custom_sections(true)
+            // The same features as the other engines have, so that a module that loads here loads there.
+            .wasm_multi_memory(false)
+            .wasm_custom_page_sizes(false)
+            .wasm_wide_arithmetic(false);
+        Self {
+            engine: wasmi::Engine::new(&config),
+        }
+    }
+}
+
+impl Default for WasmiEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Engine for WasmiEngine {
+    fn name(&self) -> &'static str {
+        "wasmi"
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
+            .with(Ability::Interrupt)
+            .with(Ability::Fuel)
+            .with(Ability::MemoryLimit)
+    }
+
+    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        let module = wasmi::Module::new(&self.engine, wasm)
+            .map_err(|error| CompileError::Invalid(error.to_string()))?;
+        let linker = link::link(&self.engine, &module, funcs)?;
+        Ok(Arc::new(WasmiModule { module, linker }))
+    }
+
+    fn precompile(&self, _: &[u8]) -> Result<Vec<u8>, CompileError> {
+        Err(unsupported())
+    }
+
+    fn load_precompiled(&self, _: &[u8], _: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Err(unsupported())
+    }
+}
+
+const fn unsupported() -> CompileError {
+    CompileError::Unsupported {
+        engine: "wasmi",
+        ability: Ability::Precompile.name(),
+    }
+}

@@ -1,1 +1,76 @@
-//! Wasmtime behind the engine seam.
+//! Wasmtime behind the engine seam: Cranelift, pooled instances, epoch interruption.
+//!
+//! `unsafe` lives in two places: `link` (raw argument slots of host functions) and `module` (loading machine code).
+#![deny(unsafe_code)]
+
+mod caller;
+mod config;
+mod export;
+mod instance;
+mod link;
+mod module;
+mod trap;
+
+use std::sync::Arc;
+
+use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module};
+
+pub use config::{Profiler, WasmtimeConfig};
+
+use config::Engines;
+use module::WasmtimeModule;
+
+/// The runtime. One value a process is enough.
+pub struct WasmtimeEngine {
+    engines: Arc<Engines>,
+}
+
+impl WasmtimeEngine {
+    /// Starts the runtime. A pool that the system refuses (limited address space) is logged and done without.
+    ///
+    /// # Errors
+    ///
+    /// Settings that this processor or system does not support, in Wasmtime's words.
+    pub fn new(config: &WasmtimeConfig) -> Result<Self, CompileError> {
+        Ok(Self {
+            engines: Arc::new(Engines::new(config)?),
+        })
+    }
+}
+
+impl Engine for WasmtimeEngine {
+    fn name(&self) -> &'static str {
+        "wasmtime"
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
+            .with(Ability::Interrupt)
+            .with(Ability::MemoryLimit)
+            .with(Ability::Precompile)
+            .with(Ability::Backtrace)
+            .with(Ability::Profiling)
+            .with(Ability::DebugInfo)
+    }
+
+    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        let code = self.precompile(wasm)?;
+        self.load_precompiled(&code, funcs)
+    }
+
+    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        // Both engines generate the same code; the pool has no say in it.
+        self.engines
+            .on_demand
+            .precompile_module(wasm)
+            .map_err(|error| CompileError::Invalid(format!("{error:#}")))
+    }
+
+    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Ok(Arc::new(WasmtimeModule::load(
+            Arc::clone(&self.engines),
+            bytes,
+            funcs,
+        )?))
+    }
+}

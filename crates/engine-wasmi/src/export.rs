@@ -1,0 +1,56 @@
+//! Exported functions by shape.
+
+use wasmi::{Func, Store, TypedFunc};
+use weir_engine::{Signature, Trap, ValType};
+
+use crate::instance::Data;
+use crate::run::run;
+
+macro_rules! exports {
+    ($($count:literal $nothing:ident $value:ident ($($arg:ident)*) ($($ty:ident)*);)*) => {
+        /// An export: takes up to five `i32`, returns nothing (`A…`) or an `i32` (`R…`).
+        #[derive(Clone, Copy)]
+        pub(crate) enum Export {
+            $(
+                $nothing(TypedFunc<($($ty,)*), ()>),
+                $value(TypedFunc<($($ty,)*), u32>),
+            )*
+        }
+
+        impl Export {
+            /// `None` where `func` is not of type `signature` or no export has that type.
+            pub(crate) fn new(func: Func, store: &Store<Data>, signature: Signature) -> Option<Self> {
+                if signature.params.contains(&ValType::I64) || signature.result == Some(ValType::I64) {
+                    return None;
+                }
+                match (signature.params.len(), signature.result) {
+                    $(
+                        ($count, None) => func.typed(store).ok().map(Self::$nothing),
+                        ($count, Some(_)) => func.typed(store).ok().map(Self::$value),
+                    )*
+                    _ => None,
+                }
+            }
+
+            /// Calls it; `None` where the number of arguments is wrong.
+            pub(crate) fn call(self, store: &mut Store<Data>, args: &[u32]) -> Option<Result<u32, Trap>> {
+                match (self, args) {
+                    $(
+                        (Self::$nothing(func), &[$($arg),*]) => Some(run(store, func, ($($arg,)*)).map(|()| 0)),
+                        (Self::$value(func), &[$($arg),*]) => Some(run(store, func, ($($arg,)*))),
+                    )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+exports! {
+    0 A0 R0 () ();
+    1 A1 R1 (a) (u32);
+    2 A2 R2 (a b) (u32 u32);
+    3 A3 R3 (a b c) (u32 u32 u32);
+    4 A4 R4 (a b c d) (u32 u32 u32 u32);
+    5 A5 R5 (a b c d e) (u32 u32 u32 u32 u32);
+}

@@ -1,0 +1,191 @@
+//! Modules and instances: a wasmi store with one module in it.
+
+use std::any::Any;
+
+use wasmi::errors::{MemoryError, TableError};
+use wasmi::{Linker, Memory, ResourceLimiter, Store};
+use wasmi_core::LimiterError;
+use weir_engine::{
+    CpuBudget, Deadline, FuncId, Instance, InstantiateError, Limits, MemoryGuard, Module, Signature, Trap,
+};
+
+use crate::caller::Allocator;
+use crate::export::Export;
+use crate::run::{SLICE, refuel};
+use crate::trap;
+
+/// Fuel that stands for a millisecond of CPU time in the wasm start section, the only code that wasmi cannot resume
+/// after it ran out of fuel. An optimised build interprets 200 to 300 instructions a microsecond on the machines this
+/// was measured on; a slower one lets the start section run longer than its budget, never for ever.
+const START_FUEL_PER_MILLISECOND: u64 = 200_000;
+
+/// What the store holds beside the instance.
+pub(crate) struct Data {
+    pub(crate) state: Box<dyn Any + Send>,
+    /// The export `memory`, once it is known.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) allocator: Allocator,
+    pub(crate) deadline: Deadline,
+    pub(crate) memory_guard: Guard,
+}
+
+pub(crate) struct WasmiModule {
+    pub(crate) module: wasmi::Module,
+    pub(crate) linker: Linker<Data>,
+}
+
+impl Module for WasmiModule {
+    fn instantiate(
+        &self,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError> {
+        let data = Data {
+            state,
+            memory: None,
+            allocator: Allocator::None,
+            deadline: Deadline::start(limits.start_budget),
+            memory_guard: Guard {
+                guard: MemoryGuard::new(limits.memory),
+                running: false,
+            },
+        };
+        let mut store = Store::new(self.linker.engine(), data);
+        store.limiter(|data| &mut data.memory_guard);
+        let milliseconds = u64::try_from(limits.start_budget.0.as_millis()).unwrap_or(u64::MAX);
+        refuel(
+            &mut store,
+            milliseconds.saturating_mul(START_FUEL_PER_MILLISECOND),
+        );
+        match self.linker.instantiate_and_start(&mut store, &self.module) {
+            Ok(instance) => {
+                let memory = instance.get_memory(&store, "memory");
+                let data = store.data_mut();
+                data.memory = memory;
+                data.memory_guard.running = true;
+                Ok(Box::new(WasmiInstance {
+                    store,
+                    instance,
+                    exports: Vec::new(),
+                }))
+            }
+            Err(error) => Err(why(&error, &store.data().memory_guard.guard)),
+        }
+    }
+}
+
+fn why(error: &wasmi::Error, guard: &MemoryGuard) -> InstantiateError {
+    // Only running code traps, and at this point only the start section (or a data segment that does not fit) can.
+    if trap::is_trap(error) {
+        return InstantiateError::Start(trap::of(error, guard));
+    }
+    match guard.refused() {
+        Some(needed) => InstantiateError::Memory {
+            needed,
+            limit: guard.limit(),
+        },
+        None => InstantiateError::Other(error.to_string()),
+    }
+}
+
+struct WasmiInstance {
+    store: Store<Data>,
+    instance: wasmi::Instance,
+    /// By [`FuncId`].
+    exports: Vec<Export>,
+}
+
+impl Instance for WasmiInstance {
+    fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
+        let func = self.instance.get_func(&self.store, name)?;
+        let id = u32::try_from(self.exports.len()).ok()?;
+        self.exports.push(Export::new(func, &self.store, signature)?);
+        Some(FuncId(id))
+    }
+
+    fn set_allocator(&mut self, func: FuncId) {
+        self.store.data_mut().allocator = match self.exports.get(func.0 as usize) {
+            Some(Export::R1(func)) => match func.func().typed(&self.store) {
+                Ok(func) => Allocator::Ready(func),
+                Err(_) => Allocator::None,
+            },
+            _ => Allocator::None,
+        };
+    }
+
+    fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        let Some(export) = self.exports.get(func.0 as usize) else {
+            return Err(Trap::host("the host called a function that it never resolved"));
+        };
+        self.store.data_mut().deadline = Deadline::start(budget);
+        refuel(&mut self.store, SLICE);
+        export.call(&mut self.store, args).unwrap_or_else(|| {
+            Err(Trap::host(
+                "the host called a function with the wrong number of arguments",
+            ))
+        })
+    }
+
+    fn state(&mut self) -> &mut dyn Any {
+        &mut *self.store.data_mut().state
+    }
+
+    fn memory_size(&self) -> usize {
+        self.store
+            .data()
+            .memory
+            .map_or(0, |memory| memory.data_size(&self.store))
+    }
+}
+
+/// The memory limit as wasmi asks for it.
+pub(crate) struct Guard {
+    pub(crate) guard: MemoryGuard,
+    /// The start section has ended.
+    running: bool,
+}
+
+impl ResourceLimiter for Guard {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        Ok(self.guard.grow_memory(current, desired))
+    }
+
+    fn memory_grow_failed(&mut self, _: &MemoryError) -> Result<(), LimiterError> {
+        self.guard.grow_failed();
+        Ok(())
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> Result<bool, LimiterError> {
+        // wasmi 2.0 does not note where it is when `table.grow` runs out of fuel, so such a call cannot be resumed. The
+        // specification lets `table.grow` fail at any time, and here it always does.
+        Ok(!self.running && self.guard.grow_table(current, desired))
+    }
+
+    fn table_grow_failed(&mut self, _: &TableError) -> Result<(), LimiterError> {
+        self.guard.grow_failed();
+        Ok(())
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        // Validation bounds their number, the guard their elements.
+        usize::MAX
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+}

@@ -1,0 +1,63 @@
+//! The guest that is calling a host function.
+
+use std::any::Any;
+use std::mem;
+
+use wasmtime::{Extern, Memory, TypedFunc};
+use weir_engine::Trap;
+
+use crate::instance::Data;
+use crate::trap;
+
+/// The guest's allocator.
+pub(crate) enum Allocator {
+    /// Not told yet, or the module has none.
+    None,
+    /// At rest.
+    Ready(TypedFunc<u32, u32>),
+    /// Running: a host function that it calls must not enter it again.
+    Busy,
+}
+
+/// Wasmtime's view of the caller as the seam wants it.
+pub(crate) struct Guest<'a>(pub(crate) wasmtime::Caller<'a, Data>);
+
+impl Guest<'_> {
+    /// The memory; looked up by name in the start section only, when the instance is not there yet to remember it, and
+    /// in modules that have none.
+    fn memory(&mut self) -> Option<Memory> {
+        if self.0.data().memory.is_none() {
+            let memory = self.0.get_export("memory").and_then(Extern::into_memory);
+            self.0.data_mut().memory = memory;
+        }
+        self.0.data().memory
+    }
+}
+
+impl weir_engine::Caller for Guest<'_> {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+        match self.memory() {
+            Some(memory) => {
+                let (bytes, data) = memory.data_and_store_mut(&mut self.0);
+                (bytes, &mut *data.state)
+            }
+            None => (&mut [], &mut *self.0.data_mut().state),
+        }
+    }
+
+    fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
+        let allocator = mem::replace(&mut self.0.data_mut().allocator, Allocator::Busy);
+        let Allocator::Ready(func) = allocator else {
+            let reason = match allocator {
+                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
+                _ => "the guest has no allocator yet",
+            };
+            self.0.data_mut().allocator = allocator;
+            return Err(Trap::host(reason));
+        };
+        // The epoch deadline and the budget are those of the call that led here.
+        let result = func.call(&mut self.0, size);
+        self.0.data_mut().allocator = Allocator::Ready(func);
+        result.map_err(|error| trap::of(&error, &self.0.data().memory_guard.0))
+    }
+}

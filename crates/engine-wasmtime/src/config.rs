@@ -1,0 +1,142 @@
+//! Settings, and the two Wasmtime engines made from them.
+
+use wasmtime::{
+    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ProfilingStrategy, Strategy,
+    WasmBacktraceDetails,
+};
+use weir_engine::{CompileError, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
+
+/// Address space that each linear memory reserves, so that generated code needs no bounds checks: all that 32 bits
+/// can address. Wasmtime adds guard pages.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Elements of a pooled table; a module with larger tables runs outside of the pool.
+const POOLED_TABLE_ELEMENTS: usize = 1 << 16;
+
+/// Tables of a pooled module; a second one appears with reference types.
+const POOLED_TABLES: u32 = 2;
+
+/// How guest code is made visible to a profiler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profiler {
+    /// Not at all.
+    #[default]
+    None,
+    /// `/tmp/perf-PID.map`, for `perf report`.
+    PerfMap,
+    /// A `jit-PID.dump` in the working directory, for `perf inject --jit`.
+    JitDump,
+}
+
+/// Settings of the runtime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WasmtimeConfig {
+    /// Instances that the pool holds, all modules and threads together; 0 does without a pool. Each reserves some
+    /// 4 GiB of address space, which costs no memory. Instances beyond the pool are allocated singly.
+    pub pool_slots: u32,
+    /// Bytes of linear memory that a pooled instance may grow to; an instance with a higher limit is allocated singly.
+    pub pool_memory: usize,
+    /// Visibility to a profiler.
+    pub profiler: Profiler,
+    /// Translates the modules' DWARF for native debuggers. Slows compilation.
+    pub debug_info: bool,
+}
+
+impl Default for WasmtimeConfig {
+    fn default() -> Self {
+        // 128 VMs are 16 workers with 8 filters each, and reserve half a TiB of the 128 TiB that a process has.
+        Self {
+            pool_slots: 128,
+            pool_memory: DEFAULT_MEMORY_LIMIT,
+            profiler: Profiler::None,
+            debug_info: false,
+        }
+    }
+}
+
+impl WasmtimeConfig {
+    /// Settings of Wasmtime without the allocation strategy, which does not influence the generated code.
+    fn base(&self) -> Config {
+        let mut config = Config::new();
+        config
+            .strategy(Strategy::Cranelift)
+            .cranelift_opt_level(OptLevel::Speed)
+            .epoch_interruption(true)
+            .max_wasm_stack(STACK_LIMIT)
+            .memory_reservation(MEMORY_RESERVATION)
+            // Function names and offsets come without it; lines of source would be parsed at every trap.
+            .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+            .debug_info(self.debug_info)
+            .profiler(match self.profiler {
+                Profiler::None => ProfilingStrategy::None,
+                Profiler::PerfMap => ProfilingStrategy::PerfMap,
+                Profiler::JitDump => ProfilingStrategy::JitDump,
+            })
+            // What no Proxy-Wasm guest uses is surface without a purpose. Threads, exceptions, GC and function
+            // references are not even built in; SIMD, bulk memory, reference types, multiple values and tail calls stay.
+            .wasm_multi_memory(false)
+            .wasm_memory64(false)
+            .wasm_custom_page_sizes(false)
+            .wasm_wide_arithmetic(false);
+        config
+    }
+
+    fn pool(&self) -> PoolingAllocationConfig {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_core_instances(self.pool_slots)
+            .total_memories(self.pool_slots)
+            .total_tables(self.pool_slots.saturating_mul(POOLED_TABLES))
+            .max_tables_per_module(POOLED_TABLES)
+            .table_elements(POOLED_TABLE_ELEMENTS)
+            .max_memory_size(self.pool_memory);
+        pool
+    }
+}
+
+/// A pool, and what serves where there is none, where it is full or too small. Code of one runs on the other.
+pub(crate) struct Engines {
+    pub(crate) pooled: Option<wasmtime::Engine>,
+    pub(crate) on_demand: wasmtime::Engine,
+    /// Bytes that a pooled instance may grow to.
+    pub(crate) pool_memory: usize,
+}
+
+impl Engines {
+    pub(crate) fn new(settings: &WasmtimeConfig) -> Result<Self, CompileError> {
+        let on_demand = wasmtime::Engine::new(&settings.base())
+            .map_err(|error| CompileError::Invalid(format!("cannot start Wasmtime: {error:#}")))?;
+        tick(&on_demand);
+        let pooled = (settings.pool_slots > 0).then(|| pooled(settings)).flatten();
+        Ok(Self {
+            pooled,
+            on_demand,
+            pool_memory: settings.pool_memory,
+        })
+    }
+}
+
+fn pooled(settings: &WasmtimeConfig) -> Option<wasmtime::Engine> {
+    let mut config = settings.base();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(settings.pool()));
+    match wasmtime::Engine::new(&config) {
+        Ok(engine) => {
+            tick(&engine);
+            Some(engine)
+        }
+        Err(error) => {
+            tracing::warn!("no instance pool, instances are allocated singly: {error:#}");
+            None
+        }
+    }
+}
+
+/// Moves the engine's epoch at every tick for as long as the engine lives.
+fn tick(engine: &wasmtime::Engine) {
+    let engine = engine.weak();
+    Ticker::register(move || {
+        engine.upgrade().is_some_and(|engine| {
+            engine.increment_epoch();
+            true
+        })
+    });
+}

@@ -1,0 +1,158 @@
+//! An instance: a Wasmtime store with one module in it.
+
+use std::any::Any;
+
+use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline};
+use weir_engine::{
+    CpuBudget, Deadline, FuncId, Instance, InstantiateError, Limits, MemoryGuard, Signature, Trap, Verdict,
+};
+
+use crate::caller::Allocator;
+use crate::export::Export;
+use crate::trap;
+
+/// What the store holds beside the instance.
+pub(crate) struct Data {
+    pub(crate) state: Box<dyn Any + Send>,
+    /// The export `memory`, once it is known.
+    pub(crate) memory: Option<Memory>,
+    pub(crate) allocator: Allocator,
+    pub(crate) deadline: Deadline,
+    pub(crate) memory_guard: Guard,
+}
+
+/// Why there is no instance.
+pub(crate) enum Failure {
+    /// The pool is exhausted; the state comes back for another try.
+    PoolFull(Box<dyn Any + Send>),
+    Other(InstantiateError),
+}
+
+pub(crate) struct WasmtimeInstance {
+    store: Store<Data>,
+    instance: wasmtime::Instance,
+    /// By [`FuncId`].
+    exports: Vec<Export>,
+}
+
+impl WasmtimeInstance {
+    pub(crate) fn new(
+        module: &InstancePre<Data>,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Self, Failure> {
+        let data = Data {
+            state,
+            memory: None,
+            allocator: Allocator::None,
+            deadline: Deadline::start(limits.start_budget),
+            memory_guard: Guard(MemoryGuard::new(limits.memory)),
+        };
+        let mut store = Store::new(module.module().engine(), data);
+        store.limiter(|data| &mut data.memory_guard);
+        store.epoch_deadline_callback(|mut store| match store.data_mut().deadline.tick() {
+            Verdict::Continue => Ok(UpdateDeadline::Continue(1)),
+            Verdict::Expired => Ok(UpdateDeadline::Interrupt),
+        });
+        store.set_epoch_deadline(1);
+        match module.instantiate(&mut store) {
+            Ok(instance) => {
+                let memory = instance.get_memory(&mut store, "memory");
+                store.data_mut().memory = memory;
+                Ok(Self {
+                    store,
+                    instance,
+                    exports: Vec::new(),
+                })
+            }
+            Err(error) if error.is::<PoolConcurrencyLimitError>() => {
+                Err(Failure::PoolFull(store.into_data().state))
+            }
+            Err(error) => Err(Failure::Other(why(&error, &store.data().memory_guard.0))),
+        }
+    }
+}
+
+fn why(error: &wasmtime::Error, guard: &MemoryGuard) -> InstantiateError {
+    // Only running code traps, and at this point only the start section (or a data segment that does not fit) can.
+    if trap::is_trap(error) {
+        return InstantiateError::Start(trap::of(error, guard));
+    }
+    match guard.refused() {
+        Some(needed) => InstantiateError::Memory {
+            needed,
+            limit: guard.limit(),
+        },
+        None => InstantiateError::Other(format!("{error:#}")),
+    }
+}
+
+impl Instance for WasmtimeInstance {
+    fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
+        let func = self.instance.get_func(&mut self.store, name)?;
+        let id = u32::try_from(self.exports.len()).ok()?;
+        self.exports.push(Export::new(&func, &self.store, signature)?);
+        Some(FuncId(id))
+    }
+
+    fn set_allocator(&mut self, func: FuncId) {
+        self.store.data_mut().allocator = match self.exports.get(func.0 as usize) {
+            Some(Export::R1(func)) => match func.func().typed(&self.store) {
+                Ok(func) => Allocator::Ready(func),
+                Err(_) => Allocator::None,
+            },
+            _ => Allocator::None,
+        };
+    }
+
+    fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        let Some(export) = self.exports.get(func.0 as usize) else {
+            return Err(Trap::host("the host called a function that it never resolved"));
+        };
+        self.store.data_mut().deadline = Deadline::start(budget);
+        self.store.set_epoch_deadline(1);
+        match export.call(&mut self.store, args) {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(error)) => Err(trap::of(&error, &self.store.data().memory_guard.0)),
+            None => Err(Trap::host(
+                "the host called a function with the wrong number of arguments",
+            )),
+        }
+    }
+
+    fn state(&mut self) -> &mut dyn Any {
+        &mut *self.store.data_mut().state
+    }
+
+    fn memory_size(&self) -> usize {
+        self.store
+            .data()
+            .memory
+            .map_or(0, |memory| memory.data_size(&self.store))
+    }
+}
+
+/// The memory limit as Wasmtime asks for it.
+pub(crate) struct Guard(pub(crate) MemoryGuard);
+
+impl ResourceLimiter for Guard {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.0.grow_memory(current, desired))
+    }
+
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a guest's memory did not grow: {error:#}");
+        self.0.grow_failed();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.0.grow_table(current, desired))
+    }
+
+    fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        tracing::debug!("a guest's table did not grow: {error:#}");
+        self.0.grow_failed();
+        Ok(())
+    }
+}

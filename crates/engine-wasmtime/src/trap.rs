@@ -1,0 +1,64 @@
+//! Wasmtime's errors as traps of the seam.
+
+use wasmtime::WasmBacktrace;
+use weir_engine::{Fault, Frame, MemoryGuard, Trap, TrapKind};
+
+/// Whether the error comes from running code, the guest's or a host function's.
+pub(crate) fn is_trap(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::Trap>() || error.is::<Trap>()
+}
+
+/// The trap that ended a call.
+pub(crate) fn of(error: &wasmtime::Error, guard: &MemoryGuard) -> Trap {
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let mut trap = trap.clone();
+        // A trap of the allocator has its backtrace already, and that goes through to the outermost function.
+        if trap.backtrace.is_empty() {
+            trap.backtrace = backtrace(error);
+        }
+        return trap;
+    }
+    let kind = match error.downcast_ref::<wasmtime::Trap>() {
+        Some(trap) => kind(*trap, guard),
+        None => TrapKind::Guest(guard.explain(&format!("{error:#}"))),
+    };
+    Trap {
+        kind,
+        backtrace: backtrace(error),
+    }
+}
+
+fn kind(trap: wasmtime::Trap, guard: &MemoryGuard) -> TrapKind {
+    use wasmtime::Trap as T;
+    let fault = match trap {
+        T::Interrupt => return TrapKind::Deadline,
+        T::StackOverflow => return TrapKind::StackOverflow,
+        T::UnreachableCodeReached => Fault::Unreachable,
+        T::MemoryOutOfBounds => Fault::MemoryOutOfBounds,
+        T::TableOutOfBounds => Fault::TableOutOfBounds,
+        T::IndirectCallToNull => Fault::NullFunction,
+        T::BadSignature => Fault::BadSignature,
+        T::IntegerDivisionByZero => Fault::DivisionByZero,
+        T::IntegerOverflow => Fault::IntegerOverflow,
+        T::BadConversionToInteger => Fault::BadConversion,
+        other => return TrapKind::Guest(guard.explain(&other.to_string())),
+    };
+    TrapKind::Guest(guard.explain(fault.words()))
+}
+
+fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    let frame = |frame: &wasmtime::FrameInfo| Frame {
+        function: frame.func_name().map(readable),
+        index: frame.func_index(),
+        offset: frame.module_offset(),
+    };
+    backtrace.frames().iter().map(frame).collect()
+}
+
+/// The name without its mangling and without the hash that Rust appends. Other toolchains write readable names.
+fn readable(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
