@@ -1,0 +1,313 @@
+//! HTTP calls of guests.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use weir_abi::Status;
+
+use crate::allow_list::AllowList;
+use crate::call_request::{self, HttpCallRequest};
+use crate::error::SendError;
+use crate::http_form::strip_hop_by_hop;
+use crate::pool::UpstreamPool;
+use crate::trailers::{RequestTrailers, TrailingBody};
+use crate::upstream::{Endpoint, Protocol, Upstream};
+
+/// Most hosts named directly by guests whose connections a worker keeps. With wildcards on the allow-list a guest
+/// can name any number of them.
+const MAX_DIRECT: usize = 256;
+
+/// Bounds on calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CallLimits {
+    /// The longest that a call may take, from its beginning to the end of the response body. Also the bound of a
+    /// call whose guest names none.
+    pub timeout: Duration,
+    /// Most bytes of a response body. A longer one is a failure: half of it would be taken for the whole.
+    pub response_body: usize,
+}
+
+/// One minute, 16 MiB.
+impl Default for CallLimits {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(60),
+            response_body: 16 << 20,
+        }
+    }
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallResponse {
+    /// Header lines, `:status` first, then the upstream's in order, without hop-by-hop fields.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The whole body.
+    pub body: Vec<u8>,
+    /// Trailer lines.
+    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A call without an answer. `status` and `reason` are what `proxy_get_status` gives the guest.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {reason}")]
+pub struct CallFailure {
+    /// `BadArgument` where the call cannot be made as asked, `BrokenConnection` where the upstream did not answer,
+    /// `InternalFailure` where the answer was refused.
+    pub status: Status,
+    /// Such as `timeout`, `connect`, `tls`, `reset`, `response too large`, `missing :path`.
+    pub reason: String,
+}
+
+/// Makes the calls of the guests on one worker. Cheap to clone.
+///
+/// Lives where pools live: see [`Pool`](crate::Pool).
+#[derive(Clone)]
+pub struct Caller {
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    named: HashMap<String, Rc<UpstreamPool<CallBody>>>,
+    allow: AllowList,
+    limits: CallLimits,
+    direct: RefCell<HashMap<Endpoint, Direct>>,
+}
+
+struct Direct {
+    pool: Rc<UpstreamPool<CallBody>>,
+    last_used: Instant,
+}
+
+impl Caller {
+    /// A caller that reaches these upstreams, and what is on the list.
+    pub fn new(
+        upstreams: impl IntoIterator<Item = Arc<Upstream>>,
+        allow: AllowList,
+        limits: CallLimits,
+    ) -> Self {
+        let named = |upstream: Arc<Upstream>| (upstream.name.clone(), Rc::new(UpstreamPool::new(upstream)));
+        let named = upstreams.into_iter().map(named).collect();
+        Self {
+            shared: Rc::new(Shared {
+                named,
+                allow,
+                limits,
+                direct: RefCell::default(),
+            }),
+        }
+    }
+
+    /// Checks a call without beginning it, so that the hostcall can answer at once. A failure here has the status
+    /// `BadArgument`: unknown upstream, a pseudo-header missing, a name or value that cannot be sent.
+    pub fn prepare(&self, call: HttpCallRequest) -> Result<PreparedCall, CallFailure> {
+        let upstream = self.upstream(&call.upstream)?;
+        let (head, ()) = call_request::head(&call.headers)?.into_parts();
+        let trailers = call_request::trailers(&call.trailers)?;
+        let body = Whole {
+            data: Some(Bytes::from(call.body)).filter(|data| !data.is_empty()),
+            trailers,
+        };
+        let slot = RequestTrailers::new();
+        let room_for_trailers = body.trailers.is_some();
+        let mut request = Request::from_parts(head, TrailingBody::with_slot(body, slot.clone()));
+        if room_for_trailers {
+            request.extensions_mut().insert(slot);
+        }
+        let limits = &self.shared.limits;
+        let timeout = call
+            .timeout
+            .filter(|timeout| !timeout.is_zero())
+            .unwrap_or(limits.timeout);
+        Ok(PreparedCall {
+            upstream,
+            request,
+            timeout: timeout.min(limits.timeout),
+            response_body: limits.response_body,
+        })
+    }
+
+    /// [`Caller::prepare`] and [`PreparedCall::run`] in one.
+    pub fn call(
+        &self,
+        call: HttpCallRequest,
+    ) -> impl Future<Output = Result<CallResponse, CallFailure>> + 'static {
+        let prepared = self.prepare(call);
+        async move { prepared?.run().await }
+    }
+
+    fn upstream(&self, name: &[u8]) -> Result<Rc<UpstreamPool<CallBody>>, CallFailure> {
+        let known = std::str::from_utf8(name)
+            .ok()
+            .and_then(|name| match self.shared.named.get(name) {
+                Some(pool) => Some(Rc::clone(pool)),
+                None => name
+                    .parse()
+                    .ok()
+                    .and_then(|endpoint| self.shared.direct(endpoint)),
+            });
+        known.ok_or_else(|| CallFailure {
+            status: Status::BadArgument,
+            reason: format!("unknown upstream `{}`", name.escape_ascii()),
+        })
+    }
+}
+
+impl Shared {
+    /// The pool of a host named directly: HTTP/1.1 in clear text.
+    fn direct(&self, endpoint: Endpoint) -> Option<Rc<UpstreamPool<CallBody>>> {
+        if !self.allow.allows(&endpoint) {
+            return None;
+        }
+        let now = Instant::now();
+        let mut direct = self.direct.borrow_mut();
+        if let Some(known) = direct.get_mut(&endpoint) {
+            known.last_used = now;
+            return Some(Rc::clone(&known.pool));
+        }
+        if direct.len() >= MAX_DIRECT {
+            // Calls under way keep the pool that they use.
+            let oldest = direct
+                .iter()
+                .min_by_key(|(_, known)| known.last_used)
+                .map(|(key, _)| key.clone());
+            oldest.and_then(|oldest| direct.remove(&oldest));
+        }
+        let mut upstream = Upstream::new(endpoint.to_string(), vec![endpoint.clone()]);
+        upstream.protocol = Protocol::Http1;
+        let pool = Rc::new(UpstreamPool::new(Arc::new(upstream)));
+        direct.insert(
+            endpoint,
+            Direct {
+                pool: Rc::clone(&pool),
+                last_used: now,
+            },
+        );
+        Some(pool)
+    }
+}
+
+/// A call that can be made.
+pub struct PreparedCall {
+    upstream: Rc<UpstreamPool<CallBody>>,
+    request: Request<CallBody>,
+    timeout: Duration,
+    response_body: usize,
+}
+
+impl PreparedCall {
+    /// Makes the call and waits for its end. Dropping the future gives it up.
+    pub async fn run(self) -> Result<CallResponse, CallFailure> {
+        let exchange = async {
+            let (response, _) = self.upstream.send(self.request).await?;
+            read(response, self.response_body).await
+        };
+        let outcome = tokio::time::timeout(self.timeout, exchange)
+            .await
+            .unwrap_or(Err(Broken::Timeout));
+        outcome.map_err(|broken| {
+            tracing::debug!(upstream = %self.upstream.upstream().name, error = %broken, "HTTP call failed");
+            broken.failure()
+        })
+    }
+}
+
+async fn read(response: Response<Incoming>, limit: usize) -> Result<CallResponse, Broken> {
+    let (mut head, mut incoming) = response.into_parts();
+    strip_hop_by_hop(&mut head.headers);
+    let mut headers = vec![(b":status".to_vec(), head.status.as_str().as_bytes().to_vec())];
+    headers.extend(lines(&head.headers));
+    let mut answer = CallResponse {
+        headers,
+        ..CallResponse::default()
+    };
+    if incoming.size_hint().lower() > limit as u64 {
+        return Err(Broken::TooLarge { limit });
+    }
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|error| SendError::from_hyper(error, true))?;
+        match frame.into_data() {
+            Ok(data) if answer.body.len() + data.len() > limit => return Err(Broken::TooLarge { limit }),
+            Ok(data) => answer.body.extend_from_slice(&data),
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    answer.trailers.extend(lines(&trailers));
+                }
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn lines(headers: &HeaderMap) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
+}
+
+/// How a call that was begun can fail.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Send(#[from] SendError),
+    #[error("no answer in time")]
+    Timeout,
+    #[error("the response body is longer than {limit} bytes")]
+    TooLarge { limit: usize },
+}
+
+impl Broken {
+    fn failure(&self) -> CallFailure {
+        let (status, reason) = match self {
+            Self::Send(error) => (Status::BrokenConnection, error.reason()),
+            Self::Timeout => (Status::BrokenConnection, "timeout"),
+            Self::TooLarge { .. } => (Status::InternalFailure, "response too large"),
+        };
+        CallFailure {
+            status,
+            reason: reason.to_owned(),
+        }
+    }
+}
+
+type CallBody = TrailingBody<Whole>;
+
+/// A body that is there from the beginning, and its trailers.
+struct Whole {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let data = self.data.take().map(Frame::data);
+        Poll::Ready(data.or_else(|| self.trailers.take().map(Frame::trailers)).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && self.trailers.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.data.as_ref().map_or(0, |data| data.len() as u64))
+    }
+}

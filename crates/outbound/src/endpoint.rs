@@ -1,0 +1,315 @@
+//! The connections of one worker to one endpoint.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body::Body;
+use hyper::client::conn::http2;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
+
+use crate::connection::{Connected, Http1, Http2, Live, connect};
+use crate::error::SendError;
+use crate::info::{Established, WireProtocol};
+use crate::upstream::{Endpoint, Protocol, Upstream};
+
+/// How long an endpoint that could not be connected to is tried only after the others.
+const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+pub(crate) struct EndpointPool<B> {
+    upstream: Arc<Upstream>,
+    index: usize,
+    state: RefCell<State<B>>,
+    live: Cell<usize>,
+    /// Told when a connection comes back or ends.
+    freed: Notify,
+    resting_until: Cell<Option<Instant>>,
+}
+
+struct State<B> {
+    /// HTTP/1.1 connections without a request, the one used last at the end.
+    idle: Vec<Idle<B>>,
+    shared: Option<Http2<B>>,
+    /// What the last handshake settled.
+    speaks: Option<WireProtocol>,
+    /// The handshake under way whose connection all may share.
+    connecting: Option<watch::Receiver<Option<Result<(), SendError>>>>,
+    sweeping: bool,
+}
+
+struct Idle<B> {
+    connection: Http1<B>,
+    since: Instant,
+}
+
+/// A connection for one request.
+pub(crate) enum Lease<B> {
+    Http1(Http1<B>),
+    Http2(http2::SendRequest<B>, Rc<Established>),
+}
+
+/// What a request wants of its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Want {
+    /// One that no request has been on.
+    pub(crate) fresh: bool,
+    /// HTTP/1.1 where that may be chosen: HTTP/2 has no `Upgrade`.
+    pub(crate) http1: bool,
+}
+
+impl<B> EndpointPool<B> {
+    pub(crate) fn new(upstream: Arc<Upstream>, index: usize) -> Self {
+        Self {
+            upstream,
+            index,
+            state: RefCell::new(State {
+                idle: Vec::new(),
+                shared: None,
+                speaks: None,
+                connecting: None,
+                sweeping: false,
+            }),
+            live: Cell::new(0),
+            freed: Notify::new(),
+            resting_until: Cell::new(None),
+        }
+    }
+
+    pub(crate) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.upstream.endpoints[self.index]
+    }
+
+    /// Whether it failed just now, so that others come first.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting_until
+            .get()
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    /// How many connections there are, idle and being made included.
+    pub(crate) fn live(&self) -> usize {
+        self.live.get()
+    }
+
+    /// How many HTTP/1.1 connections wait for a request.
+    pub(crate) fn idle(&self) -> usize {
+        self.state.borrow().idle.len()
+    }
+
+    pub(crate) fn count_up(&self) {
+        self.live.set(self.live.get() + 1);
+    }
+
+    pub(crate) fn count_down(&self) {
+        self.live.set(self.live.get().saturating_sub(1));
+        self.freed.notify_one();
+    }
+
+    /// A connection that is there already.
+    fn existing(&self, want: Want) -> Option<Lease<B>> {
+        let mut state = self.state.borrow_mut();
+        if !want.http1 {
+            if let Some(shared) = state.shared.as_mut().filter(|shared| !shared.sender.is_closed()) {
+                shared.last_used = Instant::now();
+                return Some(Lease::Http2(
+                    shared.sender.clone(),
+                    Rc::clone(&shared.established),
+                ));
+            }
+            state.shared = None;
+        }
+        if want.fresh {
+            return None;
+        }
+        let oldest = Instant::now().checked_sub(self.upstream.idle_timeout);
+        while let Some(Idle { connection, since }) = state.idle.pop() {
+            if !connection.sender.is_closed() && oldest.is_none_or(|oldest| since > oldest) {
+                return Some(Lease::Http1(connection));
+            }
+        }
+        None
+    }
+
+    /// Whether a connection made now may turn out to be one that all can share.
+    fn may_be_shared(&self, want: Want) -> bool {
+        match self.upstream.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => {
+                self.upstream.tls.is_some()
+                    && !want.http1
+                    && self.state.borrow().speaks != Some(WireProtocol::Http1)
+            }
+        }
+    }
+}
+
+impl<B> EndpointPool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Finds or makes a connection. Returns with it whether it was there before.
+    pub(crate) async fn acquire(self: &Rc<Self>, want: Want) -> Result<(Lease<B>, bool), SendError> {
+        let mut deadline = None;
+        loop {
+            if let Some(lease) = self.existing(want) {
+                return Ok((lease, true));
+            }
+            let connecting = self.state.borrow().connecting.clone();
+            if let Some(mut connecting) = connecting.filter(|_| self.may_be_shared(want)) {
+                // The sender goes without a word when the request that was connecting is given up: then it is
+                // this one's turn.
+                if let Ok(outcome) = connecting.wait_for(Option::is_some).await
+                    && let Some(Err(error)) = outcome.clone()
+                {
+                    return Err(error);
+                }
+                continue;
+            }
+            if self.live.get() >= self.upstream.max_connections {
+                let deadline =
+                    *deadline.get_or_insert_with(|| Instant::now() + self.upstream.connect_timeout);
+                if want.fresh {
+                    // Idle connections would keep it waiting, and are as likely dead as the one that failed.
+                    self.state.borrow_mut().idle.clear();
+                }
+                timeout_at(deadline, self.freed.notified())
+                    .await
+                    .map_err(|_| SendError::Overflow {
+                        endpoint: self.endpoint().to_string(),
+                        limit: self.upstream.max_connections,
+                    })?;
+                continue;
+            }
+            return self.connect(want).await.map(|lease| (lease, false));
+        }
+    }
+
+    async fn connect(self: &Rc<Self>, want: Want) -> Result<Lease<B>, SendError> {
+        let announced = self.may_be_shared(want).then(|| Announced::new(self));
+        let protocol = if want.http1 && self.upstream.protocol == Protocol::Auto {
+            Protocol::Http1
+        } else {
+            self.upstream.protocol
+        };
+        let after = self.upstream.connect_timeout;
+        let made = timeout(after, connect(self, protocol, Live::new(self)))
+            .await
+            .unwrap_or_else(|_| {
+                Err(SendError::ConnectTimeout {
+                    endpoint: self.endpoint().to_string(),
+                    after,
+                })
+            });
+        let rest = made
+            .as_ref()
+            .is_err_and(SendError::is_connect)
+            .then(|| Instant::now() + REST_AFTER_FAILURE);
+        self.resting_until.set(rest);
+        let outcome = made.as_ref().map(|_| ()).map_err(SendError::clone);
+        let lease = made.map(|connected| self.admit(connected, want));
+        if let Some(announced) = announced {
+            announced.finish(outcome);
+        }
+        lease
+    }
+
+    /// Takes a new connection in, and hands it to the request that made it.
+    fn admit(self: &Rc<Self>, connected: Connected<B>, want: Want) -> Lease<B> {
+        let mut state = self.state.borrow_mut();
+        match connected {
+            Connected::Http1(connection) => {
+                if !want.http1 {
+                    state.speaks = Some(WireProtocol::Http1);
+                }
+                Lease::Http1(connection)
+            }
+            Connected::Http2(connection) => {
+                state.speaks = Some(WireProtocol::Http2);
+                let lease = Lease::Http2(connection.sender.clone(), Rc::clone(&connection.established));
+                state.shared = Some(connection);
+                drop(state);
+                self.begin_sweeping();
+                lease
+            }
+        }
+    }
+}
+
+impl<B: 'static> EndpointPool<B> {
+    /// A connection that can take another request.
+    pub(crate) fn give_back(self: &Rc<Self>, connection: Http1<B>) {
+        self.state.borrow_mut().idle.push(Idle {
+            connection,
+            since: Instant::now(),
+        });
+        self.freed.notify_one();
+        self.begin_sweeping();
+    }
+
+    /// Sees to it that connections do not outlive their idle timeout, by a task that lives only while there are any.
+    fn begin_sweeping(self: &Rc<Self>) {
+        if std::mem::replace(&mut self.state.borrow_mut().sweeping, true) {
+            return;
+        }
+        let endpoint = Rc::downgrade(self);
+        drop(tokio::task::spawn_local(async move {
+            while let Some(next) = endpoint.upgrade().and_then(|endpoint| endpoint.sweep()) {
+                sleep_until(next).await;
+            }
+        }));
+    }
+
+    /// Closes what has been unused for too long. Returns when to look again, if anything is left.
+    fn sweep(&self) -> Option<Instant> {
+        let timeout = self.upstream.idle_timeout;
+        let now = Instant::now();
+        let mut state = self.state.borrow_mut();
+        state
+            .idle
+            .retain(|idle| !idle.connection.sender.is_closed() && now < idle.since + timeout);
+        // An HTTP/2 connection ends when its last stream has: those under way are not cut.
+        let expired = |shared: &mut Http2<B>| shared.sender.is_closed() || now >= shared.last_used + timeout;
+        drop(state.shared.take_if(expired));
+        let idle = state.idle.first().map(|idle| idle.since);
+        let shared = state.shared.as_ref().map(|shared| shared.last_used);
+        let next = idle.into_iter().chain(shared).min().map(|since| since + timeout);
+        state.sweeping = next.is_some();
+        next
+    }
+}
+
+/// A handshake that others wait for.
+struct Announced<B> {
+    endpoint: Rc<EndpointPool<B>>,
+    outcome: watch::Sender<Option<Result<(), SendError>>>,
+}
+
+impl<B> Announced<B> {
+    fn new(endpoint: &Rc<EndpointPool<B>>) -> Self {
+        let (outcome, receiver) = watch::channel(None);
+        endpoint.state.borrow_mut().connecting = Some(receiver);
+        Self {
+            endpoint: Rc::clone(endpoint),
+            outcome,
+        }
+    }
+
+    fn finish(self, outcome: Result<(), SendError>) {
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl<B> Drop for Announced<B> {
+    fn drop(&mut self) {
+        self.endpoint.state.borrow_mut().connecting = None;
+    }
+}

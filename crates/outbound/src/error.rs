@@ -1,0 +1,145 @@
+//! Why a request could not be carried to an upstream.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that got no response. Cheap to clone: requests that waited for the same connection share its failure.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// No upstream has this name.
+    #[error("no upstream is called `{name}`")]
+    UnknownUpstream {
+        /// The name asked for.
+        name: String,
+    },
+    /// The upstream has no endpoint.
+    #[error("upstream `{name}` has no endpoint")]
+    NoEndpoint {
+        /// The upstream.
+        name: String,
+    },
+    /// Name resolution or the TCP connection failed.
+    #[error("cannot connect to {endpoint}: {source}")]
+    Connect {
+        /// `host:port`.
+        endpoint: String,
+        /// What the operating system says.
+        source: Arc<io::Error>,
+    },
+    /// No connection within the connect timeout.
+    #[error("no connection to {endpoint} within {after:?}")]
+    ConnectTimeout {
+        /// `host:port`.
+        endpoint: String,
+        /// The bound.
+        after: Duration,
+    },
+    /// All connections allowed are in use, and none became free within the connect timeout.
+    #[error("all {limit} connections to {endpoint} are in use")]
+    Overflow {
+        /// `host:port`.
+        endpoint: String,
+        /// The bound.
+        limit: usize,
+    },
+    /// The TLS handshake failed, for instance because the certificate was not trusted.
+    #[error("TLS with {endpoint}: {source}")]
+    Tls {
+        /// `host:port`.
+        endpoint: String,
+        /// Carries a [`rustls::Error`] where TLS itself refused.
+        source: Arc<io::Error>,
+    },
+    /// The server does not speak the protocol that the upstream is configured for.
+    #[error("{endpoint} does not speak HTTP/2")]
+    NotHttp2 {
+        /// `host:port`.
+        endpoint: String,
+    },
+    /// The request cannot be written in the protocol of the upstream.
+    #[error("the request cannot be sent: {what}")]
+    InvalidRequest {
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A connection stopped answering (HTTP/2 pings).
+    #[error("the upstream stopped answering")]
+    Timeout {
+        /// What hyper says.
+        source: Arc<hyper::Error>,
+    },
+    /// The connection or the HTTP/2 stream was closed before a response came.
+    #[error("the upstream closed the connection: {source}")]
+    Reset {
+        /// What hyper says.
+        source: Arc<hyper::Error>,
+        /// Whether bytes of the request may have reached the upstream.
+        sent: bool,
+    },
+    /// The upstream answered with something that is not HTTP.
+    #[error("the upstream does not speak proper HTTP: {source}")]
+    Protocol {
+        /// What hyper says.
+        source: Arc<hyper::Error>,
+    },
+    /// The body of the request failed while it was sent.
+    #[error("the request body failed: {source}")]
+    RequestBody {
+        /// Its source is the body's own error.
+        source: Arc<hyper::Error>,
+    },
+}
+
+impl SendError {
+    /// One word for logs, metrics and `proxy_get_status`.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownUpstream { .. } => "unknown upstream",
+            Self::NoEndpoint { .. } | Self::Connect { .. } => "connect",
+            Self::ConnectTimeout { .. } | Self::Timeout { .. } => "timeout",
+            Self::Overflow { .. } => "overflow",
+            Self::Tls { .. } => "tls",
+            Self::NotHttp2 { .. } | Self::Protocol { .. } => "protocol",
+            Self::InvalidRequest { .. } => "request",
+            Self::Reset { .. } => "reset",
+            Self::RequestBody { .. } => "request body",
+        }
+    }
+
+    /// Whether the upstream may have seen the request, so that sending it again may do its work twice.
+    pub fn may_have_been_sent(&self) -> bool {
+        match self {
+            Self::Reset { sent, .. } => *sent,
+            Self::Timeout { .. } | Self::Protocol { .. } | Self::RequestBody { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether no connection could be had, so that another endpoint may do better.
+    pub(crate) fn is_connect(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect { .. }
+                | Self::ConnectTimeout { .. }
+                | Self::Tls { .. }
+                | Self::NotHttp2 { .. }
+                | Self::Overflow { .. }
+        )
+    }
+
+    /// Sorts an error of hyper. `sent` tells whether the request had been given to the connection.
+    pub(crate) fn from_hyper(error: hyper::Error, sent: bool) -> Self {
+        let source = Arc::new(error);
+        if source.is_timeout() {
+            Self::Timeout { source }
+        } else if source.is_parse() {
+            Self::Protocol { source }
+        } else if source.is_user() {
+            Self::RequestBody { source }
+        } else {
+            Self::Reset { source, sent }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Pools of connections: one per upstream and worker.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::error::Error;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::connection::Http1;
+use crate::endpoint::{EndpointPool, Lease, Want};
+use crate::error::SendError;
+use crate::http_form;
+use crate::info::{ConnectionInfo, Established};
+use crate::trailers::{RequestTrailers, TrailerPath};
+use crate::upstream::Upstream;
+
+/// The pools of all named upstreams of one worker, for requests with bodies of type `B`.
+///
+/// Lives on a current-thread runtime inside a `LocalSet`: connections are driven by local tasks. Bodies need not be
+/// `Send`, but `Unpin`. Dropping the pool closes what is idle; requests under way end as they would.
+pub struct Pool<B> {
+    upstreams: HashMap<String, Rc<UpstreamPool<B>>>,
+}
+
+impl<B> Pool<B> {
+    /// Empty pools for these upstreams. Of two with one name the later one counts.
+    pub fn new(upstreams: impl IntoIterator<Item = Arc<Upstream>>) -> Self {
+        let named = |upstream: Arc<Upstream>| (upstream.name.clone(), Rc::new(UpstreamPool::new(upstream)));
+        Self {
+            upstreams: upstreams.into_iter().map(named).collect(),
+        }
+    }
+
+    /// The pool of one upstream, to be kept by whoever sends to it often.
+    pub fn upstream(&self, name: &str) -> Option<&Rc<UpstreamPool<B>>> {
+        self.upstreams.get(name)
+    }
+}
+
+impl<B> Pool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends a request to the upstream called `name`; see [`UpstreamPool::send`].
+    pub async fn send(
+        &self,
+        name: &str,
+        request: Request<B>,
+    ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
+        match self.upstreams.get(name) {
+            Some(upstream) => upstream.send(request).await,
+            None => Err(SendError::UnknownUpstream {
+                name: name.to_owned(),
+            }),
+        }
+    }
+}
+
+/// The connections of one worker to one upstream.
+pub struct UpstreamPool<B> {
+    upstream: Arc<Upstream>,
+    endpoints: Vec<Rc<EndpointPool<B>>>,
+    /// The endpoint whose turn it is.
+    turn: Cell<usize>,
+}
+
+impl<B> UpstreamPool<B> {
+    /// An empty pool.
+    pub fn new(upstream: Arc<Upstream>) -> Self {
+        let endpoints = (0..upstream.endpoints.len())
+            .map(|index| Rc::new(EndpointPool::new(Arc::clone(&upstream), index)))
+            .collect();
+        Self {
+            upstream,
+            endpoints,
+            turn: Cell::new(0),
+        }
+    }
+
+    /// What it is a pool for.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    /// How many connections there are, being made, busy and idle together.
+    pub fn connections(&self) -> usize {
+        self.endpoints.iter().map(|endpoint| endpoint.live()).sum()
+    }
+
+    /// How many HTTP/1.1 connections wait for a request.
+    pub fn idle_connections(&self) -> usize {
+        self.endpoints.iter().map(|endpoint| endpoint.idle()).sum()
+    }
+
+    /// The endpoints in the order to try them: in turn, those that just failed last.
+    fn candidates(&self) -> impl Iterator<Item = &Rc<EndpointPool<B>>> {
+        let count = self.endpoints.len();
+        let first = self.turn.get();
+        if count > 1 {
+            self.turn.set((first + 1) % count);
+        }
+        let in_turn = move |resting: bool| {
+            (0..count)
+                .map(move |step| &self.endpoints[(first + step) % count])
+                .filter(move |endpoint| (count > 1 && endpoint.is_resting()) == resting)
+        };
+        in_turn(false).chain(in_turn(true))
+    }
+}
+
+impl<B> UpstreamPool<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    /// Sends a request and waits for the head of its response.
+    ///
+    /// The target may be a path or a whole URI; the authority is [`Upstream::authority`], else the URI's, else the
+    /// `Host` header's, else the endpoint. The request is written the way its connection wants it; hop-by-hop
+    /// fields are removed for HTTP/2 and left alone for HTTP/1.1, so that a WebSocket can be asked for
+    /// (`hyper::upgrade::on` works on the response). A [`RequestTrailers`] in the extensions is filled in.
+    ///
+    /// A connection that turns out to be closed before any byte of the request was written on it is replaced
+    /// once, without the caller noticing. There is no bound in time but for connecting. Dropping the future gives
+    /// the request up.
+    pub async fn send(
+        &self,
+        mut request: Request<B>,
+    ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
+        let asked = Instant::now();
+        let http1 = request.headers().contains_key(header::UPGRADE);
+        let mut want = Want { fresh: false, http1 };
+        let mut attempts = 0;
+        loop {
+            let (endpoint, lease, reused) = self.acquire(want, &mut attempts).await?;
+            let time_to_connection = asked.elapsed();
+            let (sent, connection) = match lease {
+                Lease::Http1(connection) => self.send_http1(&endpoint, connection, request).await?,
+                Lease::Http2(sender, established) => {
+                    self.write_http2(&endpoint, &mut request)?;
+                    let mut sender = sender;
+                    (sender.try_send_request(request).await, established)
+                }
+            };
+            match sent {
+                Ok(response) => {
+                    return Ok((
+                        response,
+                        ConnectionInfo {
+                            connection,
+                            time_to_connection,
+                            reused,
+                            attempts,
+                        },
+                    ));
+                }
+                Err(mut refused) => match refused.take_message() {
+                    Some(unsent) if reused && !want.fresh => {
+                        tracing::debug!(upstream = %self.upstream.name, "a kept connection was closed; trying a new one");
+                        request = unsent;
+                        want.fresh = true;
+                    }
+                    unsent => return Err(SendError::from_hyper(refused.into_error(), unsent.is_none())),
+                },
+            }
+        }
+    }
+
+    /// A connection to any endpoint.
+    async fn acquire(
+        &self,
+        want: Want,
+        attempts: &mut u32,
+    ) -> Result<(Rc<EndpointPool<B>>, Lease<B>, bool), SendError> {
+        let mut failure = SendError::NoEndpoint {
+            name: self.upstream.name.clone(),
+        };
+        for endpoint in self.candidates() {
+            *attempts += 1;
+            match endpoint.acquire(want).await {
+                Ok((lease, reused)) => return Ok((Rc::clone(endpoint), lease, reused)),
+                Err(error) if error.is_connect() => {
+                    tracing::debug!(upstream = %self.upstream.name, %error, "endpoint passed over");
+                    failure = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn send_http1(
+        &self,
+        endpoint: &Rc<EndpointPool<B>>,
+        mut connection: Http1<B>,
+        mut request: Request<B>,
+    ) -> Result<(Sent<B>, Rc<Established>), SendError> {
+        let slot = request.extensions().get::<RequestTrailers>().cloned();
+        let fallback = || endpoint.endpoint().to_string();
+        let rewrite = self.upstream.authority.as_ref();
+        if let Err(error) = http_form::to_http1(&mut request, rewrite, fallback, slot.is_some()) {
+            endpoint.give_back(connection);
+            return Err(error);
+        }
+        if let Some(slot) = slot {
+            let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+            slot.set(if chunked {
+                TrailerPath::Spliced(connection.trailers.clone())
+            } else {
+                TrailerPath::Dropped
+            });
+        }
+        let established = Rc::clone(&connection.established);
+        let response = connection.sender.try_send_request(request);
+        connection.park();
+        Ok((response.await, established))
+    }
+
+    fn write_http2(&self, endpoint: &EndpointPool<B>, request: &mut Request<B>) -> Result<(), SendError> {
+        let fallback = || endpoint.endpoint().to_string();
+        let tls = self.upstream.tls.is_some();
+        http_form::to_http2(request, self.upstream.authority.as_ref(), fallback, tls)?;
+        if let Some(slot) = request.extensions().get::<RequestTrailers>() {
+            slot.set(TrailerPath::Native);
+        }
+        Ok(())
+    }
+}
+
+/// What hyper says of a request: a response, or an error that may have the request in it.
+type Sent<B> = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<B>>>;

@@ -1,0 +1,260 @@
+//! TLS towards upstreams: trust, names, client certificates.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::RootCertStore;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+
+use crate::upstream::Protocol;
+
+const ALPN_HTTP1: &[u8] = b"http/1.1";
+const ALPN_HTTP2: &[u8] = b"h2";
+
+/// What an upstream's configuration says about TLS. [`Tls::load`] makes it usable.
+#[derive(Clone, Debug, Default)]
+pub struct TlsSettings {
+    /// The name to ask for and to verify; the endpoint's host where `None`.
+    pub server_name: Option<String>,
+    /// Whom to trust.
+    pub roots: Roots,
+    /// What to show to an upstream that asks who we are.
+    pub client_certificate: Option<ClientCertificate>,
+    /// Takes any certificate for any name. For trying things out only.
+    pub insecure: bool,
+}
+
+/// Whose certificates are trusted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Roots {
+    /// The authorities that the operating system trusts.
+    #[default]
+    System,
+    /// The authorities in a PEM file, and no other.
+    File(PathBuf),
+    /// The authorities in this PEM text, and no other.
+    Pem(Vec<u8>),
+}
+
+/// A certificate of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// PEM file: our certificate, then the ones that lead to an authority.
+    pub chain: PathBuf,
+    /// PEM file: the private key.
+    pub key: PathBuf,
+}
+
+/// TLS ready for use. Cheap to clone; all workers share it and its session tickets.
+#[derive(Clone)]
+pub struct Tls {
+    server_name: Option<ServerName<'static>>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    auto: Arc<ClientConfig>,
+}
+
+impl Tls {
+    /// Reads the files named and builds the client side of TLS. Blocks on those files, so belongs to start-up and
+    /// reload.
+    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?;
+        let builder = if settings.insecure {
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        } else {
+            builder.with_root_certificates(roots(&settings.roots)?)
+        };
+        let config = match &settings.client_certificate {
+            Some(own) => {
+                let chain = certificates(&read(&own.chain)?, &own.chain.display().to_string())?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(&read(&own.key)?).map_err(|source| TlsError::Pem {
+                        origin: own.key.display().to_string(),
+                        source,
+                    })?;
+                builder.with_client_auth_cert(chain, key)?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let server_name = settings.server_name.as_deref().map(server_name).transpose()?;
+        let with_alpn = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        Ok(Self {
+            server_name,
+            http1: with_alpn(&[ALPN_HTTP1]),
+            http2: with_alpn(&[ALPN_HTTP2]),
+            auto: with_alpn(&[ALPN_HTTP2, ALPN_HTTP1]),
+        })
+    }
+
+    /// The configuration that offers what `protocol` allows.
+    pub(crate) fn config(&self, protocol: Protocol) -> Arc<ClientConfig> {
+        Arc::clone(match protocol {
+            Protocol::Http1 => &self.http1,
+            Protocol::Http2 => &self.http2,
+            Protocol::Auto => &self.auto,
+        })
+    }
+
+    /// The name to verify on a connection to `host`.
+    pub(crate) fn server_name(&self, host: &str) -> Result<ServerName<'static>, TlsError> {
+        match &self.server_name {
+            Some(name) => Ok(name.clone()),
+            None => server_name(host),
+        }
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// TLS settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file does not hold what it should, in PEM.
+    #[error("{origin}: {source}")]
+    Pem {
+        /// The file.
+        origin: String,
+        /// What is wrong with it.
+        source: rustls_pki_types::pem::Error,
+    },
+    /// No certificate where at least one is needed.
+    #[error("{origin} holds no certificate")]
+    NoCertificate {
+        /// The file.
+        origin: String,
+    },
+    /// A server name is neither a DNS name nor an IP address.
+    #[error("`{name}` is not a server name")]
+    ServerName {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        source: InvalidDnsNameError,
+    },
+    /// A certificate or key that TLS refuses.
+    #[error(transparent)]
+    Tls(#[from] rustls::Error),
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(name.to_owned()).map_err(|source| TlsError::ServerName {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn roots(roots: &Roots) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    let (pem, origin) = match roots {
+        Roots::System => {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                tracing::warn!(%error, "a system root certificate is left out");
+            }
+            // One authority that rustls cannot read must not cost all the others.
+            store.add_parsable_certificates(found.certs);
+            if store.is_empty() {
+                return Err(TlsError::NoCertificate {
+                    origin: "the system's certificate store".to_owned(),
+                });
+            }
+            return Ok(store);
+        }
+        Roots::File(path) => (read(path)?, path.display().to_string()),
+        Roots::Pem(pem) => (pem.clone(), "the certificate authority given".to_owned()),
+    };
+    for certificate in certificates(&pem, &origin)? {
+        store.add(certificate)?;
+    }
+    Ok(store)
+}
+
+fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| TlsError::Pem {
+            origin: origin.to_owned(),
+            source,
+        })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate {
+            origin: origin.to_owned(),
+        });
+    }
+    Ok(certificates)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// `insecure: true`. The handshake must still be signed by the certificate shown, whoever's that is.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &rustls::DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
