@@ -1,7 +1,7 @@
 //! What is wrong with a configuration.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -14,6 +14,18 @@ pub struct Location {
     pub column: usize,
     /// The key, such as `config.vm_config.runtime` or `routes[0].upstream`; empty at the top.
     pub key: String,
+}
+
+impl Location {
+    /// A file as a whole.
+    pub(crate) fn whole(file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+        }
+    }
 }
 
 impl fmt::Display for Location {

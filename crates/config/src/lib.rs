@@ -6,7 +6,10 @@
 
 mod environment;
 mod error;
+mod load;
+mod read;
 mod types;
+mod yaml;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Location, Problem};

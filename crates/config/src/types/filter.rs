@@ -1,5 +1,6 @@
 //! A filter: one plugin and the VM that it runs in.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,13 +41,21 @@ pub struct FilterConfig {
     pub matches: Vec<RouteMatch>,
     /// What makes the VM.
     pub vm: VmConfig,
-    pub(crate) files: Vec<PathBuf>,
 }
 
 impl FilterConfig {
-    /// Every file that was read or that the configuration names, absolute, each once.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// The files that the filter is made of, absolute, sorted, each once: its own, the module, certificates.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = BTreeSet::new();
+        self.collect_files(&mut files);
+        files.into_iter().cloned().collect()
+    }
+
+    pub(crate) fn collect_files<'a>(&'a self, files: &mut BTreeSet<&'a PathBuf>) {
+        files.extend([&self.source, &self.vm.code]);
+        self.upstreams
+            .values()
+            .for_each(|upstream| upstream.collect_files(files));
     }
 
     /// Whether the filter sees a request; see [`RouteMatch::matches`].

@@ -1,5 +1,6 @@
 //! The embedded proxy as a whole.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,14 +37,24 @@ pub struct ProxyConfig {
     /// Whether a change of one of [`ProxyConfig::files`] makes the proxy read its configuration again; on unless
     /// given.
     pub watch: bool,
-    pub(crate) files: Vec<PathBuf>,
 }
 
 impl ProxyConfig {
-    /// Every file that was read or that the configuration names (filter files, modules, certificates), absolute, each
-    /// once.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// Every file that the configuration is made of, absolute, sorted, each once: its own, those of filters, modules,
+    /// certificates.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let mut files = BTreeSet::from([&self.source]);
+        for tls in self.listeners.iter().filter_map(|listener| listener.tls.as_ref()) {
+            files.extend([&tls.certificate, &tls.private_key]);
+            files.extend(&tls.client_ca);
+        }
+        self.upstreams
+            .values()
+            .for_each(|upstream| upstream.collect_files(&mut files));
+        self.filters
+            .values()
+            .for_each(|filter| filter.collect_files(&mut files));
+        files.into_iter().cloned().collect()
     }
 
     /// The route that takes a request: the first that matches. See

@@ -1,5 +1,6 @@
 //! Where requests and the guests' own calls are sent.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,18 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// Replaces the request's authority (`Host`), if given.
     pub authority: Option<String>,
+}
+
+impl Upstream {
+    pub(crate) fn collect_files<'a>(&'a self, files: &mut BTreeSet<&'a PathBuf>) {
+        let Some(tls) = &self.tls else {
+            return;
+        };
+        files.extend(&tls.ca);
+        if let Some(client) = &tls.client {
+            files.extend([&client.certificate, &client.private_key]);
+        }
+    }
 }
 
 /// One address of an upstream.

@@ -1,0 +1,181 @@
+//! A filter: the `config:` block.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use weir_abi::LogLevel;
+
+use super::bytes::configuration;
+use super::{or, route, upstream, vm};
+use crate::read::{Field, Keys};
+use crate::{FailPolicy, FilterConfig, HttpCallFailure, Limits, Timeouts, Upstream, VmLimits};
+
+/// What a filter gets from around it.
+pub(super) struct Defaults {
+    pub(super) name: String,
+    pub(super) body_limit: u64,
+    pub(super) upstream_idle: Duration,
+    /// The proxy's, for filters that have none of the same name.
+    pub(super) upstreams: IndexMap<String, Arc<Upstream>>,
+}
+
+impl Defaults {
+    /// For a filter on its own.
+    pub(super) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            body_limit: Limits::default().body,
+            upstream_idle: Timeouts::default().upstream_idle,
+            upstreams: IndexMap::new(),
+        }
+    }
+}
+
+/// Reads a block that stands under the key `config`, or directly in `field`.
+pub(super) fn read(field: &Field<'_>, defaults: &Defaults) -> Option<FilterConfig> {
+    let keys = field.keys()?;
+    if !keys.has("config") {
+        return block(&keys.field().keys()?, defaults);
+    }
+    let config = keys.take("config").and_then(|field| field.keys());
+    keys.finish();
+    block(&config?, defaults)
+}
+
+fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
+    let name = or(keys.take("name"), defaults.name.clone(), Field::string);
+    let root_id = or(keys.take("root_id"), String::new(), Field::string);
+    let plugin_configuration = or(keys.take("configuration"), Vec::new(), configuration);
+    let fail_policy = fail_policy(keys).unwrap_or_default();
+    let allow_on_headers_stop_iteration = or(
+        keys.take("allow_on_headers_stop_iteration"),
+        false,
+        Field::boolean,
+    );
+    let http_call_failure = or(
+        keys.take("http_call_failure"),
+        HttpCallFailure::default(),
+        |field| {
+            field.choice(&[
+                ("zeros", HttpCallFailure::Zeros),
+                ("synthesize", HttpCallFailure::Synthesize),
+            ])
+        },
+    );
+    let log_level = keys.take("log_level").and_then(|field| log_level(&field));
+    let strict = or(keys.take("strict"), false, Field::boolean);
+    let matches = or(keys.take("match"), Vec::new(), |field| {
+        Some(field.items_or_one().iter().filter_map(route::condition).collect())
+    });
+    let (limits, body_limit) = limits(keys, defaults.body_limit);
+    let upstreams = upstreams(keys, defaults);
+    let vm = vm::read(keys, limits, strict);
+    let source = keys.field().document.path.clone();
+    keys.finish();
+    Some(FilterConfig {
+        source,
+        name,
+        root_id,
+        configuration: plugin_configuration,
+        fail_policy,
+        allow_on_headers_stop_iteration,
+        http_call_failure,
+        log_level,
+        body_limit,
+        upstreams,
+        matches,
+        vm: vm?,
+    })
+}
+
+/// `fail_open: true` or `fail_policy: open`; `None` if neither is there.
+pub(super) fn fail_policy(keys: &Keys<'_>) -> Option<FailPolicy> {
+    let (open, policy) = (keys.take("fail_open"), keys.take("fail_policy"));
+    if let (Some(open), Some(_)) = (&open, &policy) {
+        open.report("means the same as \"fail_policy\"; expected one of them");
+    }
+    let open = open.and_then(|field| field.boolean());
+    let policy =
+        policy.and_then(|field| field.choice(&[("open", FailPolicy::Open), ("closed", FailPolicy::Closed)]));
+    policy.or(open.map(|open| {
+        if open {
+            FailPolicy::Open
+        } else {
+            FailPolicy::Closed
+        }
+    }))
+}
+
+/// The levels of the ABI, and `warning`.
+pub(super) fn log_level(field: &Field<'_>) -> Option<LogLevel> {
+    field.choice(&[
+        ("trace", LogLevel::Trace),
+        ("debug", LogLevel::Debug),
+        ("info", LogLevel::Info),
+        ("warn", LogLevel::Warn),
+        ("error", LogLevel::Error),
+        ("critical", LogLevel::Critical),
+    ])
+}
+
+/// The VM's limits and the body limit, which is the filter's.
+fn limits(block: &Keys<'_>, body: u64) -> (VmLimits, u64) {
+    let defaults = VmLimits::default();
+    let Some(keys) = block.take("limits").and_then(|field| field.keys()) else {
+        return (defaults, body);
+    };
+    let limits = VmLimits {
+        memory: or(keys.take("memory"), defaults.memory, memory),
+        callback_deadline: or(
+            keys.take_any(&["callback_deadline", "deadline"]),
+            defaults.callback_deadline,
+            Field::duration,
+        ),
+        start_deadline: or(
+            keys.take("start_deadline"),
+            defaults.start_deadline,
+            Field::duration,
+        ),
+        http_calls: or(keys.take("http_calls"), defaults.http_calls, |field| {
+            field.number(0, usize::MAX)
+        }),
+        http_call_timeout: or(
+            keys.take("http_call_timeout"),
+            defaults.http_call_timeout,
+            Field::duration,
+        ),
+    };
+    let body = or(keys.take("body"), body, Field::size);
+    keys.finish();
+    (limits, body)
+}
+
+/// Linear memory: at least a page, at most what 32-bit addresses reach.
+fn memory(field: &Field<'_>) -> Option<u64> {
+    let bytes = field.size()?;
+    if (64 << 10..=4 << 30).contains(&bytes) {
+        Some(bytes)
+    } else {
+        field.expected("a size from 64KiB to 4GiB")
+    }
+}
+
+/// The filter's own, then direct ones, then the proxy's; the first of a name wins.
+fn upstreams(keys: &Keys<'_>, defaults: &Defaults) -> IndexMap<String, Arc<Upstream>> {
+    let idle = defaults.upstream_idle;
+    let own = or(keys.take("upstreams"), IndexMap::new(), |field| {
+        upstream::read_all(field, idle)
+    });
+    let mut upstreams: IndexMap<_, _> = own
+        .into_iter()
+        .filter_map(|(name, own)| Some((name, own?)))
+        .collect();
+    let direct = or(keys.take("direct_upstreams"), Vec::new(), |field| {
+        upstream::read_direct(field, idle)
+    });
+    for upstream in direct.into_iter().chain(defaults.upstreams.values().cloned()) {
+        upstreams.entry(upstream.name.clone()).or_insert(upstream);
+    }
+    upstreams
+}

@@ -1,0 +1,74 @@
+//! From documents to types: one function for each struct.
+
+mod bytes;
+mod filter;
+mod names;
+mod proxy;
+mod route;
+mod runtime;
+mod upstream;
+mod vm;
+
+use std::path::Path;
+
+use crate::read::{Document, Field, Session};
+use crate::{ConfigError, Environment, FilterConfig, ProxyConfig};
+
+impl FilterConfig {
+    /// Reads a document of the Traffic Server plugin: a `config:` block.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the document, and files that it names but that cannot be read.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let filter = Document::open(&session, path).and_then(|document| standalone(&document));
+        session.finish(filter)
+    }
+
+    /// As [`FilterConfig::load`], from text that stands for the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`FilterConfig::load`].
+    pub fn parse(text: &[u8], path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let filter = Document::parse(&session, path, text).and_then(|document| standalone(&document));
+        session.finish(filter)
+    }
+}
+
+impl ProxyConfig {
+    /// Reads a document of `weir serve` and the filter files that it names.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the documents, and files that they name but that cannot be read.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let proxy = Document::open(&session, path).and_then(|document| proxy::read(&document.root()));
+        session.finish(proxy)
+    }
+
+    /// As [`ProxyConfig::load`], from text that stands for the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProxyConfig::load`].
+    pub fn parse(text: &[u8], path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let proxy = Document::parse(&session, path, text).and_then(|document| proxy::read(&document.root()));
+        session.finish(proxy)
+    }
+}
+
+fn standalone(document: &Document<'_>) -> Option<FilterConfig> {
+    let stem = document.path.file_stem().unwrap_or_default().to_string_lossy();
+    filter::read(&document.root(), &filter::Defaults::named(&stem))
+}
+
+/// The value that `read` makes of a field, or `default` where the field is absent. Where it is there but wrong, the
+/// problem has been noted and what is returned does not matter.
+fn or<'d, T>(field: Option<Field<'d>>, default: T, read: impl FnOnce(&Field<'d>) -> Option<T>) -> T {
+    field.and_then(|field| read(&field)).unwrap_or(default)
+}
