@@ -38,7 +38,10 @@ fn problems(document: &Path) -> String {
 /// The document without its expectation, and the expectation.
 fn split(text: &str) -> (String, String) {
     let (expected, document): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("#!"));
-    let expected: Vec<&str> = expected.iter().map(|line| line.trim_start_matches("#!").trim()).collect();
+    let expected: Vec<&str> = expected
+        .iter()
+        .map(|line| line.trim_start_matches("#!").trim())
+        .collect();
     (document.join("\n"), expected.join("\n"))
 }
 
@@ -57,7 +60,10 @@ fn every_document_is_refused_as_it_says() {
             let lines: String = found.lines().map(|line| format!("#! {line}\n")).collect();
             fs::write(&document, format!("{}\n{lines}", rest.trim_end())).unwrap();
         } else if found.is_empty() || found != expected {
-            wrong.push(format!("{}\nexpected:\n{expected}\nfound:\n{found}\n", document.display()));
+            wrong.push(format!(
+                "{}\nexpected:\n{expected}\nfound:\n{found}\n",
+                document.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -68,7 +74,10 @@ fn a_file_that_is_missing_is_named() {
     let path = folder().join("there-is-none.yaml");
     let error = ProxyConfig::load(&path, &Environment::empty()).unwrap_err();
     let shown = path.display();
-    assert_eq!(error.to_string(), format!("{shown}: cannot read the file {shown}: there is no such file"));
+    assert_eq!(
+        error.to_string(),
+        format!("{shown}: cannot read the file {shown}: there is no such file")
+    );
     assert_eq!(error.files(), [path]);
 }
 

@@ -35,12 +35,15 @@ impl Defaults {
 /// Reads a block that stands under the key `config`, or directly in `field`.
 pub(super) fn read(field: &Field<'_>, defaults: &Defaults) -> Option<FilterConfig> {
     let keys = field.keys()?;
-    if !keys.has("config") {
-        return block(&keys.field().keys()?, defaults);
+    if keys.is_empty() {
+        keys.require("config");
+        return None;
     }
-    let config = keys.take("config").and_then(|field| field.keys());
+    let Some(config) = keys.take("config") else {
+        return block(&keys, defaults);
+    };
     keys.finish();
-    block(&config?, defaults)
+    block(&config.keys()?, defaults)
 }
 
 fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {

@@ -12,7 +12,7 @@ mod vm;
 use std::path::Path;
 
 use crate::read::{Document, Field, Session};
-use crate::{ConfigError, Environment, FilterConfig, ProxyConfig};
+use crate::{Config, ConfigError, Environment, FilterConfig, ProxyConfig};
 
 impl FilterConfig {
     /// Reads a document of the Traffic Server plugin: a `config:` block.
@@ -59,6 +59,38 @@ impl ProxyConfig {
         let session = Session::new(environment);
         let proxy = Document::parse(&session, path, text).and_then(|document| proxy::read(&document.root()));
         session.finish(proxy)
+    }
+}
+
+impl Config {
+    /// Reads a document of either kind: with a `config:` block at the top it is one of the Traffic Server plugin.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProxyConfig::load`] and [`FilterConfig::load`].
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let config = Document::open(&session, path).and_then(|document| {
+            let root = document.root();
+            if root.is_map() && root.keys()?.has("config") {
+                standalone(&document).map(Box::new).map(Self::Filter)
+            } else {
+                proxy::read(&root).map(Box::new).map(Self::Proxy)
+            }
+        });
+        session.finish(config)
+    }
+
+    /// Checks that every runtime is one of `built_in`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProxyConfig::check_runtimes`].
+    pub fn check_runtimes(&self, built_in: &[&str]) -> Result<(), ConfigError> {
+        match self {
+            Self::Proxy(proxy) => proxy.check_runtimes(built_in),
+            Self::Filter(filter) => filter.check_runtime(built_in),
+        }
     }
 }
 

@@ -76,9 +76,10 @@ fn good<T>(all: &IndexMap<String, Option<Arc<T>>>) -> IndexMap<String, Arc<T>> {
 
 fn listeners(keys: &Keys<'_>) -> Option<Vec<Listener>> {
     let Some(field) = keys.take_any(&["listeners", "listen"]) else {
-        keys.field()
-            .report("expected the key \"listeners\" or \"listen\", found neither");
-        return None;
+        return Some(vec![Listener {
+            address: Listener::DEFAULT,
+            tls: None,
+        }]);
     };
     let items = field.items_or_one();
     if items.is_empty() {
@@ -173,12 +174,9 @@ fn one_filter(name: &str, field: &Field<'_>, defaults: &Defaults) -> Option<Filt
 /// The file as messages name it: beside the file that names it, in that one's spelling.
 fn shown(file: &Field<'_>, path: PathBuf) -> Option<PathBuf> {
     let written = file.scalar("a file name")?;
-    let beside = file
-        .document
-        .shown
-        .parent()
-        .unwrap_or(Path::new(""))
-        .join(written);
+    let folder = file.document.shown.parent().unwrap_or(Path::new(""));
+    // By its components, which drops what says nothing (`./`).
+    let beside: PathBuf = folder.join(written).components().collect();
     Some(
         if std::path::absolute(&beside).is_ok_and(|beside| beside == path) {
             beside

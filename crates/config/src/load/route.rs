@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::bytes::configuration;
 use super::{filter, names, or, upstream};
-use crate::read::{Field, listed, quoted, unknown};
+use crate::read::{Field, Keys, listed, quoted, unknown};
 use crate::{
     FilterConfig, HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse, Timeouts,
     Upstream,
@@ -42,7 +42,10 @@ pub(super) fn read_all(field: &Field<'_>, known: &Known<'_>) -> Option<Vec<Route
             }
             if taken.matches.covers(&route.matches) {
                 let name = quoted(&taken.name);
-                item.report(format!("never reached: the route {name} in line {line} takes all its requests; the first route that matches is taken, so expected this one before it"));
+                item.report(format!(
+                    "never reached: the route {name} in line {line} takes all its requests, and the first route that \
+                     matches is taken; expected this route before that one"
+                ));
                 break;
             }
         }
@@ -67,7 +70,7 @@ fn read(field: &Field<'_>, index: usize, known: &Known<'_>) -> Option<Route> {
                 .collect(),
         )
     });
-    let target = keys.require("upstream").and_then(|field| target(&field, known));
+    let target = one_target(&keys, known);
     let strip_prefix = or(keys.take("strip_prefix"), false, Field::boolean);
     let host_rewrite = keys
         .take("host_rewrite")
@@ -178,6 +181,23 @@ fn find<'a, 'd>(field: &Field<'d>, known: &Known<'a>) -> Option<(&'d str, &'a Ar
     }
 }
 
+/// `upstream:` or, short for `upstream: { static: ... }`, `static:`.
+fn one_target(keys: &Keys<'_>, known: &Known<'_>) -> Option<RouteTarget> {
+    match (keys.take("upstream"), keys.take("static")) {
+        (Some(field), None) => target(&field, known),
+        (None, Some(field)) => static_response(&field).map(RouteTarget::Static),
+        (None, None) => {
+            keys.field()
+                .report("expected the key \"upstream\" or \"static\", found neither");
+            None
+        }
+        (Some(_), Some(field)) => {
+            field.report("stands beside \"upstream\"; expected one of them");
+            None
+        }
+    }
+}
+
 /// `echo`, the name of an upstream, `{ static: ... }` or an upstream's short form.
 fn target(field: &Field<'_>, known: &Known<'_>) -> Option<RouteTarget> {
     if field.is_map() {
@@ -197,12 +217,9 @@ fn target(field: &Field<'_>, known: &Known<'_>) -> Option<RouteTarget> {
     match known.upstreams.get(name) {
         Some(upstream) => upstream.clone().map(RouteTarget::Upstream),
         None => {
-            let names: Vec<&str> = known
-                .upstreams
-                .keys()
-                .map(String::as_str)
-                .chain(std::iter::once("echo"))
-                .collect();
+            let mut names: Vec<&str> = known.upstreams.keys().map(String::as_str).collect();
+            names.push("echo");
+            names.dedup();
             field.report(unknown("upstream", name, &names));
             None
         }

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use weir_abi::{ALLOCATORS, Callback, IMPORTS, INITIALIZE, MAINS, START, WASI};
+
 use super::bytes::configuration;
 use super::{or, runtime};
-use crate::read::{Field, Keys, quoted};
+use crate::read::{Field, Keys, quoted, unknown_of_many};
 use crate::{Runtime, VmConfig, VmLimits};
 
-/// What makes a VM, from the keys of a filter's block. `body` gets the limit that is not the VM's.
+/// What makes a VM, from the keys of a filter's block.
 pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<VmConfig> {
     let allowed_capabilities = block
         .take("capability_restriction_config")
@@ -56,14 +58,16 @@ fn code(field: &Field<'_>) -> Option<PathBuf> {
 fn environment(field: &Field<'_>) -> Option<Vec<(String, String)>> {
     let keys = field.keys()?;
     let mut variables: Vec<(String, String)> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let mut add = |field: &Field<'_>, name: &str, value: Option<String>| {
         if name.is_empty() || name.contains(['=', '\0']) {
             field.report(format!("expected the name of a variable, found {}", quoted(name)));
-        } else if variables.iter().any(|(known, _)| known == name) {
+        } else if names.iter().any(|known| known == name) {
             field.report(format!("the variable {} is given twice", quoted(name)));
         } else if value.as_ref().is_some_and(|value| value.contains('\0')) {
             field.report("expected a value without NUL character");
         } else {
+            names.push(name.to_owned());
             variables.extend(value.map(|value| (name.to_owned(), value)));
         }
     };
@@ -105,23 +109,45 @@ fn restriction(field: &Field<'_>) -> Option<Vec<String>> {
 
 /// A list (Traffic Server's form) or a map from name to an empty map (Envoy's).
 fn capabilities(field: &Field<'_>) -> Option<Vec<String>> {
-    if field.is_list() {
-        let items = field.items()?;
-        return Some(
-            items
-                .iter()
-                .filter_map(|item| item.scalar("the name of a capability"))
-                .map(str::to_owned)
-                .collect(),
-        );
-    }
     let mut names = Vec::new();
+    if field.is_list() {
+        for item in field.items()? {
+            names.extend(
+                item.scalar("the name of a capability")
+                    .and_then(|name| capability(&item, name)),
+            );
+        }
+        return Some(names);
+    }
     for (name, field) in field.named()? {
         // Reserved by Envoy for settings of which there are none yet.
         if let Some(keys) = field.keys() {
             keys.finish();
         }
-        names.push(name.to_owned());
+        names.extend(capability(&field, name));
     }
     Some(names)
+}
+
+/// The name of an import or export of the ABI.
+fn capability(field: &Field<'_>, name: &str) -> Option<String> {
+    let hostcalls = IMPORTS.iter().map(|import| import.name);
+    let wasi = WASI.iter().map(|function| function.name);
+    let callbacks = Callback::ALL.iter().map(|callback| callback.name());
+    let others = MAINS
+        .iter()
+        .chain(&ALLOCATORS)
+        .chain([&INITIALIZE, &START])
+        .map(|(name, _)| *name);
+    let known: Vec<&str> = hostcalls.chain(wasi).chain(callbacks).chain(others).collect();
+    if !known.contains(&name) {
+        field.report(unknown_of_many(
+            "capability",
+            name,
+            &known,
+            "a hostcall, a callback or a WASI function",
+        ));
+        return None;
+    }
+    Some(name.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::field::Field;
-use super::suggest::unknown;
+use super::suggest::unknown_key;
 use crate::yaml::Entry;
 
 /// The entries of a map, taken one by one; what nobody took is an unknown key.
@@ -66,6 +66,11 @@ impl<'d> Keys<'d> {
         field
     }
 
+    /// Whether nothing stands here.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether `name` stands here, without taking it.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == name)
@@ -84,7 +89,7 @@ impl<'d> Keys<'d> {
                 .collect();
             self.field
                 .child(&entry.key, &entry.value)
-                .report_at(entry.at, unknown("key", &entry.key, &names));
+                .report_at(entry.at, unknown_key(&entry.key, &names));
         }
     }
 }

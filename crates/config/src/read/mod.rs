@@ -10,5 +10,5 @@ mod text;
 pub(crate) use field::Field;
 pub(crate) use keys::Keys;
 pub(crate) use session::{Document, Session};
-pub(crate) use suggest::unknown;
+pub(crate) use suggest::{unknown, unknown_of_many};
 pub(crate) use text::{listed, quoted, shortened};

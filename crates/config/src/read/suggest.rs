@@ -2,22 +2,43 @@
 
 use super::text::{listed, quoted};
 
-/// The message for a name that is not one of `known`: the nearest of them, or all if none is near. `kind` such as
-/// `upstream`.
+/// The message for a name that is not one of `known`, with the nearest and all of them. `kind` such as `upstream`.
 pub(crate) fn unknown(kind: &str, name: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|candidate| (distance(&plain(name), &plain(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance);
-    let name = quoted(name);
-    match near {
-        Some((_, candidate)) => format!(
-            "unknown {kind} {name}; did you mean \"{candidate}\"? Known: {}",
-            listed(known.iter().copied())
+    let all = listed(known.iter().copied());
+    match nearest(name, known) {
+        Some(near) => format!(
+            "unknown {kind} {}; did you mean \"{near}\"? Known: {all}",
+            quoted(name)
         ),
-        None => format!("unknown {kind} {name}; known: {}", listed(known.iter().copied())),
+        None => format!("unknown {kind} {}; known: {all}", quoted(name)),
     }
+}
+
+/// As [`unknown`], for names that are too many to list; `expected` says what they are.
+pub(crate) fn unknown_of_many(kind: &str, name: &str, known: &[&str], expected: &str) -> String {
+    match nearest(name, known) {
+        Some(near) => format!("unknown {kind} {}; did you mean \"{near}\"?", quoted(name)),
+        None => format!("unknown {kind} {}; expected {expected}", quoted(name)),
+    }
+}
+
+/// The message for a key that is not one of `known`; the key itself stands in the location.
+pub(crate) fn unknown_key(key: &str, known: &[&str]) -> String {
+    match nearest(key, known) {
+        Some(near) => format!("unknown key; did you mean \"{near}\"?"),
+        None => format!("unknown key; known here: {}", listed(known.iter().copied())),
+    }
+}
+
+/// The name that is most likely meant: at most a third of its letters differ.
+fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let name = plain(name);
+    let distances = known
+        .iter()
+        .map(|candidate| (distance(&name, &plain(candidate)), *candidate));
+    let near = distances.filter(|(distance, candidate)| *distance <= candidate.chars().count() / 3);
+    near.min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
 }
 
 /// The spelling without what people mix up most: case and separators.
@@ -56,11 +77,17 @@ mod tests {
     fn the_nearest_name_is_suggested() {
         let known = ["runtime", "vm_id", "configuration"];
         assert_eq!(
-            unknown("key", "runtme", &known),
-            r#"unknown key "runtme"; did you mean "runtime"? Known: runtime, vm_id, configuration"#
+            unknown("filter", "runtme", &known),
+            r#"unknown filter "runtme"; did you mean "runtime"? Known: runtime, vm_id, configuration"#
         );
-        assert!(unknown("key", "rutnime", &known).contains(r#"did you mean "runtime"?"#));
-        assert!(unknown("key", "VM-ID", &known).contains(r#"did you mean "vm_id"?"#));
+        assert_eq!(
+            unknown_key("rutnime", &known),
+            r#"unknown key; did you mean "runtime"?"#
+        );
+        assert_eq!(
+            unknown_key("VM-ID", &known),
+            r#"unknown key; did you mean "vm_id"?"#
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, limits};
 
 use crate::Location;
 use crate::types::{RouteMatch, Upstream};
@@ -147,11 +147,11 @@ pub struct VmLimits {
 impl Default for VmLimits {
     fn default() -> Self {
         Self {
-            memory: 128 << 20,
-            callback_deadline: Duration::from_millis(100),
-            start_deadline: Duration::from_secs(10),
-            http_calls: 1024,
-            http_call_timeout: Duration::from_secs(60),
+            memory: limits::MEMORY as u64,
+            callback_deadline: limits::CALLBACK_BUDGET,
+            start_deadline: limits::START_BUDGET,
+            http_calls: limits::MAX_HTTP_CALLS_IN_FLIGHT,
+            http_call_timeout: limits::CALL_TIMEOUT,
         }
     }
 }

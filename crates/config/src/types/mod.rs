@@ -9,3 +9,12 @@ pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, VmConfig, V
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
+
+/// A document of either kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Config {
+    /// Of `weir serve`.
+    Proxy(Box<ProxyConfig>),
+    /// Of the Traffic Server plugin.
+    Filter(Box<FilterConfig>),
+}

@@ -1,13 +1,13 @@
 //! The embedded proxy as a whole.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, limits};
 
 use crate::types::{FilterConfig, Route, Upstream};
 
@@ -16,7 +16,7 @@ use crate::types::{FilterConfig, Route, Upstream};
 pub struct ProxyConfig {
     /// The file that was read, absolute.
     pub source: PathBuf,
-    /// Where clients come in; at least one.
+    /// Where clients come in; at least one. Plain text on [`Listener::DEFAULT`] unless given.
     pub listeners: Vec<Listener>,
     /// The upstreams under `upstreams:`, by name.
     pub upstreams: IndexMap<String, Arc<Upstream>>,
@@ -73,6 +73,11 @@ pub struct Listener {
     pub tls: Option<ListenerTls>,
 }
 
+impl Listener {
+    /// Where the proxy listens if the configuration does not say: out of reach of other machines.
+    pub const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+}
+
 /// TLS towards clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenerTls {
@@ -100,7 +105,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 1 << 20,
+            body: limits::BODY as u64,
             header_bytes: 64 << 10,
             header_count: 128,
             connections: None,

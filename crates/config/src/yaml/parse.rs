@@ -59,7 +59,7 @@ struct Open {
 
 impl Builder {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
-        let at = position(span.start);
+        let at = position(span.tag_start().unwrap_or(span.start));
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && plain_with_tag(tag.as_deref(), at)?;
