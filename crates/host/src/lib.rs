@@ -1,1 +1,44 @@
 //! The Proxy-Wasm host: VMs, contexts, every hostcall and callback; knows no runtime and no HTTP library.
+//!
+//! A proxy compiles a [`HostModule`], describes a VM with [`VmSpec`] and its plugins with [`PluginSpec`], starts a [`Vm`],
+//! and then calls the callbacks of each stream in order. What the guest asks for reaches the proxy through two traits:
+//! [`Stream`] for one stream, [`Services`] for the VM as a whole.
+#![forbid(unsafe_code)]
+
+mod action;
+mod backoff;
+mod call;
+mod capabilities;
+mod compile;
+mod error;
+mod foreign;
+mod gate;
+mod hostcalls;
+mod ids;
+mod inspect;
+mod maps;
+mod property;
+mod services;
+mod shared;
+mod spec;
+mod state;
+mod stream;
+mod vm;
+
+pub use action::{BodyAction, Finish, HeadersAction, StreamAction};
+pub use backoff::RestartBackoff;
+pub use capabilities::{Capabilities, UnknownCapability};
+pub use compile::HostModule;
+pub use error::{StartError, VmError};
+pub use foreign::{ForeignCall, ForeignFunctions};
+pub use ids::ContextId;
+pub use inspect::{LoadError, ModuleInfo, inspect};
+pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
+pub use shared::{MetricCache, Metrics, QueueWaker, Shared, SharedData, SharedQueues};
+pub use spec::{FailPolicy, HttpCallFailure, PluginSpec, VmLimits, VmSpec};
+pub use stream::{
+    BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,
+};
+pub use vm::Vm;
+
+pub(crate) use state::GrpcToken;

@@ -55,17 +55,20 @@ pub trait Services: Send {
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]);
 }
 
+/// Field lines in order, names in lower case.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An HTTP call as the guest asked for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpCall {
     /// Name of the upstream, as it stands in the configuration (or a `host:port`).
     pub upstream: Vec<u8>,
     /// Header lines in order; `:method`, `:path` and `:authority` are present.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Pairs,
     /// The body; may be empty.
     pub body: Vec<u8>,
     /// Trailer lines.
-    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub trailers: Pairs,
     /// How long the guest is ready to wait; `None` where it named no bound. The proxy has a ceiling of its own.
     pub timeout: Option<Duration>,
 }
@@ -88,11 +91,11 @@ pub enum HttpCallResult {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpCallResponse {
     /// Header lines in order, `:status` first.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub headers: Pairs,
     /// The whole body.
     pub body: Vec<u8>,
     /// Trailer lines.
-    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    pub trailers: Pairs,
 }
 
 /// A gRPC call or stream as the guest asked for it.
@@ -105,7 +108,7 @@ pub struct GrpcCall {
     /// Such as `SayHello`.
     pub method: Vec<u8>,
     /// Initial metadata.
-    pub metadata: Vec<(Vec<u8>, Vec<u8>)>,
+    pub metadata: Pairs,
     /// The message; empty for a stream.
     pub message: Vec<u8>,
     /// How long to wait; `None` where the guest named no bound.

@@ -1,0 +1,88 @@
+//! What can go wrong with a VM.
+
+use weir_engine::{InstantiateError, Trap};
+
+/// Why a VM or plugin could not be started. The VM is of no use afterwards.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The module cannot be instantiated.
+    #[error("module {module}: cannot be instantiated: {source}")]
+    Instantiate {
+        /// File name of the module.
+        module: String,
+        /// Why.
+        source: InstantiateError,
+    },
+    /// The guest trapped in a start function or in `callback`.
+    #[error("module {module}: {callback} failed: {trap}")]
+    Trapped {
+        /// File name of the module.
+        module: String,
+        /// Such as `_start` or `proxy_on_configure`.
+        callback: &'static str,
+        /// How.
+        trap: Trap,
+    },
+    /// `proxy_on_vm_start` answered false.
+    #[error("module {module}: proxy_on_vm_start returned false: the VM configuration is refused")]
+    VmStartRefused {
+        /// File name of the module.
+        module: String,
+    },
+    /// `proxy_on_configure` answered false.
+    #[error("module {module}: proxy_on_configure returned false: the configuration of plugin {plugin:?} is refused")]
+    ConfigureRefused {
+        /// File name of the module.
+        module: String,
+        /// Name of the plugin.
+        plugin: String,
+    },
+    /// Our own code panicked; the VM is given up.
+    #[error("module {module}: host panicked in {callback}: {message}")]
+    Panicked {
+        /// File name of the module.
+        module: String,
+        /// Where.
+        callback: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The VM has died before.
+    #[error("module {module}: the VM is dead")]
+    Dead {
+        /// File name of the module.
+        module: String,
+    },
+}
+
+/// Why a callback did not return. The VM is dead: it must be replaced, and all its streams have been told.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VmError {
+    /// The guest stopped: a trap, a deadline, a limit.
+    #[error("{callback} trapped: {trap}")]
+    Trapped {
+        /// Callback that ran.
+        callback: &'static str,
+        /// How.
+        trap: Trap,
+    },
+    /// Our own code panicked.
+    #[error("host panicked in {callback}: {message}")]
+    Panicked {
+        /// Callback that ran.
+        callback: &'static str,
+        /// The panic's message.
+        message: String,
+    },
+    /// The VM died earlier.
+    #[error("the VM is dead")]
+    Dead,
+    /// The VM holds as many contexts as it may.
+    #[error("the VM holds {0} contexts, which is the limit")]
+    TooManyContexts(usize),
+    /// The context named does not exist in this VM, or is of the other kind.
+    #[error("there is no such context: {0}")]
+    NoSuchContext(crate::ContextId),
+}

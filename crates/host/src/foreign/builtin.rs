@@ -1,0 +1,190 @@
+//! The foreign functions that every process has.
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
+use weir_abi::Status;
+use weir_abi::limits::MAX_FOREIGN_RESULTS;
+
+use super::protobuf::{self, Field};
+use super::{ForeignCall, ForeignFunctions};
+
+/// Adds all of them.
+pub(super) fn add_to(functions: &mut ForeignFunctions) {
+    functions.add("compress", compress);
+    functions.add("uncompress", uncompress);
+    functions.add("clear_route_cache", clear_route_cache);
+    functions.add("declare_property", declare_property);
+    functions.add("set_envoy_filter_state", set_envoy_filter_state);
+    functions.add("shared_data_delete", shared_data_delete);
+}
+
+/// The argument as zlib data.
+fn compress(_: &mut ForeignCall<'_>, plain: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(plain).and_then(|()| encoder.finish()).map_err(|_| Status::SerializationFailure)
+}
+
+/// The argument, which is zlib data, unfolded. `SerializationFailure` for other data and for more than
+/// [`MAX_FOREIGN_RESULTS`] bytes.
+fn uncompress(_: &mut ForeignCall<'_>, zlib: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut plain = Vec::new();
+    let mut decoder = ZlibDecoder::new(zlib).take(MAX_FOREIGN_RESULTS as u64 + 1);
+    decoder.read_to_end(&mut plain).map_err(|_| Status::SerializationFailure)?;
+    if plain.len() > MAX_FOREIGN_RESULTS { Err(Status::SerializationFailure) } else { Ok(plain) }
+}
+
+/// The route of the stream is looked up again, if it can still matter. Outside of a stream nothing happens.
+fn clear_route_cache(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>, Status> {
+    if let Some(stream) = call.stream() {
+        stream.clear_route_cache();
+    }
+    Ok(Vec::new())
+}
+
+/// Envoy's `DeclarePropertyArguments` {name = 1, readonly = 2, type = 3, schema = 4, span = 5}. Declarations tell Envoy's
+/// expression language how to read a property; there is none here, so a well-formed one changes nothing.
+fn declare_property(_: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut name: &[u8] = b"";
+    for field in protobuf::fields(arguments) {
+        match field.map_err(|protobuf::Malformed| Status::BadArgument)? {
+            (1, Field::Bytes(bytes)) => name = bytes,
+            (4, Field::Bytes(_)) | (2 | 3 | 5, Field::Varint(_)) => {}
+            (1..=5, _) => return Err(Status::BadArgument),
+            // Fields of a later version.
+            _ => {}
+        }
+    }
+    if name.is_empty() { Err(Status::BadArgument) } else { Ok(Vec::new()) }
+}
+
+/// Envoy's `SetEnvoyFilterStateArguments` {path = 1, value = 2, span = 3}: a note on the stream, read back as the property
+/// `path` or `filter_state.path`. The span does not matter: a stream's notes live as long as it does.
+fn set_envoy_filter_state(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    let (mut path, mut value): (&[u8], &[u8]) = (b"", b"");
+    for field in protobuf::fields(arguments) {
+        match field.map_err(|protobuf::Malformed| Status::BadArgument)? {
+            (1, Field::Bytes(bytes)) => path = bytes,
+            (2, Field::Bytes(bytes)) => value = bytes,
+            (3, Field::Varint(_)) => {}
+            (1..=3, _) => return Err(Status::BadArgument),
+            _ => {}
+        }
+    }
+    if path.is_empty() {
+        return Err(Status::BadArgument);
+    }
+    let stream = call.stream().ok_or(Status::NotFound)?;
+    if stream.set_filter_state(path, value) { Ok(Vec::new()) } else { Err(Status::InternalFailure) }
+}
+
+/// Forgets the key of shared data that is the argument. `NotFound` where there is none.
+fn shared_data_delete(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>, Status> {
+    call.shared_data().delete(call.vm_id(), key)?;
+    Ok(Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::SharedData;
+
+    fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+        call_with(&SharedData::default(), name, arguments)
+    }
+
+    fn call_with(data: &SharedData, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+        let functions = ForeignFunctions::default();
+        let function = functions.find(name).ok_or(Status::NotFound)?;
+        function(&mut ForeignCall::new(None, data, "vm"), arguments)
+    }
+
+    #[test]
+    fn the_names_that_envoys_users_know_and_ours() {
+        assert_eq!(
+            ForeignFunctions::default().names(),
+            [
+                "clear_route_cache",
+                "compress",
+                "declare_property",
+                "set_envoy_filter_state",
+                "shared_data_delete",
+                "uncompress"
+            ]
+        );
+        assert!(ForeignFunctions::none().find("compress").is_none());
+    }
+
+    #[test]
+    fn an_embedder_can_add_and_replace() {
+        let mut functions = ForeignFunctions::default();
+        functions.add("vm_id", |call, arguments| Ok([call.vm_id().as_bytes(), arguments].concat()));
+        functions.add("compress", |_, _| Err(Status::InternalFailure));
+        let data = SharedData::default();
+        let mut call = ForeignCall::new(None, &data, "vm");
+        assert_eq!(functions.find("vm_id").expect("added")(&mut call, b"!"), Ok(b"vm!".to_vec()));
+        assert_eq!(functions.find("compress").expect("replaced")(&mut call, b""), Err(Status::InternalFailure));
+    }
+
+    #[test]
+    fn uncompress_stops_at_the_limit() {
+        let bomb = call("compress", &vec![0; MAX_FOREIGN_RESULTS + 1]).unwrap();
+        assert!(bomb.len() < 64 << 10);
+        assert_eq!(call("uncompress", &bomb), Err(Status::SerializationFailure));
+        let most = call("compress", &vec![0; MAX_FOREIGN_RESULTS]).unwrap();
+        assert_eq!(call("uncompress", &most).map(|plain| plain.len()), Ok(MAX_FOREIGN_RESULTS));
+    }
+
+    #[test]
+    fn uncompress_refuses_what_is_not_zlib_or_is_cut() {
+        assert_eq!(call("uncompress", b"plain text"), Err(Status::SerializationFailure));
+        let whole = call("compress", b"some text").unwrap();
+        assert_eq!(call("uncompress", &whole[..whole.len() - 5]), Err(Status::SerializationFailure));
+    }
+
+    #[test]
+    fn shared_data_is_deleted_in_the_callers_vm_id() {
+        let data = SharedData::default();
+        data.set("vm", b"key", b"1", 0).unwrap();
+        data.set("other", b"key", b"2", 0).unwrap();
+        assert_eq!(call_with(&data, "shared_data_delete", b"key"), Ok(vec![]));
+        assert_eq!(call_with(&data, "shared_data_delete", b"key"), Err(Status::NotFound));
+        assert_eq!(data.usage("other").0, 1);
+    }
+
+    #[test]
+    fn outside_of_a_stream() {
+        assert_eq!(call("clear_route_cache", b""), Ok(vec![]));
+        assert_eq!(call("set_envoy_filter_state", b"\x0a\x01p\x12\x01v"), Err(Status::NotFound));
+    }
+
+    #[test]
+    fn declarations_are_checked() {
+        // name "p", readonly, type 1, schema "s", span 2, and a field of a later version
+        let good = b"\x0a\x01p\x10\x01\x18\x01\x22\x01s\x28\x02\x30\x07";
+        assert_eq!(call("declare_property", good), Ok(vec![]));
+        assert_eq!(call("declare_property", b""), Err(Status::BadArgument), "no name");
+        assert_eq!(call("declare_property", b"\x08\x01"), Err(Status::BadArgument), "a number as name");
+        assert_eq!(call("declare_property", &good[..2]), Err(Status::BadArgument), "cut");
+        assert_eq!(call("set_envoy_filter_state", b"\x12\x01v"), Err(Status::BadArgument), "no path");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compressed_is_uncompressed(plain: Vec<u8>) {
+            let zlib = call("compress", &plain).unwrap();
+            prop_assert_eq!(call("uncompress", &zlib), Ok(plain));
+        }
+
+        #[test]
+        fn no_argument_panics(arguments: Vec<u8>) {
+            for name in ForeignFunctions::default().names() {
+                let _ = call(name, &arguments);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Foreign functions: what guests may call beyond the specification, by name and with opaque bytes.
+
+mod builtin;
+mod protobuf;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use weir_abi::Status;
+
+use crate::{SharedData, Stream};
+
+/// A foreign function: takes the guest's arguments, answers with bytes of its own.
+///
+/// It runs inside a hostcall: it must be quick, must not block, and must not call into a VM. SDKs take `NotFound`,
+/// `BadArgument`, `SerializationFailure` and `InternalFailure` from it; on any other status the Rust SDK panics.
+pub type ForeignFunction = dyn Fn(&mut ForeignCall<'_>, &[u8]) -> Result<Vec<u8>, Status> + Send + Sync;
+
+/// The foreign functions of a process, by name. A clone shares the functions.
+#[derive(Clone)]
+pub struct ForeignFunctions(HashMap<String, Arc<ForeignFunction>>);
+
+impl ForeignFunctions {
+    /// No functions at all.
+    pub fn none() -> Self {
+        Self(HashMap::new())
+    }
+
+    /// Adds a function, or replaces the one of this name.
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        function: impl Fn(&mut ForeignCall<'_>, &[u8]) -> Result<Vec<u8>, Status> + Send + Sync + 'static,
+    ) {
+        self.0.insert(name.into(), Arc::new(function));
+    }
+
+    /// The function of this name.
+    pub fn find(&self, name: &str) -> Option<&ForeignFunction> {
+        self.0.get(name).map(AsRef::as_ref)
+    }
+
+    /// Names of all functions, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+/// The functions that Envoy's users know (`compress`, `uncompress`, `clear_route_cache`, `declare_property`,
+/// `set_envoy_filter_state`), and `shared_data_delete`, which the specification lacks.
+impl Default for ForeignFunctions {
+    fn default() -> Self {
+        let mut functions = Self::none();
+        builtin::add_to(&mut functions);
+        functions
+    }
+}
+
+impl fmt::Debug for ForeignFunctions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ForeignFunctions").field(&self.names()).finish()
+    }
+}
+
+/// A call of a foreign function: what it may reach.
+pub struct ForeignCall<'a> {
+    stream: Option<&'a mut dyn Stream>,
+    data: &'a SharedData,
+    vm_id: &'a str,
+}
+
+impl<'a> ForeignCall<'a> {
+    pub(crate) fn new(stream: Option<&'a mut dyn Stream>, data: &'a SharedData, vm_id: &'a str) -> Self {
+        Self { stream, data, vm_id }
+    }
+
+    /// The stream whose context is effective; `None` in a plugin context.
+    pub fn stream(&mut self) -> Option<&mut dyn Stream> {
+        // Not `as_deref_mut`: the trait object's lifetime has to shrink with the borrow.
+        match &mut self.stream {
+            Some(stream) => Some(*stream),
+            None => None,
+        }
+    }
+
+    /// Shared data of the process.
+    pub const fn shared_data(&self) -> &'a SharedData {
+        self.data
+    }
+
+    /// The `vm_id` of the calling VM, which is its scope in shared data.
+    pub const fn vm_id(&self) -> &'a str {
+        self.vm_id
+    }
+}

@@ -1,0 +1,182 @@
+//! Calls to upstreams: HTTP and gRPC. They are only begun here; results come through their own callbacks.
+
+use std::time::Duration;
+
+use weir_abi::{LogLevel, Status, limits, pairs};
+
+use crate::call::{Call, Fault, slice};
+use crate::state::VmState;
+use crate::{GrpcCall, GrpcToken, HttpCall, Pairs};
+
+/// Pseudo-headers that a call must have.
+const REQUIRED: [&[u8]; 3] = [b":method", b":path", b":authority"];
+
+/// Begins an HTTP call.
+#[allow(clippy::too_many_arguments)] // the specification's signature
+pub(super) fn proxy_http_call(
+    call: &mut Call<'_>,
+    upstream: u32,
+    upstream_len: u32,
+    headers: u32,
+    headers_len: u32,
+    body: u32,
+    body_len: u32,
+    trailers: u32,
+    trailers_len: u32,
+    timeout: u32,
+    out_token: u32,
+) -> Result<(), Fault> {
+    call.check_outputs(&[out_token])?;
+    let (memory, state) = call.parts();
+    let request = HttpCall {
+        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
+        headers: owned_pairs(memory, headers, headers_len)?,
+        body: slice(memory, body, body_len)?.to_vec(),
+        trailers: owned_pairs(memory, trailers, trailers_len)?,
+        timeout: timeout_of(timeout)?,
+    };
+    let has = |name: &&[u8]| request.headers.iter().any(|(key, _)| key == name);
+    if !REQUIRED.iter().all(has) {
+        return Err(Status::BadArgument.into());
+    }
+    let owner = state.call_owner().ok_or(Status::InternalFailure)?;
+    if state.http_calls.len() >= state.spec.limits.http_calls {
+        let limit = state.spec.limits.http_calls;
+        state.log(LogLevel::Error, format!("proxy_http_call: {limit} calls are in flight, the limit").as_bytes());
+        return Err(Status::InternalFailure.into());
+    }
+    let token = state.next_token();
+    state.services.http_call(token, request)?;
+    state.http_calls.insert(token, owner);
+    Ok(call.write_u32(out_token, token)?)
+}
+
+/// Begins a unary gRPC call.
+#[allow(clippy::too_many_arguments)] // the specification's signature
+pub(super) fn proxy_grpc_call(
+    call: &mut Call<'_>,
+    upstream: u32,
+    upstream_len: u32,
+    service: u32,
+    service_len: u32,
+    method: u32,
+    method_len: u32,
+    metadata: u32,
+    metadata_len: u32,
+    message: u32,
+    message_len: u32,
+    timeout: u32,
+    out_token: u32,
+) -> Result<(), Fault> {
+    call.check_outputs(&[out_token])?;
+    let (memory, state) = call.parts();
+    let request = GrpcCall {
+        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
+        service: slice(memory, service, service_len)?.to_vec(),
+        method: slice(memory, method, method_len)?.to_vec(),
+        metadata: owned_pairs(memory, metadata, metadata_len)?,
+        message: slice(memory, message, message_len)?.to_vec(),
+        timeout: timeout_of(timeout)?,
+    };
+    let token = begin_grpc(state, request, GrpcToken::Call)?;
+    Ok(call.write_u32(out_token, token)?)
+}
+
+/// Opens a gRPC stream.
+#[allow(clippy::too_many_arguments)] // the specification's signature
+pub(super) fn proxy_grpc_stream(
+    call: &mut Call<'_>,
+    upstream: u32,
+    upstream_len: u32,
+    service: u32,
+    service_len: u32,
+    method: u32,
+    method_len: u32,
+    metadata: u32,
+    metadata_len: u32,
+    out_token: u32,
+) -> Result<(), Fault> {
+    call.check_outputs(&[out_token])?;
+    let (memory, state) = call.parts();
+    let request = GrpcCall {
+        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
+        service: slice(memory, service, service_len)?.to_vec(),
+        method: slice(memory, method, method_len)?.to_vec(),
+        metadata: owned_pairs(memory, metadata, metadata_len)?,
+        message: Vec::new(),
+        timeout: None,
+    };
+    let token = begin_grpc(state, request, GrpcToken::Stream)?;
+    Ok(call.write_u32(out_token, token)?)
+}
+
+/// Sends a message on a stream. A call has had its only message: `BadArgument`.
+pub(super) fn proxy_grpc_send(
+    call: &mut Call<'_>,
+    token: u32,
+    message: u32,
+    message_len: u32,
+    end_stream: u32,
+) -> Result<(), Fault> {
+    let (message, state) = call.read(message, message_len)?;
+    match state.grpc_calls.get(&token) {
+        Some((_, GrpcToken::Stream)) => Ok(state.services.grpc_send(token, message, end_stream != 0)?),
+        Some((_, GrpcToken::Call)) => Err(Status::BadArgument.into()),
+        None => Err(Status::NotFound.into()),
+    }
+}
+
+/// Ends a call or stream at once; no callback follows.
+pub(super) fn proxy_grpc_cancel(call: &mut Call<'_>, token: u32) -> Result<(), Fault> {
+    let state = call.state();
+    state.grpc_calls.remove(&token).ok_or(Status::NotFound)?;
+    Ok(state.services.grpc_cancel(token)?)
+}
+
+/// Ends our side of a stream; what the upstream still sends is delivered.
+pub(super) fn proxy_grpc_close(call: &mut Call<'_>, token: u32) -> Result<(), Fault> {
+    let state = call.state();
+    match state.grpc_calls.get(&token) {
+        Some(_) => Ok(state.services.grpc_close(token)?),
+        None => Err(Status::NotFound.into()),
+    }
+}
+
+/// How the call ended whose callback runs, or the last one that was delivered.
+pub(super) fn proxy_get_status(call: &mut Call<'_>, out_code: u32, out: u32, out_len: u32) -> Result<(), Fault> {
+    call.check_outputs(&[out_code, out, out_len])?;
+    let state = call.state();
+    let code = state.status.0;
+    state.scratch.clear();
+    state.scratch.extend_from_slice(state.status.1.as_bytes());
+    call.write_u32(out_code, code)?;
+    call.give_scratch(out, out_len)
+}
+
+fn begin_grpc(state: &mut VmState, call: GrpcCall, kind: GrpcToken) -> Result<u32, Status> {
+    let owner = state.call_owner().ok_or(Status::InternalFailure)?;
+    if state.grpc_calls.len() >= limits::MAX_GRPC_CALLS_IN_FLIGHT {
+        return Err(Status::InternalFailure);
+    }
+    let token = state.next_token();
+    match kind {
+        GrpcToken::Call => state.services.grpc_call(token, call)?,
+        GrpcToken::Stream => state.services.grpc_stream(token, call)?,
+    }
+    state.grpc_calls.insert(token, (owner, kind));
+    Ok(token)
+}
+
+/// Milliseconds as the guest gave them: 0 is no bound, negative numbers have no meaning.
+fn timeout_of(milliseconds: u32) -> Result<Option<Duration>, Status> {
+    match milliseconds.cast_signed() {
+        0 => Ok(None),
+        1.. => Ok(Some(Duration::from_millis(milliseconds.into()))),
+        _ => Err(Status::BadArgument),
+    }
+}
+
+fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
+    let pairs = pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)?;
+    Ok(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect())
+}

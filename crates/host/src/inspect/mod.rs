@@ -1,0 +1,91 @@
+//! What can be known of a module without running it.
+
+mod error;
+mod imports;
+mod module;
+mod not_wasm;
+#[cfg(test)]
+mod tests;
+mod toolchain;
+
+pub use error::LoadError;
+use weir_abi::AbiVersion;
+
+/// Reads a module's imports, exports and custom sections. Nothing is compiled and no function body is looked at.
+///
+/// The error is [`LoadError::NotWasm`], [`LoadError::Precompiled`] or [`LoadError::Malformed`]. Whether a host can run the
+/// module, [`ModuleInfo::check`] tells.
+pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    not_wasm::refuse(wasm)?;
+    module::read(wasm)
+}
+
+/// What is known of a module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModuleInfo {
+    /// Version of the ABI: that of the first marker exported.
+    pub abi: Option<AbiVersion>,
+    /// Every `proxy_abi_version_*` exported, known or not, in the order of export.
+    pub markers: Vec<String>,
+    /// Which SDK or compiler made the module, as far as it can be told.
+    pub sdk: Option<String>,
+    /// Callbacks exported with the right type, in the order of the ABI's table.
+    pub callbacks: Vec<String>,
+    /// Hostcalls imported from `env`, and what toolchains import beside them.
+    pub hostcalls: Vec<String>,
+    /// WASI functions imported, under either module name.
+    pub wasi: Vec<String>,
+    /// Imports that the host does not have, each with its type and what is wrong.
+    pub unknown_imports: Vec<String>,
+    /// The linear memory exported as `memory`.
+    pub memory: Option<MemoryInfo>,
+    /// Bytes of the module.
+    pub size: usize,
+    /// Whether the module has a start section.
+    pub start_section: bool,
+    /// Start functions exported: `_initialize`, `_start`, `main`, `__main_void`.
+    pub start_functions: Vec<String>,
+    /// Name of the guest's allocator.
+    pub allocator: Option<&'static str>,
+    /// Whether functions have names, which backtraces show.
+    pub has_names: bool,
+    /// Exports that look like callbacks and are not: unknown names and wrong types. They will not be called.
+    pub warnings: Vec<String>,
+}
+
+/// A linear memory, in pages of 64 KiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryInfo {
+    /// Pages at start.
+    pub min_pages: u64,
+    /// Pages at most, where the module says so.
+    pub max_pages: Option<u64>,
+    /// Why a host cannot use this memory: it has 64-bit addresses, is shared between threads, ...
+    pub unsupported: Option<&'static str>,
+}
+
+impl ModuleInfo {
+    /// Whether the host can run the module, and in which version of the ABI.
+    pub fn check(&self) -> Result<AbiVersion, LoadError> {
+        let Some(abi) = self.abi else {
+            return Err(match self.markers.first() {
+                Some(marker) => LoadError::UnsupportedAbi { marker: marker.clone() },
+                None => LoadError::NoAbiMarker,
+            });
+        };
+        if !self.unknown_imports.is_empty() {
+            return Err(LoadError::UnknownImports(self.unknown_imports.clone()));
+        }
+        match self.memory {
+            None => return Err(LoadError::NoMemory),
+            Some(MemoryInfo { unsupported: Some(reason), .. }) => return Err(LoadError::UnsupportedMemory(reason)),
+            Some(_) => {}
+        }
+        if self.allocator.is_none() {
+            return Err(LoadError::NoAllocator);
+        }
+        Ok(abi)
+    }
+}

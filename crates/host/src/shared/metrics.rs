@@ -1,0 +1,419 @@
+//! Metrics that guests define: one registry per process, read and written without a lock.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use weir_abi::limits::{MAX_METRIC_NAME, MAX_METRICS};
+use weir_abi::{MetricType, Status};
+
+/// Upper bounds (inclusive) of the buckets of every histogram: 1, 2, 5 and their multiples by ten. A guest defines a
+/// histogram by its name alone, so the bounds must suit milliseconds as well as nanoseconds and bytes: a sample is known
+/// to within a factor of 2.5 from 1 up to five million million. A last bucket holds what is larger.
+pub const HISTOGRAM_BOUNDS: [u64; BOUNDS] = {
+    let mut bounds = [0; BOUNDS];
+    let (mut i, mut decade) = (0, 1);
+    while i < BOUNDS {
+        bounds[i] = decade;
+        bounds[i + 1] = 2 * decade;
+        bounds[i + 2] = 5 * decade;
+        decade *= 10;
+        i += 3;
+    }
+    bounds
+};
+
+const BOUNDS: usize = 39;
+
+/// The metrics of a process. A clone is the same registry.
+///
+/// Names belong to the whole process: VMs that define the same name and type count into the same metric.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<RwLock<Registry>>);
+
+#[derive(Debug, Default)]
+struct Registry {
+    ids: HashMap<Arc<str>, u32>,
+    /// The metric with number `id` lies at `id - 1`.
+    metrics: Vec<Arc<Metric>>,
+}
+
+#[derive(Debug)]
+struct Metric {
+    name: Arc<str>,
+    cell: Cell,
+}
+
+#[derive(Debug)]
+enum Cell {
+    Counter(AtomicU64),
+    Gauge(AtomicI64),
+    Histogram(Box<Histogram>),
+}
+
+#[derive(Debug)]
+struct Histogram {
+    /// Samples per bucket, each sample in one.
+    buckets: [AtomicU64; BOUNDS + 1],
+    sum: AtomicU64,
+}
+
+/// A metric as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricSnapshot {
+    /// Name that the guest gave.
+    pub name: String,
+    /// Value.
+    pub value: MetricValue,
+}
+
+/// Value of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricValue {
+    /// A counter.
+    Counter(u64),
+    /// A gauge.
+    Gauge(i64),
+    /// A histogram.
+    Histogram(HistogramSnapshot),
+}
+
+/// A histogram as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    /// Samples up to each of [`HISTOGRAM_BOUNDS`], those of the buckets before included.
+    pub cumulative: [u64; BOUNDS],
+    /// All samples.
+    pub count: u64,
+    /// Sum of all samples; stays at `u64::MAX` once there.
+    pub sum: u64,
+}
+
+impl Metrics {
+    /// A VM's way to the metrics.
+    pub fn cache(&self) -> MetricCache {
+        MetricCache { registry: self.clone(), metrics: Vec::new() }
+    }
+
+    /// Every metric as it stands, in the order of definition.
+    pub fn snapshot(&self) -> Vec<MetricSnapshot> {
+        // Only the list is taken under the lock.
+        let metrics = self.0.read().unwrap_or_else(PoisonError::into_inner).metrics.clone();
+        metrics.iter().map(|metric| metric.snapshot()).collect()
+    }
+
+    /// Every metric in Prometheus' text format 0.0.4, with `prefix` before its name.
+    ///
+    /// Characters that Prometheus does not take become `_`; where two names become one that way, the later gets a
+    /// number. The guest's own name stands in the `HELP` line.
+    pub fn render_prometheus(&self, prefix: &str) -> String {
+        super::exposition::render(prefix, &self.snapshot())
+    }
+
+    /// Metrics of the same names, types and numbers, all at zero.
+    pub(super) fn copy(&self) -> Self {
+        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let metrics = registry.metrics.iter().map(|metric| {
+            Arc::new(Metric { name: Arc::clone(&metric.name), cell: Cell::new(metric.cell.kind()) })
+        });
+        let copy = Registry { ids: registry.ids.clone(), metrics: metrics.collect() };
+        Self(Arc::new(RwLock::new(copy)))
+    }
+
+    fn define(&self, kind: MetricType, name: &str) -> Result<u32, Status> {
+        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = registry.ids.get(name) {
+            let id = *id;
+            let known = registry.find(id).is_some_and(|metric| metric.cell.kind() == kind);
+            return if known { Ok(id) } else { Err(Status::BadArgument) };
+        }
+        if registry.metrics.len() >= MAX_METRICS {
+            return Err(Status::InternalFailure);
+        }
+        let name: Arc<str> = name.into();
+        registry.metrics.push(Arc::new(Metric { name: Arc::clone(&name), cell: Cell::new(kind) }));
+        let id = u32::try_from(registry.metrics.len()).map_err(|_| Status::InternalFailure)?;
+        registry.ids.insert(name, id);
+        Ok(id)
+    }
+
+    fn find(&self, id: u32) -> Option<Arc<Metric>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).find(id).cloned()
+    }
+}
+
+impl Registry {
+    fn find(&self, id: u32) -> Option<&Arc<Metric>> {
+        self.metrics.get(usize::try_from(id.checked_sub(1)?).ok()?)
+    }
+}
+
+/// A VM's way to the metrics: it asks the registry once for each metric and touches only that metric afterwards.
+#[derive(Debug)]
+pub struct MetricCache {
+    registry: Metrics,
+    metrics: Vec<Option<Arc<Metric>>>,
+}
+
+impl MetricCache {
+    /// Defines a metric, or finds the one of this name and type. Returns its number, which is not 0.
+    ///
+    /// `BadArgument` where the name is too long or belongs to a metric of another type, `InternalFailure` where the
+    /// process has too many metrics.
+    pub fn define(&mut self, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
+        if name.len() > MAX_METRIC_NAME {
+            return Err(Status::BadArgument);
+        }
+        self.registry.define(kind, &String::from_utf8_lossy(name))
+    }
+
+    /// Adds `delta` to a counter (more than 0) or a gauge. `NotFound` for an unknown number, `BadArgument` for a
+    /// counter with another delta and for a histogram.
+    pub fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
+        match self.cell(id)? {
+            Cell::Counter(counter) => match u64::try_from(delta) {
+                Ok(delta @ 1..) => counter.fetch_add(delta, Ordering::Relaxed),
+                _ => return Err(Status::BadArgument),
+            },
+            Cell::Gauge(gauge) => gauge.fetch_add(delta, Ordering::Relaxed).cast_unsigned(),
+            Cell::Histogram(_) => return Err(Status::BadArgument),
+        };
+        Ok(())
+    }
+
+    /// Sets a gauge, samples a histogram, or adds to a counter, as Envoy does. `NotFound` for an unknown number.
+    pub fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
+        match self.cell(id)? {
+            Cell::Counter(counter) => {
+                counter.fetch_add(value, Ordering::Relaxed);
+            }
+            Cell::Gauge(gauge) => gauge.store(value.cast_signed(), Ordering::Relaxed),
+            Cell::Histogram(histogram) => histogram.record(value),
+        }
+        Ok(())
+    }
+
+    /// Value of a counter or gauge; a gauge below zero as two's complement. `NotFound` for an unknown number,
+    /// `BadArgument` for a histogram.
+    pub fn value(&mut self, id: u32) -> Result<u64, Status> {
+        match self.cell(id)? {
+            Cell::Counter(counter) => Ok(counter.load(Ordering::Relaxed)),
+            Cell::Gauge(gauge) => Ok(gauge.load(Ordering::Relaxed).cast_unsigned()),
+            Cell::Histogram(_) => Err(Status::BadArgument),
+        }
+    }
+
+    fn cell(&mut self, id: u32) -> Result<&Cell, Status> {
+        let index = id.checked_sub(1).ok_or(Status::NotFound)? as usize;
+        if !matches!(self.metrics.get(index), Some(Some(_))) {
+            // Numbers are given out in order, so one that exists bounds the length of this list.
+            let metric = self.registry.find(id).ok_or(Status::NotFound)?;
+            if self.metrics.len() <= index {
+                self.metrics.resize(index + 1, None);
+            }
+            self.metrics[index] = Some(metric);
+        }
+        match self.metrics.get(index) {
+            Some(Some(metric)) => Ok(&metric.cell),
+            _ => Err(Status::NotFound),
+        }
+    }
+}
+
+impl Metric {
+    fn snapshot(&self) -> MetricSnapshot {
+        let value = match &self.cell {
+            Cell::Counter(counter) => MetricValue::Counter(counter.load(Ordering::Relaxed)),
+            Cell::Gauge(gauge) => MetricValue::Gauge(gauge.load(Ordering::Relaxed)),
+            Cell::Histogram(histogram) => MetricValue::Histogram(histogram.snapshot()),
+        };
+        MetricSnapshot { name: self.name.as_ref().into(), value }
+    }
+}
+
+impl Cell {
+    fn new(kind: MetricType) -> Self {
+        match kind {
+            MetricType::Counter => Self::Counter(AtomicU64::new(0)),
+            MetricType::Gauge => Self::Gauge(AtomicI64::new(0)),
+            MetricType::Histogram => Self::Histogram(Box::new(Histogram {
+                buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+                sum: AtomicU64::new(0),
+            })),
+        }
+    }
+
+    const fn kind(&self) -> MetricType {
+        match self {
+            Self::Counter(_) => MetricType::Counter,
+            Self::Gauge(_) => MetricType::Gauge,
+            Self::Histogram(_) => MetricType::Histogram,
+        }
+    }
+}
+
+impl Histogram {
+    fn record(&self, sample: u64) {
+        let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < sample);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        // Cannot fail: the closure always has an answer.
+        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| Some(sum.saturating_add(sample)));
+    }
+
+    fn snapshot(&self) -> HistogramSnapshot {
+        let mut count = 0;
+        let mut cumulative = [0; BOUNDS];
+        for (i, bucket) in self.buckets.iter().enumerate() {
+            count += bucket.load(Ordering::Relaxed);
+            if let Some(bound) = cumulative.get_mut(i) {
+                *bound = count;
+            }
+        }
+        HistogramSnapshot { cumulative, count, sum: self.sum.load(Ordering::Relaxed) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(metrics: &Metrics, name: &str) -> MetricValue {
+        metrics.snapshot().into_iter().find(|metric| metric.name == name).expect("defined").value
+    }
+
+    #[test]
+    fn names_are_shared_and_keep_their_type() {
+        let metrics = Metrics::default();
+        let (mut first, mut second) = (metrics.cache(), metrics.cache());
+        let id = first.define(MetricType::Counter, b"requests").unwrap();
+        assert_ne!(id, 0);
+        assert_eq!(second.define(MetricType::Counter, b"requests"), Ok(id));
+        assert_eq!(second.define(MetricType::Gauge, b"requests"), Err(Status::BadArgument));
+        first.increment(id, 2).unwrap();
+        second.increment(id, 3).unwrap();
+        assert_eq!(first.value(id), Ok(5));
+        assert_eq!(value(&metrics, "requests"), MetricValue::Counter(5));
+    }
+
+    #[test]
+    fn a_number_defined_by_another_vm_works() {
+        let metrics = Metrics::default();
+        let mut first = metrics.cache();
+        first.define(MetricType::Counter, b"a").unwrap();
+        let id = first.define(MetricType::Gauge, b"b").unwrap();
+        assert_eq!(metrics.cache().record(id, 7), Ok(()));
+        assert_eq!(first.value(id), Ok(7));
+    }
+
+    #[test]
+    fn counters_only_grow() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let id = cache.define(MetricType::Counter, b"c").unwrap();
+        for delta in [0, -1, i64::MIN] {
+            assert_eq!(cache.increment(id, delta), Err(Status::BadArgument));
+        }
+        cache.increment(id, i64::MAX).unwrap();
+        cache.record(id, 1).unwrap();
+        assert_eq!(cache.value(id), Ok(1 << 63));
+    }
+
+    #[test]
+    fn gauges_go_below_zero() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let id = cache.define(MetricType::Gauge, b"g").unwrap();
+        cache.record(id, 5).unwrap();
+        cache.increment(id, -8).unwrap();
+        assert_eq!(cache.value(id), Ok((-3_i64).cast_unsigned()));
+        assert_eq!(value(&metrics, "g"), MetricValue::Gauge(-3));
+    }
+
+    #[test]
+    fn histograms_hold_samples_in_buckets() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let id = cache.define(MetricType::Histogram, b"h").unwrap();
+        assert_eq!(cache.increment(id, 1), Err(Status::BadArgument));
+        assert_eq!(cache.value(id), Err(Status::BadArgument));
+        for sample in [0, 1, 2, 3, u64::MAX] {
+            cache.record(id, sample).unwrap();
+        }
+        let MetricValue::Histogram(histogram) = value(&metrics, "h") else { panic!("a histogram") };
+        assert_eq!(histogram.cumulative[..3], [2, 3, 4]);
+        assert_eq!(histogram.cumulative[BOUNDS - 1], 4);
+        assert_eq!((histogram.count, histogram.sum), (5, u64::MAX));
+        assert_eq!(HISTOGRAM_BOUNDS[..4], [1, 2, 5, 10]);
+        assert_eq!(HISTOGRAM_BOUNDS[BOUNDS - 1], 5_000_000_000_000);
+    }
+
+    #[test]
+    fn numbers_that_nobody_defined() {
+        let mut cache = Metrics::default().cache();
+        for id in [0, 1, u32::MAX] {
+            assert_eq!(cache.increment(id, 1), Err(Status::NotFound));
+            assert_eq!(cache.record(id, 1), Err(Status::NotFound));
+            assert_eq!(cache.value(id), Err(Status::NotFound));
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        assert_eq!(cache.define(MetricType::Counter, &[b'n'; MAX_METRIC_NAME + 1]), Err(Status::BadArgument));
+        for i in 0..MAX_METRICS {
+            cache.define(MetricType::Counter, i.to_string().as_bytes()).unwrap();
+        }
+        assert_eq!(cache.define(MetricType::Counter, b"more"), Err(Status::InternalFailure));
+        assert!(cache.define(MetricType::Counter, b"17").is_ok());
+    }
+
+    #[test]
+    fn threads_lose_no_count() {
+        let metrics = Metrics::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let mut cache = metrics.cache();
+                    let id = cache.define(MetricType::Counter, b"c").unwrap();
+                    (0..1000).for_each(|_| cache.increment(id, 1).unwrap());
+                });
+            }
+        });
+        assert_eq!(value(&metrics, "c"), MetricValue::Counter(4000));
+    }
+
+    #[test]
+    fn a_copy_keeps_types_and_starts_at_zero() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let id = cache.define(MetricType::Counter, b"c").unwrap();
+        cache.increment(id, 5).unwrap();
+        let copy = metrics.copy();
+        assert_eq!(copy.cache().define(MetricType::Counter, b"c"), Ok(id));
+        assert_eq!(copy.cache().define(MetricType::Gauge, b"c"), Err(Status::BadArgument));
+        copy.cache().increment(id, 1).unwrap();
+        assert_eq!(cache.value(id), Ok(5));
+        assert_eq!(value(&copy, "c"), MetricValue::Counter(1));
+    }
+
+    proptest! {
+        #[test]
+        fn each_sample_is_in_the_first_bucket_that_holds_it(samples in prop::collection::vec(any::<u64>().prop_map(|n| n >> (n % 64)), 0..50)) {
+            let metrics = Metrics::default();
+            let mut cache = metrics.cache();
+            let id = cache.define(MetricType::Histogram, b"h").unwrap();
+            for sample in &samples {
+                cache.record(id, *sample).unwrap();
+            }
+            let MetricValue::Histogram(histogram) = value(&metrics, "h") else { panic!("a histogram") };
+            for (bound, cumulative) in HISTOGRAM_BOUNDS.iter().zip(histogram.cumulative) {
+                prop_assert_eq!(cumulative, samples.iter().filter(|sample| *sample <= bound).count() as u64);
+            }
+            prop_assert_eq!(histogram.count, samples.len() as u64);
+        }
+    }
+}

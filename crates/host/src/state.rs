@@ -1,0 +1,207 @@
+//! What a VM knows while its guest runs: the state of the instance, reached by every hostcall.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rustc_hash::FxHashMap;
+use weir_abi::{AbiVersion, Callback, LogLevel};
+
+use crate::gate::Open;
+use crate::{
+    ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
+};
+
+/// The state of an instance.
+pub(crate) struct VmState {
+    pub spec: Arc<VmSpec>,
+    pub abi: AbiVersion,
+    pub shared: Shared,
+    pub services: Box<dyn Services>,
+    pub waker: Arc<dyn QueueWaker>,
+    /// Number of this VM in the process; queues know their consumers by it.
+    pub vm: u64,
+
+    /// Hostcalls that answer now.
+    pub open: Open,
+    /// Callback that runs, for messages.
+    pub callback: &'static str,
+    /// Context whose maps, buffers and properties hostcalls mean.
+    pub effective: Option<ContextId>,
+    /// The guest asked for a local response or a reset of this context in the callback that runs.
+    pub stopped: Option<ContextId>,
+
+    pub plugins: FxHashMap<ContextId, PluginContext>,
+    pub streams: FxHashMap<ContextId, StreamContext>,
+    next_context: u32,
+    /// Contexts that answered false from `on_done`, oldest first.
+    pub deferred: VecDeque<(Instant, ContextId)>,
+    /// Those of them for which the guest has called `proxy_done`.
+    pub done: Vec<ContextId>,
+
+    /// HTTP calls in flight.
+    pub http_calls: FxHashMap<u32, CallOwner>,
+    /// gRPC calls and streams in flight.
+    pub grpc_calls: FxHashMap<u32, (CallOwner, GrpcToken)>,
+    next_token: u32,
+    /// What the callback that runs delivers.
+    pub delivery: Delivery,
+    /// What `proxy_get_status` answers.
+    pub status: (u32, String),
+
+    pub metrics: MetricCache,
+    /// Bytes on their way into the guest, kept to save allocations.
+    pub scratch: Vec<u8>,
+    /// A header name in lower case, kept to save allocations.
+    pub name: Vec<u8>,
+    /// Hostcalls (by their bit) about which a warning has been logged.
+    pub warned: u128,
+}
+
+/// A plugin (root) context.
+pub(crate) struct PluginContext {
+    pub spec: Arc<PluginSpec>,
+    /// What `proxy_set_property` stored outside of any stream.
+    pub notes: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A stream context.
+pub(crate) struct StreamContext {
+    pub plugin: ContextId,
+    pub stream: Box<dyn Stream>,
+}
+
+/// Who gets the result of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CallOwner {
+    pub plugin: ContextId,
+    /// The context that was effective: when it is gone, so is the call.
+    pub context: ContextId,
+}
+
+/// What a gRPC token names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GrpcToken {
+    Call,
+    Stream,
+}
+
+/// Data that exists for the length of one callback.
+#[derive(Default)]
+pub(crate) enum Delivery {
+    /// Nothing.
+    #[default]
+    None,
+    /// `proxy_on_http_call_response`.
+    HttpCall(HttpCallResponse),
+    /// `proxy_on_grpc_receive_initial_metadata`.
+    GrpcInitialMetadata(Pairs),
+    /// `proxy_on_grpc_receive_trailing_metadata`.
+    GrpcTrailingMetadata(Pairs),
+    /// `proxy_on_grpc_receive`.
+    GrpcMessage(Vec<u8>),
+    /// `proxy_on_foreign_function`.
+    ForeignArguments(Vec<u8>),
+}
+
+impl VmState {
+    pub fn new(
+        spec: Arc<VmSpec>,
+        abi: AbiVersion,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Self {
+        Self {
+            abi,
+            vm: shared.next_vm(),
+            metrics: shared.metrics().cache(),
+            shared: shared.clone(),
+            services,
+            waker,
+            open: Open::starting(&spec.capabilities),
+            spec,
+            callback: "_start",
+            effective: None,
+            stopped: None,
+            plugins: FxHashMap::default(),
+            streams: FxHashMap::default(),
+            next_context: 1,
+            deferred: VecDeque::new(),
+            done: Vec::new(),
+            http_calls: FxHashMap::default(),
+            grpc_calls: FxHashMap::default(),
+            next_token: 1,
+            delivery: Delivery::None,
+            status: (0, String::new()),
+            scratch: Vec::new(),
+            name: Vec::new(),
+            warned: 0,
+        }
+    }
+
+    /// A context number that is not in use. Numbers come round after 2^32 contexts.
+    pub fn next_context(&mut self) -> ContextId {
+        loop {
+            let id = self.next_context;
+            self.next_context = self.next_context.wrapping_add(1);
+            if let Some(id) = ContextId::new(id)
+                && !self.streams.contains_key(&id)
+                && !self.plugins.contains_key(&id)
+            {
+                return id;
+            }
+        }
+    }
+
+    /// A token for a call that is not in use, never 0.
+    pub fn next_token(&mut self) -> u32 {
+        loop {
+            let token = self.next_token;
+            self.next_token = self.next_token.wrapping_add(1);
+            if token != 0 && !self.http_calls.contains_key(&token) && !self.grpc_calls.contains_key(&token) {
+                return token;
+            }
+        }
+    }
+
+    /// The stream that hostcalls mean; `None` in a plugin context.
+    pub fn stream(&mut self) -> Option<&mut dyn Stream> {
+        let context = self.streams.get_mut(&self.effective?)?;
+        Some(context.stream.as_mut())
+    }
+
+    /// The plugin context of the effective context.
+    pub fn plugin_id(&self) -> Option<ContextId> {
+        let id = self.effective?;
+        match self.streams.get(&id) {
+            Some(stream) => Some(stream.plugin),
+            None => Some(id),
+        }
+    }
+
+    /// The plugin whose context, or whose stream's context, is effective.
+    pub fn plugin(&self) -> Option<&PluginContext> {
+        self.plugins.get(&self.plugin_id()?)
+    }
+
+    /// Who gets the result of a call begun now.
+    pub fn call_owner(&self) -> Option<CallOwner> {
+        Some(CallOwner { plugin: self.plugin_id()?, context: self.effective? })
+    }
+
+    /// Writes to the log under the name of the effective plugin.
+    pub fn log(&self, level: LogLevel, message: &[u8]) {
+        if level >= self.services.log_level() {
+            self.services.log(level, self.plugin().map(|plugin| plugin.spec.name.as_str()), message);
+        }
+    }
+
+    /// Prepares for a callback.
+    pub fn enter(&mut self, callback: Callback, context: ContextId) {
+        self.callback = callback.name();
+        self.effective = Some(context);
+        self.stopped = None;
+        self.open = Open::running(&self.spec.capabilities);
+    }
+}

@@ -1,0 +1,101 @@
+//! Results of calls to upstreams on their way into the guest.
+
+use weir_abi::{Callback, Status};
+
+use super::Vm;
+use super::stream::wire;
+use crate::state::{CallOwner, Delivery};
+use crate::{HttpCallFailure, HttpCallResponse, HttpCallResult, Pairs, VmError};
+
+impl Vm {
+    /// The end of an HTTP call. A result that nobody waits for any more is dropped quietly.
+    pub fn on_http_call_response(&mut self, token: u32, result: HttpCallResult) -> Result<(), VmError> {
+        let state = self.state().ok_or(VmError::Dead)?;
+        let Some(owner) = state.http_calls.remove(&token) else {
+            return Ok(());
+        };
+        let synthesize = state
+            .plugins
+            .get(&owner.plugin)
+            .is_some_and(|plugin| plugin.spec.http_call_failure == HttpCallFailure::Synthesize);
+        let response = match result {
+            HttpCallResult::Response(response) => {
+                state.status = (Status::Ok.wire(), String::new());
+                response
+            }
+            HttpCallResult::Failure { status, reason } => {
+                let response =
+                    if synthesize { synthetic_response(&reason) } else { HttpCallResponse::default() };
+                state.status = (status.wire(), reason);
+                response
+            }
+        };
+        let (headers, trailers) = (wire(response.headers.len()), wire(response.trailers.len()));
+        let args = [owner.plugin.wire(), token, headers, wire(response.body.len()), trailers];
+        self.deliver(Callback::HttpCallResponse, owner.plugin, &args, Delivery::HttpCall(response))
+    }
+
+    /// Initial metadata of a gRPC call or stream.
+    pub fn on_grpc_receive_initial_metadata(&mut self, token: u32, metadata: Pairs) -> Result<(), VmError> {
+        let Some(owner) = self.grpc_owner(token)? else {
+            return Ok(());
+        };
+        let args = [owner.plugin.wire(), token, wire(metadata.len())];
+        let delivery = Delivery::GrpcInitialMetadata(metadata);
+        self.deliver(Callback::GrpcReceiveInitialMetadata, owner.plugin, &args, delivery)
+    }
+
+    /// A message of a gRPC call or stream.
+    pub fn on_grpc_receive(&mut self, token: u32, message: Vec<u8>) -> Result<(), VmError> {
+        let Some(owner) = self.grpc_owner(token)? else {
+            return Ok(());
+        };
+        let args = [owner.plugin.wire(), token, wire(message.len())];
+        self.deliver(Callback::GrpcReceive, owner.plugin, &args, Delivery::GrpcMessage(message))
+    }
+
+    /// Trailing metadata of a gRPC stream.
+    pub fn on_grpc_receive_trailing_metadata(&mut self, token: u32, metadata: Pairs) -> Result<(), VmError> {
+        let Some(owner) = self.grpc_owner(token)? else {
+            return Ok(());
+        };
+        let args = [owner.plugin.wire(), token, wire(metadata.len())];
+        let delivery = Delivery::GrpcTrailingMetadata(metadata);
+        self.deliver(Callback::GrpcReceiveTrailingMetadata, owner.plugin, &args, delivery)
+    }
+
+    /// The end of a gRPC call or stream, with its gRPC status (0 to 16) and message.
+    pub fn on_grpc_close(&mut self, token: u32, status: u32, message: String) -> Result<(), VmError> {
+        let Some(owner) = self.grpc_owner(token)? else {
+            return Ok(());
+        };
+        let state = self.state().ok_or(VmError::Dead)?;
+        state.grpc_calls.remove(&token);
+        state.status = (status, message);
+        let args = [owner.plugin.wire(), token, status];
+        self.deliver(Callback::GrpcClose, owner.plugin, &args, Delivery::None)
+    }
+
+    fn grpc_owner(&mut self, token: u32) -> Result<Option<CallOwner>, VmError> {
+        let state = self.state().ok_or(VmError::Dead)?;
+        Ok(state.grpc_calls.get(&token).map(|(owner, _)| *owner))
+    }
+}
+
+/// What Envoy's HTTP client makes of a call that failed.
+fn synthetic_response(reason: &str) -> HttpCallResponse {
+    let (status, body): (&[u8], &[u8]) = match reason {
+        "timeout" => (b"504", b"upstream request timeout"),
+        _ => (b"503", b"upstream connect error or disconnect/reset before headers"),
+    };
+    let length = body.len().to_string().into_bytes();
+    HttpCallResponse {
+        headers: vec![
+            (b":status".to_vec(), status.to_vec()),
+            (b"content-length".to_vec(), length),
+            (b"content-type".to_vec(), b"text/plain".to_vec()),
+        ],
+        body: body.to_vec(),
+        trailers: Vec::new(),
+    }
+}

@@ -1,0 +1,48 @@
+//! A VM that is thrown away: shows whether a configuration is accepted before it replaces one that works.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_abi::{LogLevel, Status};
+
+use super::Vm;
+use crate::{ContextId, HttpCall, PluginSpec, QueueWaker, Services, Shared, StartError, VmSpec};
+
+impl Vm {
+    /// Starts a VM with all its plugins and throws it away again. Shared data, queues and metrics are scratch ones, calls
+    /// are accepted and forgotten; only what the guest logs goes through `services`.
+    pub fn canary(
+        spec: &Arc<VmSpec>,
+        plugins: &[Arc<PluginSpec>],
+        shared: &Shared,
+        services: Box<dyn Services>,
+    ) -> Result<(), StartError> {
+        let mut vm = Self::start(Arc::clone(spec), &shared.scratch(), Box::new(Canary(services)), Arc::new(Canary(())))?;
+        for plugin in plugins {
+            vm.add_plugin(Arc::clone(plugin))?;
+        }
+        Ok(())
+    }
+}
+
+struct Canary<T>(T);
+
+impl Services for Canary<Box<dyn Services>> {
+    fn http_call(&mut self, _: u32, _: HttpCall) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn set_tick_period(&mut self, _: ContextId, _: Option<Duration>) {}
+
+    fn log_level(&self) -> LogLevel {
+        self.0.log_level()
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        self.0.log(level, plugin, message);
+    }
+}
+
+impl QueueWaker for Canary<()> {
+    fn wake(&self, _: ContextId, _: u32) {}
+}

@@ -1,0 +1,185 @@
+//! A VM: one instance of a module with its contexts, and the one way into it.
+
+mod calls;
+mod canary;
+mod exports;
+mod plugin;
+mod start;
+mod stream;
+mod tcp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use weir_abi::{Callback, LogLevel, limits};
+use weir_engine::{CpuBudget, Instance, Trap, TrapKind};
+
+use crate::state::VmState;
+use crate::{ContextId, PluginSpec, VmError, VmSpec};
+use exports::Exports;
+
+/// A running VM. It may move between threads; one at a time enters it.
+///
+/// Every method that enters the guest answers [`VmError`] once the VM has died. It dies of a trap, of a budget used up,
+/// or of a panic in our own code; then all its streams are told ([`Stream::vm_died`](crate::Stream::vm_died)), its
+/// memory is freed, and it has to be replaced by a new one.
+pub struct Vm {
+    spec: Arc<VmSpec>,
+    exports: Exports,
+    /// `None` once the VM is dead.
+    instance: Option<Box<dyn Instance>>,
+    callback_budget: CpuBudget,
+    start_budget: CpuBudget,
+    started: bool,
+}
+
+impl Vm {
+    /// What the VM was made of.
+    pub fn spec(&self) -> &Arc<VmSpec> {
+        &self.spec
+    }
+
+    /// Whether the module exports `callback` and its capabilities allow it. A callback that is not exported need not be
+    /// prepared for: calling it answers the default.
+    pub fn has(&self, callback: Callback) -> bool {
+        self.exports.has(callback)
+    }
+
+    /// Whether the VM has died.
+    pub fn is_dead(&self) -> bool {
+        self.instance.is_none()
+    }
+
+    /// Streams that have been created and not finished, those that wait for `proxy_done` included.
+    pub fn open_streams(&mut self) -> usize {
+        self.state().map_or(0, |state| state.streams.len())
+    }
+
+    /// The plugin of a plugin context.
+    pub fn plugin(&mut self, id: ContextId) -> Option<Arc<PluginSpec>> {
+        Some(Arc::clone(&self.state()?.plugins.get(&id)?.spec))
+    }
+
+    /// Bytes of linear memory in use.
+    pub fn memory_size(&self) -> usize {
+        self.instance.as_ref().map_or(0, |instance| instance.memory_size())
+    }
+
+    fn state(&mut self) -> Option<&mut VmState> {
+        let state = self.instance.as_mut()?.state().downcast_mut::<VmState>();
+        debug_assert!(state.is_some(), "every instance of the host carries a VmState");
+        state
+    }
+
+    /// Calls a callback for a context, if it is exported. All ways into the guest lead through here.
+    #[inline]
+    fn enter(&mut self, callback: Callback, context: ContextId, args: &[u32]) -> Result<Option<u32>, VmError> {
+        self.enter_within(callback, context, args, self.callback_budget)
+    }
+
+    fn enter_within(
+        &mut self,
+        callback: Callback,
+        context: ContextId,
+        args: &[u32],
+        budget: CpuBudget,
+    ) -> Result<Option<u32>, VmError> {
+        let Some(func) = self.exports.func(callback) else {
+            return if self.is_dead() { Err(VmError::Dead) } else { Ok(None) };
+        };
+        let Some(instance) = &mut self.instance else {
+            return Err(VmError::Dead);
+        };
+        // The instance is given up after a panic, so nobody sees what the panic left behind.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(state) = instance.state().downcast_mut::<VmState>() {
+                state.enter(callback, context);
+            }
+            instance.call(func, args, budget)
+        }));
+        match outcome {
+            Ok(Ok(value)) => Ok(Some(value)),
+            Ok(Err(trap)) => Err(self.die(VmError::Trapped { callback: callback.name(), trap })),
+            Err(panic) => {
+                Err(self.die(VmError::Panicked { callback: callback.name(), message: panic_message(&*panic) }))
+            }
+        }
+    }
+
+    /// Ends the VM: logs why, tells its streams, frees its memory.
+    #[cold]
+    fn die(&mut self, error: VmError) -> VmError {
+        let Some(mut instance) = self.instance.take() else {
+            return error;
+        };
+        self.exports = Exports::default();
+        let module = self.spec.module.name();
+        let reason = &error;
+        let farewell = catch_unwind(AssertUnwindSafe(move || {
+            let Some(state) = instance.state().downcast_mut::<VmState>() else {
+                return;
+            };
+            state.log(LogLevel::Critical, format!("module {module}: the VM has died: {reason}").as_bytes());
+            state.shared.queues().forget(state.vm);
+            for (_, context) in state.streams.iter_mut() {
+                context.stream.vm_died();
+            }
+            drop(instance);
+        }));
+        match farewell {
+            Ok(()) => {}
+            Err(panic) => tracing::error!(module, "host panicked while it buried a VM: {}", panic_message(&*panic)),
+        }
+        error
+    }
+
+    /// Runs what the guest completed with `proxy_done` in the callback that has just returned, and what has waited for it
+    /// for too long.
+    fn settle(&mut self) -> Result<(), VmError> {
+        let Some(state) = self.state() else {
+            return Ok(());
+        };
+        if state.deferred.is_empty() {
+            return Ok(());
+        }
+        let mut ready = std::mem::take(&mut state.done);
+        ready.retain(|id| state.deferred.iter().any(|(_, deferred)| deferred == id));
+        let now = Instant::now();
+        let expired = |(since, _): &&(Instant, ContextId)| now.duration_since(*since) >= limits::DONE_WAIT;
+        ready.extend(state.deferred.iter().take_while(expired).map(|(_, id)| *id));
+        state.deferred.retain(|(_, id)| !ready.contains(id));
+        for id in ready {
+            self.log_and_delete(id)?;
+        }
+        Ok(())
+    }
+
+    /// To be called now and then (every second or so) while [`Vm::finish_stream`] has answered
+    /// [`Finish::Deferred`](crate::Finish::Deferred): ends waits for `proxy_done` that last too long.
+    pub fn housekeep(&mut self) -> Result<(), VmError> {
+        self.settle()
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        if let Some(state) = self.state() {
+            state.shared.queues().forget(state.vm);
+        }
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Whether a trap is the ordinary end of a `_start` that calls `proc_exit(0)`.
+fn is_clean_exit(trap: &Trap) -> bool {
+    trap.kind == TrapKind::Exit(0)
+}
+
+const fn budget(duration: Duration) -> CpuBudget {
+    CpuBudget(duration)
+}

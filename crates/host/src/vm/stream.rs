@@ -1,0 +1,205 @@
+//! Life of an HTTP stream in a VM.
+
+use std::time::Instant;
+
+use weir_abi::{Callback, limits};
+
+use super::Vm;
+use crate::state::StreamContext;
+use crate::{BodyAction, ContextId, Finish, HeadersAction, Stream, StreamAction, VmError};
+
+impl Vm {
+    /// Makes a context for a stream of a plugin (`proxy_on_context_create`). The VM owns the handle from now on.
+    pub fn create_stream(&mut self, plugin: ContextId, stream: Box<dyn Stream>) -> Result<ContextId, VmError> {
+        let state = self.state().ok_or(VmError::Dead)?;
+        if !state.plugins.contains_key(&plugin) {
+            return Err(VmError::NoSuchContext(plugin));
+        }
+        if state.streams.len() >= limits::MAX_CONTEXTS {
+            return Err(VmError::TooManyContexts(limits::MAX_CONTEXTS));
+        }
+        let id = state.next_context();
+        state.streams.insert(id, StreamContext { plugin, stream });
+        self.enter(Callback::ContextCreate, id, &[id.wire(), plugin.wire()])?;
+        Ok(id)
+    }
+
+    /// The request's headers; `count` includes pseudo-headers. `end_of_stream`: no body and no trailers follow.
+    pub fn on_request_headers(
+        &mut self,
+        id: ContextId,
+        count: usize,
+        end_of_stream: bool,
+    ) -> Result<HeadersAction, VmError> {
+        self.headers(Callback::RequestHeaders, id, count, end_of_stream)
+    }
+
+    /// A part of the request's body, or all of it so far, as [`Stream::buffer`] shows it.
+    pub fn on_request_body(
+        &mut self,
+        id: ContextId,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Result<BodyAction, VmError> {
+        self.body(Callback::RequestBody, id, size, end_of_stream)
+    }
+
+    /// The request's trailers.
+    pub fn on_request_trailers(&mut self, id: ContextId, count: usize) -> Result<StreamAction, VmError> {
+        self.stream_callback(Callback::RequestTrailers, id, &[id.wire(), wire(count)])
+    }
+
+    /// The response's headers; as [`Vm::on_request_headers`].
+    pub fn on_response_headers(
+        &mut self,
+        id: ContextId,
+        count: usize,
+        end_of_stream: bool,
+    ) -> Result<HeadersAction, VmError> {
+        self.headers(Callback::ResponseHeaders, id, count, end_of_stream)
+    }
+
+    /// A part of the response's body; as [`Vm::on_request_body`].
+    pub fn on_response_body(
+        &mut self,
+        id: ContextId,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Result<BodyAction, VmError> {
+        self.body(Callback::ResponseBody, id, size, end_of_stream)
+    }
+
+    /// The response's trailers.
+    pub fn on_response_trailers(&mut self, id: ContextId, count: usize) -> Result<StreamAction, VmError> {
+        self.stream_callback(Callback::ResponseTrailers, id, &[id.wire(), wire(count)])
+    }
+
+    /// The stream is over: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`. Maps and properties must stay readable
+    /// until the handle is dropped.
+    pub fn finish_stream(&mut self, id: ContextId) -> Result<Finish, VmError> {
+        if !self.has_stream(id)? {
+            return Err(VmError::NoSuchContext(id));
+        }
+        self.end(id)?;
+        Ok(if self.has_stream(id)? { Finish::Deferred } else { Finish::Complete })
+    }
+
+    /// Ends a stream or plugin context, or notes that it wants to live on until `proxy_done`.
+    pub(super) fn end(&mut self, id: ContextId) -> Result<(), VmError> {
+        let answer = self.enter(Callback::Done, id, &[id.wire()])?;
+        let state = self.state().ok_or(VmError::Dead)?;
+        if answer == Some(0) {
+            state.deferred.push_back((Instant::now(), id));
+        } else {
+            state.done.retain(|done| *done != id);
+            self.log_and_delete(id)?;
+        }
+        self.settle()
+    }
+
+    /// The rest of the life of a stream or plugin context whose `proxy_on_done` is complete.
+    pub(super) fn log_and_delete(&mut self, id: ContextId) -> Result<(), VmError> {
+        self.enter(Callback::Log, id, &[id.wire()])?;
+        self.enter(Callback::Delete, id, &[id.wire()])?;
+        let state = self.state().ok_or(VmError::Dead)?;
+        state.streams.remove(&id);
+        state.plugins.remove(&id);
+        // What the stream still waits for has nobody to go to.
+        if !state.http_calls.is_empty() {
+            state.http_calls.retain(|_, owner| owner.context != id);
+        }
+        if !state.grpc_calls.is_empty() {
+            let services = &mut state.services;
+            state.grpc_calls.retain(|token, (owner, _)| {
+                let keep = owner.context != id;
+                if !keep {
+                    // Nothing is lost if it has ended by itself meanwhile.
+                    let _ = services.grpc_cancel(*token);
+                }
+                keep
+            });
+        }
+        Ok(())
+    }
+
+    fn headers(
+        &mut self,
+        callback: Callback,
+        id: ContextId,
+        count: usize,
+        end_of_stream: bool,
+    ) -> Result<HeadersAction, VmError> {
+        let args = [id.wire(), wire(count), u32::from(end_of_stream)];
+        if !self.has_stream(id)? {
+            return Err(VmError::NoSuchContext(id));
+        }
+        let args = self.exports.headers_args(callback, &args);
+        let Some(value) = self.enter(callback, id, args)? else {
+            return Ok(HeadersAction::Continue);
+        };
+        let stopped = self.stopped(id);
+        self.settle()?;
+        if stopped {
+            return Ok(HeadersAction::StopAllAndWatermark);
+        }
+        if value == 0 {
+            return Ok(HeadersAction::Continue);
+        }
+        let allow = self.plugin_of(id).is_some_and(|plugin| plugin.allow_on_headers_stop_iteration);
+        Ok(HeadersAction::from_wire(value, allow))
+    }
+
+    fn body(
+        &mut self,
+        callback: Callback,
+        id: ContextId,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Result<BodyAction, VmError> {
+        if !self.has_stream(id)? {
+            return Err(VmError::NoSuchContext(id));
+        }
+        let Some(value) = self.enter(callback, id, &[id.wire(), wire(size), u32::from(end_of_stream)])? else {
+            return Ok(BodyAction::Continue);
+        };
+        let stopped = self.stopped(id);
+        self.settle()?;
+        Ok(if stopped { BodyAction::StopNoBuffer } else { BodyAction::from_wire(value) })
+    }
+
+    pub(super) fn stream_callback(
+        &mut self,
+        callback: Callback,
+        id: ContextId,
+        args: &[u32],
+    ) -> Result<StreamAction, VmError> {
+        if !self.has_stream(id)? {
+            return Err(VmError::NoSuchContext(id));
+        }
+        let Some(value) = self.enter(callback, id, args)? else {
+            return Ok(StreamAction::Continue);
+        };
+        let stopped = self.stopped(id);
+        self.settle()?;
+        Ok(if stopped { StreamAction::Stop } else { StreamAction::from_wire(value) })
+    }
+
+    /// Whether the guest asked for a local response or a reset of this stream in the callback that has just returned.
+    fn stopped(&mut self, id: ContextId) -> bool {
+        self.state().is_some_and(|state| state.stopped == Some(id))
+    }
+
+    pub(super) fn has_stream(&mut self, id: ContextId) -> Result<bool, VmError> {
+        Ok(self.state().ok_or(VmError::Dead)?.streams.contains_key(&id))
+    }
+
+    fn plugin_of(&mut self, stream: ContextId) -> Option<&crate::PluginSpec> {
+        let state = self.state()?;
+        let plugin = state.streams.get(&stream)?.plugin;
+        Some(&state.plugins.get(&plugin)?.spec)
+    }
+}
+
+pub(super) fn wire(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,168 @@
+//! Whatever a guest does ends its VM at most, and everybody who waits for it is told.
+
+mod support;
+
+use std::sync::Arc;
+
+use support::{TestStream, guest, on_every_engine, plugin, running, spec, start};
+use weir_engine::{Ability, Trap, TrapKind};
+use weir_host::{StartError, VmError};
+
+fn request_headers(body: &str) -> String {
+    format!(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {body})"#)
+}
+
+on_every_engine! {
+    fn a_trap_ends_the_vm_and_tells_its_streams(engine: &dyn Engine) {
+        let body = request_headers("unreachable").replace("(func (export", "(func $the_culprit (export");
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", &body));
+        let (first, first_record) = TestStream::new();
+        let (second, second_record) = TestStream::new();
+        let first = vm.create_stream(plugin_id, first).unwrap();
+        let second = vm.create_stream(plugin_id, second).unwrap();
+        let error = vm.on_request_headers(first, 1, true).unwrap_err();
+        assert!(matches!(&error, VmError::Trapped { callback: "proxy_on_request_headers", trap: Trap { kind: TrapKind::Guest(_), .. } }), "{error}");
+        assert!(vm.is_dead());
+        for record in [first_record, second_record] {
+            assert!(record.lock().unwrap().died);
+            assert!(record.lock().unwrap().dropped);
+        }
+        assert!(matches!(vm.on_request_headers(second, 1, true), Err(VmError::Dead)));
+        assert!(matches!(vm.on_tick(plugin_id), Err(VmError::Dead)));
+        assert!(matches!(vm.add_plugin(plugin("late")), Err(StartError::Dead { .. })));
+        let log = recorder.lines().join("\n");
+        assert!(log.contains("module test.wasm: the VM has died: proxy_on_request_headers trapped:"), "{log}");
+        if engine.abilities().has(Ability::Backtrace) {
+            assert!(log.contains("the_culprit"), "{log}");
+        }
+    }
+
+    fn an_endless_loop_is_stopped(engine: &dyn Engine) {
+        let (mut vm, plugin_id, _) = running(engine, &guest("", &request_headers("(loop (br 0)) unreachable")));
+        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let error = vm.on_request_headers(id, 1, true).unwrap_err();
+        assert!(matches!(error, VmError::Trapped { trap: Trap { kind: TrapKind::Deadline, .. }, .. }), "{error}");
+    }
+
+    fn an_endless_loop_in_a_start_function_is_stopped(engine: &dyn Engine) {
+        let error = start(spec(engine, &guest("", r#"(func (export "_initialize") (loop (br 0)))"#))).err().unwrap();
+        assert!(matches!(error, StartError::Trapped { callback: "_initialize", trap: Trap { kind: TrapKind::Deadline, .. }, .. }), "{error}");
+    }
+
+    fn memory_ends_at_the_limit(engine: &dyn Engine) {
+        let bomb = request_headers(
+            "(block $full (loop $more (br_if $full (i32.eq (memory.grow (i32.const 1)) (i32.const -1))) (br $more))) \
+             (call $number (memory.size)) (i32.const 0)",
+        );
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", &bomb));
+        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap();
+        assert_eq!(recorder.numbers(), [(16 << 20) / 65536]);
+    }
+
+    fn an_endless_recursion_is_stopped(engine: &dyn Engine) {
+        let body = format!("(func $deep (result i32) (i32.add (call $deep) (i32.const 1))) {}", request_headers("(call $deep)"));
+        let (mut vm, plugin_id, _) = running(engine, &guest("", &body));
+        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let error = vm.on_request_headers(id, 1, true).unwrap_err();
+        assert!(matches!(error, VmError::Trapped { trap: Trap { kind: TrapKind::StackOverflow, .. }, .. }), "{error}");
+    }
+
+    fn a_panic_of_our_own_ends_the_vm_only(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", &request_headers("(call $number (i32.const 1)) (i32.const 0)")));
+        let (stream, record) = TestStream::new();
+        let id = vm.create_stream(plugin_id, stream).unwrap();
+        recorder.with(|record| record.panic_on_log = true);
+        let error = vm.on_request_headers(id, 1, true).unwrap_err();
+        assert!(matches!(&error, VmError::Panicked { callback: "proxy_on_request_headers", message } if message.contains("on fire")), "{error}");
+        assert!(vm.is_dead());
+        drop(record);
+    }
+
+    fn wild_pointers_are_a_status(engine: &dyn Engine) {
+        let body = request_headers(
+            "(call $number (call $proxy_log (i32.const 2) (i32.const -4) (i32.const 8)))
+             (call $number (call $proxy_log (i32.const 2) (i32.const -1) (i32.const -1)))
+             (call $number (call $proxy_log (i32.const 2) (i32.const 131072) (i32.const 1)))
+             (call $number (call $proxy_log (i32.const 2) (i32.const 131072) (i32.const 0)))
+             (i32.const 0)",
+        );
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", &body));
+        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap();
+        assert_eq!(recorder.numbers(), [6, 6, 6, 0]);
+    }
+
+    fn a_broken_allocator_ends_the_vm(engine: &dyn Engine) {
+        for answer in ["0", "-4", "131072"] {
+            let module = format!(
+                r#"(module
+                (import "env" "proxy_get_property" (func $property (param i32 i32 i32 i32) (result i32)))
+                (memory (export "memory") 2)
+                (data (i32.const 16) "plugin_name")
+                (func (export "proxy_abi_version_0_2_1"))
+                (func (export "malloc") (param i32) (result i32) (i32.const {answer}))
+                (func (export "proxy_on_tick") (param i32)
+                  (drop (call $property (i32.const 16) (i32.const 11) (i32.const 0) (i32.const 4)))))"#
+            );
+            let (mut vm, plugin_id, _) = running(engine, &wat::parse_str(module).unwrap());
+            let error = vm.on_tick(plugin_id).unwrap_err();
+            assert!(matches!(&error, VmError::Trapped { trap: Trap { kind: TrapKind::Host(_), .. }, .. }), "{error}");
+            assert!(error.to_string().contains("allocator"), "{error}");
+        }
+    }
+
+    fn an_allocator_may_not_call_back(engine: &dyn Engine) {
+        let module = r#"(module
+            (import "env" "proxy_get_property" (func $property (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 2)
+            (data (i32.const 16) "plugin_name")
+            (func (export "proxy_abi_version_0_2_1"))
+            (func $get (drop (call $property (i32.const 16) (i32.const 11) (i32.const 0) (i32.const 4))))
+            (func (export "malloc") (param i32) (result i32) (call $get) (i32.const 1024))
+            (func (export "proxy_on_tick") (param i32) (call $get)))"#;
+        let (mut vm, plugin_id, _) = running(engine, &wat::parse_str(module).unwrap());
+        let error = vm.on_tick(plugin_id).unwrap_err().to_string();
+        assert!(error.contains("proxy_get_property may not be called in this phase"), "{error}");
+    }
+
+    fn a_start_function_has_no_context_to_ask_about(engine: &dyn Engine) {
+        let imports = r#"(import "env" "proxy_done" (func $done (result i32)))"#;
+        let error = start(spec(engine, &guest(imports, r#"(func (export "_initialize") (drop (call $done)))"#))).err().unwrap();
+        assert!(error.to_string().contains("proxy_done may not be called in this phase (_initialize)"), "{error}");
+    }
+
+    fn what_is_not_allowed_answers_a_status_and_is_not_called(engine: &dyn Engine) {
+        let imports = r#"(import "env" "proxy_done" (func $done (result i32)))
+            (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))"#;
+        let body = r#"(func (export "proxy_on_tick") (param i32) (call $number (call $done)) (call $number (call $yield)))
+            (func (export "proxy_on_configure") (param i32 i32) (result i32) unreachable)"#;
+        let mut spec = spec(engine, &guest(imports, body));
+        spec.capabilities = weir_host::Capabilities::allow(["proxy_log", "proxy_on_tick"]).unwrap();
+        let (mut vm, recorder) = start(spec).unwrap();
+        let plugin_id = vm.add_plugin(plugin("test")).unwrap();
+        vm.on_tick(plugin_id).unwrap();
+        assert_eq!(recorder.numbers(), [10, 76]);
+    }
+
+    fn a_vm_moves_between_threads(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", r#"(func (export "proxy_on_tick") (param i32) (call $number (i32.const 9)))"#));
+        std::thread::spawn(move || vm.on_tick(plugin_id).unwrap()).join().unwrap();
+        assert_eq!(recorder.numbers(), [9]);
+    }
+}
+
+#[test]
+fn a_new_vm_of_the_same_parts_serves_after_a_death() {
+    let engine = support::wasmtime();
+    let wasm = guest("", r#"(func (export "proxy_on_tick") (param i32) unreachable)"#);
+    let spec = Arc::new(spec(&engine, &wasm));
+    let shared = support::shared();
+    for _ in 0..50 {
+        let recorder = support::Recorder::default();
+        let mut vm =
+            weir_host::Vm::start(Arc::clone(&spec), &shared, Box::new(recorder.clone()), Arc::new(recorder)).unwrap();
+        let plugin_id = vm.add_plugin(plugin("test")).unwrap();
+        assert!(vm.on_tick(plugin_id).is_err());
+    }
+}
