@@ -115,18 +115,12 @@ impl Caller {
     /// `BadArgument`: unknown upstream, a pseudo-header missing, a name or value that cannot be sent.
     pub fn prepare(&self, call: HttpCallRequest) -> Result<PreparedCall, CallFailure> {
         let upstream = self.upstream(&call.upstream)?;
-        let (head, ()) = call_request::head(&call.headers)?.into_parts();
+        let head = call_request::head(&call.headers)?;
         let trailers = call_request::trailers(&call.trailers)?;
         let body = Whole {
             data: Some(Bytes::from(call.body)).filter(|data| !data.is_empty()),
             trailers,
         };
-        let slot = RequestTrailers::new();
-        let room_for_trailers = body.trailers.is_some();
-        let mut request = Request::from_parts(head, TrailingBody::with_slot(body, slot.clone()));
-        if room_for_trailers {
-            request.extensions_mut().insert(slot);
-        }
         let limits = &self.shared.limits;
         let timeout = call
             .timeout
@@ -134,7 +128,8 @@ impl Caller {
             .unwrap_or(limits.timeout);
         Ok(PreparedCall {
             upstream,
-            request,
+            head,
+            body,
             timeout: timeout.min(limits.timeout),
             response_body: limits.response_body,
         })
@@ -203,7 +198,8 @@ impl Shared {
 /// A call that can be made.
 pub struct PreparedCall {
     upstream: Rc<UpstreamPool<CallBody>>,
-    request: Request<CallBody>,
+    head: Request<()>,
+    body: Whole,
     timeout: Duration,
     response_body: usize,
 }
@@ -212,8 +208,14 @@ impl PreparedCall {
     /// Makes the call and waits for its end. Dropping the future gives it up.
     pub async fn run(self) -> Result<CallResponse, CallFailure> {
         let exchange = async {
-            let (response, _) = self.upstream.send(self.request).await?;
-            read(response, self.response_body).await
+            let sent = match self.upstream.send(self.request()).await {
+                // What was lost with a connection that the upstream had closed is not the guest's concern.
+                Err(error) if error.is_stale_connection() && self.head.method().is_idempotent() => {
+                    self.upstream.send_anew(self.request()).await
+                }
+                sent => sent,
+            };
+            read(sent?.0, self.response_body).await
         };
         let outcome = tokio::time::timeout(self.timeout, exchange)
             .await
@@ -222,6 +224,20 @@ impl PreparedCall {
             tracing::debug!(upstream = %self.upstream.upstream().name, error = %broken, "HTTP call failed");
             broken.failure()
         })
+    }
+}
+
+impl PreparedCall {
+    fn request(&self) -> Request<CallBody> {
+        let slot = RequestTrailers::new();
+        let mut request = self
+            .head
+            .clone()
+            .map(|()| TrailingBody::with_slot(self.body.clone(), slot.clone()));
+        if self.body.trailers.is_some() {
+            request.extensions_mut().insert(slot);
+        }
+        request
     }
 }
 
@@ -238,7 +254,7 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<CallResponse
         return Err(Broken::TooLarge { limit });
     }
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|error| SendError::from_hyper(error, true))?;
+        let frame = frame.map_err(|error| SendError::from_hyper(error, true, false))?;
         match frame.into_data() {
             Ok(data) if answer.body.len() + data.len() > limit => return Err(Broken::TooLarge { limit }),
             Ok(data) => answer.body.extend_from_slice(&data),
@@ -286,6 +302,7 @@ impl Broken {
 type CallBody = TrailingBody<Whole>;
 
 /// A body that is there from the beginning, and its trailers.
+#[derive(Clone)]
 struct Whole {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,

@@ -122,7 +122,7 @@ where
         Transport::connect(endpoint.upstream(), endpoint.endpoint(), protocol).await?;
     let wire = established.protocol;
     let established = Rc::new(established);
-    let fail = |error| SendError::from_hyper(error, false);
+    let fail = |error| SendError::from_hyper(error, false, false);
     match wire {
         WireProtocol::Http1 => {
             let (io, trailers) = TrailerIo::new(transport);

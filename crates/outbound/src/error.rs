@@ -77,6 +77,8 @@ pub enum SendError {
         source: Arc<hyper::Error>,
         /// Whether bytes of the request may have reached the upstream.
         sent: bool,
+        /// Whether the connection had carried a request before.
+        reused: bool,
     },
     /// The upstream answered with something that is not HTTP.
     #[error("the upstream does not speak proper HTTP: {source}")]
@@ -117,6 +119,13 @@ impl SendError {
         }
     }
 
+    /// Whether the likely cause is that the upstream closed a kept connection just when the request went out on it.
+    /// A request that does no harm when done twice (RFC 9110, section 9.2.2) should then be sent again, with
+    /// [`UpstreamPool::send_anew`](crate::UpstreamPool::send_anew); the pool cannot, since the request is gone.
+    pub fn is_stale_connection(&self) -> bool {
+        matches!(self, Self::Reset { reused: true, .. })
+    }
+
     /// Whether no connection could be had, so that another endpoint may do better.
     pub(crate) fn is_connect(&self) -> bool {
         matches!(
@@ -129,8 +138,9 @@ impl SendError {
         )
     }
 
-    /// Sorts an error of hyper. `sent` tells whether the request had been given to the connection.
-    pub(crate) fn from_hyper(error: hyper::Error, sent: bool) -> Self {
+    /// Sorts an error of hyper. `sent` tells whether the request had been given to the connection, `reused` whether
+    /// that had carried others.
+    pub(crate) fn from_hyper(error: hyper::Error, sent: bool, reused: bool) -> Self {
         let source = Arc::new(error);
         if source.is_timeout() {
             Self::Timeout { source }
@@ -139,7 +149,7 @@ impl SendError {
         } else if source.is_user() {
             Self::RequestBody { source }
         } else {
-            Self::Reset { source, sent }
+            Self::Reset { source, sent, reused }
         }
     }
 }

@@ -130,13 +130,27 @@ where
     /// A connection that turns out to be closed before any byte of the request was written on it is replaced
     /// once, without the caller noticing. There is no bound in time but for connecting. Dropping the future gives
     /// the request up.
-    pub async fn send(
+    pub async fn send(&self, request: Request<B>) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
+        self.send_on(request, false).await
+    }
+
+    /// As [`UpstreamPool::send`], on a connection that no request has been on where the protocol is HTTP/1.1: for a
+    /// second try after [`SendError::is_stale_connection`].
+    pub async fn send_anew(
+        &self,
+        request: Request<B>,
+    ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
+        self.send_on(request, true).await
+    }
+
+    async fn send_on(
         &self,
         mut request: Request<B>,
+        fresh: bool,
     ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
         let asked = Instant::now();
         let http1 = request.headers().contains_key(header::UPGRADE);
-        let mut want = Want { fresh: false, http1 };
+        let mut want = Want { fresh, http1 };
         let mut attempts = 0;
         loop {
             let (endpoint, lease, reused) = self.acquire(want, &mut attempts).await?;
@@ -167,7 +181,13 @@ where
                         request = unsent;
                         want.fresh = true;
                     }
-                    unsent => return Err(SendError::from_hyper(refused.into_error(), unsent.is_none())),
+                    unsent => {
+                        return Err(SendError::from_hyper(
+                            refused.into_error(),
+                            unsent.is_none(),
+                            reused,
+                        ));
+                    }
                 },
             }
         }
