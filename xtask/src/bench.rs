@@ -46,10 +46,10 @@ const WORKERS: [usize; 2] = [1, 2];
 /// Runs the benches and prints a table in Markdown.
 pub fn run(args: &Args) -> Result<()> {
     if !args.only_requests {
-        sh::run(sh::cargo(&["bench", "--package", "weir-benches"]))?;
+        sh::run(sh::cargo("bench --package weir-benches"))?;
     }
     setup::debian("wrk", "wrk")?;
-    guests::build()?;
+    guests::build_filters()?;
     let binary = serve::build_weir(true)?;
 
     let mut subjects = Vec::new();

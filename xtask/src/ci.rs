@@ -17,10 +17,10 @@ pub struct Args {
 enum Check {
     /// Everything is formatted.
     Fmt,
-    /// No warning from clippy.
-    Clippy,
     /// Licences, bans and sources of the dependencies.
     Deny,
+    /// No warning from clippy.
+    Clippy,
     /// docs/conformance.md is what the tests say.
     Conformance,
 }
@@ -36,8 +36,8 @@ pub fn run(args: &Args) -> Result<()> {
     for check in checks {
         match check {
             Check::Fmt => fmt()?,
-            Check::Clippy => clippy()?,
             Check::Deny => deny()?,
+            Check::Clippy => clippy()?,
             Check::Conformance => conformance::run(&conformance::Args { check: true })?,
         }
     }
@@ -46,59 +46,31 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn fmt() -> Result<()> {
     setup::component("rustfmt", "fmt")?;
-    sh::run(sh::cargo(&["fmt", "--all", "--check"]))?;
-    sh::run(sh::cargo(&[
-        "fmt",
-        "--all",
-        "--check",
-        "--manifest-path",
-        guests::MANIFEST,
-    ]))
-}
-
-fn clippy() -> Result<()> {
-    setup::component("clippy", "clippy")?;
-    setup::wasm_target()?;
-    sh::run(sh::cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
-    let filters = [
-        "clippy",
-        "--workspace",
-        "--locked",
-        "--target",
-        setup::WASM_TARGET,
-        "--manifest-path",
-    ];
-    let mut filters = sh::cargo(&filters);
-    filters
-        .args([guests::MANIFEST, "--", "-D", "warnings"])
-        .env_remove("CARGO_TARGET_DIR");
-    sh::run(filters)
+    sh::run(sh::cargo("fmt --all --check"))?;
+    sh::run(guests::cargo("fmt --all --check"))
 }
 
 fn deny() -> Result<()> {
     let deny = setup::cargo_deny()?;
     for manifest in ["Cargo.toml", guests::MANIFEST] {
-        let mut check = sh::command(
-            &deny,
-            &[
-                "--locked",
-                "--manifest-path",
-                manifest,
-                "check",
-                "--config",
-                "deny.toml",
-            ],
-        );
+        let mut check = sh::command(&deny, "--locked --manifest-path");
+        check
+            .arg(manifest)
+            .args(["check", "--config"])
+            .arg(sh::root().join("deny.toml"));
         check.args(["--hide-inclusion-graph", "licenses", "bans", "sources"]);
         sh::run(check)?;
     }
     Ok(())
+}
+
+fn clippy() -> Result<()> {
+    setup::component("clippy", "clippy")?;
+    setup::wasm_target()?;
+    sh::run(sh::cargo(
+        "clippy --workspace --all-targets --locked -- -D warnings",
+    ))?;
+    let mut filters = guests::cargo("clippy --workspace --lib --examples --locked --target");
+    filters.args([setup::WASM_TARGET, "--", "-D", "warnings"]);
+    sh::run(filters)
 }

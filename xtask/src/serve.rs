@@ -22,18 +22,19 @@ pub struct Args {
 
 /// Builds filters and proxy, says what can be tried and becomes the proxy.
 pub fn run(args: &Args) -> Result<()> {
-    guests::build()?;
+    guests::build_filters()?;
     let weir = build_weir(!args.debug)?;
     announce(&args.listen)?;
 
     // Replaces this process, so that signals reach the proxy itself.
-    let error = sh::command(weir, &["serve", "--config", CONFIG, "--listen", &args.listen]).exec();
+    let mut serve = sh::command(weir, "serve --config");
+    let error = serve.args([CONFIG, "--listen", &args.listen]).exec();
     Err(error).context("cannot start weir")
 }
 
 /// Builds the command and returns where it lies.
 pub fn build_weir(release: bool) -> Result<std::path::PathBuf> {
-    let mut build = sh::cargo(&["build", "--package", "weir"]);
+    let mut build = sh::cargo("build --package weir");
     if release {
         build.arg("--release");
     }

@@ -14,22 +14,21 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// The standard library for [`WASM_TARGET`].
 pub fn wasm_target() -> Result<()> {
-    let libdir = sh::output(sh::command(
-        "rustc",
-        &["--print", "target-libdir", "--target", WASM_TARGET],
-    ))?;
+    let mut query = sh::command("rustc", "--print target-libdir --target");
+    query.arg(WASM_TARGET);
+    let libdir = sh::output(query)?;
     if PathBuf::from(libdir).is_dir() {
         return Ok(());
     }
-    rustup(&["target", "add", WASM_TARGET])
+    rustup("target", WASM_TARGET)
 }
 
 /// A component of the Rust toolchain, such as `clippy`, known by the cargo command that it brings.
 pub fn component(name: &str, subcommand: &str) -> Result<()> {
-    if sh::succeeds(sh::cargo(&[subcommand, "--version"])) {
+    if sh::succeeds(sh::cargo(&format!("{subcommand} --version"))) {
         return Ok(());
     }
-    rustup(&["component", "add", name])
+    rustup("component", name)
 }
 
 /// A program from a Debian package.
@@ -43,14 +42,14 @@ pub fn debian(program: &str, package: &str) -> Result<()> {
 
 /// A Debian package that is known to be missing.
 pub fn debian_package(package: &str) -> Result<()> {
-    let is_root = sh::output(sh::command("id", &["-u"])).is_ok_and(|uid| uid == "0");
+    let is_root = sh::output(sh::command("id", "-u")).is_ok_and(|uid| uid == "0");
     if !is_root || !on_path("apt-get") {
         bail!("please run: apt-get install {package}");
     }
-    sh::run(sh::command("apt-get", &["update", "-q"]))?;
+    sh::run(sh::command("apt-get", "update -q"))?;
     sh::run(sh::command(
         "apt-get",
-        &["install", "-q", "-y", "--no-install-recommends", package],
+        &format!("install -q -y --no-install-recommends {package}"),
     ))
 }
 
@@ -62,21 +61,13 @@ pub fn cargo_deny() -> Result<PathBuf> {
     let tools = sh::target_dir().join("tools");
     let binary = tools.join("bin/cargo-deny");
     if !binary.is_file() {
-        let mut install = sh::cargo(&[
-            "install",
-            "cargo-deny",
-            "--version",
-            CARGO_DENY,
-            "--locked",
-            "--debug",
-            "--quiet",
-        ]);
+        let mut install = sh::cargo("install cargo-deny --locked --debug --quiet --version");
+        install.arg(CARGO_DENY);
         // Unoptimised it is built in a minute and runs for two seconds.
         install
-            .arg("--root")
-            .arg(&tools)
-            .env("CARGO_PROFILE_DEV_DEBUG", "0");
-        install.env("CARGO_TARGET_DIR", tools.join("build"));
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .env("CARGO_TARGET_DIR", tools.join("build"));
+        install.arg("--root").arg(&tools);
         sh::run(install)?;
     }
     Ok(binary)
@@ -88,13 +79,11 @@ pub fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
-fn rustup(args: &[&str]) -> Result<()> {
+fn rustup(kind: &str, name: &str) -> Result<()> {
     if !on_path("rustup") {
-        bail!(
-            "{} is missing: rustup {}",
-            args.last().unwrap_or(&""),
-            args.join(" ")
-        );
+        bail!("{name} is missing: install it with your Rust toolchain (rustup {kind} add {name})");
     }
-    sh::run(sh::command("rustup", args))
+    let mut add = sh::command("rustup", kind);
+    add.args(["add", name]);
+    sh::run(add)
 }

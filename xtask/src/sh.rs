@@ -19,15 +19,16 @@ pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
 
-/// A command that runs in the repository's root.
-pub fn command(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
+/// A command that runs in the repository's root. `args` are separated by blanks; what may hold one is added with
+/// [`Command::arg`].
+pub fn command(program: impl AsRef<OsStr>, args: &str) -> Command {
     let mut command = Command::new(program);
-    command.args(args).current_dir(root());
+    command.args(args.split_whitespace()).current_dir(root());
     command
 }
 
 /// `cargo` with `args`: the one that runs this task.
-pub fn cargo(args: &[&str]) -> Command {
+pub fn cargo(args: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = command(cargo, args);
     // What cargo sets for this very program must not reach the builds that it starts.

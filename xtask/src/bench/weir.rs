@@ -12,7 +12,7 @@ pub const BODY: &str = "Hello, World!";
 
 /// What every proxy tells the filter: one header on the request, one on the response.
 pub const FILTER_CONFIGURATION: &str =
-    r#"{"request":{"set":{"x-bench-request":"1"}},"response":{"set":{"x-bench-response":"1"}}}"#;
+    r#"{"request":{"add":{"x-bench-request":"1"}},"response":{"add":{"x-bench-response":"1"}}}"#;
 
 /// Starts Weir with a static upstream, so that nothing but the proxy is measured.
 pub fn start(binary: &Path, filter: Filter, workers: usize) -> Result<Subject> {
@@ -51,7 +51,7 @@ filters:
 routes:
   - filters: {filters}
     static:
-      status: 200
+      headers: {{ content-type: text/plain }}
       body: "{BODY}"
 "#,
         module = Filter::module().display(),

@@ -16,13 +16,10 @@ pub struct Sample {
 
 /// Loads `subject` for some seconds.
 pub fn run(subject: &Subject, seconds: u32, connections: u32) -> Result<Sample> {
-    let duration = format!("-d{seconds}s");
-    let connections = format!("-c{connections}");
     let before = cpu::seconds(subject.pid())?;
-    let text = sh::output(sh::command(
-        "wrk",
-        &["-t1", &connections, &duration, &subject.url()],
-    ))?;
+    let mut load = sh::command("wrk", &format!("-t1 -c{connections} -d{seconds}s"));
+    load.arg(subject.url());
+    let text = sh::output(load)?;
     let used = cpu::seconds(subject.pid())? - before;
 
     // An error answer is cheap to give and would make a broken subject look fast.
