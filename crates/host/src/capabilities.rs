@@ -5,7 +5,8 @@ use weir_abi::{ALLOCATORS, Callback, IMPORTS, INITIALIZE, MAINS, START, WASI};
 /// First bit of the WASI functions; the functions of `env` come before, each at its place in [`IMPORTS`].
 const FIRST_WASI: usize = 64;
 
-const _: () = assert!(IMPORTS.len() <= FIRST_WASI && WASI.len() <= 128 - FIRST_WASI && Callback::ALL.len() <= 64);
+const _: () =
+    assert!(IMPORTS.len() <= FIRST_WASI && WASI.len() <= 128 - FIRST_WASI && Callback::ALL.len() <= 64);
 
 /// What a module may use, compiled to bit sets.
 ///
@@ -24,12 +25,18 @@ pub struct UnknownCapability(pub Vec<String>);
 
 impl Capabilities {
     /// No restriction.
-    pub const ALL: Self = Self { imports: u128::MAX, callbacks: u64::MAX };
+    pub const ALL: Self = Self {
+        imports: u128::MAX,
+        callbacks: u64::MAX,
+    };
 
     /// Allows what is named, as it is named in imports and exports, without module: `proxy_log`, `fd_write`,
     /// `proxy_on_request_headers`. As in Envoy's `allowed_capabilities`, an empty list means no restriction.
     pub fn allow<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Result<Self, UnknownCapability> {
-        let mut allowed = Self { imports: 0, callbacks: 0 };
+        let mut allowed = Self {
+            imports: 0,
+            callbacks: 0,
+        };
         let mut unknown = Vec::new();
         let mut empty = true;
         for name in names {
@@ -78,7 +85,11 @@ impl Default for Capabilities {
 /// Lists written for other hosts name these too; to allow them changes nothing.
 fn always_allowed(name: &str) -> bool {
     let start_functions = MAINS.iter().chain([&INITIALIZE, &START]).map(|(name, _)| *name);
-    ALLOCATORS.iter().map(|(name, _)| *name).chain(start_functions).any(|known| known == name)
+    ALLOCATORS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(start_functions)
+        .any(|known| known == name)
 }
 
 #[cfg(test)]
@@ -89,23 +100,40 @@ mod tests {
     use super::*;
 
     fn import_bit(name: &str) -> u128 {
-        1 << IMPORTS.iter().position(|import| import.name == name).expect("a hostcall")
+        1 << IMPORTS
+            .iter()
+            .position(|import| import.name == name)
+            .expect("a hostcall")
     }
 
     #[test]
     fn an_empty_list_restricts_nothing() {
         let none: [&str; 0] = [];
         assert_eq!(Capabilities::allow(none), Ok(Capabilities::ALL));
-        assert!(Callback::ALL.iter().all(|callback| Capabilities::ALL.allows_callback(*callback)));
+        assert!(
+            Callback::ALL
+                .iter()
+                .all(|callback| Capabilities::ALL.allows_callback(*callback))
+        );
     }
 
     #[test]
     fn one_list_holds_hostcalls_callbacks_and_wasi() {
-        let allowed = Capabilities::allow(["proxy_log", "fd_write", "proxy_on_tick", "malloc", "_initialize"]).unwrap();
-        let fd_write = 1 << (64 + WASI.iter().position(|function| function.name == "fd_write").expect("in WASI"));
+        let allowed =
+            Capabilities::allow(["proxy_log", "fd_write", "proxy_on_tick", "malloc", "_initialize"]).unwrap();
+        let fd_write = 1
+            << (64
+                + WASI
+                    .iter()
+                    .position(|function| function.name == "fd_write")
+                    .expect("in WASI"));
         assert_eq!(allowed.imports(), import_bit("proxy_log") | fd_write);
         for callback in Callback::ALL {
-            assert_eq!(allowed.allows_callback(*callback), *callback == Callback::Tick, "{callback}");
+            assert_eq!(
+                allowed.allows_callback(*callback),
+                *callback == Callback::Tick,
+                "{callback}"
+            );
         }
     }
 

@@ -30,11 +30,14 @@ pub use backoff::RestartBackoff;
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
 pub use error::{StartError, VmError};
-pub use foreign::{ForeignCall, ForeignFunctions};
+pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions};
 pub use ids::ContextId;
-pub use inspect::{LoadError, ModuleInfo, inspect};
+pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
-pub use shared::{MetricCache, Metrics, QueueWaker, Shared, SharedData, SharedQueues};
+pub use shared::{
+    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker, Shared,
+    SharedData, SharedQueues,
+};
 pub use spec::{FailPolicy, HttpCallFailure, PluginSpec, VmLimits, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,

@@ -24,7 +24,10 @@ pub(super) fn add_to(functions: &mut ForeignFunctions) {
 /// The argument as zlib data.
 fn compress(_: &mut ForeignCall<'_>, plain: &[u8]) -> Result<Vec<u8>, Status> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(plain).and_then(|()| encoder.finish()).map_err(|_| Status::SerializationFailure)
+    encoder
+        .write_all(plain)
+        .and_then(|()| encoder.finish())
+        .map_err(|_| Status::SerializationFailure)
 }
 
 /// The argument, which is zlib data, unfolded. `SerializationFailure` for other data and for more than
@@ -32,8 +35,14 @@ fn compress(_: &mut ForeignCall<'_>, plain: &[u8]) -> Result<Vec<u8>, Status> {
 fn uncompress(_: &mut ForeignCall<'_>, zlib: &[u8]) -> Result<Vec<u8>, Status> {
     let mut plain = Vec::new();
     let mut decoder = ZlibDecoder::new(zlib).take(MAX_FOREIGN_RESULTS as u64 + 1);
-    decoder.read_to_end(&mut plain).map_err(|_| Status::SerializationFailure)?;
-    if plain.len() > MAX_FOREIGN_RESULTS { Err(Status::SerializationFailure) } else { Ok(plain) }
+    decoder
+        .read_to_end(&mut plain)
+        .map_err(|_| Status::SerializationFailure)?;
+    if plain.len() > MAX_FOREIGN_RESULTS {
+        Err(Status::SerializationFailure)
+    } else {
+        Ok(plain)
+    }
 }
 
 /// The route of the stream is looked up again, if it can still matter. Outside of a stream nothing happens.
@@ -57,7 +66,11 @@ fn declare_property(_: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>
             _ => {}
         }
     }
-    if name.is_empty() { Err(Status::BadArgument) } else { Ok(Vec::new()) }
+    if name.is_empty() {
+        Err(Status::BadArgument)
+    } else {
+        Ok(Vec::new())
+    }
 }
 
 /// Envoy's `SetEnvoyFilterStateArguments` {path = 1, value = 2, span = 3}: a note on the stream, read back as the property
@@ -77,7 +90,11 @@ fn set_envoy_filter_state(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Resul
         return Err(Status::BadArgument);
     }
     let stream = call.stream().ok_or(Status::NotFound)?;
-    if stream.set_filter_state(path, value) { Ok(Vec::new()) } else { Err(Status::InternalFailure) }
+    if stream.set_filter_state(path, value) {
+        Ok(Vec::new())
+    } else {
+        Err(Status::InternalFailure)
+    }
 }
 
 /// Forgets the key of shared data that is the argument. `NotFound` where there is none.
@@ -92,6 +109,7 @@ mod tests {
 
     use super::*;
     use crate::SharedData;
+    use crate::property::tests::Fake;
 
     fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
         call_with(&SharedData::default(), name, arguments)
@@ -122,12 +140,20 @@ mod tests {
     #[test]
     fn an_embedder_can_add_and_replace() {
         let mut functions = ForeignFunctions::default();
-        functions.add("vm_id", |call, arguments| Ok([call.vm_id().as_bytes(), arguments].concat()));
+        functions.add("vm_id", |call, arguments| {
+            Ok([call.vm_id().as_bytes(), arguments].concat())
+        });
         functions.add("compress", |_, _| Err(Status::InternalFailure));
         let data = SharedData::default();
         let mut call = ForeignCall::new(None, &data, "vm");
-        assert_eq!(functions.find("vm_id").expect("added")(&mut call, b"!"), Ok(b"vm!".to_vec()));
-        assert_eq!(functions.find("compress").expect("replaced")(&mut call, b""), Err(Status::InternalFailure));
+        assert_eq!(
+            functions.find("vm_id").expect("added")(&mut call, b"!"),
+            Ok(b"vm!".to_vec())
+        );
+        assert_eq!(
+            functions.find("compress").expect("replaced")(&mut call, b""),
+            Err(Status::InternalFailure)
+        );
     }
 
     #[test]
@@ -136,14 +162,23 @@ mod tests {
         assert!(bomb.len() < 64 << 10);
         assert_eq!(call("uncompress", &bomb), Err(Status::SerializationFailure));
         let most = call("compress", &vec![0; MAX_FOREIGN_RESULTS]).unwrap();
-        assert_eq!(call("uncompress", &most).map(|plain| plain.len()), Ok(MAX_FOREIGN_RESULTS));
+        assert_eq!(
+            call("uncompress", &most).map(|plain| plain.len()),
+            Ok(MAX_FOREIGN_RESULTS)
+        );
     }
 
     #[test]
     fn uncompress_refuses_what_is_not_zlib_or_is_cut() {
-        assert_eq!(call("uncompress", b"plain text"), Err(Status::SerializationFailure));
+        assert_eq!(
+            call("uncompress", b"plain text"),
+            Err(Status::SerializationFailure)
+        );
         let whole = call("compress", b"some text").unwrap();
-        assert_eq!(call("uncompress", &whole[..whole.len() - 5]), Err(Status::SerializationFailure));
+        assert_eq!(
+            call("uncompress", &whole[..whole.len() - 5]),
+            Err(Status::SerializationFailure)
+        );
     }
 
     #[test]
@@ -152,14 +187,44 @@ mod tests {
         data.set("vm", b"key", b"1", 0).unwrap();
         data.set("other", b"key", b"2", 0).unwrap();
         assert_eq!(call_with(&data, "shared_data_delete", b"key"), Ok(vec![]));
-        assert_eq!(call_with(&data, "shared_data_delete", b"key"), Err(Status::NotFound));
+        assert_eq!(
+            call_with(&data, "shared_data_delete", b"key"),
+            Err(Status::NotFound)
+        );
         assert_eq!(data.usage("other").0, 1);
+    }
+
+    #[test]
+    fn filter_state_is_a_note_on_the_stream() {
+        let (data, functions, mut stream) = (
+            SharedData::default(),
+            ForeignFunctions::default(),
+            Fake::default(),
+        );
+        let set = functions.find("set_envoy_filter_state").expect("built in");
+        // path "a.b", value "v", span 1
+        let arguments = b"\x0a\x03a.b\x12\x01v\x18\x01";
+        let mut call = ForeignCall::new(Some(&mut stream), &data, "vm");
+        assert_eq!(set(&mut call, arguments), Ok(vec![]));
+        assert_eq!(
+            functions.find("clear_route_cache").expect("built in")(&mut call, b""),
+            Ok(vec![])
+        );
+        assert!(stream.route_cache_cleared);
+        assert_eq!(stream.notes.get(&b"a.b"[..]), Some(&b"v".to_vec()));
+
+        stream.full = true;
+        let mut call = ForeignCall::new(Some(&mut stream), &data, "vm");
+        assert_eq!(set(&mut call, arguments), Err(Status::InternalFailure));
     }
 
     #[test]
     fn outside_of_a_stream() {
         assert_eq!(call("clear_route_cache", b""), Ok(vec![]));
-        assert_eq!(call("set_envoy_filter_state", b"\x0a\x01p\x12\x01v"), Err(Status::NotFound));
+        assert_eq!(
+            call("set_envoy_filter_state", b"\x0a\x01p\x12\x01v"),
+            Err(Status::NotFound)
+        );
     }
 
     #[test]
@@ -168,9 +233,21 @@ mod tests {
         let good = b"\x0a\x01p\x10\x01\x18\x01\x22\x01s\x28\x02\x30\x07";
         assert_eq!(call("declare_property", good), Ok(vec![]));
         assert_eq!(call("declare_property", b""), Err(Status::BadArgument), "no name");
-        assert_eq!(call("declare_property", b"\x08\x01"), Err(Status::BadArgument), "a number as name");
-        assert_eq!(call("declare_property", &good[..2]), Err(Status::BadArgument), "cut");
-        assert_eq!(call("set_envoy_filter_state", b"\x12\x01v"), Err(Status::BadArgument), "no path");
+        assert_eq!(
+            call("declare_property", b"\x08\x01"),
+            Err(Status::BadArgument),
+            "a number as name"
+        );
+        assert_eq!(
+            call("declare_property", &good[..2]),
+            Err(Status::BadArgument),
+            "cut"
+        );
+        assert_eq!(
+            call("set_envoy_filter_state", b"\x12\x01v"),
+            Err(Status::BadArgument),
+            "no path"
+        );
     }
 
     proptest! {

@@ -85,10 +85,20 @@ mod tests {
         assert_eq!(all(b""), Ok(vec![]));
         assert_eq!(
             all(b"\x0a\x02ab\x10\x96\x01\x2a\x00"),
-            Ok(vec![(1, Field::Bytes(b"ab")), (2, Field::Varint(150)), (5, Field::Bytes(b""))])
+            Ok(vec![
+                (1, Field::Bytes(b"ab")),
+                (2, Field::Varint(150)),
+                (5, Field::Bytes(b""))
+            ])
         );
-        assert_eq!(all(b"\x09\0\0\0\0\0\0\0\0\x15\0\0\0\0"), Ok(vec![(1, Field::Fixed), (2, Field::Fixed)]));
-        assert_eq!(all(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), Ok(vec![(1, Field::Varint(u64::MAX))]));
+        assert_eq!(
+            all(b"\x09\0\0\0\0\0\0\0\0\x15\0\0\0\0"),
+            Ok(vec![(1, Field::Fixed), (2, Field::Fixed)])
+        );
+        assert_eq!(
+            all(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
+            Ok(vec![(1, Field::Varint(u64::MAX))])
+        );
     }
 
     #[test]

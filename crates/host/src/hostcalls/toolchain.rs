@@ -27,16 +27,18 @@ pub(super) const ABORT: HostFunc = HostFunc {
     name: "abort",
     signature: Signature { params: &[ValType::I32, ValType::I32, ValType::I32, ValType::I32], result: None },
     call: |caller, slots| {
-        let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
-        let mut call = Call::new(caller, crate::gate::env_bit("abort"));
-        let (memory, state) = call.parts();
-        let text = format!(
-            "abort: {} at {}:{line}:{column}",
-            assembly_script_string(memory, message),
-            assembly_script_string(memory, file)
-        );
-        state.log(LogLevel::Critical, text.as_bytes());
-        Err(Trap::host(text))
+        crate::gate::contained(|| {
+            let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
+            let mut call = Call::new(caller, crate::gate::env_bit("abort"));
+            let (memory, state) = call.parts();
+            let text = format!(
+                "abort: {} at {}:{line}:{column}",
+                assembly_script_string(memory, message),
+                assembly_script_string(memory, file)
+            );
+            state.log(LogLevel::Critical, text.as_bytes());
+            Err(Trap::host(text))
+        })
     },
 };
 

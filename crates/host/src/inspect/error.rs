@@ -57,7 +57,10 @@ pub enum LoadError {
 
 impl From<wasmparser::BinaryReaderError> for LoadError {
     fn from(error: wasmparser::BinaryReaderError) -> Self {
-        Self::Malformed { offset: error.offset(), reason: error.message().to_owned() }
+        Self::Malformed {
+            offset: error.offset(),
+            reason: error.message().to_owned(),
+        }
     }
 }
 

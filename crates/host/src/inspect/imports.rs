@@ -1,7 +1,7 @@
 //! Imports, held against what the host offers.
 
-use weir_abi::{ALTERNATES, ENV, Import, Signature, ValType, WASI_MODULES, WasiFunction};
 use wasmparser::{FuncType, TypeRef};
+use weir_abi::{ALTERNATES, ENV, Import, Signature, ValType, WASI_MODULES, WasiFunction};
 
 /// What an import turned out to be.
 pub(super) enum Verdict {
@@ -19,7 +19,11 @@ pub(super) fn judge(import: &wasmparser::Import<'_>, types: &[Option<FuncType>])
     let found = match import.ty {
         TypeRef::Func(index) | TypeRef::FuncExact(index) => match types.get(index as usize) {
             Some(Some(found)) => found,
-            _ => return Verdict::Unknown(format!("{full_name}: a function of a type that the host cannot offer")),
+            _ => {
+                return Verdict::Unknown(format!(
+                    "{full_name}: a function of a type that the host cannot offer"
+                ));
+            }
         },
         TypeRef::Table(_) => return not_a_function(&full_name, "a table"),
         TypeRef::Memory(_) => return not_a_function(&full_name, "a memory"),
@@ -30,13 +34,16 @@ pub(super) fn judge(import: &wasmparser::Import<'_>, types: &[Option<FuncType>])
         Some(offered) => offered,
         None => return Verdict::Unknown(format!("{full_name} {}: no such function", describe(found))),
     };
-    let alternate = ALTERNATES
-        .iter()
-        .any(|alternate| alternate.name == import.name && import.module == ENV && same(found, alternate.signature));
+    let alternate = ALTERNATES.iter().any(|alternate| {
+        alternate.name == import.name && import.module == ENV && same(found, alternate.signature)
+    });
     if same(found, expected) || alternate {
         verdict
     } else {
-        Verdict::Unknown(format!("{full_name} {}: the host's is {expected}", describe(found)))
+        Verdict::Unknown(format!(
+            "{full_name} {}: the host's is {expected}",
+            describe(found)
+        ))
     }
 }
 

@@ -71,7 +71,9 @@ impl ModuleInfo {
     pub fn check(&self) -> Result<AbiVersion, LoadError> {
         let Some(abi) = self.abi else {
             return Err(match self.markers.first() {
-                Some(marker) => LoadError::UnsupportedAbi { marker: marker.clone() },
+                Some(marker) => LoadError::UnsupportedAbi {
+                    marker: marker.clone(),
+                },
                 None => LoadError::NoAbiMarker,
             });
         };
@@ -80,7 +82,10 @@ impl ModuleInfo {
         }
         match self.memory {
             None => return Err(LoadError::NoMemory),
-            Some(MemoryInfo { unsupported: Some(reason), .. }) => return Err(LoadError::UnsupportedMemory(reason)),
+            Some(MemoryInfo {
+                unsupported: Some(reason),
+                ..
+            }) => return Err(LoadError::UnsupportedMemory(reason)),
             Some(_) => {}
         }
         if self.allocator.is_none() {

@@ -1,10 +1,10 @@
 //! Reads the sections of a module.
 
-use weir_abi::{ALLOCATORS, AbiVersion, Callback, INITIALIZE, MAINS, MEMORY, START, Signature};
 use wasmparser::{
-    CompositeInnerType, CustomSectionReader, ExternalKind, FuncType, KnownCustom, MemoryType, Name, Parser, Payload,
-    TypeRef,
+    CompositeInnerType, CustomSectionReader, ExternalKind, FuncType, KnownCustom, MemoryType, Name, Parser,
+    Payload, TypeRef,
 };
+use weir_abi::{ALLOCATORS, AbiVersion, Callback, INITIALIZE, MAINS, MEMORY, START, Signature};
 
 use super::imports::{self, Verdict};
 use super::toolchain::Clues;
@@ -115,14 +115,26 @@ impl<'a> Sections<'a> {
                 self.info.markers.push(export.name.to_owned());
             }
         }
-        self.info.abi = self.info.markers.iter().find_map(|marker| AbiVersion::from_marker(marker));
+        self.info.abi = self
+            .info
+            .markers
+            .iter()
+            .find_map(|marker| AbiVersion::from_marker(marker));
         self.callbacks(&exports);
         let has = |(name, signature): &(&str, Signature)| {
             let function = exports.iter().find(|export| export.name == *name);
-            function.and_then(|export| self.function_type(export)).is_some_and(|ty| imports::same(ty, *signature))
+            function
+                .and_then(|export| self.function_type(export))
+                .is_some_and(|ty| imports::same(ty, *signature))
         };
-        let allocator = ALLOCATORS.iter().find(|allocator| has(allocator)).map(|(name, _)| *name);
-        let start_functions = [INITIALIZE, START].iter().chain(&MAINS).filter(|start| has(start));
+        let allocator = ALLOCATORS
+            .iter()
+            .find(|allocator| has(allocator))
+            .map(|(name, _)| *name);
+        let start_functions = [INITIALIZE, START]
+            .iter()
+            .chain(&MAINS)
+            .filter(|start| has(start));
         let start_functions = start_functions.map(|(name, _)| (*name).to_owned()).collect();
         self.info.allocator = allocator;
         self.info.start_functions = start_functions;
@@ -131,7 +143,9 @@ impl<'a> Sections<'a> {
     }
 
     fn memory(&mut self, exports: &[wasmparser::Export<'_>]) {
-        let export = exports.iter().find(|export| export.name == MEMORY && export.kind == ExternalKind::Memory);
+        let export = exports
+            .iter()
+            .find(|export| export.name == MEMORY && export.kind == ExternalKind::Memory);
         let memory = export.and_then(|export| self.memories.get(export.index as usize));
         self.info.memory = memory.map(|memory| MemoryInfo {
             min_pages: memory.initial,
@@ -146,7 +160,9 @@ impl<'a> Sections<'a> {
         let mut callbacks = Vec::new();
         let mut warnings = Vec::new();
         for export in exports {
-            let Some(ty) = self.function_type(export) else { continue };
+            let Some(ty) = self.function_type(export) else {
+                continue;
+            };
             match Callback::named(export.name) {
                 Some(callback) if imports::same(ty, callback.signature(abi)) => callbacks.push(callback),
                 Some(callback) => warnings.push(format!(
@@ -162,7 +178,10 @@ impl<'a> Sections<'a> {
             }
         }
         callbacks.sort_unstable();
-        self.info.callbacks = callbacks.iter().map(|callback| callback.name().to_owned()).collect();
+        self.info.callbacks = callbacks
+            .iter()
+            .map(|callback| callback.name().to_owned())
+            .collect();
         self.info.warnings = warnings;
     }
 

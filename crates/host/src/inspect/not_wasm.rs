@@ -14,17 +14,35 @@ const KNOWN: &[(&[u8], &str)] = &[
     (b"PK\x03\x04", "a zip archive; unpack it"),
     (b"BC\xc0\xde", "LLVM bitcode; link it to a module"),
     (b"!<arch>\n", "a static library; link it to a module"),
-    (b"version https://git-lfs", "a pointer of Git LFS; fetch the file it stands for (`git lfs pull`)"),
+    (
+        b"version https://git-lfs",
+        "a pointer of Git LFS; fetch the file it stands for (`git lfs pull`)",
+    ),
 ];
 
 /// Beginnings of text, white space skipped.
 const TEXT: &[(&str, &str)] = &[
-    ("(module", "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`"),
+    (
+        "(module",
+        "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`",
+    ),
     ("(component", "the text of a component; filters are core modules"),
-    ("(;", "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`"),
-    (";;", "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`"),
-    ("<", "HTML or XML; perhaps an error page was saved in place of the module"),
-    ("{", "JSON; perhaps an error message was saved in place of the module"),
+    (
+        "(;",
+        "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`",
+    ),
+    (
+        ";;",
+        "WebAssembly text; compile it with `wat2wasm` or `wasm-tools parse`",
+    ),
+    (
+        "<",
+        "HTML or XML; perhaps an error page was saved in place of the module",
+    ),
+    (
+        "{",
+        "JSON; perhaps an error message was saved in place of the module",
+    ),
     ("#!", "a script"),
 ];
 
@@ -33,9 +51,9 @@ pub(super) fn refuse(bytes: &[u8]) -> Result<(), LoadError> {
     if let Some(version) = bytes.strip_prefix(MAGIC) {
         return match version.get(..4) {
             Some(VERSION_1) => Ok(()),
-            Some([_, _, layer @ ..]) if layer == COMPONENT_LAYER => {
-                Err(not_wasm("a component; filters are core modules (for Rust: target wasm32-wasip1)"))
-            }
+            Some([_, _, layer @ ..]) if layer == COMPONENT_LAYER => Err(not_wasm(
+                "a component; filters are core modules (for Rust: target wasm32-wasip1)",
+            )),
             Some(_) => Err(not_wasm("a version of WebAssembly that is not known")),
             None => Err(not_wasm("a file that ends after the first bytes of a module")),
         };
@@ -43,13 +61,19 @@ pub(super) fn refuse(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.starts_with(b"\x7fELF") {
         // Wasmtime writes its machine code as an ELF file with sections of these names.
         let precompiled = memchr::memmem::find(bytes, b".wasmtime.").is_some();
-        return Err(if precompiled { LoadError::Precompiled } else { not_wasm("a native program or library (ELF)") });
+        return Err(if precompiled {
+            LoadError::Precompiled
+        } else {
+            not_wasm("a native program or library (ELF)")
+        });
     }
     Err(not_wasm(&describe(bytes)))
 }
 
 fn not_wasm(found: &str) -> LoadError {
-    LoadError::NotWasm { found: found.to_owned() }
+    LoadError::NotWasm {
+        found: found.to_owned(),
+    }
 }
 
 fn describe(bytes: &[u8]) -> String {
@@ -59,12 +83,18 @@ fn describe(bytes: &[u8]) -> String {
     if let Some((_, what)) = KNOWN.iter().find(|(start, _)| bytes.starts_with(start)) {
         return (*what).into();
     }
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let text = bytes
+        .strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(bytes)
+        .trim_ascii_start();
     if let Some((_, what)) = TEXT.iter().find(|(start, _)| text.starts_with(start.as_bytes())) {
         return (*what).into();
     }
     let start: Vec<_> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("a module begins with 00 61 73 6d, this file with {}", start.join(" "))
+    format!(
+        "a module begins with 00 61 73 6d, this file with {}",
+        start.join(" ")
+    )
 }
 
 #[cfg(test)]
@@ -95,7 +125,10 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             let message = message(bytes);
-            assert!(message.contains(expected), "{message:?} does not say {expected:?}");
+            assert!(
+                message.contains(expected),
+                "{message:?} does not say {expected:?}"
+            );
         }
     }
 

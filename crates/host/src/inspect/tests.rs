@@ -25,7 +25,10 @@ fn wat_type(signature: Signature) -> String {
 }
 
 fn import(module: &str, name: &str, signature: Signature) -> String {
-    format!("(import \"{module}\" \"{name}\" (func {}))\n", wat_type(signature))
+    format!(
+        "(import \"{module}\" \"{name}\" (func {}))\n",
+        wat_type(signature)
+    )
 }
 
 #[test]
@@ -72,7 +75,11 @@ fn unknown_imports_are_named_with_their_types() {
     );
     let refusal = info.check().unwrap_err();
     assert!(matches!(&refusal, LoadError::UnknownImports(imports) if imports.len() == 7));
-    assert!(refusal.to_string().contains("env.proxy_redis_call (i32,i64) -> f64"));
+    assert!(
+        refusal
+            .to_string()
+            .contains("env.proxy_redis_call (i32,i64) -> f64")
+    );
 }
 
 #[test]
@@ -85,29 +92,62 @@ fn markers() {
     for version in AbiVersion::ALL {
         assert!(none.contains(version.marker()), "{none}");
     }
-    let higress = check(&marker("proxy_abi_version_0_2_100")).unwrap_err().to_string();
-    assert!(higress.contains("proxy_abi_version_0_2_100") && higress.contains("Higress"), "{higress}");
+    let higress = check(&marker("proxy_abi_version_0_2_100"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        higress.contains("proxy_abi_version_0_2_100") && higress.contains("Higress"),
+        "{higress}"
+    );
     let future = check(&marker("proxy_abi_version_0_3_0")).unwrap_err().to_string();
-    assert!(future.contains("proxy_abi_version_0_3_0") && !future.contains("Higress"), "{future}");
+    assert!(
+        future.contains("proxy_abi_version_0_3_0") && !future.contains("Higress"),
+        "{future}"
+    );
 
-    let two = module("", &format!("(func (export \"proxy_abi_version_0_1_0\")) {FRAME}"));
+    let two = module(
+        "",
+        &format!("(func (export \"proxy_abi_version_0_1_0\")) {FRAME}"),
+    );
     let two = inspect(&two).unwrap();
     assert_eq!(two.abi, Some(AbiVersion::V0_1_0), "the first one counts");
-    assert_eq!(two.markers, ["proxy_abi_version_0_1_0", "proxy_abi_version_0_2_1"]);
-    let global = module("", r#"(global (export "proxy_abi_version_0_2_1") i32 (i32.const 0))"#);
-    assert!(matches!(check(&global), Err(LoadError::NoAbiMarker)), "a marker is a function");
+    assert_eq!(
+        two.markers,
+        ["proxy_abi_version_0_1_0", "proxy_abi_version_0_2_1"]
+    );
+    let global = module(
+        "",
+        r#"(global (export "proxy_abi_version_0_2_1") i32 (i32.const 0))"#,
+    );
+    assert!(
+        matches!(check(&global), Err(LoadError::NoAbiMarker)),
+        "a marker is a function"
+    );
 }
 
 #[test]
 fn memory_and_allocator() {
     let info = inspect(&module("", FRAME)).unwrap();
-    let memory = MemoryInfo { min_pages: 2, max_pages: Some(10), unsupported: None };
+    let memory = MemoryInfo {
+        min_pages: 2,
+        max_pages: Some(10),
+        unsupported: None,
+    };
     assert_eq!((info.memory, info.allocator), (Some(memory), Some("malloc")));
 
     let without = |part: &str| module("", &FRAME.replace(part, ""));
-    assert!(matches!(check(&without(r#"(export "memory")"#)), Err(LoadError::NoMemory)));
-    assert!(matches!(check(&without(r#"(export "malloc")"#)), Err(LoadError::NoAllocator)));
-    let mistyped = module("", &FRAME.replace("(param i32) (result i32)", "(param i64) (result i32)"));
+    assert!(matches!(
+        check(&without(r#"(export "memory")"#)),
+        Err(LoadError::NoMemory)
+    ));
+    assert!(matches!(
+        check(&without(r#"(export "malloc")"#)),
+        Err(LoadError::NoAllocator)
+    ));
+    let mistyped = module(
+        "",
+        &FRAME.replace("(param i32) (result i32)", "(param i64) (result i32)"),
+    );
     assert!(matches!(check(&mistyped), Err(LoadError::NoAllocator)));
     let other = module("", &FRAME.replace("malloc", "proxy_on_memory_allocate"));
     let other = inspect(&other).unwrap();
@@ -164,7 +204,11 @@ fn start_and_names() {
     );
     let started = inspect(&module("", &text)).unwrap();
     assert!(started.start_section && started.has_names);
-    assert_eq!(started.start_functions, ["_initialize", "main"], "_start has another type");
+    assert_eq!(
+        started.start_functions,
+        ["_initialize", "main"],
+        "_start has another type"
+    );
 }
 
 #[test]
@@ -172,11 +216,23 @@ fn toolchains() {
     let producers = |fields: &str| module("", &format!("(@producers {fields}) {FRAME}"));
     let sdk = |wasm: &[u8]| inspect(wasm).unwrap().sdk;
     let cases = [
-        (r#"(language "Rust" "") (processed-by "rustc" "1.95.0 (abc 2026-01-01)")"#, "Rust 1.95.0"),
-        (r#"(language "Go" "go1.27.3") (processed-by "Go cmd/compile" "go1.27.3")"#, "Go 1.27.3"),
-        (r#"(language "C_plus_plus_17" "") (processed-by "clang" "19.1.7")"#, "C++ (clang 19.1.7)"),
+        (
+            r#"(language "Rust" "") (processed-by "rustc" "1.95.0 (abc 2026-01-01)")"#,
+            "Rust 1.95.0",
+        ),
+        (
+            r#"(language "Go" "go1.27.3") (processed-by "Go cmd/compile" "go1.27.3")"#,
+            "Go 1.27.3",
+        ),
+        (
+            r#"(language "C_plus_plus_17" "") (processed-by "clang" "19.1.7")"#,
+            "C++ (clang 19.1.7)",
+        ),
         (r#"(processed-by "clang" "19.1.7")"#, "C or C++ (clang 19.1.7)"),
-        (r#"(language "C11" "") (processed-by "TinyGo" "0.33.0")"#, "TinyGo 0.33.0"),
+        (
+            r#"(language "C11" "") (processed-by "TinyGo" "0.33.0")"#,
+            "TinyGo 0.33.0",
+        ),
     ];
     for (fields, expected) in cases {
         assert_eq!(sdk(&producers(fields)).as_deref(), Some(expected), "{fields}");
@@ -186,7 +242,10 @@ fn toolchains() {
     let abort = r#"(import "env" "abort" (func (param i32 i32 i32 i32)))"#;
     assert_eq!(sdk(&module(abort, FRAME)).as_deref(), Some("AssemblyScript"));
     let path = r#"(data (i32.const 0) "/x/registry/proxy-wasm-0.2.5/src/dispatcher.rs")"#;
-    let rust = module("", &format!("(@producers (language \"Rust\" \"\")) {FRAME} {path}"));
+    let rust = module(
+        "",
+        &format!("(@producers (language \"Rust\" \"\")) {FRAME} {path}"),
+    );
     assert_eq!(sdk(&rust).as_deref(), Some("Rust, SDK proxy-wasm 0.2.5"));
     assert_eq!(sdk(&module("", FRAME)), None);
 }
@@ -196,7 +255,10 @@ fn malformed_modules_say_where() {
     let mut wasm = module("", FRAME);
     wasm.truncate(wasm.len() - 3);
     let error = inspect(&wasm).unwrap_err();
-    assert!(matches!(error, LoadError::Malformed { offset, .. } if offset > 8), "{error}");
+    assert!(
+        matches!(error, LoadError::Malformed { offset, .. } if offset > 8),
+        "{error}"
+    );
 }
 
 proptest! {

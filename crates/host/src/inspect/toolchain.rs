@@ -17,8 +17,12 @@ pub(super) struct Clues {
 }
 
 /// Languages of the producers section as people write them.
-const LANGUAGES: [(&str, &str); 4] =
-    [("C_plus_plus_", "C++"), ("C_plus_plus", "C++"), ("C11", "C"), ("C99", "C")];
+const LANGUAGES: [(&str, &str); 4] = [
+    ("C_plus_plus_", "C++"),
+    ("C_plus_plus", "C++"),
+    ("C11", "C"),
+    ("C99", "C"),
+];
 
 impl Clues {
     /// Notes an import.
@@ -54,7 +58,10 @@ impl Clues {
         const CRATE: &[u8] = b"/proxy-wasm-";
         for at in memmem::find_iter(wasm, CRATE) {
             let rest = wasm.get(at + CRATE.len()..).unwrap_or_default();
-            let version = rest.iter().take(20).take_while(|byte| byte.is_ascii_digit() || **byte == b'.');
+            let version = rest
+                .iter()
+                .take(20)
+                .take_while(|byte| byte.is_ascii_digit() || **byte == b'.');
             let version: String = version.map(|byte| char::from(*byte)).collect();
             if version.contains('.') {
                 self.sdk = Some(format!("SDK proxy-wasm {version}"));
@@ -108,14 +115,26 @@ impl Clues {
                 let known = LANGUAGES.iter().find(|(start, _)| name.starts_with(start));
                 let name = known.map_or(name, |(_, name)| *name);
                 let compiler = self.tool("clang").map(|version| with_version("clang", version));
-                let tools: Vec<_> = self.emscripten.then(|| "Emscripten".to_owned()).into_iter().chain(compiler).collect();
-                Some(if tools.is_empty() { name.to_owned() } else { format!("{name} ({})", tools.join(", ")) })
+                let tools: Vec<_> = self
+                    .emscripten
+                    .then(|| "Emscripten".to_owned())
+                    .into_iter()
+                    .chain(compiler)
+                    .collect();
+                Some(if tools.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{name} ({})", tools.join(", "))
+                })
             }
         }
     }
 
     fn tool(&self, name: &str) -> Option<&str> {
-        self.tools.iter().find(|(tool, _)| tool == name).map(|(_, version)| version.as_str())
+        self.tools
+            .iter()
+            .find(|(tool, _)| tool == name)
+            .map(|(_, version)| version.as_str())
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -41,7 +41,8 @@ pub(crate) fn read(
         Err(Status::NotFound) => {}
         answered => return answered,
     }
-    let found = stream.is_some_and(|stream| stream.filter_state(path, out) || stream.custom_property(path, out));
+    let found =
+        stream.is_some_and(|stream| stream.filter_state(path, out) || stream.custom_property(path, out));
     if found { Ok(()) } else { Err(Status::NotFound) }
 }
 
@@ -70,22 +71,35 @@ fn of_stream(answer: Answer, stream: &dyn Stream, out: &mut Vec<u8>) -> Result<(
         Answer::MapBytes(map) => {
             let mut bytes = 0;
             found(stream.headers(map, &mut |name, value| bytes += name.len() + value.len()))?;
-            int(i64::try_from(bytes).map_err(|_| Status::SerializationFailure)?, out);
+            int(
+                i64::try_from(bytes).map_err(|_| Status::SerializationFailure)?,
+                out,
+            );
             Ok(())
         }
-        Answer::UrlPath => path_part(stream, out, |path| path.split(|byte| *byte == b'?').next().unwrap_or_default()),
+        Answer::UrlPath => path_part(stream, out, |path| {
+            path.split(|byte| *byte == b'?').next().unwrap_or_default()
+        }),
         Answer::Query => path_part(stream, out, |path| {
-            let query = path.iter().position(|byte| *byte == b'?').map_or(&[][..], |mark| &path[mark + 1..]);
+            let query = path
+                .iter()
+                .position(|byte| *byte == b'?')
+                .map_or(&[][..], |mark| &path[mark + 1..]);
             query.split(|byte| *byte == b'#').next().unwrap_or_default()
         }),
         Answer::ResponseCode => number(stream, &[MapType::HttpResponseHeaders], b":status", out),
-        Answer::GrpcStatus => {
-            number(stream, &[MapType::HttpResponseTrailers, MapType::HttpResponseHeaders], b"grpc-status", out)
-        }
+        Answer::GrpcStatus => number(
+            stream,
+            &[MapType::HttpResponseTrailers, MapType::HttpResponseHeaders],
+            b"grpc-status",
+            out,
+        ),
         Answer::Fact(fact) => encode(stream.fact(fact).ok_or(Status::NotFound)?, out),
         Answer::Port(fact) => port(stream, fact, out),
         Answer::Composite => Err(Status::SerializationFailure),
-        Answer::PluginName | Answer::PluginRootId | Answer::PluginVmId | Answer::EmptyMessage => Err(Status::NotFound),
+        Answer::PluginName | Answer::PluginRootId | Answer::PluginVmId | Answer::EmptyMessage => {
+            Err(Status::NotFound)
+        }
     }
 }
 
@@ -144,7 +158,9 @@ fn whole_map(stream: &dyn Stream, map: MapType, out: &mut Vec<u8>) -> Result<(),
             result = writer.add(name, value);
         }
     });
-    result.and_then(|()| writer.finish()).map_err(|_| Status::SerializationFailure)
+    result
+        .and_then(|()| writer.finish())
+        .map_err(|_| Status::SerializationFailure)
 }
 
 /// Appends `:path` and keeps the part of it that `part` chooses.

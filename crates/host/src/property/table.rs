@@ -5,8 +5,8 @@ use std::cmp::Ordering;
 use weir_abi::MapType;
 
 use self::Answer::{
-    Composite, EmptyMessage, Fact, GrpcStatus, Header, Map, MapBytes, PluginName, PluginRootId, PluginVmId, Port, Query,
-    ResponseCode, UrlPath,
+    Composite, EmptyMessage, Fact, GrpcStatus, Header, Map, MapBytes, PluginName, PluginRootId, PluginVmId,
+    Port, Query, ResponseCode, UrlPath,
 };
 use crate::CertificateField;
 use crate::Fact::*;
@@ -52,7 +52,9 @@ pub(super) fn find(path: &[u8]) -> Option<Answer> {
 
 /// Compares a dotted name of the table with a path.
 fn compare(name: &str, path: &[u8]) -> Ordering {
-    name.bytes().map(|byte| if byte == b'.' { 0 } else { byte }).cmp(path.iter().copied())
+    name.bytes()
+        .map(|byte| if byte == b'.' { 0 } else { byte })
+        .cmp(path.iter().copied())
 }
 
 /// Envoy's names in its documentation's notation: a dot stands for the NUL between segments. Sorted, to be searched.
@@ -62,20 +64,53 @@ fn compare(name: &str, path: &[u8]) -> Ordering {
 pub(super) const TABLE: &[(&str, Answer)] = &[
     ("cluster_name", Fact(ClusterName)),
     ("connection", Composite),
-    ("connection.dns_san_local_certificate", Fact(ConnectionLocalCertificate(CertificateField::DnsSan))),
-    ("connection.dns_san_peer_certificate", Fact(ConnectionPeerCertificate(CertificateField::DnsSan))),
+    (
+        "connection.dns_san_local_certificate",
+        Fact(ConnectionLocalCertificate(CertificateField::DnsSan)),
+    ),
+    (
+        "connection.dns_san_peer_certificate",
+        Fact(ConnectionPeerCertificate(CertificateField::DnsSan)),
+    ),
     ("connection.id", Fact(ConnectionId)),
     ("connection.mtls", Fact(ConnectionMtls)),
-    ("connection.peer_certificate", Fact(ConnectionPeerCertificate(CertificateField::Pem))),
-    ("connection.requested_server_name", Fact(ConnectionRequestedServerName)),
-    ("connection.sha256_peer_certificate_digest", Fact(ConnectionPeerCertificate(CertificateField::Sha256Digest))),
-    ("connection.subject_local_certificate", Fact(ConnectionLocalCertificate(CertificateField::Subject))),
-    ("connection.subject_peer_certificate", Fact(ConnectionPeerCertificate(CertificateField::Subject))),
-    ("connection.termination_details", Fact(ConnectionTerminationDetails)),
+    (
+        "connection.peer_certificate",
+        Fact(ConnectionPeerCertificate(CertificateField::Pem)),
+    ),
+    (
+        "connection.requested_server_name",
+        Fact(ConnectionRequestedServerName),
+    ),
+    (
+        "connection.sha256_peer_certificate_digest",
+        Fact(ConnectionPeerCertificate(CertificateField::Sha256Digest)),
+    ),
+    (
+        "connection.subject_local_certificate",
+        Fact(ConnectionLocalCertificate(CertificateField::Subject)),
+    ),
+    (
+        "connection.subject_peer_certificate",
+        Fact(ConnectionPeerCertificate(CertificateField::Subject)),
+    ),
+    (
+        "connection.termination_details",
+        Fact(ConnectionTerminationDetails),
+    ),
     ("connection.tls_version", Fact(ConnectionTlsVersion)),
-    ("connection.transport_failure_reason", Fact(ConnectionTransportFailureReason)),
-    ("connection.uri_san_local_certificate", Fact(ConnectionLocalCertificate(CertificateField::UriSan))),
-    ("connection.uri_san_peer_certificate", Fact(ConnectionPeerCertificate(CertificateField::UriSan))),
+    (
+        "connection.transport_failure_reason",
+        Fact(ConnectionTransportFailureReason),
+    ),
+    (
+        "connection.uri_san_local_certificate",
+        Fact(ConnectionLocalCertificate(CertificateField::UriSan)),
+    ),
+    (
+        "connection.uri_san_peer_certificate",
+        Fact(ConnectionPeerCertificate(CertificateField::UriSan)),
+    ),
     ("destination", Composite),
     ("destination.address", Fact(DestinationAddress)),
     ("destination.port", Port(DestinationAddress)),
@@ -104,7 +139,10 @@ pub(super) const TABLE: &[(&str, Answer)] = &[
     ("request.total_size", Fact(RequestTotalSize)),
     ("request.trailers", Map(MapType::HttpRequestTrailers)),
     ("request.url_path", UrlPath),
-    ("request.useragent", Header(MapType::HttpRequestHeaders, b"user-agent")),
+    (
+        "request.useragent",
+        Header(MapType::HttpRequestHeaders, b"user-agent"),
+    ),
     ("response", Composite),
     ("response.backend_latency", Fact(ResponseBackendLatency)),
     ("response.code", ResponseCode),
@@ -123,21 +161,51 @@ pub(super) const TABLE: &[(&str, Answer)] = &[
     ("upstream", Composite),
     ("upstream.address", Fact(UpstreamAddress)),
     ("upstream.cx_pool_ready_duration", Fact(UpstreamPoolReadyDuration)),
-    ("upstream.dns_san_local_certificate", Fact(UpstreamLocalCertificate(CertificateField::DnsSan))),
-    ("upstream.dns_san_peer_certificate", Fact(UpstreamPeerCertificate(CertificateField::DnsSan))),
+    (
+        "upstream.dns_san_local_certificate",
+        Fact(UpstreamLocalCertificate(CertificateField::DnsSan)),
+    ),
+    (
+        "upstream.dns_san_peer_certificate",
+        Fact(UpstreamPeerCertificate(CertificateField::DnsSan)),
+    ),
     ("upstream.local_address", Fact(UpstreamLocalAddress)),
     ("upstream.local_port", Port(UpstreamLocalAddress)),
     ("upstream.num_endpoints", Fact(UpstreamNumEndpoints)),
-    ("upstream.peer_certificate", Fact(UpstreamPeerCertificate(CertificateField::Pem))),
+    (
+        "upstream.peer_certificate",
+        Fact(UpstreamPeerCertificate(CertificateField::Pem)),
+    ),
     ("upstream.port", Port(UpstreamAddress)),
-    ("upstream.request_attempt_count", Fact(UpstreamRequestAttemptCount)),
-    ("upstream.sha256_peer_certificate_digest", Fact(UpstreamPeerCertificate(CertificateField::Sha256Digest))),
-    ("upstream.subject_local_certificate", Fact(UpstreamLocalCertificate(CertificateField::Subject))),
-    ("upstream.subject_peer_certificate", Fact(UpstreamPeerCertificate(CertificateField::Subject))),
+    (
+        "upstream.request_attempt_count",
+        Fact(UpstreamRequestAttemptCount),
+    ),
+    (
+        "upstream.sha256_peer_certificate_digest",
+        Fact(UpstreamPeerCertificate(CertificateField::Sha256Digest)),
+    ),
+    (
+        "upstream.subject_local_certificate",
+        Fact(UpstreamLocalCertificate(CertificateField::Subject)),
+    ),
+    (
+        "upstream.subject_peer_certificate",
+        Fact(UpstreamPeerCertificate(CertificateField::Subject)),
+    ),
     ("upstream.tls_version", Fact(UpstreamTlsVersion)),
-    ("upstream.transport_failure_reason", Fact(UpstreamTransportFailureReason)),
-    ("upstream.uri_san_local_certificate", Fact(UpstreamLocalCertificate(CertificateField::UriSan))),
-    ("upstream.uri_san_peer_certificate", Fact(UpstreamPeerCertificate(CertificateField::UriSan))),
+    (
+        "upstream.transport_failure_reason",
+        Fact(UpstreamTransportFailureReason),
+    ),
+    (
+        "upstream.uri_san_local_certificate",
+        Fact(UpstreamLocalCertificate(CertificateField::UriSan)),
+    ),
+    (
+        "upstream.uri_san_peer_certificate",
+        Fact(UpstreamPeerCertificate(CertificateField::UriSan)),
+    ),
     ("virtual_host_name", Fact(VirtualHostName)),
     ("xds", Composite),
     ("xds.cluster_name", Fact(ClusterName)),
@@ -155,7 +223,11 @@ mod tests {
     #[test]
     fn every_name_is_found_and_dots_do_not_separate() {
         for (name, answer) in TABLE {
-            assert_eq!(find(name.replace('.', "\0").as_bytes()), Some(*answer), "{name}: is the table sorted?");
+            assert_eq!(
+                find(name.replace('.', "\0").as_bytes()),
+                Some(*answer),
+                "{name}: is the table sorted?"
+            );
             if name.contains('.') {
                 assert_eq!(find(name.as_bytes()), None, "{name}");
             }

@@ -9,20 +9,28 @@ use super::table::TABLE;
 use super::*;
 use crate::{BufferStatus, CertificateField, Edit, HeaderEdit, LocalResponse};
 
-const PLUGIN: PluginIdentity<'_> = PluginIdentity { name: "filter", root_id: "root", vm_id: "vm" };
+const PLUGIN: PluginIdentity<'_> = PluginIdentity {
+    name: "filter",
+    root_id: "root",
+    vm_id: "vm",
+};
 
 /// A stream that knows what it is told.
 #[derive(Default)]
-struct Fake {
+pub(crate) struct Fake {
     maps: HashMap<u32, Vec<(Vec<u8>, Vec<u8>)>>,
     facts: Vec<(Fact, FactValue)>,
-    notes: HashMap<Vec<u8>, Vec<u8>>,
+    pub notes: HashMap<Vec<u8>, Vec<u8>>,
     custom: HashMap<Vec<u8>, Vec<u8>>,
+    pub full: bool,
+    pub route_cache_cleared: bool,
 }
 
 impl Fake {
     fn with_map(mut self, map: MapType, lines: &[(&str, &str)]) -> Self {
-        let lines = lines.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+        let lines = lines
+            .iter()
+            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
         self.maps.insert(map.wire(), lines.collect());
         self
     }
@@ -32,7 +40,7 @@ impl Fake {
         self
     }
 
-    fn read(&self, dotted: &str) -> Result<Vec<u8>, Status> {
+    pub fn read(&self, dotted: &str) -> Result<Vec<u8>, Status> {
         self.read_path(dotted.replace('.', "\0").as_bytes())
     }
 
@@ -46,7 +54,9 @@ impl Fake {
 
 impl Stream for Fake {
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
-        let Some(lines) = self.maps.get(&map.wire()) else { return Lookup::NoMap };
+        let Some(lines) = self.maps.get(&map.wire()) else {
+            return Lookup::NoMap;
+        };
         match lines.iter().find(|(key, _)| key == name) {
             Some((_, value)) => {
                 out.extend_from_slice(value);
@@ -57,26 +67,43 @@ impl Stream for Fake {
     }
 
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
-        let Some(lines) = self.maps.get(&map.wire()) else { return Lookup::NoMap };
+        let Some(lines) = self.maps.get(&map.wire()) else {
+            return Lookup::NoMap;
+        };
         lines.iter().for_each(|(name, value)| visit(name, value));
         Lookup::Found
     }
 
     fn fact(&self, fact: Fact) -> Option<FactValue> {
-        self.facts.iter().find(|(known, _)| *known == fact).map(|(_, value)| value.clone())
+        self.facts
+            .iter()
+            .find(|(known, _)| *known == fact)
+            .map(|(_, value)| value.clone())
     }
 
     fn custom_property(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
-        self.custom.get(path).map(|value| out.extend_from_slice(value)).is_some()
+        self.custom
+            .get(path)
+            .map(|value| out.extend_from_slice(value))
+            .is_some()
     }
 
     fn filter_state(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
-        self.notes.get(path).map(|value| out.extend_from_slice(value)).is_some()
+        self.notes
+            .get(path)
+            .map(|value| out.extend_from_slice(value))
+            .is_some()
     }
 
     fn set_filter_state(&mut self, path: &[u8], value: &[u8]) -> bool {
-        self.notes.insert(path.to_vec(), value.to_vec());
-        true
+        if !self.full {
+            self.notes.insert(path.to_vec(), value.to_vec());
+        }
+        !self.full
+    }
+
+    fn clear_route_cache(&mut self) {
+        self.route_cache_cleared = true;
     }
 
     fn edit_headers(&mut self, _: MapType, _: HeaderEdit<'_>) -> Edit {
@@ -146,7 +173,11 @@ fn what_request_headers_tell() {
     ] {
         assert_eq!(stream.read(&format!("request.{name}")), text(value), "{name}");
     }
-    assert_eq!(stream.read_path(b"request\0headers\0X.Y"), text("1,2"), "lines of one name are joined");
+    assert_eq!(
+        stream.read_path(b"request\0headers\0X.Y"),
+        text("1,2"),
+        "lines of one name are joined"
+    );
     assert_eq!(stream.read("request.headers.none"), Err(Status::NotFound));
     assert_eq!(request("/").read("request.query"), text(""));
     assert_eq!(request("/").read("request.url_path"), text("/"));
@@ -159,8 +190,14 @@ fn maps_are_pairs() {
     let pairs = pairs::decode(&bytes).unwrap();
     assert_eq!(pairs.len(), 9);
     assert_eq!(pairs[0], (&b":authority"[..], &b"example.com"[..]));
-    let size = pairs.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-    assert_eq!(stream.read("request.headers_bytes"), int(size.try_into().unwrap()));
+    let size = pairs
+        .iter()
+        .map(|(name, value)| name.len() + value.len())
+        .sum::<usize>();
+    assert_eq!(
+        stream.read("request.headers_bytes"),
+        int(size.try_into().unwrap())
+    );
     assert_eq!(stream.read("response.headers"), Err(Status::NotFound));
     let none = Fake::default().with_map(MapType::HttpRequestTrailers, &[]);
     assert_eq!(none.read("request.trailers"), Ok(vec![0; 4]));
@@ -169,14 +206,23 @@ fn maps_are_pairs() {
 #[test]
 fn what_response_headers_and_trailers_tell() {
     let stream = Fake::default()
-        .with_map(MapType::HttpResponseHeaders, &[(":status", "404"), ("server", "s"), ("grpc-status", "1")])
-        .with_map(MapType::HttpResponseTrailers, &[("grpc-status", "13"), ("x", "y")]);
+        .with_map(
+            MapType::HttpResponseHeaders,
+            &[(":status", "404"), ("server", "s"), ("grpc-status", "1")],
+        )
+        .with_map(
+            MapType::HttpResponseTrailers,
+            &[("grpc-status", "13"), ("x", "y")],
+        );
     assert_eq!(stream.read("response.code"), int(404));
     assert_eq!(stream.read("response.headers.server"), text("s"));
     assert_eq!(stream.read("response.headers_bytes"), int(10 + 7 + 12));
     assert_eq!(stream.read("response.trailers.X"), text("y"));
     assert_eq!(stream.read("response.grpc_status"), int(13));
-    assert_eq!(pairs::decode(&stream.read("response.trailers").unwrap()).map(|pairs| pairs.len()), Ok(2));
+    assert_eq!(
+        pairs::decode(&stream.read("response.trailers").unwrap()).map(|pairs| pairs.len()),
+        Ok(2)
+    );
 
     let only_headers = Fake::default().with_map(MapType::HttpResponseHeaders, &[("grpc-status", "1")]);
     assert_eq!(only_headers.read("response.grpc_status"), int(1));
@@ -212,7 +258,10 @@ fn outside_of_a_stream_only_the_plugin_is_known() {
         );
         assert_eq!(read.is_ok(), plugin, "{name}");
     }
-    assert_eq!(read(b"anything", None, &PLUGIN, &mut Vec::new()), Err(Status::NotFound));
+    assert_eq!(
+        read(b"anything", None, &PLUGIN, &mut Vec::new()),
+        Err(Status::NotFound)
+    );
 }
 
 #[test]
@@ -223,10 +272,16 @@ fn every_fact_of_the_table_is_encoded_after_its_kind() {
         (FactValue::Int(-2), int(-2)),
         (FactValue::Bool(true), Ok(vec![1])),
         (FactValue::Bool(false), Ok(vec![0])),
-        (FactValue::Time(UNIX_EPOCH + Duration::new(1, 5)), int(1_000_000_005)),
+        (
+            FactValue::Time(UNIX_EPOCH + Duration::new(1, 5)),
+            int(1_000_000_005),
+        ),
         (FactValue::Time(UNIX_EPOCH - Duration::from_nanos(7)), int(-7)),
         (FactValue::Duration(Duration::from_micros(3)), int(3000)),
-        (FactValue::Duration(Duration::MAX), Err(Status::SerializationFailure)),
+        (
+            FactValue::Duration(Duration::MAX),
+            Err(Status::SerializationFailure),
+        ),
         (FactValue::Address(address), text("[2001:db8::1]:8443")),
     ];
     let mut facts = 0;
@@ -273,28 +328,76 @@ fn names_come_from_the_right_fact() {
         ("connection.mtls", ConnectionMtls),
         ("connection.requested_server_name", ConnectionRequestedServerName),
         ("connection.tls_version", ConnectionTlsVersion),
-        ("connection.subject_local_certificate", ConnectionLocalCertificate(Subject)),
-        ("connection.subject_peer_certificate", ConnectionPeerCertificate(Subject)),
-        ("connection.dns_san_local_certificate", ConnectionLocalCertificate(DnsSan)),
-        ("connection.dns_san_peer_certificate", ConnectionPeerCertificate(DnsSan)),
-        ("connection.uri_san_local_certificate", ConnectionLocalCertificate(UriSan)),
-        ("connection.uri_san_peer_certificate", ConnectionPeerCertificate(UriSan)),
-        ("connection.sha256_peer_certificate_digest", ConnectionPeerCertificate(Sha256Digest)),
+        (
+            "connection.subject_local_certificate",
+            ConnectionLocalCertificate(Subject),
+        ),
+        (
+            "connection.subject_peer_certificate",
+            ConnectionPeerCertificate(Subject),
+        ),
+        (
+            "connection.dns_san_local_certificate",
+            ConnectionLocalCertificate(DnsSan),
+        ),
+        (
+            "connection.dns_san_peer_certificate",
+            ConnectionPeerCertificate(DnsSan),
+        ),
+        (
+            "connection.uri_san_local_certificate",
+            ConnectionLocalCertificate(UriSan),
+        ),
+        (
+            "connection.uri_san_peer_certificate",
+            ConnectionPeerCertificate(UriSan),
+        ),
+        (
+            "connection.sha256_peer_certificate_digest",
+            ConnectionPeerCertificate(Sha256Digest),
+        ),
         ("connection.peer_certificate", ConnectionPeerCertificate(Pem)),
         ("connection.termination_details", ConnectionTerminationDetails),
-        ("connection.transport_failure_reason", ConnectionTransportFailureReason),
+        (
+            "connection.transport_failure_reason",
+            ConnectionTransportFailureReason,
+        ),
         ("upstream.address", UpstreamAddress),
         ("upstream.local_address", UpstreamLocalAddress),
         ("upstream.tls_version", UpstreamTlsVersion),
-        ("upstream.subject_local_certificate", UpstreamLocalCertificate(Subject)),
-        ("upstream.subject_peer_certificate", UpstreamPeerCertificate(Subject)),
-        ("upstream.dns_san_local_certificate", UpstreamLocalCertificate(DnsSan)),
-        ("upstream.dns_san_peer_certificate", UpstreamPeerCertificate(DnsSan)),
-        ("upstream.uri_san_local_certificate", UpstreamLocalCertificate(UriSan)),
-        ("upstream.uri_san_peer_certificate", UpstreamPeerCertificate(UriSan)),
-        ("upstream.sha256_peer_certificate_digest", UpstreamPeerCertificate(Sha256Digest)),
+        (
+            "upstream.subject_local_certificate",
+            UpstreamLocalCertificate(Subject),
+        ),
+        (
+            "upstream.subject_peer_certificate",
+            UpstreamPeerCertificate(Subject),
+        ),
+        (
+            "upstream.dns_san_local_certificate",
+            UpstreamLocalCertificate(DnsSan),
+        ),
+        (
+            "upstream.dns_san_peer_certificate",
+            UpstreamPeerCertificate(DnsSan),
+        ),
+        (
+            "upstream.uri_san_local_certificate",
+            UpstreamLocalCertificate(UriSan),
+        ),
+        (
+            "upstream.uri_san_peer_certificate",
+            UpstreamPeerCertificate(UriSan),
+        ),
+        (
+            "upstream.sha256_peer_certificate_digest",
+            UpstreamPeerCertificate(Sha256Digest),
+        ),
         ("upstream.peer_certificate", UpstreamPeerCertificate(Pem)),
-        ("upstream.transport_failure_reason", UpstreamTransportFailureReason),
+        (
+            "upstream.transport_failure_reason",
+            UpstreamTransportFailureReason,
+        ),
         ("upstream.request_attempt_count", UpstreamRequestAttemptCount),
         ("upstream.num_endpoints", UpstreamNumEndpoints),
         ("upstream.cx_pool_ready_duration", UpstreamPoolReadyDuration),

@@ -59,7 +59,11 @@ impl SharedData {
             Entry::Vacant(entry) => {
                 let usage = Arc::clone(&self.usage.entry(vm_id.into()).or_default());
                 usage.reserve_key(key.len() + bytes.len())?;
-                entry.insert(Value { bytes: bytes.to_vec(), cas: self.next_cas(), usage });
+                entry.insert(Value {
+                    bytes: bytes.to_vec(),
+                    cas: self.next_cas(),
+                    usage,
+                });
                 Ok(())
             }
         }
@@ -67,28 +71,49 @@ impl SharedData {
 
     /// Forgets a key. `NotFound` where there is none.
     pub fn delete(&self, vm_id: &str, key: &[u8]) -> Result<(), Status> {
-        let (_, value) = self.values.remove(&(vm_id, key) as &dyn Scoped).ok_or(Status::NotFound)?;
+        let (_, value) = self
+            .values
+            .remove(&(vm_id, key) as &dyn Scoped)
+            .ok_or(Status::NotFound)?;
         value.usage.keys.fetch_sub(1, Ordering::Relaxed);
-        value.usage.bytes.fetch_sub(key.len() + value.bytes.len(), Ordering::Relaxed);
+        value
+            .usage
+            .bytes
+            .fetch_sub(key.len() + value.bytes.len(), Ordering::Relaxed);
         Ok(())
     }
 
     /// Number of keys that a vm_id holds, and bytes of them and their values.
     pub fn usage(&self, vm_id: &str) -> (usize, usize) {
         let usage = self.usage.get(vm_id);
-        usage.map_or((0, 0), |usage| (usage.keys.load(Ordering::Relaxed), usage.bytes.load(Ordering::Relaxed)))
+        usage.map_or((0, 0), |usage| {
+            (
+                usage.keys.load(Ordering::Relaxed),
+                usage.bytes.load(Ordering::Relaxed),
+            )
+        })
     }
 
     /// The same data, independent from now on.
     pub(super) fn copy(&self) -> Self {
         let copy = Self::default();
-        copy.last_cas.store(self.last_cas.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy.last_cas
+            .store(self.last_cas.load(Ordering::Relaxed), Ordering::Relaxed);
         for entry in &self.values {
             let (key, value) = entry.pair();
             let usage = Arc::clone(&copy.usage.entry(key.vm_id.clone()).or_default());
             usage.keys.fetch_add(1, Ordering::Relaxed);
-            usage.bytes.fetch_add(key.name.len() + value.bytes.len(), Ordering::Relaxed);
-            copy.values.insert(key.clone(), Value { bytes: value.bytes.clone(), cas: value.cas, usage });
+            usage
+                .bytes
+                .fetch_add(key.name.len() + value.bytes.len(), Ordering::Relaxed);
+            copy.values.insert(
+                key.clone(),
+                Value {
+                    bytes: value.bytes.clone(),
+                    cas: value.cas,
+                    usage,
+                },
+            );
         }
         copy
     }
@@ -181,7 +206,11 @@ mod tests {
         data.delete("vm", b"key").unwrap();
         assert_eq!(data.set("vm", b"key", b"2", cas), Err(Status::CasMismatch));
         data.set("vm", b"key", b"3", 0).unwrap();
-        assert_eq!(data.set("vm", b"key", b"4", cas), Err(Status::CasMismatch), "the number came back");
+        assert_eq!(
+            data.set("vm", b"key", b"4", cas),
+            Err(Status::CasMismatch),
+            "the number came back"
+        );
         assert_eq!(data.delete("vm", b"other"), Err(Status::NotFound));
     }
 
@@ -197,7 +226,10 @@ mod tests {
 
     #[test]
     fn numbers_skip_zero() {
-        let data = SharedData { last_cas: AtomicU32::new(u32::MAX - 1), ..SharedData::default() };
+        let data = SharedData {
+            last_cas: AtomicU32::new(u32::MAX - 1),
+            ..SharedData::default()
+        };
         data.set("vm", b"key", b"", 0).unwrap();
         assert_eq!(read(&data, "vm", b"key").unwrap().1, u32::MAX);
         data.set("vm", b"key", b"", 0).unwrap();
@@ -216,7 +248,10 @@ mod tests {
         data.set("other", b"3", b"", 0).unwrap();
         data.delete("vm", b"1").unwrap();
         data.set("vm", b"2", &half, 0).unwrap();
-        assert_eq!(data.set("vm", &[0; MAX_KEY + 1], b"", 0), Err(Status::CasMismatch));
+        assert_eq!(
+            data.set("vm", &[0; MAX_KEY + 1], b"", 0),
+            Err(Status::CasMismatch)
+        );
 
         for key in 0..u32::try_from(MAX_SHARED_DATA_KEYS).unwrap() {
             data.set("many", &key.to_le_bytes(), b"", 0).unwrap();

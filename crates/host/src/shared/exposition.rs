@@ -33,7 +33,11 @@ fn write_histogram(out: &mut String, name: &str, histogram: &HistogramSnapshot) 
         writeln!(out, "{name}_bucket{{le=\"{bound}\"}} {cumulative}")?;
     }
     writeln!(out, "{name}_bucket{{le=\"+Inf\"}} {}", histogram.count)?;
-    writeln!(out, "{name}_sum {}\n{name}_count {}", histogram.sum, histogram.count)
+    writeln!(
+        out,
+        "{name}_sum {}\n{name}_count {}",
+        histogram.sum, histogram.count
+    )
 }
 
 /// A name for a metric that no line before has used.
@@ -45,7 +49,10 @@ fn unique(prefix: &str, metric: &MetricSnapshot, taken: &mut HashSet<String>) ->
     };
     let mut name = base.clone();
     let mut number = 2;
-    while suffixes.iter().any(|suffix| taken.contains(&format!("{name}{suffix}"))) {
+    while suffixes
+        .iter()
+        .any(|suffix| taken.contains(&format!("{name}{suffix}")))
+    {
         name = format!("{base}_{number}");
         number += 1;
     }
@@ -63,7 +70,11 @@ fn sanitised(prefix: &str, name: &str) -> String {
 }
 
 fn legal(character: char) -> char {
-    if character.is_ascii_alphanumeric() || character == ':' { character } else { '_' }
+    if character.is_ascii_alphanumeric() || character == ':' {
+        character
+    } else {
+        '_'
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +97,10 @@ mod tests {
 
     #[test]
     fn counters_and_gauges() {
-        let text = text(&[(MetricType::Counter, "a.b", 3), (MetricType::Gauge, "7\n\\up", u64::MAX)]);
+        let text = text(&[
+            (MetricType::Counter, "a.b", 3),
+            (MetricType::Gauge, "7\n\\up", u64::MAX),
+        ]);
         assert_eq!(
             text,
             "# HELP a_b a.b\n# TYPE a_b counter\na_b 3\n# HELP _7__up 7\\n\\\\up\n# TYPE _7__up gauge\n_7__up -1\n"
@@ -116,7 +130,11 @@ mod tests {
     fn a_prefix_comes_before_the_name() {
         let metrics = Metrics::default();
         metrics.cache().define(MetricType::Counter, b"9").unwrap();
-        assert!(metrics.render_prometheus("weir_wasm_").contains("\nweir_wasm_9 0\n"));
+        assert!(
+            metrics
+                .render_prometheus("weir_wasm_")
+                .contains("\nweir_wasm_9 0\n")
+        );
     }
 
     proptest! {

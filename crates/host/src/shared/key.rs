@@ -12,7 +12,10 @@ pub(super) struct ScopedKey {
 
 impl ScopedKey {
     pub fn new(vm_id: &str, name: &[u8]) -> Self {
-        Self { vm_id: vm_id.into(), name: name.into() }
+        Self {
+            vm_id: vm_id.into(),
+            name: name.into(),
+        }
     }
 }
 

@@ -92,13 +92,21 @@ pub struct HistogramSnapshot {
 impl Metrics {
     /// A VM's way to the metrics.
     pub fn cache(&self) -> MetricCache {
-        MetricCache { registry: self.clone(), metrics: Vec::new() }
+        MetricCache {
+            registry: self.clone(),
+            metrics: Vec::new(),
+        }
     }
 
     /// Every metric as it stands, in the order of definition.
     pub fn snapshot(&self) -> Vec<MetricSnapshot> {
         // Only the list is taken under the lock.
-        let metrics = self.0.read().unwrap_or_else(PoisonError::into_inner).metrics.clone();
+        let metrics = self
+            .0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .metrics
+            .clone();
         metrics.iter().map(|metric| metric.snapshot()).collect()
     }
 
@@ -114,9 +122,15 @@ impl Metrics {
     pub(super) fn copy(&self) -> Self {
         let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let metrics = registry.metrics.iter().map(|metric| {
-            Arc::new(Metric { name: Arc::clone(&metric.name), cell: Cell::new(metric.cell.kind()) })
+            Arc::new(Metric {
+                name: Arc::clone(&metric.name),
+                cell: Cell::new(metric.cell.kind()),
+            })
         });
-        let copy = Registry { ids: registry.ids.clone(), metrics: metrics.collect() };
+        let copy = Registry {
+            ids: registry.ids.clone(),
+            metrics: metrics.collect(),
+        };
         Self(Arc::new(RwLock::new(copy)))
     }
 
@@ -131,14 +145,21 @@ impl Metrics {
             return Err(Status::InternalFailure);
         }
         let name: Arc<str> = name.into();
-        registry.metrics.push(Arc::new(Metric { name: Arc::clone(&name), cell: Cell::new(kind) }));
+        registry.metrics.push(Arc::new(Metric {
+            name: Arc::clone(&name),
+            cell: Cell::new(kind),
+        }));
         let id = u32::try_from(registry.metrics.len()).map_err(|_| Status::InternalFailure)?;
         registry.ids.insert(name, id);
         Ok(id)
     }
 
     fn find(&self, id: u32) -> Option<Arc<Metric>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).find(id).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .find(id)
+            .cloned()
     }
 }
 
@@ -227,7 +248,10 @@ impl Metric {
             Cell::Gauge(gauge) => MetricValue::Gauge(gauge.load(Ordering::Relaxed)),
             Cell::Histogram(histogram) => MetricValue::Histogram(histogram.snapshot()),
         };
-        MetricSnapshot { name: self.name.as_ref().into(), value }
+        MetricSnapshot {
+            name: self.name.as_ref().into(),
+            value,
+        }
     }
 }
 
@@ -257,7 +281,11 @@ impl Histogram {
         let bucket = HISTOGRAM_BOUNDS.partition_point(|bound| *bound < sample);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         // Cannot fail: the closure always has an answer.
-        let _ = self.sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| Some(sum.saturating_add(sample)));
+        let _ = self
+            .sum
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sum| {
+                Some(sum.saturating_add(sample))
+            });
     }
 
     fn snapshot(&self) -> HistogramSnapshot {
@@ -269,7 +297,11 @@ impl Histogram {
                 *bound = count;
             }
         }
-        HistogramSnapshot { cumulative, count, sum: self.sum.load(Ordering::Relaxed) }
+        HistogramSnapshot {
+            cumulative,
+            count,
+            sum: self.sum.load(Ordering::Relaxed),
+        }
     }
 }
 
@@ -280,7 +312,12 @@ mod tests {
     use super::*;
 
     fn value(metrics: &Metrics, name: &str) -> MetricValue {
-        metrics.snapshot().into_iter().find(|metric| metric.name == name).expect("defined").value
+        metrics
+            .snapshot()
+            .into_iter()
+            .find(|metric| metric.name == name)
+            .expect("defined")
+            .value
     }
 
     #[test]
@@ -290,7 +327,10 @@ mod tests {
         let id = first.define(MetricType::Counter, b"requests").unwrap();
         assert_ne!(id, 0);
         assert_eq!(second.define(MetricType::Counter, b"requests"), Ok(id));
-        assert_eq!(second.define(MetricType::Gauge, b"requests"), Err(Status::BadArgument));
+        assert_eq!(
+            second.define(MetricType::Gauge, b"requests"),
+            Err(Status::BadArgument)
+        );
         first.increment(id, 2).unwrap();
         second.increment(id, 3).unwrap();
         assert_eq!(first.value(id), Ok(5));
@@ -341,7 +381,9 @@ mod tests {
         for sample in [0, 1, 2, 3, u64::MAX] {
             cache.record(id, sample).unwrap();
         }
-        let MetricValue::Histogram(histogram) = value(&metrics, "h") else { panic!("a histogram") };
+        let MetricValue::Histogram(histogram) = value(&metrics, "h") else {
+            panic!("a histogram")
+        };
         assert_eq!(histogram.cumulative[..3], [2, 3, 4]);
         assert_eq!(histogram.cumulative[BOUNDS - 1], 4);
         assert_eq!((histogram.count, histogram.sum), (5, u64::MAX));
@@ -363,11 +405,19 @@ mod tests {
     fn limits_hold() {
         let metrics = Metrics::default();
         let mut cache = metrics.cache();
-        assert_eq!(cache.define(MetricType::Counter, &[b'n'; MAX_METRIC_NAME + 1]), Err(Status::BadArgument));
+        assert_eq!(
+            cache.define(MetricType::Counter, &[b'n'; MAX_METRIC_NAME + 1]),
+            Err(Status::BadArgument)
+        );
         for i in 0..MAX_METRICS {
-            cache.define(MetricType::Counter, i.to_string().as_bytes()).unwrap();
+            cache
+                .define(MetricType::Counter, i.to_string().as_bytes())
+                .unwrap();
         }
-        assert_eq!(cache.define(MetricType::Counter, b"more"), Err(Status::InternalFailure));
+        assert_eq!(
+            cache.define(MetricType::Counter, b"more"),
+            Err(Status::InternalFailure)
+        );
         assert!(cache.define(MetricType::Counter, b"17").is_ok());
     }
 
@@ -394,7 +444,10 @@ mod tests {
         cache.increment(id, 5).unwrap();
         let copy = metrics.copy();
         assert_eq!(copy.cache().define(MetricType::Counter, b"c"), Ok(id));
-        assert_eq!(copy.cache().define(MetricType::Gauge, b"c"), Err(Status::BadArgument));
+        assert_eq!(
+            copy.cache().define(MetricType::Gauge, b"c"),
+            Err(Status::BadArgument)
+        );
         copy.cache().increment(id, 1).unwrap();
         assert_eq!(cache.value(id), Ok(5));
         assert_eq!(value(&copy, "c"), MetricValue::Counter(1));

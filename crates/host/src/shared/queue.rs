@@ -69,7 +69,10 @@ impl SharedQueues {
         let queue = self.find(id).ok_or(Status::InternalFailure)?;
         let consumer = Consumer { vm, plugin, waker };
         let mut state = queue.lock();
-        let known = state.consumers.iter().any(|known| known.vm == vm && known.plugin == plugin);
+        let known = state
+            .consumers
+            .iter()
+            .any(|known| known.vm == vm && known.plugin == plugin);
         if known {
             return Ok(id);
         }
@@ -121,7 +124,12 @@ impl SharedQueues {
 
     /// Forgets the consumers of a VM, which has ended. What it was woken for and did not take wakes another one.
     pub fn forget(&self, vm: u64) {
-        let queues = self.directory.read().unwrap_or_else(PoisonError::into_inner).queues.clone();
+        let queues = self
+            .directory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .queues
+            .clone();
         for (id, queue) in (1..).zip(queues) {
             let mut state = queue.lock();
             let before = state.consumers.len();
@@ -143,7 +151,9 @@ impl SharedQueues {
             queues: directory.queues.iter().map(|_| Arc::default()).collect(),
             per_vm_id: directory.per_vm_id.clone(),
         };
-        Self { directory: RwLock::new(copy) }
+        Self {
+            directory: RwLock::new(copy),
+        }
     }
 
     fn open(&self, vm_id: &str, name: &[u8]) -> Result<u32, Status> {
@@ -167,7 +177,12 @@ impl SharedQueues {
 
     fn find(&self, id: u32) -> Option<Arc<Queue>> {
         let index = usize::try_from(id.checked_sub(1)?).ok()?;
-        self.directory.read().unwrap_or_else(PoisonError::into_inner).queues.get(index).cloned()
+        self.directory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .queues
+            .get(index)
+            .cloned()
     }
 }
 
@@ -179,7 +194,10 @@ impl Queue {
 
 impl State {
     fn next_consumer(&mut self) -> Option<Consumer> {
-        let consumer = self.consumers.get(self.turn % self.consumers.len().max(1))?.clone();
+        let consumer = self
+            .consumers
+            .get(self.turn % self.consumers.len().max(1))?
+            .clone();
         self.turn = self.turn.wrapping_add(1);
         Some(consumer)
     }
@@ -193,8 +211,15 @@ impl Consumer {
 
 impl std::fmt::Debug for SharedQueues {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let queues = self.directory.read().unwrap_or_else(PoisonError::into_inner).queues.len();
-        f.debug_struct("SharedQueues").field("queues", &queues).finish_non_exhaustive()
+        let queues = self
+            .directory
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .queues
+            .len();
+        f.debug_struct("SharedQueues")
+            .field("queues", &queues)
+            .finish_non_exhaustive()
     }
 }
 
@@ -231,7 +256,9 @@ mod tests {
         let id = queues.register("vm", b"q", 1, plugin(1), notes.clone()).unwrap();
         assert_ne!(id, 0);
         assert_eq!(queues.register("vm", b"q", 1, plugin(1), notes.clone()), Ok(id));
-        let other = queues.register("other", b"q", 1, plugin(1), notes.clone()).unwrap();
+        let other = queues
+            .register("other", b"q", 1, plugin(1), notes.clone())
+            .unwrap();
         assert_ne!(other, id);
         assert_eq!(queues.resolve("vm", b"q"), Some(id));
         assert_eq!(queues.resolve("other", b"q"), Some(other));
@@ -244,7 +271,9 @@ mod tests {
     #[test]
     fn first_in_first_out() {
         let queues = SharedQueues::default();
-        let id = queues.register("vm", b"q", 1, plugin(1), Arc::new(Notes::default())).unwrap();
+        let id = queues
+            .register("vm", b"q", 1, plugin(1), Arc::new(Notes::default()))
+            .unwrap();
         queues.enqueue(id, b"1").unwrap();
         queues.enqueue(id, b"").unwrap();
         assert_eq!(queues.dequeue(id), Ok(b"1".to_vec()));
@@ -271,8 +300,11 @@ mod tests {
     #[test]
     fn a_dead_consumers_entries_go_to_those_that_live() {
         let queues = SharedQueues::default();
-        let (dead, living, late) =
-            (Arc::new(Notes::default()), Arc::new(Notes::default()), Arc::new(Notes::default()));
+        let (dead, living, late) = (
+            Arc::new(Notes::default()),
+            Arc::new(Notes::default()),
+            Arc::new(Notes::default()),
+        );
         let id = queues.register("vm", b"q", 1, plugin(1), dead.clone()).unwrap();
         queues.enqueue(id, b"entry").unwrap();
         assert_eq!(dead.take(), [(1, id)]);
@@ -288,7 +320,11 @@ mod tests {
         assert_eq!(living.take(), []);
         queues.register("vm", b"q", 3, plugin(1), late.clone()).unwrap();
         assert_eq!(late.take(), [(1, id)]);
-        assert_eq!((0..3).filter(|_| queues.dequeue(id).is_ok()).count(), 3, "no entry was lost");
+        assert_eq!(
+            (0..3).filter(|_| queues.dequeue(id).is_ok()).count(),
+            3,
+            "no entry was lost"
+        );
     }
 
     #[test]
@@ -309,9 +345,14 @@ mod tests {
             Err(Status::BadArgument)
         );
         for name in 1..u32::try_from(MAX_QUEUES).unwrap() {
-            queues.register("vm", &name.to_le_bytes(), 1, plugin(1), notes.clone()).unwrap();
+            queues
+                .register("vm", &name.to_le_bytes(), 1, plugin(1), notes.clone())
+                .unwrap();
         }
-        assert_eq!(queues.register("vm", b"more", 1, plugin(1), notes.clone()), Err(Status::InternalFailure));
+        assert_eq!(
+            queues.register("vm", b"more", 1, plugin(1), notes.clone()),
+            Err(Status::InternalFailure)
+        );
         queues.register("other", b"more", 1, plugin(1), notes).unwrap();
     }
 

@@ -100,6 +100,9 @@ impl Vm {
         }));
         match outcome {
             Ok(Ok(value)) => Ok(Some(value)),
+            Ok(Err(Trap { kind: TrapKind::Panic(message), .. })) => {
+                Err(self.die(VmError::Panicked { callback: callback.name(), message }))
+            }
             Ok(Err(trap)) => Err(self.die(VmError::Trapped { callback: callback.name(), trap })),
             Err(panic) => {
                 Err(self.die(VmError::Panicked { callback: callback.name(), message: panic_message(&*panic) }))
@@ -115,22 +118,16 @@ impl Vm {
         };
         self.exports = Exports::default();
         let module = self.spec.module.name();
-        let reason = &error;
-        let farewell = catch_unwind(AssertUnwindSafe(move || {
-            let Some(state) = instance.state().downcast_mut::<VmState>() else {
-                return;
-            };
-            state.log(LogLevel::Critical, format!("module {module}: the VM has died: {reason}").as_bytes());
-            state.shared.queues().forget(state.vm);
-            for (_, context) in state.streams.iter_mut() {
-                context.stream.vm_died();
-            }
-            drop(instance);
-        }));
-        match farewell {
-            Ok(()) => {}
-            Err(panic) => tracing::error!(module, "host panicked while it buried a VM: {}", panic_message(&*panic)),
-        }
+        // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.
+        bury(module, || with_state(&mut *instance, |state| state.shared.queues().forget(state.vm)));
+        bury(module, || {
+            with_state(&mut *instance, |state| state.streams.values_mut().for_each(|context| context.stream.vm_died()));
+        });
+        bury(module, || {
+            let text = format!("module {module}: the VM has died: {error}");
+            with_state(&mut *instance, |state| state.log(LogLevel::Critical, text.as_bytes()));
+        });
+        bury(module, || drop(instance));
         error
     }
 
@@ -170,7 +167,20 @@ impl Drop for Vm {
     }
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+/// Runs a step of a VM's end.
+fn bury(module: &str, step: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
+        tracing::error!(module, "host panicked while it buried a VM: {}", panic_message(&*panic));
+    }
+}
+
+fn with_state(instance: &mut dyn Instance, f: impl FnOnce(&mut VmState)) {
+    if let Some(state) = instance.state().downcast_mut::<VmState>() {
+        f(state);
+    }
+}
+
+pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }

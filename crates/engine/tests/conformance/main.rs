@@ -1,0 +1,101 @@
+//! One test body for every engine: what the host relies on, checked with small guests on each backend.
+//!
+//! A test that needs an ability which the engine does not declare is listed as ignored.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure here is a failed test"
+)]
+
+mod calls;
+mod guest;
+mod imports;
+mod limits;
+mod memory;
+mod modules;
+mod start;
+mod traps;
+
+use libtest_mimic::{Arguments, Trial};
+use weir_engine::{Ability, Engine};
+use weir_engine_wasmi::WasmiEngine;
+use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
+
+/// A test of all engines.
+pub struct Case {
+    name: &'static str,
+    needs: Option<Ability>,
+    run: fn(&dyn Engine),
+}
+
+impl Case {
+    /// A test that every engine must pass.
+    pub const fn new(name: &'static str, run: fn(&dyn Engine)) -> Self {
+        Self {
+            name,
+            needs: None,
+            run,
+        }
+    }
+
+    /// A test of engines that have `ability`.
+    pub const fn needing(name: &'static str, ability: Ability, run: fn(&dyn Engine)) -> Self {
+        Self {
+            name,
+            needs: Some(ability),
+            run,
+        }
+    }
+}
+
+/// Instances that the pool of the engine `wasmtime` holds here: few, so that a test can exhaust it.
+pub const POOL_SLOTS: u32 = 4;
+
+/// An engine to test: its name in the list, and how it is made (each test makes its own).
+type Maker = (&'static str, fn() -> Box<dyn Engine>);
+
+const ENGINES: &[Maker] = &[
+    ("wasmtime", || wasmtime(POOL_SLOTS)),
+    ("wasmtime without pool", || wasmtime(0)),
+    ("wasmi", || Box::new(WasmiEngine::new())),
+];
+
+fn wasmtime(pool_slots: u32) -> Box<dyn Engine> {
+    let config = WasmtimeConfig {
+        pool_slots,
+        ..WasmtimeConfig::default()
+    };
+    Box::new(WasmtimeEngine::new(&config).unwrap())
+}
+
+fn main() {
+    let suites: [(&str, &[Case]); 7] = [
+        ("calls", calls::CASES),
+        ("imports", imports::CASES),
+        ("limits", limits::CASES),
+        ("memory", memory::CASES),
+        ("modules", modules::CASES),
+        ("start", start::CASES),
+        ("traps", traps::CASES),
+    ];
+    let mut trials = Vec::new();
+    for (engine, make) in ENGINES {
+        let abilities = make().abilities();
+        for (suite, cases) in suites {
+            for case in cases {
+                let missing = case.needs.filter(|ability| !abilities.has(*ability));
+                let name = match missing {
+                    Some(ability) => format!("{engine}::{suite}::{} (lacks {})", case.name, ability.name()),
+                    None => format!("{engine}::{suite}::{}", case.name),
+                };
+                let run = case.run;
+                let trial = Trial::test(name, move || {
+                    run(make().as_ref());
+                    Ok(())
+                });
+                trials.push(trial.with_ignored_flag(missing.is_some()));
+            }
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}

@@ -1,0 +1,192 @@
+//! Modules: what loads, precompiled code, many instances, threads.
+
+use weir_engine::{Ability, CompileError, Engine};
+
+use crate::guest::{FUNCS, compile, instantiate, run, start, told, value};
+use crate::{Case, POOL_SLOTS};
+
+pub const CASES: &[Case] = &[
+    Case::new("what is no module is refused", no_module),
+    Case::new("features that SDKs use", features),
+    Case::new("features that no guest needs are refused", refused_features),
+    Case::new("more instances than the pool holds", many),
+    Case::new("more tables than the pool holds", many_tables),
+    Case::new("instances share nothing", separate),
+    Case::new("an instance moves to another thread", moves),
+    Case::new("threads share a module", shared),
+    Case::needing("precompiled code runs", Ability::Precompile, precompiled),
+    Case::needing(
+        "what is no precompiled code is refused",
+        Ability::Precompile,
+        no_code,
+    ),
+    Case::new("precompilation is declared", declared),
+];
+
+const COUNTER: &str = r#"(module
+    (import "env" "tell" (func $tell (param i32)))
+    (memory (export "memory") 1)
+    (global $count (mut i32) (i32.const 0))
+    (func (export "step") (result i32)
+        (global.set $count (i32.add (global.get $count) (i32.const 1)))
+        (global.get $count))
+    (func (export "tell") (call $tell (global.get $count))))"#;
+
+fn no_module(engine: &dyn Engine) {
+    let truncated = wat::parse_str(COUNTER).unwrap();
+    let truncated = &truncated[..truncated.len() - 3];
+    let ill_typed = wat::parse_str("(module (func (result i32)))").unwrap();
+    for bytes in [
+        &b""[..],
+        b"<html>",
+        b"(module)",
+        b"\0asm",
+        b"\0asm\x0d\0\x01\0",
+        truncated,
+        &ill_typed,
+    ] {
+        let error = engine.compile(bytes, FUNCS).err().unwrap();
+        assert!(matches!(error, CompileError::Invalid(_)), "{error}");
+    }
+}
+
+fn features(engine: &dyn Engine) {
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (table $functions 4 funcref)
+        (type $pair (func (result i32 i32)))
+        (elem declare func $one)
+        (func $one (result i32) (i32.const 1))
+        (func $pair (type $pair) (i32.const 4) (i32.const 5))
+        (func $last (param i32) (result i32) (return_call $minus (local.get 0)))
+        (func $minus (param i32) (result i32) (i32.sub (local.get 0) (i32.const 1)))
+        (func (export "run") (result i32)
+            (table.set $functions (i32.const 2) (ref.func $one))
+            (memory.fill (i32.const 0) (i32.const 3) (i32.const 64))
+            (memory.copy (i32.const 100) (i32.const 0) (i32.const 16))
+            (i32.add (call $pair))
+            (i32x4.extract_lane 0 (i32x4.add (v128.load (i32.const 100)) (v128.const i32x4 1 1 1 1)))
+            (i32.add)
+            (i32.extend8_s)
+            (call $last)))"#;
+    let mut guest = start(engine, text);
+    assert_eq!(value(guest.as_mut(), "run", &[]), Ok(4 + 5 + 3 + 1 - 1));
+}
+
+fn refused_features(engine: &dyn Engine) {
+    for text in [
+        r#"(module (memory 1 2 shared))"#,
+        r#"(module (memory i64 1))"#,
+        r#"(module (memory 1) (memory 1))"#,
+    ] {
+        let error = engine.compile(&wat::parse_str(text).unwrap(), FUNCS).err();
+        assert!(matches!(error, Some(CompileError::Invalid(_))), "{text}");
+    }
+}
+
+fn many(engine: &dyn Engine) {
+    let module = compile(engine, COUNTER);
+    for _ in 0..2 {
+        let mut guests: Vec<_> = (0..3 * POOL_SLOTS)
+            .map(|_| instantiate(module.as_ref()))
+            .collect();
+        for guest in &mut guests {
+            assert_eq!(value(guest.as_mut(), "step", &[]), Ok(1));
+        }
+    }
+}
+
+fn many_tables(engine: &dyn Engine) {
+    let module = compile(
+        engine,
+        r#"(module (table 10 funcref) (table 10 funcref) (table 10 funcref) (table 100000 funcref)
+            (func (export "run") (result i32) (table.size 3)))"#,
+    );
+    assert_eq!(
+        value(instantiate(module.as_ref()).as_mut(), "run", &[]),
+        Ok(100_000)
+    );
+}
+
+fn separate(engine: &dyn Engine) {
+    let module = compile(engine, COUNTER);
+    let mut one = instantiate(module.as_ref());
+    let mut two = instantiate(module.as_ref());
+    drop(module);
+    for count in 1..=3 {
+        assert_eq!(value(one.as_mut(), "step", &[]), Ok(count));
+    }
+    run(one.as_mut(), "tell").unwrap();
+    run(two.as_mut(), "tell").unwrap();
+    assert_eq!(told(one.as_mut()), [3]);
+    assert_eq!(told(two.as_mut()), [0]);
+}
+
+fn moves(engine: &dyn Engine) {
+    let mut guest = start(engine, COUNTER);
+    for count in 1..=4 {
+        guest = std::thread::spawn(move || {
+            assert_eq!(value(guest.as_mut(), "step", &[]), Ok(count));
+            guest
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+fn shared(engine: &dyn Engine) {
+    let module = compile(engine, COUNTER);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut guest = instantiate(module.as_ref());
+                for count in 1..=100 {
+                    assert_eq!(value(guest.as_mut(), "step", &[]), Ok(count));
+                }
+            });
+        }
+    });
+}
+
+fn precompiled(engine: &dyn Engine) {
+    let code = engine.precompile(&wat::parse_str(COUNTER).unwrap()).unwrap();
+    for _ in 0..2 {
+        let module = engine.load_precompiled(&code, FUNCS).unwrap();
+        assert_eq!(value(instantiate(module.as_ref()).as_mut(), "step", &[]), Ok(1));
+    }
+    let error = engine.load_precompiled(&code, &[]).err().unwrap();
+    assert!(matches!(error, CompileError::Imports(_)), "{error}");
+}
+
+fn no_code(engine: &dyn Engine) {
+    let wasm = wat::parse_str(COUNTER).unwrap();
+    let code = engine.precompile(&wasm).unwrap();
+    let mut other_version = code.clone();
+    let at = code.windows(6).position(|bytes| bytes == b"48.0.8").unwrap();
+    other_version[at..at + 6].copy_from_slice(b"47.9.9");
+    for bytes in [
+        &b""[..],
+        b"garbage",
+        &wasm,
+        &code[..code.len() / 2],
+        &other_version,
+    ] {
+        let error = engine.load_precompiled(bytes, FUNCS).err().unwrap();
+        assert!(matches!(error, CompileError::Invalid(_)), "{error}");
+    }
+}
+
+fn declared(engine: &dyn Engine) {
+    let wasm = wat::parse_str(COUNTER).unwrap();
+    let result = engine.precompile(&wasm);
+    match engine.abilities().has(Ability::Precompile) {
+        true => assert!(result.is_ok()),
+        false => {
+            assert!(
+                matches!(result, Err(CompileError::Unsupported { engine: name, .. }) if name == engine.name())
+            );
+            let loaded = engine.load_precompiled(&wasm, FUNCS).err();
+            assert!(matches!(loaded, Some(CompileError::Unsupported { .. })));
+        }
+    }
+}
