@@ -86,20 +86,11 @@ impl Context for Stream {
             }
             Verdict::Deny(status) => self.deny(status, body_size),
             Verdict::Failed => {
-                if num_headers == 0 {
-                    // Not for gRPC alone, whatever the SDK calls it: why the last call failed.
-                    let reason = hostcalls::get_grpc_status().ok().and_then(|(_, message)| message);
-                    warn!(
-                        "no answer from upstream {:?}: {}",
-                        self.config.upstream,
-                        reason.unwrap_or_default()
-                    );
-                } else {
-                    warn!(
-                        "upstream {:?} failed with status {:?}",
-                        self.config.upstream, status
-                    );
-                }
+                warn!(
+                    "no verdict from upstream {:?}: {}",
+                    self.config.upstream,
+                    failure(status.as_deref())
+                );
                 if self.unreachable() == Action::Continue {
                     self.resume_http_request();
                 }
@@ -185,4 +176,14 @@ impl Stream {
         self.send_http_response(503, vec![], Some(b"Authorisation is not available.\n"));
         Action::Pause
     }
+}
+
+/// Why there is no verdict: the service's own status, or what happened to the call.
+fn failure(status: Option<&[u8]>) -> String {
+    if let Some(status) = status {
+        return format!("it answered with status {}", String::from_utf8_lossy(status));
+    }
+    // Not for gRPC alone, whatever the SDK calls it: how the last call ended.
+    let message = hostcalls::get_grpc_status().ok().and_then(|(_, message)| message);
+    message.unwrap_or_else(|| "the call failed".to_owned())
 }

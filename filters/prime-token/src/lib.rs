@@ -22,10 +22,10 @@ impl HttpContext for PrimeToken {
         match self.token() {
             Some(token) if prime::is_prime(token) => Action::Continue,
             token => {
-                info!(
-                    "#{} refused: token {token:?} is not a prime number",
-                    self.context_id
-                );
+                match token {
+                    Some(token) => info!("#{} refused: {token} is not prime", self.context_id),
+                    None => info!("#{} refused: the token is no number", self.context_id),
+                }
                 self.send_http_response(
                     403,
                     vec![("Powered-By", "proxy-wasm")],
