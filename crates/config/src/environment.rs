@@ -4,37 +4,42 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a configuration takes from around it: environment variables, and further folders for module files.
+/// What a configuration takes from around it: environment variables, and further folders for files.
+#[derive(Clone)]
 pub struct Environment {
-    lookup: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    variables: Variables,
     folders: Vec<PathBuf>,
+}
+
+#[derive(Clone)]
+enum Variables {
+    OfTheProcess,
+    Given(HashMap<String, String>),
 }
 
 impl Environment {
     /// The environment of this process. A variable that is not UTF-8 counts as not set.
     pub fn process() -> Self {
-        Self::new(|name| std::env::var(name).ok())
+        Self {
+            variables: Variables::OfTheProcess,
+            folders: Vec::new(),
+        }
     }
 
     /// These variables and no others.
     pub fn of<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        let variables: HashMap<String, String> = variables
+        let variables = variables
             .into_iter()
-            .map(|(name, value)| (name.into(), value.into()))
-            .collect();
-        Self::new(move |name| variables.get(name).cloned())
+            .map(|(name, value)| (name.into(), value.into()));
+        Self {
+            variables: Variables::Given(variables.collect()),
+            folders: Vec::new(),
+        }
     }
 
     /// No variable at all.
     pub fn empty() -> Self {
-        Self::new(|_| None)
-    }
-
-    fn new(lookup: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        Self {
-            lookup: Box::new(lookup),
-            folders: Vec::new(),
-        }
+        Self::of::<String, String>([])
     }
 
     /// Adds a folder in which a relative file name is looked up when it is not beside the file that names it. Traffic
@@ -46,7 +51,10 @@ impl Environment {
     }
 
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
+        match &self.variables {
+            Variables::OfTheProcess => std::env::var(name).ok(),
+            Variables::Given(variables) => variables.get(name).cloned(),
+        }
     }
 
     pub(crate) fn folders(&self) -> &[PathBuf] {

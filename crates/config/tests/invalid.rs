@@ -3,6 +3,7 @@
 //! A document whose name begins with `filter-` is one of the Traffic Server plugin, any other one of `weir serve`. In
 //! the expectation, `$DIR` is the folder of the documents. `BLESS=1` writes what the reader says now into the
 //! documents, to be looked at before it is committed.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

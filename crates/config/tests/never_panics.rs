@@ -120,7 +120,7 @@ fn read(text: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn on_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -1,0 +1,217 @@
+//! The documents of the Traffic Server plugin.
+
+use std::time::Duration;
+
+use weir_abi::LogLevel;
+use weir_config::{
+    Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, VmLimits,
+};
+
+use super::*;
+
+fn configuration(yaml: &str) -> String {
+    let filter = parsed_filter(&format!("config:\n  {MODULE}\n  configuration: {yaml}\n"));
+    String::from_utf8(filter.configuration).unwrap()
+}
+
+#[test]
+fn every_key_of_a_filter_is_read() {
+    let filter = load_filter("filter-snake.yaml");
+    assert_eq!(filter.source, documents().join("valid/filter-snake.yaml"));
+    assert_eq!(filter.name, "headers");
+    assert_eq!(filter.root_id, "main");
+    assert_eq!(
+        filter.configuration,
+        br#"{"set":{"x-a":"1"},"limit":5,"ratio":0.5,"list":[true,null,"yes"]}"#
+    );
+    assert_eq!(filter.fail_policy, FailPolicy::Closed);
+    assert!(filter.allow_on_headers_stop_iteration);
+    assert_eq!(filter.http_call_failure, HttpCallFailure::Synthesize);
+    assert_eq!(filter.log_level, Some(LogLevel::Debug));
+    assert_eq!(filter.body_limit, 2 << 20);
+    let auth = upstream("auth", "127.0.0.1", 9001);
+    let direct = upstream("127.0.0.1:9002", "127.0.0.1", 9002);
+    assert_eq!(
+        filter
+            .upstreams
+            .values()
+            .map(|upstream| (**upstream).clone())
+            .collect::<Vec<_>>(),
+        [auth, direct]
+    );
+    let hosts = vec![
+        HostPattern::Exact("example.com".into()),
+        HostPattern::Below(".example.org".into()),
+    ];
+    assert_eq!(
+        filter.matches,
+        [
+            RouteMatch {
+                hosts,
+                path_prefix: "/a".into()
+            },
+            RouteMatch {
+                hosts: vec![],
+                path_prefix: "/b".into()
+            },
+        ]
+    );
+    assert!(filter.sees(b"a.example.org:80", b"/a/b"));
+    assert!(!filter.sees(b"a.example.net", b"/a/b"));
+
+    let vm = filter.vm;
+    assert_eq!(
+        (vm.runtime.name.as_str(), vm.runtime.written.as_str()),
+        ("wasmi", "ats.wasm.runtime.wasmi")
+    );
+    assert_eq!(
+        vm.runtime.location.unwrap().to_string().rsplit('/').next(),
+        Some("filter-snake.yaml:33:14: config.vm_config.runtime")
+    );
+    assert_eq!(vm.vm_id, "shared");
+    assert_eq!(vm.configuration, b"text of the VM");
+    assert!(!vm.allow_precompiled);
+    let variables = [
+        ("HOME", "/home/weir"),
+        ("MODE", "test"),
+        ("LEVEL", "3"),
+        ("EMPTY", ""),
+    ];
+    assert_eq!(
+        vm.environment,
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    );
+    assert_eq!(vm.code, file("module.wasm"));
+    assert_eq!(
+        vm.allowed_capabilities.unwrap(),
+        ["fd_write", "proxy_log", "proxy_on_request_headers"]
+    );
+    assert!(vm.strict);
+    assert_eq!(
+        vm.limits,
+        VmLimits {
+            memory: 64 << 20,
+            callback_deadline: Duration::from_millis(250),
+            start_deadline: Duration::from_secs(90),
+            http_calls: 16,
+            http_call_timeout: Duration::from_millis(1500),
+        }
+    );
+}
+
+#[test]
+fn camel_case_means_the_same() {
+    let snake = load_filter("filter-snake.yaml");
+    let camel = FilterConfig {
+        source: snake.source.clone(),
+        ..load_filter("filter-camel.yaml")
+    };
+    assert_eq!(camel, snake);
+}
+
+#[test]
+fn a_filter_needs_no_more_than_its_module() {
+    let filter = parsed_filter(&format!("config:\n  {MODULE}\n"));
+    assert_eq!(filter.name, "text");
+    assert_eq!(filter.root_id, "");
+    assert_eq!(filter.configuration, b"");
+    assert_eq!(filter.fail_policy, FailPolicy::Open);
+    assert!(!filter.allow_on_headers_stop_iteration);
+    assert_eq!(filter.http_call_failure, HttpCallFailure::Zeros);
+    assert_eq!(filter.log_level, None);
+    assert_eq!(filter.body_limit, 1 << 20);
+    assert!(filter.upstreams.is_empty());
+    assert!(filter.sees(b"", b"*"));
+    assert_eq!(filter.vm.runtime.name, "wasmtime");
+    assert_eq!(filter.vm.vm_id, "");
+    assert!(filter.vm.allow_precompiled);
+    assert!(filter.vm.environment.is_empty());
+    assert_eq!(filter.vm.allowed_capabilities, None);
+    assert!(!filter.vm.strict);
+    assert_eq!(
+        filter.vm.limits,
+        VmLimits {
+            memory: 128 << 20,
+            callback_deadline: Duration::from_millis(100),
+            start_deadline: Duration::from_secs(10),
+            http_calls: 1024,
+            http_call_timeout: Duration::from_secs(60),
+        }
+    );
+    assert_eq!(
+        filter.files(),
+        [file("module.wasm"), documents().join("valid/text.yaml")]
+    );
+}
+
+#[test]
+fn runtimes_have_the_names_of_envoy_of_traffic_server_and_their_own() {
+    for (written, name) in [
+        ("wasmtime", "wasmtime"),
+        ("wasmi", "wasmi"),
+        ("ats.wasm.runtime.wasmtime", "wasmtime"),
+        ("ats.wasm.runtime.wamr", "wamr"),
+        ("ats.wasm.runtime.wasmedge", "wasmedge"),
+        ("ats.wasm.runtime.v8", "v8"),
+        ("envoy.wasm.runtime.wasmi", "wasmi"),
+        ("envoy.wasm.runtime.null", "null"),
+    ] {
+        let text = format!(
+            "config: {{ vm_config: {{ runtime: {written}, code: {{ local: {{ filename: ../files/module.wasm }} }} }} }}"
+        );
+        let filter = parsed_filter(&text);
+        assert_eq!(filter.vm.runtime.name, name);
+        assert!(filter.check_runtime(&[name]).is_ok());
+        assert!(filter.check_runtime(&["another"]).is_err());
+    }
+}
+
+#[test]
+fn a_configuration_is_handed_over_as_it_was_meant() {
+    for (yaml, bytes) in [
+        ("", ""),
+        ("text", "text"),
+        ("'5'", "5"),
+        ("5", "5"),
+        ("1.50", "1.50"),
+        ("\"a\\nb\"", "a\nb"),
+        ("|\n    {\"a\": 1}\n", "{\"a\": 1}\n"),
+        ("{}", "{}"),
+        ("[]", "[]"),
+        (
+            "{b: 1, a: '1', c: {d: [1, -2, 0x10, 1e3, ~]}}",
+            r#"{"b":1,"a":"1","c":{"d":[1,-2,16,1000.0,null]}}"#,
+        ),
+        ("{a: !!str 5, b: \"\\u00e9\"}", "{\"a\":\"5\",\"b\":\"é\"}"),
+        (
+            "{\"@type\": type.googleapis.com/google.protobuf.StringValue, value: \"text\"}",
+            "text",
+        ),
+        (
+            "{\"@type\": type.googleapis.com/google.protobuf.StringValue, value: 5}",
+            "5",
+        ),
+        ("{\"@type\": type.googleapis.com/google.protobuf.StringValue}", ""),
+        (
+            "{\"@type\": type.googleapis.com/google.protobuf.BytesValue, value: aGk=}",
+            "hi",
+        ),
+        (
+            "{\"@type\": type.googleapis.com/google.protobuf.Struct, value: {a: [1]}}",
+            "{\"a\":[1]}",
+        ),
+        ("{\"@type\": type.googleapis.com/google.protobuf.Struct}", "{}"),
+    ] {
+        assert_eq!(configuration(yaml), bytes, "{yaml}");
+    }
+}
+
+#[test]
+fn a_module_may_stand_in_a_folder_of_the_environment() {
+    let environment = Environment::empty()
+        .with_folder("/nowhere")
+        .with_folder(documents().join("files"));
+    let text = b"config: { vm_config: { code: { local: { filename: module.wasm } } } }";
+    let filter = FilterConfig::parse(text, &documents().join("valid/text.yaml"), &environment).unwrap();
+    assert_eq!(filter.vm.code, documents().join("files/module.wasm"));
+}
