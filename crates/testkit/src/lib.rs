@@ -1,1 +1,26 @@
 //! Real origin, real proxy and guests built from source, for the tests.
+//!
+//! Everything here blocks: a test reads from the top down, and what waits, waits with a bound.
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod client;
+mod guests;
+mod logs;
+mod origin;
+mod paths;
+mod ports;
+mod tls;
+mod weir;
+
+pub use guests::Guests;
+pub use logs::{LogLine, Logs};
+pub use origin::{Origin, RawOrigin, Record};
+pub use paths::{repository, weir_binary};
+pub use ports::{blackhole, refused_port};
+pub use tls::Authority;
+pub use weir::Weir;
+
+/// How long anything that must happen may take before a test fails. Far more than it needs, so that a busy machine
+/// fails no test; nothing is asserted on it otherwise.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,0 +1,232 @@
+//! Which case covers what, and the page that says so.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+
+use anyhow::{Result, bail};
+use weir_abi::{Callback, IMPORTS, WASI};
+
+use super::Case;
+
+/// Callbacks that no HTTP request can bring about; the host's own tests drive them, and are searched for their names.
+pub const HOST_TESTS: [&str; 10] = [
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_data",
+    "proxy_on_upstream_connection_close",
+    "proxy_on_grpc_receive_initial_metadata",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_receive_trailing_metadata",
+    "proxy_on_grpc_close",
+    "proxy_on_foreign_function",
+];
+
+/// Callbacks that Weir never calls, and why.
+const NEVER: [(&str, &str); 3] = [
+    (
+        "proxy_validate_configuration",
+        "never called: the canary runs `proxy_on_configure` instead",
+    ),
+    (
+        "proxy_on_request_metadata",
+        "never called: HTTP/2 METADATA frames exist in Envoy only",
+    ),
+    (
+        "proxy_on_response_metadata",
+        "never called: HTTP/2 METADATA frames exist in Envoy only",
+    ),
+];
+
+/// What became of a case with an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All was as the case says.
+    Passed,
+    /// It was not.
+    Failed,
+    /// The engine lacks this ability.
+    Lacks(String),
+}
+
+/// What the cases cover, and what became of them.
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    cases: Vec<Case>,
+    engines: Vec<String>,
+    verdicts: BTreeMap<(String, String), Verdict>,
+}
+
+impl Coverage {
+    /// Of these cases with these engines; no verdict yet.
+    pub fn new(cases: &[Case], engines: &[&str]) -> Self {
+        let engines = engines.iter().map(|engine| (*engine).to_owned()).collect();
+        Self {
+            cases: cases.to_vec(),
+            engines,
+            verdicts: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what became of a case.
+    pub fn note(&mut self, engine: &str, case: &str, verdict: Verdict) {
+        self.verdicts
+            .insert((case.to_owned(), engine.to_owned()), verdict);
+    }
+
+    /// Whether every case has a verdict with every engine.
+    pub fn is_whole(&self) -> bool {
+        self.verdicts.len() == self.cases.len() * self.engines.len()
+    }
+
+    /// Checks that everything is covered, and that cases cover what exists.
+    ///
+    /// # Errors
+    ///
+    /// Something is not; all of it is in the message.
+    pub fn check(&self) -> Result<()> {
+        let names = names();
+        let mut problems = Vec::new();
+        for name in names.iter().flat_map(|(_, names)| names) {
+            if self.covered_by(name).is_empty() {
+                problems.push(format!("no case covers {name}"));
+            }
+        }
+        for case in &self.cases {
+            for covered in &case.covers {
+                if !names.iter().any(|(_, names)| names.contains(covered)) {
+                    problems.push(format!("{} covers {covered}, which does not exist", case.name));
+                }
+            }
+        }
+        if !problems.is_empty() {
+            bail!("{}", problems.join("\n"));
+        }
+        Ok(())
+    }
+
+    /// The page `docs/conformance.md`.
+    pub fn page(&self) -> String {
+        let mut page = INTRODUCTION.to_owned();
+        for (title, names) in names() {
+            // Writing to a string does not fail.
+            let _ = write!(page, "\n## {title}\n\n| name | covered by |\n|---|---|\n");
+            for name in names {
+                let _ = writeln!(page, "| `{name}` | {} |", self.covered_by(&name).join(", "));
+            }
+        }
+        let _ = write!(
+            page,
+            "\n## Cases\n\n| case | {} | what |\n",
+            self.engines.join(" | ")
+        );
+        let _ = writeln!(page, "|---|{}---|", "---|".repeat(self.engines.len()));
+        for case in &self.cases {
+            let verdicts = self.engines.iter().map(|engine| self.verdict(&case.name, engine));
+            let verdicts: Vec<String> = verdicts.collect();
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {} |",
+                case.name,
+                verdicts.join(" | "),
+                case.description
+            );
+        }
+        page
+    }
+
+    fn verdict(&self, case: &str, engine: &str) -> String {
+        match self.verdicts.get(&(case.to_owned(), engine.to_owned())) {
+            Some(Verdict::Passed) => "yes".to_owned(),
+            Some(Verdict::Failed) => "**no**".to_owned(),
+            Some(Verdict::Lacks(ability)) => format!("skipped: no {ability}"),
+            None => "not run".to_owned(),
+        }
+    }
+
+    fn covered_by(&self, name: &str) -> Vec<String> {
+        let covers = |case: &&Case| case.covers.iter().any(|covered| covered == name);
+        let mut by: Vec<String> = self
+            .cases
+            .iter()
+            .filter(covers)
+            .map(|case| format!("`{}`", case.name))
+            .collect();
+        if HOST_TESTS.contains(&name) {
+            by.extend(host_test(name).map(|file| format!("the host's tests (`{file}`)")));
+        }
+        by.extend(
+            NEVER
+                .iter()
+                .filter(|(never, _)| *never == name)
+                .map(|(_, why)| (*why).to_owned()),
+        );
+        by
+    }
+}
+
+const INTRODUCTION: &str = "\
+# Conformance
+
+What of the ABI is tested, and on which engines. Made by `cargo xtask conformance`: do not edit.
+
+Each case is a file of `filters/conformance/examples`: a guest on the raw ABI, and in its head the requests that are
+sent through `weir serve` and what must come back. Its name here is its name there.
+";
+
+/// Everything that can be covered, under its titles.
+fn names() -> [(&'static str, Vec<String>); 3] {
+    let hostcalls = IMPORTS.iter().map(|import| import.name.to_owned()).collect();
+    let mut callbacks: Vec<String> = Callback::ALL
+        .iter()
+        .map(|callback| callback.name().to_owned())
+        .collect();
+    callbacks.push("proxy_on_memory_allocate".to_owned());
+    callbacks.extend(
+        [
+            "proxy_on_request_headers/0.1.0",
+            "proxy_on_response_headers/0.1.0",
+        ]
+        .map(str::to_owned),
+    );
+    let wasi = WASI.iter().map(|function| function.name.to_owned()).collect();
+    [("Hostcalls", hostcalls), ("Callbacks", callbacks), ("WASI", wasi)]
+}
+
+/// The file of the host's tests that has a name in it.
+fn host_test(name: &str) -> Option<String> {
+    let folder = fs::read_dir(crate::repository().join("crates/host/tests")).ok()?;
+    let mut files: Vec<_> = folder
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    let quoted = [format!("\"{name}\""), format!("{name}\\\"")];
+    let holds = |text: &str| quoted.iter().any(|quoted| text.contains(quoted));
+    let found = files
+        .iter()
+        .find(|path| fs::read_to_string(path).is_ok_and(|text| holds(&text)))?;
+    Some(found.file_name()?.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_covered() {
+        Coverage::new(&Case::all().unwrap(), &[]).check().unwrap();
+    }
+
+    #[test]
+    fn what_nobody_covers_is_an_error() {
+        let mut cases = Case::all().unwrap();
+        cases.retain(|case| case.name != "abort");
+        cases[0].covers.push("proxy_no_such_call".to_owned());
+        let error = Coverage::new(&cases, &[]).check().unwrap_err().to_string();
+        assert!(error.contains("no case covers abort"), "{error}");
+        assert!(error.contains("proxy_no_such_call"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! Guests, built from source.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::repository;
+
+const TARGET: &str = "wasm32-wasip1";
+
+/// The modules of the workspace `filters/`.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    release: PathBuf,
+}
+
+impl Guests {
+    /// Builds all of them, once in this process; processes that want to at the same moment wait for each other.
+    ///
+    /// # Errors
+    ///
+    /// The build failed; its output is in the message.
+    pub fn build() -> Result<Self> {
+        static BUILT: OnceLock<Result<Guests, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+        built.clone().map_err(anyhow::Error::msg)
+    }
+
+    /// The module of a package, such as `prime-token`.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn filter(&self, package: &str) -> Result<PathBuf> {
+        existing(self.release.join(format!("{}.wasm", package.replace('-', "_"))))
+    }
+
+    /// The module of an example of a package, such as a conformance case.
+    ///
+    /// # Errors
+    ///
+    /// There is none: its `[[example]]` is missing in the package's `Cargo.toml`.
+    pub fn example(&self, name: &str) -> Result<PathBuf> {
+        existing(self.release.join("examples").join(format!("{name}.wasm")))
+    }
+
+    /// Assembles a module from the text format into `folder`.
+    ///
+    /// # Errors
+    ///
+    /// The text is not valid.
+    pub fn assemble(folder: &Path, name: &str, text: &str) -> Result<PathBuf> {
+        let path = folder.join(format!("{name}.wasm"));
+        let bytes = wat::parse_str(text).with_context(|| format!("the module {name}"))?;
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    ensure!(path.is_file(), "{} was not built", path.display());
+    Ok(path)
+}
+
+fn build() -> Result<Guests> {
+    let filters = repository().join("filters");
+    let target = filters.join("target");
+    fs::create_dir_all(&target).with_context(|| format!("cannot make {}", target.display()))?;
+    // Cargo has a lock of its own, but says so on standard error while it waits; this one waits quietly.
+    let lock = File::create(target.join("testkit.lock")).context("the lock of the guests' build")?;
+    lock.lock().context("the lock of the guests' build")?;
+    for targets in [["--lib", "--bins"], ["--examples", "--quiet"]] {
+        cargo(&filters, &targets)?;
+    }
+    Ok(Guests {
+        release: target.join(TARGET).join("release"),
+    })
+}
+
+fn cargo(filters: &Path, targets: &[&str]) -> Result<()> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--release", "--workspace", "--target", TARGET])
+        .args(targets)
+        .current_dir(filters)
+        // The filters have a target directory of their own, and no settings of the outer build.
+        .env_remove("CARGO_TARGET_DIR")
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!(
+            "the guests do not build:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The repository's root.
+pub fn repository() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).unwrap_or(here).to_owned()
+}
+
+/// The `weir` binary that stands beside the running test: `WEIR_BINARY`, or the one of the same target directory and
+/// profile. Cargo does not build it for the tests of another package; `cargo xtask test` does.
+///
+/// # Errors
+///
+/// It has not been built.
+pub fn weir_binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("WEIR_BINARY") {
+        return Ok(PathBuf::from(given));
+    }
+    let test = std::env::current_exe().context("the path of the running test")?;
+    let folder = test
+        .parent()
+        .and_then(Path::parent)
+        .context("the folder of the running test")?;
+    let binary = folder.join("weir");
+    ensure!(
+        binary.is_file(),
+        "{} is missing: run `cargo build --package weir` first",
+        binary.display()
+    );
+    Ok(binary)
+}
