@@ -1,0 +1,303 @@
+//! Bodies as hyper pulls them: the ends of the two pumps.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::echo::EchoBody;
+use crate::exchange::Exchange;
+use crate::filters::ChainCalls;
+use crate::pump::{Abort, IncomingSource, Item, Length, LocalSource, Pump, Source, SourceError};
+use crate::stream::state::{Direction, SharedState};
+
+/// The request on its way to the upstream.
+pub(crate) type RequestPump = Pump<IncomingSource<Incoming>, ChainCalls>;
+
+/// The response on its way to the client.
+pub(crate) type ResponsePump = Pump<ResponseSource, ChainCalls>;
+
+/// Errors of bodies.
+pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
+
+/// A message that was ended before its end.
+#[derive(Debug)]
+pub(crate) struct Aborted(pub &'static str);
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ended early: {}", self.0)
+    }
+}
+
+impl Error for Aborted {}
+
+/// Body of a request to the upstream.
+pub(crate) struct RequestBody {
+    /// `None` where there is no body.
+    pump: Option<Box<RequestPump>>,
+    length: Length,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// What still comes out of a pump whose head has gone, or nothing.
+    pub fn new(pump: RequestPump, length: Length) -> Self {
+        let ended = length == Length::None;
+        if ended {
+            pump.state().borrow_mut().facts.request_sent_at = Some(Instant::now());
+        }
+        Self {
+            pump: (!ended).then(|| Box::new(pump)),
+            length,
+            ended,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Some(pump) = this.pump.as_mut().filter(|_| !this.ended) else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(poll_frame(
+            pump,
+            Direction::Request,
+            &mut this.length,
+            &mut this.ended,
+            cx
+        ));
+        if this.ended {
+            pump.state().borrow_mut().facts.request_sent_at = Some(Instant::now());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        hint(self.length)
+    }
+}
+
+/// Body of a response to the client. When it is dropped, the exchange is over.
+pub(crate) struct ResponseBody {
+    pump: Option<Box<ResponsePump>>,
+    length: Length,
+    ended: bool,
+    exchange: Option<Box<Exchange>>,
+}
+
+impl ResponseBody {
+    /// What still comes out of a pump whose head has gone.
+    pub fn new(pump: ResponsePump, length: Length, exchange: Exchange) -> Self {
+        let ended = length == Length::None;
+        Self {
+            pump: (!ended).then(|| Box::new(pump)),
+            length,
+            ended,
+            exchange: Some(Box::new(exchange)),
+        }
+    }
+
+    /// No body, and an exchange that somebody else ends.
+    pub fn none() -> Self {
+        Self {
+            pump: None,
+            length: Length::None,
+            ended: true,
+            exchange: None,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let Some(pump) = this.pump.as_mut().filter(|_| !this.ended) else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(poll_frame(
+            pump,
+            Direction::Response,
+            &mut this.length,
+            &mut this.ended,
+            cx
+        ));
+        {
+            let facts = &mut pump.state().borrow_mut().facts;
+            facts.moved_at = Instant::now();
+            if let Some(Ok(frame)) = &frame
+                && let Some(data) = frame.data_ref()
+            {
+                facts.response_body += data.len() as u64;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        hint(self.length)
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(mut exchange) = self.exchange.take() {
+            // Having given all bytes that it announced, hyper may not ask for the end.
+            if self.ended || self.length == Length::Exact(0) {
+                exchange.completed();
+            }
+            // The pump goes first: it holds on to the upstream's connection, and filters should find it let go.
+            self.pump = None;
+            drop(exchange);
+        }
+    }
+}
+
+fn poll_frame<S: Source>(
+    pump: &mut Pump<S, ChainCalls>,
+    direction: Direction,
+    length: &mut Length,
+    ended: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let item = match ready!(pump.poll_item(cx)) {
+        Ok(item) => item,
+        Err(abort) => {
+            return Poll::Ready(Some(Err(match abort {
+                Abort::Source(SourceError(error)) => {
+                    pump.state().borrow_mut().source_failed(direction);
+                    error
+                }
+                Abort::Stopped => Box::new(Aborted(pump.state().borrow().reset.unwrap_or("stopped"))),
+            })));
+        }
+    };
+    Poll::Ready(match item {
+        Item::Data(bytes, end_of_stream) => {
+            *ended = end_of_stream;
+            if let Length::Exact(left) = length {
+                *left = left.saturating_sub(bytes.len() as u64);
+            }
+            (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
+        }
+        Item::Trailers => {
+            *ended = true;
+            let trailers = pump.state().borrow_mut().trailers(direction).clone();
+            trailers.map(|trailers| Ok(Frame::trailers(trailers)))
+        }
+        Item::End | Item::Head { .. } => {
+            *ended = true;
+            None
+        }
+    })
+}
+
+fn hint(length: Length) -> SizeHint {
+    match length {
+        Length::None => SizeHint::with_exact(0),
+        Length::Exact(bytes) => SizeHint::with_exact(bytes),
+        Length::Open => SizeHint::default(),
+    }
+}
+
+/// Where a response comes from.
+pub(crate) enum ResponseSource {
+    /// An upstream.
+    Upstream(IncomingSource<UpstreamBody>),
+    /// The proxy itself.
+    Local(LocalSource),
+}
+
+impl ResponseSource {
+    /// A response of an upstream.
+    pub fn upstream(body: UpstreamBody, state: SharedState) -> Self {
+        Self::Upstream(IncomingSource::new(body, state, Direction::Response, false))
+    }
+}
+
+impl Source for ResponseSource {
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>> {
+        match self {
+            Self::Upstream(source) => source.poll_item(cx),
+            Self::Local(source) => source.poll_item(cx),
+        }
+    }
+
+    fn announced_length(&self) -> Option<u64> {
+        match self {
+            Self::Upstream(source) => source.announced_length(),
+            Self::Local(source) => source.announced_length(),
+        }
+    }
+}
+
+/// Body of an upstream's response.
+pub(crate) enum UpstreamBody {
+    /// From the network.
+    Incoming(Incoming),
+    /// From the built-in echo.
+    Echo(EchoBody),
+    /// Written in the configuration.
+    Fixed(Bytes),
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.get_mut() {
+            Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Echo(body) => Pin::new(body).poll_frame(cx),
+            Self::Fixed(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Incoming(body) => body.is_end_stream(),
+            Self::Echo(body) => body.is_end_stream(),
+            Self::Fixed(bytes) => bytes.is_empty(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Incoming(body) => body.size_hint(),
+            Self::Echo(body) => body.size_hint(),
+            Self::Fixed(bytes) => SizeHint::with_exact(bytes.len() as u64),
+        }
+    }
+}

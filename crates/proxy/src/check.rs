@@ -1,0 +1,56 @@
+//! Trying a configuration without serving it.
+
+use std::sync::Arc;
+
+use weir_config::{FilterConfig, ProxyConfig};
+use weir_host::{ForeignFunctions, Shared};
+
+use crate::build::{Builder, Engines, Refusal};
+use crate::error::ProxyError;
+use crate::tls::ServerTls;
+
+/// What came of trying a configuration.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Filters that cannot be used.
+    pub refused: Vec<Refusal>,
+    /// Other things that are wrong.
+    pub errors: Vec<ProxyError>,
+}
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_ok(&self) -> bool {
+        self.refused.is_empty() && self.errors.is_empty()
+    }
+}
+
+/// Does all that a start does, short of listening: compiles the modules, starts and configures each VM once and throws it
+/// away, reads certificates. Blocks.
+pub fn check(config: &ProxyConfig, engines: &Engines) -> Report {
+    let mut report = Report::default();
+    match builder(engines).build(config) {
+        Ok(built) => report.refused = built.refused,
+        Err(error) => report.errors.push(error.into()),
+    }
+    for listener in &config.listeners {
+        if let Some(Err(error)) = listener.tls.as_ref().map(ServerTls::load) {
+            report.errors.push(error.into());
+        }
+    }
+    report
+}
+
+/// As [`check`], for filters alone, such as a configuration of the Traffic Server plugin describes them.
+pub fn check_filters(filters: &[Arc<FilterConfig>], engines: &Engines) -> Report {
+    let mut report = Report::default();
+    match builder(engines).try_filters(filters) {
+        Ok(refused) => report.refused = refused,
+        Err(error) => report.errors.push(error.into()),
+    }
+    report
+}
+
+fn builder(engines: &Engines) -> Builder {
+    Builder::new(engines.clone(), Shared::new(ForeignFunctions::default()))
+}

@@ -1,0 +1,184 @@
+//! One client connection.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use weir_config::Limits;
+use weir_outbound::{LocalExec, TrailerHandle, TrailerIo};
+
+use crate::exchange;
+use crate::stream::facts::ConnectionFacts;
+use crate::tls::{ServerTls, TlsSession};
+use crate::watched_io::{Activity, WatchedIo};
+use crate::worker::Worker;
+
+/// The smallest buffer that hyper takes.
+const MIN_BUFFER: usize = 8 << 10;
+
+/// What a connection that is to be closed has left for its farewell.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A client connection, as its exchanges see it.
+pub(crate) struct Connection {
+    /// The worker that it belongs to.
+    pub worker: Rc<Worker>,
+    /// What holds for all its exchanges.
+    pub facts: Arc<ConnectionFacts>,
+    /// How trailers get onto it where it speaks HTTP/1.1.
+    pub trailers: TrailerHandle,
+    activity: Arc<Activity>,
+}
+
+impl Connection {
+    /// An exchange begins.
+    pub fn begin(&self, version: http::Version) {
+        self.activity.begin(version == http::Version::HTTP_2);
+    }
+
+    /// An exchange ends.
+    pub fn end(&self) {
+        self.activity.end();
+    }
+}
+
+/// What the worker keeps of a connection.
+pub(crate) struct Watch {
+    /// Number of the connection.
+    pub id: u64,
+    /// What it is doing.
+    pub activity: Arc<Activity>,
+    /// Asks it to close.
+    pub close: Rc<Notify>,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, tls: Option<Arc<ServerTls>>) {
+    // A proxy writes what it has; waiting for more only adds delay.
+    let _ = stream.set_nodelay(true);
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
+        return;
+    };
+    match tls {
+        None => serve_stream(worker, stream, peer, local, None).await,
+        Some(tls) => {
+            let Some(limit) = worker
+                .snapshot()
+                .map(|snapshot| snapshot.plan.timeouts.request_header)
+            else {
+                return;
+            };
+            let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(stream);
+            match tokio::time::timeout(limit, handshake).await {
+                Ok(Ok(stream)) => {
+                    let session = tls.session(stream.get_ref().1);
+                    serve_stream(worker, stream, peer, local, Some(session)).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
+            }
+        }
+    }
+}
+
+async fn serve_stream<T>(
+    worker: Rc<Worker>,
+    stream: T,
+    peer: std::net::SocketAddr,
+    local: std::net::SocketAddr,
+    tls: Option<TlsSession>,
+) where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
+    let Some(snapshot) = worker.snapshot() else {
+        return;
+    };
+    let builder = builder(&snapshot.plan.limits);
+    drop(snapshot);
+    let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+    let activity = Activity::new();
+    let close = Rc::new(Notify::new());
+    let (io, trailers) = TrailerIo::new(WatchedIo::new(stream, Arc::clone(&activity)));
+    let facts = Arc::new(ConnectionFacts { id, peer, local, tls });
+    let watch = Watch {
+        id,
+        activity: Arc::clone(&activity),
+        close: Rc::clone(&close),
+    };
+    let _presence = worker.connections.enter(&worker, watch);
+    let drain = worker.draining();
+    let connection = Rc::new(Connection {
+        worker,
+        facts,
+        trailers,
+        activity,
+    });
+    let service = service_fn(|request| exchange::serve(Rc::clone(&connection), request));
+    let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let outcome = tokio::select! {
+        outcome = serving.as_mut() => Ok(outcome),
+        () = close.notified() => Err(true),
+        () = drain => Err(false),
+    };
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(overdue) => {
+            serving.as_mut().graceful_shutdown();
+            if overdue {
+                // Whoever sent nothing for so long does not get to keep the connection by sending nothing more.
+                tokio::time::timeout(FAREWELL, serving).await.unwrap_or(Ok(()))
+            } else {
+                tokio::select! {
+                    outcome = serving => outcome,
+                    () = close.notified() => Ok(()),
+                }
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%peer, error = %Causes(&*error), "connection ended");
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<LocalExec> {
+    let header_bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+    let mut builder = auto::Builder::new(LocalExec);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // The worker's own rounds know idle connections from slow ones; hyper's timer does not.
+        .header_read_timeout(None)
+        // One more than allowed, so that it is us who answers, and logs it.
+        .max_headers(limits.header_count.saturating_add(1))
+        .max_buf_size(header_bytes.max(MIN_BUFFER));
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
+    builder
+}
+
+/// An error with what caused it.
+struct Causes<'a>(&'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,240 @@
+//! Bringing configurations to the workers: the first one, and each that follows.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use weir_config::ProxyConfig;
+use weir_host::Shared;
+
+use crate::build::{Builder, Built, Refusal};
+use crate::error::ProxyError;
+use crate::listener;
+use crate::snapshot::Snapshot;
+use crate::tls::ServerTls;
+use crate::vm::start::{self, StartedVm};
+use crate::worker::{Install, Message};
+
+/// What is being served, and the means to change it.
+pub(crate) struct Controller {
+    builder: Builder,
+    shared: Shared,
+    workers: Vec<UnboundedSender<Message>>,
+    current: Option<Current>,
+}
+
+struct Current {
+    config: ProxyConfig,
+    snapshot: Arc<Snapshot>,
+    /// Address in the configuration, and the one that it became.
+    bound: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// What filters that cannot be used mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnRefusal {
+    /// Serve the rest: there is nothing better to go on with.
+    ServeTheRest,
+    /// Keep what is being served.
+    Keep,
+}
+
+/// A listener of a configuration.
+struct Listening {
+    configured: SocketAddr,
+    address: SocketAddr,
+    tls: Option<Arc<ServerTls>>,
+}
+
+impl Controller {
+    /// Serves nothing so far.
+    pub fn new(builder: Builder, shared: Shared, workers: Vec<UnboundedSender<Message>>) -> Self {
+        Self {
+            builder,
+            shared,
+            workers,
+            current: None,
+        }
+    }
+
+    /// The addresses that are listened on, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.current
+            .iter()
+            .flat_map(|current| &current.bound)
+            .map(|(_, address)| *address)
+            .collect()
+    }
+
+    /// Makes a configuration the one that is served. Blocks until all workers serve it. An error changes nothing.
+    pub fn serve(&mut self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {
+        let Built { snapshot, refused } = self.builder.build(&config)?;
+        if on_refusal == OnRefusal::Keep && !refused.is_empty() {
+            return Err(ProxyError::Refused(refused));
+        }
+        let (listening, mut sockets) = self.listen(&config)?;
+        let vms = self.start_vms(&snapshot, on_refusal)?;
+        self.warn_of_what_stays(&config);
+        let snapshot = Arc::new(snapshot);
+        let mut installed = Vec::new();
+        for (worker, vms) in self.workers.iter().zip(vms) {
+            let (done, wait) = oneshot::channel();
+            let install = Install {
+                snapshot: Arc::clone(&snapshot),
+                vms,
+                sockets: sockets.iter_mut().filter_map(Vec::pop).collect(),
+                listeners: listening
+                    .iter()
+                    .map(|listener| (listener.address, listener.tls.clone()))
+                    .collect(),
+                done,
+            };
+            worker
+                .send(Message::Install(Box::new(install)))
+                .map_err(|_| ProxyError::WorkerGone)?;
+            installed.push(wait);
+        }
+        for wait in installed {
+            wait.blocking_recv().map_err(|_| ProxyError::WorkerGone)?;
+        }
+        let bound = listening
+            .iter()
+            .map(|listener| (listener.configured, listener.address))
+            .collect();
+        self.current = Some(Current {
+            config,
+            snapshot,
+            bound,
+        });
+        Ok(refused)
+    }
+
+    /// The listeners of a configuration; for those that are new, a socket for each worker.
+    fn listen(&self, config: &ProxyConfig) -> Result<(Vec<Listening>, Vec<Vec<TcpListener>>), ProxyError> {
+        let mut known: Vec<_> = self
+            .current
+            .iter()
+            .flat_map(|current| current.bound.iter().copied())
+            .collect();
+        let mut listening = Vec::new();
+        let mut sockets = Vec::new();
+        for listener in &config.listeners {
+            let tls = listener
+                .tls
+                .as_ref()
+                .map(ServerTls::load)
+                .transpose()?
+                .map(Arc::new);
+            let configured = listener.address;
+            let address = match known.iter().position(|(known, _)| *known == configured) {
+                Some(place) => known.swap_remove(place).1,
+                None => {
+                    let bind_error = |source| ProxyError::Bind {
+                        address: configured,
+                        source,
+                    };
+                    let new = listener::bind(configured, self.workers.len()).map_err(bind_error)?;
+                    let address = match new.first() {
+                        Some(socket) => socket.local_addr().map_err(bind_error)?,
+                        None => configured,
+                    };
+                    sockets.push(new);
+                    address
+                }
+            };
+            listening.push(Listening {
+                configured,
+                address,
+                tls,
+            });
+        }
+        Ok((listening, sockets))
+    }
+
+    /// Starts the VMs that the workers do not have yet; one list for each worker.
+    fn start_vms(
+        &self,
+        snapshot: &Snapshot,
+        on_refusal: OnRefusal,
+    ) -> Result<Vec<Vec<Option<StartedVm>>>, ProxyError> {
+        let is_new: Vec<bool> = snapshot
+            .vms
+            .iter()
+            .map(|plan| {
+                let current = self.current.iter().flat_map(|current| &current.snapshot.vms);
+                let equal = current.clone().find(|known| known.identity == plan.identity);
+                if let Some(equal) = equal {
+                    // Nobody starts one of the new plan, so that nobody else would tell it.
+                    plan.set_exports(|callback| equal.has(callback));
+                }
+                equal.is_none()
+            })
+            .collect();
+        std::thread::scope(|scope| {
+            let starting: Vec<_> = self
+                .workers
+                .iter()
+                .map(|worker| scope.spawn(|| self.start_for(worker, snapshot, &is_new, on_refusal)))
+                .collect();
+            starting
+                .into_iter()
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
+        })
+    }
+
+    fn start_for(
+        &self,
+        worker: &UnboundedSender<Message>,
+        snapshot: &Snapshot,
+        is_new: &[bool],
+        on_refusal: OnRefusal,
+    ) -> Result<Vec<Option<StartedVm>>, ProxyError> {
+        let mut started = Vec::with_capacity(is_new.len());
+        for (plan, is_new) in snapshot.vms.iter().zip(is_new) {
+            if !is_new {
+                started.push(None);
+                continue;
+            }
+            match start::start(plan, &self.shared, worker) {
+                Ok(vm) => started.push(Some(vm)),
+                // It has passed its trial, so it may yet come up: the worker goes on trying.
+                Err(error) if on_refusal == OnRefusal::ServeTheRest => {
+                    tracing::error!("{error}");
+                    started.push(None);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(started)
+    }
+
+    /// Says what a reload cannot change.
+    fn warn_of_what_stays(&self, config: &ProxyConfig) {
+        let Some(current) = &self.current else {
+            return;
+        };
+        let stays = [
+            ("workers", current.config.workers != config.workers),
+            ("access_log", current.config.access_log != config.access_log),
+            (
+                "limits.connections",
+                current.config.limits.connections != config.limits.connections,
+            ),
+            ("log_level", current.config.log_level != config.log_level),
+        ];
+        for (key, changed) in stays {
+            if changed {
+                tracing::warn!(
+                    key,
+                    "has changed in the configuration; it takes a restart to take effect"
+                );
+            }
+        }
+    }
+}

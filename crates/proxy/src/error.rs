@@ -1,0 +1,61 @@
+//! Why a proxy cannot start, or keeps the configuration that it has.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use weir_config::ConfigError;
+
+use crate::build::{BuildError, Refusal};
+use crate::tls::TlsError;
+
+/// Why a proxy cannot start, or why a reload changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A runtime or an upstream cannot be used.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// A listener's TLS cannot be used.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// Filters were refused. At start that is no error: the rest is served, and those get their fail policy.
+    #[error("{}", lines(.0))]
+    Refused(Vec<Refusal>),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The access log cannot be opened.
+    #[error("access log {}: {source}", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gives us no thread, no runtime or no signals.
+    #[error("the system refuses: {0}")]
+    System(#[from] io::Error),
+    /// A VM that had passed its trial could not be started for a worker.
+    #[error("{0}")]
+    Vm(#[from] weir_host::StartError),
+    /// A worker has ended.
+    #[error("a worker thread has ended")]
+    WorkerGone,
+}
+
+fn lines(refused: &[Refusal]) -> String {
+    refused
+        .iter()
+        .map(Refusal::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

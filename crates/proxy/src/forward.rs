@@ -1,0 +1,92 @@
+//! The request as it goes to the upstream.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Request, Uri};
+
+use crate::snapshot::RoutePlan;
+use crate::stream::fields;
+use crate::stream::head::RequestHead;
+
+/// Makes the request that goes upstream. `keep`: the head stays readable for filters, so it is copied.
+pub(crate) fn request<B>(
+    head: &mut RequestHead,
+    keep: bool,
+    route: &RoutePlan,
+    upstream_authority: Option<&str>,
+    upgrade: Option<&HeaderValue>,
+    body: B,
+) -> Request<B> {
+    let mut lines: HeaderMap = if keep {
+        head.fields.clone()
+    } else {
+        std::mem::take(&mut head.fields)
+    };
+    if head.needs_stripping || upgrade.is_some() {
+        fields::strip_connection_fields(&mut lines);
+    }
+    if let Some(protocol) = upgrade {
+        lines.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        lines.insert(header::UPGRADE, protocol.clone());
+    }
+    let authority = match (&route.host_rewrite, upstream_authority) {
+        (Some(rewrite), _) => rewrite.clone(),
+        (None, Some(authority)) => Bytes::copy_from_slice(authority.as_bytes()),
+        (None, None) => head.authority.clone(),
+    };
+    if authority.is_empty() {
+        fields::remove(&mut lines, &header::HOST);
+    } else if lines
+        .get(header::HOST)
+        .is_none_or(|host| host.as_bytes() != authority)
+        && let Ok(host) = HeaderValue::from_maybe_shared(authority)
+    {
+        lines.insert(header::HOST, host);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method.clone();
+    *request.uri_mut() = Uri::from(path(head, route));
+    *request.headers_mut() = lines;
+    request
+}
+
+fn path(head: &RequestHead, route: &RoutePlan) -> PathAndQuery {
+    if !route.strip_prefix {
+        return head.path.clone();
+    }
+    strip(head.path.as_str(), &route.matches.path_prefix)
+        .and_then(|path| PathAndQuery::try_from(path).ok())
+        .unwrap_or_else(|| head.path.clone())
+}
+
+/// Cuts a prefix off a path; what is left begins with `/`. `None` where the path does not begin with it, because a
+/// filter has changed it.
+fn strip(path: &str, prefix: &str) -> Option<String> {
+    let rest = path.strip_prefix(prefix.trim_end_matches('/'))?;
+    match rest.as_bytes().first() {
+        Some(b'/') => Some(rest.to_owned()),
+        None | Some(b'?') => Some(format!("/{rest}")),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_are_cut_at_segments() {
+        for (path, prefix, expected) in [
+            ("/a/b?c", "/a", Some("/b?c")),
+            ("/a", "/a", Some("/")),
+            ("/a?x", "/a", Some("/?x")),
+            ("/a/b", "/a/", Some("/b")),
+            ("/a/b", "/", Some("/a/b")),
+            ("/ab", "/a", None),
+            ("/x", "/a", None),
+        ] {
+            assert_eq!(strip(path, prefix).as_deref(), expected, "{path} {prefix}");
+        }
+    }
+}

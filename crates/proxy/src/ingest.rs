@@ -1,0 +1,247 @@
+//! From a request as hyper gives it to a head that filters may see, and the requests that are turned away at the door.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{Method, Version};
+use weir_host::LocalResponse;
+
+use crate::local_reply;
+use crate::stream::fields;
+use crate::stream::head::{RequestHead, parse_authority};
+
+/// A request that may go on.
+pub(crate) struct Ingested {
+    /// What filters see.
+    pub head: RequestHead,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expects_continue: bool,
+    /// The protocol that the client wants to change to (`upgrade`).
+    pub upgrade: Option<HeaderValue>,
+}
+
+impl Ingested {
+    /// What is left of a request that was turned away: enough to log it and to answer it.
+    pub fn refused(method: Method, version: Version, path: Option<PathAndQuery>) -> Self {
+        let head = RequestHead {
+            method,
+            scheme: Scheme::HTTP,
+            authority: Bytes::new(),
+            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            version,
+            fields: HeaderMap::new(),
+            needs_stripping: false,
+        };
+        Self {
+            head,
+            expects_continue: false,
+            upgrade: None,
+        }
+    }
+}
+
+/// Checks a request and takes away what belongs to the client's connection.
+///
+/// Refused are requests that two parties could read differently: more than one host, a host that contradicts the
+/// target, more than one length. Contradicting lengths and bad codings of HTTP/1 do not come this far; hyper answers
+/// them with 400.
+pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingested, LocalResponse> {
+    let Parts {
+        method,
+        uri,
+        version,
+        mut headers,
+        ..
+    } = parts;
+    if headers.len() > max_lines {
+        return Err(local_reply::plain(
+            431,
+            "too_many_headers",
+            "Request Header Fields Too Large",
+        ));
+    }
+    if method == Method::CONNECT {
+        return Err(local_reply::plain(
+            405,
+            "connect_not_supported",
+            "CONNECT is not supported",
+        ));
+    }
+    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(bad("several_content_lengths"));
+    }
+    let authority = authority(
+        uri.authority().map(|authority| authority.as_str()),
+        &headers,
+        version,
+    )?;
+    let path = match uri.path_and_query() {
+        Some(path) if path.as_str() == "*" && method != Method::OPTIONS => return Err(bad("bad_path")),
+        Some(path) if path.as_str().starts_with('/') || path.as_str() == "*" => path.clone(),
+        // `GET http://host?query` and `OPTIONS http://host`.
+        Some(path) => PathAndQuery::try_from(format!("/{path}")).map_err(|_| bad("bad_path"))?,
+        None => PathAndQuery::from_static("/"),
+    };
+    let expects_continue = headers
+        .get(header::EXPECT)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if expects_continue {
+        // Between the client and us; hyper answers it when the body is asked for.
+        fields::remove(&mut headers, &header::EXPECT);
+    }
+    let upgrade = upgrade(version, &headers);
+    fields::strip_connection_fields(&mut headers);
+    if headers.contains_key("http2-settings") {
+        fields::remove(&mut headers, &header::HeaderName::from_static("http2-settings"));
+    }
+    if let Some(protocol) = &upgrade {
+        headers.insert(header::UPGRADE, protocol.clone());
+    }
+    let scheme = if tls { Scheme::HTTPS } else { Scheme::HTTP };
+    let head = RequestHead {
+        method,
+        scheme,
+        authority,
+        path,
+        version,
+        fields: headers,
+        needs_stripping: false,
+    };
+    Ok(Ingested {
+        head,
+        expects_continue,
+        upgrade,
+    })
+}
+
+fn authority(target: Option<&str>, headers: &HeaderMap, version: Version) -> Result<Bytes, LocalResponse> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(bad("several_hosts"));
+    }
+    match (target, host) {
+        (Some(target), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()) => {
+            Err(bad("host_contradicts_target"))
+        }
+        (Some(target), _) => parse_authority(target.as_bytes()).ok_or_else(|| bad("bad_authority")),
+        (None, Some(host)) => parse_authority(host.as_bytes()).ok_or_else(|| bad("bad_host")),
+        (None, None) if version == Version::HTTP_11 => Err(bad("no_host")),
+        (None, None) => Ok(Bytes::new()),
+    }
+}
+
+/// The protocol to change to, where the request asks for it. HTTP/2 is not changed to in this way any more (RFC 9113).
+fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let wants = version == Version::HTTP_11
+        && headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .any(|value| fields::has_token(value.as_bytes(), b"upgrade"));
+    let protocol = headers.get(header::UPGRADE).filter(|_| wants)?;
+    (!fields::has_token(protocol.as_bytes(), b"h2c")).then(|| protocol.clone())
+}
+
+fn bad(details: &str) -> LocalResponse {
+    local_reply::plain(400, details, "Bad Request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn try_ingest(request: http::request::Builder) -> Result<Ingested, (u16, String)> {
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        ingest(parts, false, 10).map_err(|reply| (reply.status, reply.details))
+    }
+
+    fn refused(request: http::request::Builder) -> (u16, String) {
+        match try_ingest(request) {
+            Ok(_) => (0, String::new()),
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn get(uri: &str) -> http::request::Builder {
+        http::Request::get(uri)
+    }
+
+    #[test]
+    fn ambiguous_requests_are_refused() {
+        for (request, details) in [
+            (get("/"), "no_host"),
+            (get("/").header("host", "a").header("host", "a"), "several_hosts"),
+            (get("http://a/").header("host", "b"), "host_contradicts_target"),
+            (get("/").header("host", "user@a"), "bad_host"),
+            (get("/").header("host", "a b"), "bad_host"),
+            (get("*").header("host", "a"), "bad_path"),
+            (
+                get("/")
+                    .header("host", "a")
+                    .header("content-length", "1")
+                    .header("content-length", "1"),
+                "several_content_lengths",
+            ),
+        ] {
+            assert_eq!(refused(request), (400, details.to_owned()));
+        }
+        assert_eq!(
+            refused(http::Request::connect("a:80").header("host", "a:80")).0,
+            405
+        );
+        let many = (0..11).fold(get("/"), |request, n| request.header(format!("x-{n}"), "1"));
+        assert_eq!(refused(many).0, 431);
+    }
+
+    #[test]
+    fn the_target_and_host_become_the_authority() {
+        for (request, authority, path) in [
+            (get("/a?b").header("host", "H:1"), "H:1", "/a?b"),
+            (get("http://h/a").header("host", "H"), "h", "/a"),
+            (get("http://h?q").header("host", "h"), "h", "/?q"),
+            (get("/").version(Version::HTTP_10), "", "/"),
+            (get("https://h/").version(Version::HTTP_2), "h", "/"),
+        ] {
+            let head = try_ingest(request).ok().unwrap().head;
+            assert_eq!(
+                (head.authority.as_ref(), head.path.as_str()),
+                (authority.as_bytes(), path)
+            );
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_there() {
+        let request = get("/")
+            .header("host", "a")
+            .header("connection", "keep-alive, x-hop")
+            .header("x-hop", "1")
+            .header("expect", "100-continue")
+            .header("te", "trailers");
+        let ingested = try_ingest(request).ok().unwrap();
+        assert!(ingested.expects_continue);
+        assert!(ingested.upgrade.is_none());
+        let names: Vec<_> = ingested
+            .head
+            .fields
+            .keys()
+            .map(|name| name.as_str().to_owned())
+            .collect();
+        assert_eq!(names, ["host", "te"]);
+    }
+
+    #[test]
+    fn an_upgrade_needs_both_fields_and_is_never_h2c() {
+        let upgrade = |connection: &str, protocol: &str| {
+            let request = get("/")
+                .header("host", "a")
+                .header("connection", connection)
+                .header("upgrade", protocol);
+            try_ingest(request).ok().unwrap().upgrade
+        };
+        assert_eq!(upgrade("Upgrade", "websocket").unwrap(), "websocket");
+        assert!(upgrade("close", "websocket").is_none());
+        assert!(upgrade("upgrade, http2-settings", "h2c").is_none());
+    }
+}

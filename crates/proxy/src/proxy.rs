@@ -1,0 +1,248 @@
+//! A proxy that runs.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use weir_config::{AccessLog, ConfigError, ProxyConfig};
+use weir_host::{ForeignFunctions, Shared};
+
+use crate::access_log::{Lines, Writer};
+use crate::build::{Builder, Engines, Refusal};
+use crate::control::{Controller, OnRefusal};
+use crate::error::ProxyError;
+use crate::worker::{self, Message};
+
+/// Where a proxy's configuration comes from: asked at start and at each reload.
+pub struct ConfigSource(Box<dyn Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync>);
+
+impl ConfigSource {
+    /// A source that calls `load`.
+    pub fn new(load: impl Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync + 'static) -> Self {
+        Self(Box::new(load))
+    }
+}
+
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConfigSource")
+    }
+}
+
+/// A proxy that runs, on threads of its own.
+///
+/// Dropping it ends it at once; [`Proxy::shutdown`] lets requests under way end first.
+#[derive(Debug)]
+pub struct Proxy {
+    handle: ProxyHandle,
+    threads: Vec<JoinHandle<()>>,
+    access_log: Option<Writer>,
+}
+
+/// Reaches a running proxy from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ProxyHandle(Arc<Inner>);
+
+struct Inner {
+    source: ConfigSource,
+    shared: Shared,
+    workers: Vec<UnboundedSender<Message>>,
+    controller: Mutex<Controller>,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    addresses: Vec<SocketAddr>,
+    refused: Vec<Refusal>,
+    files: Vec<PathBuf>,
+    watch: bool,
+    drain: Duration,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Proxy {
+    /// Loads the configuration, compiles the modules, tries and starts the VMs, binds the listeners. Blocks until
+    /// requests are accepted.
+    ///
+    /// A filter that cannot be used is logged with its module's file and the reason, and stands in
+    /// [`ProxyHandle::refused`]; its requests get its fail policy, and the rest is served. What is wrong with the
+    /// configuration itself, or an address that cannot be listened on, is an error.
+    pub fn start(source: ConfigSource, engines: Engines) -> Result<Self, ProxyError> {
+        let config = (source.0)()?;
+        let shared = Shared::new(ForeignFunctions::default());
+        let access_log = Writer::start(&config.access_log).map_err(|source| match &config.access_log {
+            AccessLog::File(path) => ProxyError::AccessLog {
+                path: path.clone(),
+                source,
+            },
+            _ => source.into(),
+        })?;
+        // Built before any worker runs, so that most mistakes cost no thread.
+        let count = config.workers.max(1);
+        let per_worker = config.limits.connections.map(|bound| bound.div_ceil(count));
+        let mut threads = Vec::with_capacity(count);
+        let mut workers = Vec::with_capacity(count);
+        for index in 0..count {
+            let lines = access_log.as_ref().map_or_else(Lines::default, Writer::lines);
+            let worker = worker::spawn(index, shared.clone(), lines, per_worker)?;
+            workers.push(worker.mailbox);
+            threads.push(worker.thread);
+        }
+        let builder = Builder::new(engines, shared.clone());
+        let controller = Controller::new(builder, shared.clone(), workers.clone());
+        let inner = Inner {
+            source,
+            shared,
+            workers,
+            controller: Mutex::new(controller),
+            state: Mutex::default(),
+        };
+        // From here on dropping ends the workers.
+        let proxy = Self {
+            handle: ProxyHandle(Arc::new(inner)),
+            threads,
+            access_log,
+        };
+        let refused = proxy.handle.serve(config, OnRefusal::ServeTheRest)?;
+        for refusal in &refused {
+            tracing::error!("{refusal}");
+        }
+        for address in proxy.handle.addresses() {
+            tracing::info!(%address, "listening");
+        }
+        Ok(proxy)
+    }
+
+    /// Reaches the proxy from elsewhere.
+    pub fn handle(&self) -> ProxyHandle {
+        self.handle.clone()
+    }
+
+    /// The addresses that are listened on, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.handle.addresses()
+    }
+
+    /// Filters that could not be used.
+    pub fn refused(&self) -> Vec<Refusal> {
+        self.handle.refused()
+    }
+
+    /// As [`ProxyHandle::reload`].
+    pub fn reload(&self) -> Result<(), ProxyError> {
+        self.handle.reload()
+    }
+
+    /// Accepts nothing more, lets the requests under way end, for as long as `timeouts.drain` says, and ends the VMs.
+    /// Blocks.
+    pub fn shutdown(mut self) {
+        let drain = self.handle.state().drain;
+        self.end(drain);
+    }
+
+    fn end(&mut self, drain: Duration) {
+        for worker in &self.handle.0.workers {
+            // A worker that is gone has ended.
+            let _ = worker.send(Message::Drain(drain));
+        }
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
+        }
+        if let Some(log) = self.access_log.take() {
+            log.finish();
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.end(Duration::ZERO);
+        }
+    }
+}
+
+impl ProxyHandle {
+    /// Reads the configuration and the modules again, and serves them. Blocks until all workers do; requests under way
+    /// end on what they began with. A configuration that does not work changes nothing.
+    pub fn reload(&self) -> Result<(), ProxyError> {
+        let outcome = self.try_reload();
+        match &outcome {
+            Ok(()) => tracing::info!("the configuration has been read again"),
+            Err(error) => {
+                tracing::error!("the configuration stays as it is, since the new one does not work: {error}");
+            }
+        }
+        outcome
+    }
+
+    fn try_reload(&self) -> Result<(), ProxyError> {
+        let config = (self.0.source.0)().inspect_err(|error| {
+            // What was looked for may be what has to change next.
+            let mut state = self.state();
+            for file in error.files() {
+                if !state.files.contains(file) {
+                    state.files.push(file.clone());
+                }
+            }
+        })?;
+        self.serve(config, OnRefusal::Keep)?;
+        Ok(())
+    }
+
+    /// The addresses that are listened on, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.state().addresses.clone()
+    }
+
+    /// Filters that could not be used when the proxy started. A reload that works clears them.
+    pub fn refused(&self) -> Vec<Refusal> {
+        self.state().refused.clone()
+    }
+
+    /// What the VMs share: data, queues, metrics.
+    pub fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    /// The files to watch, and whether to.
+    pub(crate) fn files(&self) -> (Vec<PathBuf>, bool) {
+        let state = self.state();
+        (state.files.clone(), state.watch)
+    }
+
+    fn serve(&self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {
+        let files = config.files().to_vec();
+        let (watch, drain) = (config.watch, config.timeouts.drain);
+        let mut controller = self.0.controller.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = controller.serve(config, on_refusal)?;
+        let addresses = controller.addresses();
+        drop(controller);
+        *self.state() = State {
+            addresses,
+            refused: refused.clone(),
+            files,
+            watch,
+            drain,
+        };
+        Ok(refused)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,504 @@
+//! The stages of a chain, and the moves between them.
+//!
+//! What an action means is Envoy's (`filter_manager.cc`), because modules in the field were written against it.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction};
+
+use crate::local_reply;
+use crate::pump::Item;
+use crate::pump::source::{Source, SourceError};
+use crate::pump::stage::{Head, Hold, Stage, Trailers};
+use crate::stream::body::Pieces;
+use crate::stream::head::FieldLines;
+use crate::stream::state::{Direction, Reply, SharedState, StreamState};
+
+/// How the filters of a chain are called. Between two calls the VM may die: that is an `Err`.
+pub(crate) trait FilterCalls {
+    /// The head has come to a filter.
+    fn on_headers(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        count: usize,
+        end_of_stream: bool,
+    ) -> Result<HeadersAction, VmGone>;
+
+    /// Bytes of the body have come.
+    fn on_body(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Result<BodyAction, VmGone>;
+
+    /// The trailers have come.
+    fn on_trailers(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        count: usize,
+    ) -> Result<StreamAction, VmGone>;
+}
+
+/// The VM of a filter is dead, or has just died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VmGone;
+
+/// Which callbacks a filter has in a direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Interest {
+    /// The headers callback; in the request direction it is also where the stream's context is made.
+    pub headers: bool,
+    /// The body callback.
+    pub body: bool,
+    /// The trailers callback.
+    pub trailers: bool,
+}
+
+/// What a pump has to know of a filter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StagePlan {
+    /// Place of the filter in the chain.
+    pub filter: usize,
+    /// Its callbacks.
+    pub interest: Interest,
+    /// Whether the stream goes on without it when its VM is dead.
+    pub fail_open: bool,
+    /// Body bytes that it may hold back.
+    pub limit: usize,
+}
+
+/// A message on its way through a chain.
+pub(crate) struct Pump<S, C> {
+    direction: Direction,
+    stages: SmallVec<[Stage; 2]>,
+    source: S,
+    calls: C,
+    state: SharedState,
+    /// No stage has anything to do any more.
+    direct: bool,
+    /// A piece that was pulled early.
+    peeked: Option<Result<Item, Abort>>,
+}
+
+/// A message that goes no further.
+#[derive(Debug)]
+pub(crate) enum Abort {
+    /// A reply or a reset lies in the stream's state.
+    Stopped,
+    /// The sender broke off.
+    Source(SourceError),
+}
+
+impl<S: Source, C: FilterCalls> Pump<S, C> {
+    /// `plans` in the order in which the message passes the filters.
+    pub fn new(
+        direction: Direction,
+        plans: impl IntoIterator<Item = StagePlan>,
+        source: S,
+        calls: C,
+        state: SharedState,
+    ) -> Self {
+        let stages: SmallVec<[Stage; 2]> = plans
+            .into_iter()
+            .map(|plan| Stage::new(plan.filter, plan.interest, plan.fail_open, plan.limit))
+            .collect();
+        let direct = stages.is_empty();
+        Self {
+            direction,
+            stages,
+            source,
+            calls,
+            state,
+            direct,
+            peeked: None,
+        }
+    }
+
+    /// The next piece of the message.
+    pub fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, Abort>> {
+        if let Some(item) = self.peeked.take() {
+            return Poll::Ready(item);
+        }
+        {
+            let mut state = self.state.borrow_mut();
+            if state.stopped(self.direction) {
+                return Poll::Ready(Err(Abort::Stopped));
+            }
+            state.register(self.direction, cx);
+        }
+        if self.direct {
+            return self.source.poll_item(cx).map_err(Abort::Source);
+        }
+        let item = self.poll_stage(self.stages.len(), cx);
+        if matches!(item, Poll::Ready(Ok(Item::Head { .. }))) {
+            self.direct = self.stages.iter().all(Stage::is_transparent);
+        }
+        item
+    }
+
+    /// Whether a filter may change the body.
+    pub fn may_change_body(&self) -> bool {
+        self.stages
+            .iter()
+            .any(|stage| stage.interest.body && !stage.bypassed)
+    }
+
+    /// Pulls the next piece if it can be had at once, and keeps it for the next [`Pump::poll_item`].
+    pub fn peek(&mut self, cx: &mut Context<'_>) -> Option<&Item> {
+        if self.peeked.is_none()
+            && let Poll::Ready(item) = self.poll_item(cx)
+        {
+            self.peeked = Some(item);
+        }
+        self.peeked.as_ref()?.as_ref().ok()
+    }
+
+    /// Length of the body as the sender announced it.
+    pub fn announced_length(&self) -> Option<u64> {
+        self.source.announced_length()
+    }
+
+    /// The stream's state.
+    pub fn state(&self) -> &SharedState {
+        &self.state
+    }
+
+    /// What the last of the first `upto` stages passes on.
+    fn poll_stage(&mut self, upto: usize, cx: &mut Context<'_>) -> Poll<Result<Item, Abort>> {
+        let Some(index) = upto.checked_sub(1) else {
+            return self.source.poll_item(cx).map_err(Abort::Source);
+        };
+        loop {
+            if let Err(abort) = self.settle(index) {
+                return Poll::Ready(Err(abort));
+            }
+            if let Some(item) = self.release(index) {
+                return Poll::Ready(Ok(item));
+            }
+            let stage = &mut self.stages[index];
+            if stage.finished {
+                return Poll::Ready(Ok(Item::End));
+            }
+            if stage.unseen_waits() {
+                self.show_unseen(index);
+                continue;
+            }
+            if stage.input_ended || !stage.may_pull(self.source.may_read_ahead()) {
+                return Poll::Pending;
+            }
+            match ready!(self.poll_stage(index, cx))? {
+                Item::Head { end_of_stream } => self.on_head(index, end_of_stream),
+                Item::Data(bytes, end_of_stream) => {
+                    let stage = &mut self.stages[index];
+                    stage.input_ended |= end_of_stream;
+                    if stage.hold == Hold::Nothing && !stage.calls_body() {
+                        stage.finished |= end_of_stream;
+                        return Poll::Ready(Ok(Item::Data(bytes, end_of_stream)));
+                    }
+                    self.on_data(index, bytes, end_of_stream);
+                }
+                Item::Trailers => self.on_trailers_come(index),
+                Item::End => self.stages[index].input_ended = true,
+            }
+        }
+    }
+
+    /// Takes in what has happened to a stage since it was last looked at: a resume, the death of its VM.
+    fn settle(&mut self, index: usize) -> Result<(), Abort> {
+        let state = &mut *self.state.borrow_mut();
+        if state.stopped(self.direction) {
+            return Err(Abort::Stopped);
+        }
+        let stage = &mut self.stages[index];
+        let dead = state.filters[stage.filter].dead;
+        let side = state.side(stage.filter, self.direction);
+        if std::mem::take(&mut side.resume) {
+            stage.let_go(&mut side.body);
+        }
+        if dead && stage.hold != Hold::Nothing {
+            stage.let_go(&mut side.body);
+            bypass_or_fail(stage, state, self.direction);
+            if state.stopped(self.direction) {
+                return Err(Abort::Stopped);
+            }
+        }
+        state.side(stage.filter, self.direction).held = stage.hold != Hold::Nothing;
+        Ok(())
+    }
+
+    /// The next piece that a stage has let go.
+    fn release(&mut self, index: usize) -> Option<Item> {
+        let stage = &mut self.stages[index];
+        let open = stage.hold == Hold::Nothing;
+        if stage.head == Head::LetGo || (open && stage.head == Head::Here) {
+            stage.head = Head::Passed;
+            let end_of_stream = open && stage.ends_with_ready();
+            stage.finished |= end_of_stream;
+            self.state
+                .borrow_mut()
+                .side(stage.filter, self.direction)
+                .head_passed = true;
+            return Some(Item::Head { end_of_stream });
+        }
+        if !open || stage.finished || stage.head != Head::Passed {
+            return None;
+        }
+        if let Some(bytes) = stage.ready.pop() {
+            stage.finished = stage.ends_with_ready();
+            return Some(Item::Data(bytes, stage.finished));
+        }
+        if stage.ends_with_ready() {
+            stage.finished = true;
+            return Some(Item::Data(Bytes::new(), true));
+        }
+        if stage.trailers == Trailers::Seen && stage.unseen.is_empty() && !stage.unseen_end {
+            stage.finished = true;
+            self.state
+                .borrow_mut()
+                .side(stage.filter, self.direction)
+                .trailers_passed = true;
+            return Some(Item::Trailers);
+        }
+        None
+    }
+
+    /// Gives the filter what came while everything was stopped: the body as one piece, then the trailers.
+    fn show_unseen(&mut self, index: usize) {
+        let stage = &mut self.stages[index];
+        if !stage.unseen.is_empty() || stage.unseen_end {
+            let pieces = std::mem::take(&mut stage.unseen);
+            let end_of_stream = std::mem::take(&mut stage.unseen_end);
+            self.call_body(index, pieces, end_of_stream);
+        } else {
+            self.call_trailers(index);
+        }
+    }
+
+    fn on_head(&mut self, index: usize, end_of_stream: bool) {
+        let stage = &mut self.stages[index];
+        stage.head = Head::Here;
+        stage.input_ended = end_of_stream;
+        if !stage.interest.headers || stage.bypassed {
+            return;
+        }
+        let count = {
+            let state = self.state.borrow();
+            match self.direction {
+                Direction::Request => state.request.count(),
+                Direction::Response => state.response.as_ref().map_or(0, FieldLines::count),
+            }
+        };
+        let action = self
+            .calls
+            .on_headers(stage.filter, self.direction, count, end_of_stream);
+        match action {
+            Ok(HeadersAction::Continue) => {}
+            Ok(HeadersAction::StopIteration) => stage.hold = Hold::Passing,
+            Ok(HeadersAction::ContinueAndEndStream) => stage.input_ended = true,
+            Ok(HeadersAction::StopAllAndBuffer) => {
+                stage.hold = Hold::All;
+                stage.watermark = false;
+            }
+            Ok(HeadersAction::StopAllAndWatermark) => {
+                stage.hold = Hold::All;
+                stage.watermark = true;
+            }
+            Err(VmGone) => bypass_or_fail(stage, &mut self.state.borrow_mut(), self.direction),
+        }
+    }
+
+    fn on_data(&mut self, index: usize, bytes: Bytes, end_of_stream: bool) {
+        let stage = &mut self.stages[index];
+        let mut pieces = Pieces::default();
+        pieces.push(bytes);
+        if stage.hold == Hold::All {
+            stage.unseen.append(&mut pieces);
+            stage.unseen_end = end_of_stream;
+            if stage.unseen.len() > stage.limit && !stage.watermark {
+                self.too_large();
+            }
+        } else {
+            self.call_body(index, pieces, end_of_stream);
+        }
+    }
+
+    fn call_body(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
+        let stage = &mut self.stages[index];
+        if !stage.calls_body() {
+            // As if the callback had said Continue, which also lets go of what a headers callback held.
+            stage.ready.append(&mut pieces);
+            stage.hold = Hold::Nothing;
+            return;
+        }
+        // Trailers that came while everything was stopped are still to be shown: the body does not end the message.
+        let end_of_stream = end_of_stream && stage.trailers == Trailers::None;
+        let size = {
+            let mut state = self.state.borrow_mut();
+            let has_trailers = state.trailers(self.direction).is_some();
+            let side = state.side(stage.filter, self.direction);
+            let body = side.body.get_or_insert_default();
+            if !stage.accumulate {
+                body.clear();
+            }
+            body.append(&mut pieces);
+            side.body_complete = end_of_stream;
+            side.may_add_trailers = end_of_stream && !has_trailers;
+            body.len()
+        };
+        let action = self
+            .calls
+            .on_body(stage.filter, self.direction, size, end_of_stream);
+        let state = &mut *self.state.borrow_mut();
+        let made_trailers = end_of_stream && state.trailers(self.direction).is_some();
+        let side = state.side(stage.filter, self.direction);
+        side.may_add_trailers = false;
+        if made_trailers {
+            stage.trailers = Trailers::Seen;
+            side.trailers_here = true;
+        }
+        if std::mem::take(&mut side.resume) {
+            // Asked for inside this callback, so it means what was held before it; the action decides on the rest.
+            stage.hold = Hold::Nothing;
+            if stage.head == Head::Here {
+                stage.head = Head::LetGo;
+            }
+        }
+        match action {
+            Ok(BodyAction::Continue) => stage.let_go(&mut side.body),
+            Ok(BodyAction::StopAndBuffer) => {
+                stage.hold = Hold::Passing;
+                stage.accumulate = true;
+                stage.watermark = false;
+            }
+            Ok(BodyAction::StopAndWatermark) => {
+                stage.let_go(&mut side.body);
+                stage.hold = Hold::Passing;
+                stage.watermark = true;
+            }
+            Ok(BodyAction::StopNoBuffer) => {
+                // What had been accumulated stays; the bytes of a lone call are the filter's.
+                if !stage.accumulate {
+                    side.body = None;
+                }
+                stage.hold = Hold::Passing;
+            }
+            Err(VmGone) => {
+                stage.let_go(&mut side.body);
+                bypass_or_fail(stage, state, self.direction);
+                return;
+            }
+        }
+        side.held = stage.hold != Hold::Nothing;
+        let held = stage.ready.len() + side.body.as_ref().map_or(0, Pieces::len);
+        if stage.hold != Hold::Nothing && held > stage.limit && !stage.watermark {
+            too_large(state, self.direction);
+        }
+    }
+
+    fn on_trailers_come(&mut self, index: usize) {
+        let stage = &mut self.stages[index];
+        stage.input_ended = true;
+        stage.trailers = Trailers::Unseen;
+        if stage.hold != Hold::All {
+            self.call_trailers(index);
+        }
+    }
+
+    fn call_trailers(&mut self, index: usize) {
+        let stage = &mut self.stages[index];
+        stage.trailers = Trailers::Seen;
+        let count = {
+            let state = &mut *self.state.borrow_mut();
+            state.side(stage.filter, self.direction).trailers_here = true;
+            state
+                .trailers(self.direction)
+                .as_ref()
+                .map_or(0, http::HeaderMap::len)
+        };
+        let action = if stage.interest.trailers && !stage.bypassed {
+            self.calls.on_trailers(stage.filter, self.direction, count)
+        } else {
+            Ok(StreamAction::Continue)
+        };
+        let state = &mut *self.state.borrow_mut();
+        let side = state.side(stage.filter, self.direction);
+        side.resume = false;
+        match action {
+            Ok(StreamAction::Continue) => stage.let_go(&mut side.body),
+            Ok(StreamAction::Stop) => stage.hold = Hold::Passing,
+            Err(VmGone) => {
+                stage.let_go(&mut side.body);
+                bypass_or_fail(stage, state, self.direction);
+            }
+        }
+    }
+
+    fn too_large(&self) {
+        too_large(&mut self.state.borrow_mut(), self.direction);
+    }
+}
+
+impl Stage {
+    /// Lets go of all that the filter holds and has seen.
+    fn let_go(&mut self, body: &mut Option<Pieces>) {
+        if let Some(body) = body {
+            self.ready.append(body);
+        }
+        *body = None;
+        self.accumulate = false;
+        self.hold = Hold::Nothing;
+    }
+
+    fn calls_body(&self) -> bool {
+        self.interest.body && !self.bypassed
+    }
+
+    /// Whether something that came while everything was stopped can be shown now.
+    fn unseen_waits(&self) -> bool {
+        self.hold != Hold::All
+            && self.head == Head::Passed
+            && (!self.unseen.is_empty() || self.unseen_end || self.trailers == Trailers::Unseen)
+    }
+
+    /// Whether more may be pulled from the stage before.
+    fn may_pull(&self, read_ahead: bool) -> bool {
+        match self.hold {
+            Hold::Nothing => true,
+            // A filter that waits for the body must get it, whatever the client expects.
+            Hold::Passing => !self.watermark || self.ready.len() <= self.limit,
+            Hold::All => read_ahead && (!self.watermark || self.unseen.len() < self.limit),
+        }
+    }
+}
+
+/// Gives a stream what the fail policy says about a filter whose VM is dead.
+fn bypass_or_fail(stage: &mut Stage, state: &mut StreamState, direction: Direction) {
+    // A reply that is on its way has been decided on, perhaps because this very filter failed.
+    let replying =
+        direction == Direction::Response && matches!(state.reply, Reply::Given) && !state.response_sent;
+    if stage.fail_open || replying {
+        stage.bypassed = true;
+    } else {
+        state.reply_or_reset(local_reply::plain(503, "filter_failed", ""), "filter_failed");
+    }
+}
+
+fn too_large(state: &mut StreamState, direction: Direction) {
+    let (reply, reason): (LocalResponse, _) = match direction {
+        Direction::Request => {
+            let reason = "request_payload_too_large";
+            (local_reply::plain(413, reason, "Payload Too Large"), reason)
+        }
+        Direction::Response => {
+            let reason = "response_payload_too_large";
+            (local_reply::plain(500, reason, "Internal Server Error"), reason)
+        }
+    };
+    state.reply_or_reset(reply, reason);
+}

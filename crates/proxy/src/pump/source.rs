@@ -1,0 +1,162 @@
+//! Where a message comes from: the network, or the proxy itself.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+
+use crate::pump::Item;
+use crate::stream::state::{Direction, SharedState};
+
+/// The beginning of a chain.
+pub(crate) trait Source {
+    /// The next piece. The head comes first and at once.
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>>;
+
+    /// Whether asking for more costs the sender nothing that it may not want to give: a client that waits for
+    /// `100 Continue` is not asked while a filter still ponders.
+    fn may_read_ahead(&self) -> bool {
+        true
+    }
+
+    /// Length of the rest of the body as the sender announced it.
+    fn announced_length(&self) -> Option<u64>;
+}
+
+/// The sender broke off.
+#[derive(Debug)]
+pub(crate) struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A message from the network, counted on its way in.
+pub(crate) struct IncomingSource<B> {
+    body: B,
+    state: SharedState,
+    direction: Direction,
+    stage: Stage,
+    expects_continue: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Body,
+    Ended,
+}
+
+impl<B> IncomingSource<B> {
+    /// `expects_continue`: the client sends no body before it has seen `100 Continue`.
+    pub fn new(body: B, state: SharedState, direction: Direction, expects_continue: bool) -> Self {
+        Self {
+            body,
+            state,
+            direction,
+            stage: Stage::Head,
+            expects_continue,
+        }
+    }
+
+    fn count(&self, bytes: usize) {
+        let facts = &mut self.state.borrow_mut().facts;
+        facts.moved_at = Instant::now();
+        if self.direction == Direction::Request {
+            facts.request_body += bytes as u64;
+        }
+    }
+}
+
+impl<B> Source for IncomingSource<B>
+where
+    B: Body + Unpin,
+    B::Data: Into<Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>> {
+        match self.stage {
+            Stage::Head => {
+                let end_of_stream = self.body.is_end_stream();
+                self.stage = if end_of_stream { Stage::Ended } else { Stage::Body };
+                return Poll::Ready(Ok(Item::Head { end_of_stream }));
+            }
+            Stage::Ended => return Poll::Ready(Ok(Item::End)),
+            Stage::Body => {}
+        }
+        loop {
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => return Poll::Ready(Err(SourceError(error.into()))),
+                None => {
+                    self.stage = Stage::Ended;
+                    return Poll::Ready(Ok(Item::Data(Bytes::new(), true)));
+                }
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    let end_of_stream = self.body.is_end_stream();
+                    if data.remaining() == 0 && !end_of_stream {
+                        continue;
+                    }
+                    self.count(data.remaining());
+                    if end_of_stream {
+                        self.stage = Stage::Ended;
+                    }
+                    return Poll::Ready(Ok(Item::Data(data.into(), end_of_stream)));
+                }
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        self.stage = Stage::Ended;
+                        if trailers.is_empty() {
+                            return Poll::Ready(Ok(Item::Data(Bytes::new(), true)));
+                        }
+                        *self.state.borrow_mut().trailers(self.direction) = Some(trailers);
+                        return Poll::Ready(Ok(Item::Trailers));
+                    }
+                }
+            }
+        }
+    }
+
+    fn may_read_ahead(&self) -> bool {
+        !self.expects_continue
+    }
+
+    fn announced_length(&self) -> Option<u64> {
+        self.body.size_hint().exact()
+    }
+}
+
+/// A message that the proxy made.
+pub(crate) struct LocalSource {
+    body: Option<Bytes>,
+    head_given: bool,
+}
+
+impl LocalSource {
+    /// An empty body makes a message without one.
+    pub fn new(body: Bytes) -> Self {
+        Self {
+            body: (!body.is_empty()).then_some(body),
+            head_given: false,
+        }
+    }
+}
+
+impl Source for LocalSource {
+    fn poll_item(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>> {
+        if !self.head_given {
+            self.head_given = true;
+            return Poll::Ready(Ok(Item::Head {
+                end_of_stream: self.body.is_none(),
+            }));
+        }
+        Poll::Ready(Ok(match self.body.take() {
+            Some(body) => Item::Data(body, true),
+            None => Item::End,
+        }))
+    }
+
+    fn announced_length(&self) -> Option<u64> {
+        Some(self.body.as_ref().map_or(0, |body| body.len() as u64))
+    }
+}

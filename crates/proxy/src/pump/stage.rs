@@ -1,0 +1,117 @@
+//! One filter's stage in one direction: what it has seen, what it holds back, what it may pass on.
+
+use crate::pump::chain::Interest;
+use crate::stream::body::Pieces;
+
+/// The state of a stage. The moves are made by [`Pump`](crate::pump::Pump).
+pub(crate) struct Stage {
+    /// Place of the filter in the chain.
+    pub filter: usize,
+    /// Which callbacks the filter has in this direction.
+    pub interest: Interest,
+    /// What a stream gets when the filter's VM is dead: `true` goes on without it.
+    pub fail_open: bool,
+    /// Bytes that may be held back.
+    pub limit: usize,
+    /// Where the head is.
+    pub head: Head,
+    /// What the filter holds back.
+    pub hold: Hold,
+    /// At the limit the sender is held back, rather than refused.
+    pub watermark: bool,
+    /// The filter sees what it held together with what is new.
+    pub accumulate: bool,
+    /// Body that the filter has let go and that waits to be pulled, or holds without looking at it again.
+    pub ready: Pieces,
+    /// Body that came while everything was stopped; the filter has not seen it.
+    pub unseen: Pieces,
+    /// The end of the body belongs to `unseen`: the filter has to be told.
+    pub unseen_end: bool,
+    /// Nothing more comes from the stage before.
+    pub input_ended: bool,
+    /// Where the trailers are.
+    pub trailers: Trailers,
+    /// Everything has been passed on.
+    pub finished: bool,
+    /// The VM has died and the stream goes on without the filter.
+    pub bypassed: bool,
+}
+
+/// Where the head of the message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Head {
+    /// With an earlier stage.
+    Awaited,
+    /// Here: to be passed on when nothing is held.
+    Here,
+    /// Here, and let go although the body is held again.
+    LetGo,
+    /// With a later stage.
+    Passed,
+}
+
+/// What a filter holds back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Nothing.
+    Nothing,
+    /// Everything, but its callbacks go on being called (Envoy: `StopIteration`).
+    Passing,
+    /// Everything, and it sees nothing more (Envoy: `StopAllIteration…`).
+    All,
+}
+
+/// Where the trailers of the message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trailers {
+    /// There are none so far.
+    None,
+    /// Here; the filter has not seen them.
+    Unseen,
+    /// Here; the filter has seen or made them.
+    Seen,
+}
+
+impl Stage {
+    /// The stage of a filter before anything has come.
+    pub fn new(filter: usize, interest: Interest, fail_open: bool, limit: usize) -> Self {
+        Self {
+            filter,
+            interest,
+            fail_open,
+            limit,
+            head: Head::Awaited,
+            hold: Hold::Nothing,
+            watermark: false,
+            accumulate: false,
+            ready: Pieces::default(),
+            unseen: Pieces::default(),
+            unseen_end: false,
+            input_ended: false,
+            trailers: Trailers::None,
+            finished: false,
+            bypassed: false,
+        }
+    }
+
+    /// Whether the message ends with what has been let go.
+    pub fn ends_with_ready(&self) -> bool {
+        self.input_ended
+            && self.ready.is_empty()
+            && self.unseen.is_empty()
+            && !self.unseen_end
+            && self.trailers == Trailers::None
+    }
+
+    /// Whether the filter has let everything go that it was given and will never be called again in this direction.
+    pub fn is_transparent(&self) -> bool {
+        self.hold == Hold::Nothing
+            && self.head == Head::Passed
+            && self.ready.is_empty()
+            && self.unseen.is_empty()
+            && !self.unseen_end
+            && self.trailers == Trailers::None
+            && !self.finished
+            && (self.bypassed || !(self.interest.body || self.interest.trailers))
+    }
+}

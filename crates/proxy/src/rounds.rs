@@ -1,0 +1,175 @@
+//! What a worker looks after every so often: connections and exchanges on which nothing moves, and its log.
+//!
+//! Going round costs a request nothing; a timer for each would.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, Weak as ArcWeak};
+use std::time::{Duration, Instant};
+
+use atomic_refcell::AtomicRefCell;
+use tokio::sync::Notify;
+use weir_config::Timeouts;
+
+use crate::connection::Watch;
+use crate::local_reply;
+use crate::places::Places;
+use crate::stream::facts::flag;
+use crate::stream::state::{SharedState, StreamState};
+use crate::worker::Worker;
+
+/// How often log lines are handed to their writer.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// How late a timeout may be noticed.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The exchanges of a worker.
+#[derive(Default)]
+pub(crate) struct Streams {
+    places: RefCell<Places<(ArcWeak<AtomicRefCell<StreamState>>, u64)>>,
+}
+
+impl Streams {
+    /// An exchange begins on the connection with this number.
+    pub fn enter(&self, state: &SharedState, connection: u64) -> usize {
+        self.places.borrow_mut().put((Arc::downgrade(state), connection))
+    }
+
+    /// An exchange is over.
+    pub fn leave(&self, place: usize) {
+        let gone = self.places.borrow_mut().take(place);
+        drop(gone);
+    }
+
+    /// Number of exchanges.
+    pub fn len(&self) -> usize {
+        self.places.borrow().len()
+    }
+}
+
+/// The connections of a worker.
+#[derive(Default)]
+pub(crate) struct Connections {
+    places: RefCell<Places<Watch>>,
+    left: Notify,
+}
+
+impl Connections {
+    /// A connection begins; it has ended when what this gives is dropped.
+    pub fn enter(&self, worker: &Rc<Worker>, watch: Watch) -> Presence {
+        Presence {
+            worker: Rc::clone(worker),
+            place: self.places.borrow_mut().put(watch),
+        }
+    }
+
+    /// Number of connections.
+    pub fn len(&self) -> usize {
+        self.places.borrow().len()
+    }
+
+    /// Waits until one has ended, or for a moment.
+    pub async fn left(&self) {
+        // Tunnels are exchanges without a connection, so that it is not enough to wait for connections.
+        let _ = tokio::time::timeout(ROUND, self.left.notified()).await;
+    }
+
+    fn close(&self, id: u64) {
+        if let Some(watch) = self.places.borrow().iter().find(|watch| watch.id == id) {
+            watch.close.notify_one();
+        }
+    }
+}
+
+/// A connection's presence among those of its worker.
+pub(crate) struct Presence {
+    worker: Rc<Worker>,
+    place: usize,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let connections = &self.worker.connections;
+        let gone = connections.places.borrow_mut().take(self.place);
+        drop(gone);
+        connections.left.notify_waiters();
+    }
+}
+
+/// Goes round until the worker ends.
+pub(crate) async fn run(worker: Weak<Worker>) {
+    let mut last_look = Instant::now();
+    loop {
+        tokio::time::sleep(ROUND).await;
+        let Some(worker) = worker.upgrade() else {
+            return;
+        };
+        worker.flush_log();
+        let Some(timeouts) = worker.snapshot().map(|snapshot| snapshot.plan.timeouts) else {
+            continue;
+        };
+        if last_look.elapsed() >= look_every(&timeouts) {
+            last_look = Instant::now();
+            look_after_connections(&worker.connections, &timeouts);
+            look_after_streams(&worker, timeouts.stream_idle);
+        }
+    }
+}
+
+fn look_every(timeouts: &Timeouts) -> Duration {
+    LOOK.min(timeouts.request_header / 2)
+        .min(timeouts.client_idle / 2)
+        .min(timeouts.stream_idle / 2)
+}
+
+fn look_after_connections(connections: &Connections, timeouts: &Timeouts) {
+    for watch in connections.places.borrow().iter() {
+        let slow = watch
+            .activity
+            .head_for()
+            .is_some_and(|coming| coming > timeouts.request_header);
+        let idle = watch.activity.is_idle() && watch.activity.still_for() > timeouts.client_idle;
+        if slow || idle {
+            watch.close.notify_one();
+        }
+    }
+}
+
+fn look_after_streams(worker: &Worker, limit: Duration) {
+    let now = Instant::now();
+    let mut stuck = Vec::new();
+    for (state, connection) in worker.streams.places.borrow().iter() {
+        let Some(state) = state.upgrade() else {
+            continue;
+        };
+        let mut state = state.borrow_mut();
+        // A filter may hold a message for as long as it likes; a tunnel has its own ways to end.
+        if state.is_held() || state.facts.switched_to.is_some() {
+            state.facts.moved_at = now;
+            continue;
+        }
+        let still = now.saturating_duration_since(state.facts.moved_at);
+        if still <= limit {
+            continue;
+        }
+        if state.reset.is_some() || state.finished {
+            // Reset, and still here: the client does not even take what is left.
+            if still > limit + LOOK {
+                stuck.push(*connection);
+            }
+            continue;
+        }
+        state.facts.flags |= flag::STREAM_IDLE_TIMEOUT;
+        let status = if state.facts.request_sent_at.is_some() {
+            504
+        } else {
+            408
+        };
+        let reply = local_reply::plain(status, "stream_idle_timeout", "stream timeout\n");
+        state.reply_or_reset(reply, "stream_idle_timeout");
+    }
+    for connection in stuck {
+        worker.connections.close(connection);
+    }
+}

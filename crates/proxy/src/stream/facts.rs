@@ -1,0 +1,214 @@
+//! What the proxy knows about a stream beyond its messages (properties, access log).
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderValue, Version};
+use weir_host::{CertificateField, Fact, FactValue};
+use weir_outbound::Established;
+
+use crate::certificate;
+use crate::stream::fields::byte_size;
+use crate::stream::head::FieldLines;
+use crate::stream::state::StreamState;
+use crate::tls::TlsSession;
+
+/// What holds for all streams of a client connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionFacts {
+    /// Number of the connection in this process.
+    pub id: u64,
+    /// The client.
+    pub peer: SocketAddr,
+    /// What it connected to.
+    pub local: SocketAddr,
+    /// Set under TLS.
+    pub tls: Option<TlsSession>,
+}
+
+/// What holds for one stream.
+#[derive(Debug)]
+pub(crate) struct StreamFacts {
+    /// The client's connection.
+    pub connection: Arc<ConnectionFacts>,
+    /// When the request came, by the calendar.
+    pub began: SystemTime,
+    /// When the request came.
+    pub began_at: Instant,
+    /// When the end of the request had been given to the upstream's connection.
+    pub request_sent_at: Option<Instant>,
+    /// When a byte last moved.
+    pub moved_at: Instant,
+    /// How long it all took; known at the end.
+    pub duration: Option<Duration>,
+    /// Body bytes from the client.
+    pub request_body: u64,
+    /// Body bytes to the client.
+    pub response_body: u64,
+    /// Why the response is what it is.
+    pub details: Cow<'static, str>,
+    /// Envoy's response flags.
+    pub flags: i64,
+    /// From the request sent upstream to its response's head.
+    pub backend_latency: Option<Duration>,
+    /// The upstream's connection.
+    pub upstream: Option<UpstreamFacts>,
+    /// The protocol that the upstream changed to (`upgrade`).
+    pub switched_to: Option<HeaderValue>,
+    /// Why the upstream could not be reached.
+    pub upstream_failure: Option<String>,
+    /// Name of the route.
+    pub route: Arc<str>,
+    /// Name of the upstream.
+    pub cluster: Arc<str>,
+    /// Endpoints of the upstream.
+    pub endpoints: usize,
+}
+
+/// What is known of the upstream's side.
+#[derive(Debug)]
+pub(crate) struct UpstreamFacts {
+    /// The connection.
+    pub connection: Established,
+    /// From asking for a connection to having one.
+    pub time_to_connection: Duration,
+    /// Connections tried.
+    pub attempts: u32,
+}
+
+/// Envoy's response flags that a proxy without health checks and retries can raise (`StreamInfo::CoreResponseFlag`).
+pub(crate) mod flag {
+    /// The upstream did not answer in time.
+    pub const UPSTREAM_TIMEOUT: i64 = 1 << 2;
+    /// A stream was reset by us.
+    pub const LOCAL_RESET: i64 = 1 << 3;
+    /// The upstream reset the stream.
+    pub const UPSTREAM_REMOTE_RESET: i64 = 1 << 4;
+    /// No connection to the upstream.
+    pub const UPSTREAM_CONNECTION_FAILURE: i64 = 1 << 5;
+    /// No connection was free.
+    pub const UPSTREAM_OVERFLOW: i64 = 1 << 7;
+    /// No route.
+    pub const NO_ROUTE: i64 = 1 << 8;
+    /// The client went away.
+    pub const DOWNSTREAM_TERMINATION: i64 = 1 << 14;
+    /// Nothing moved for too long.
+    pub const STREAM_IDLE_TIMEOUT: i64 = 1 << 16;
+}
+
+impl StreamFacts {
+    /// What is known when a request has just come.
+    pub fn new(
+        connection: Arc<ConnectionFacts>,
+        route: Arc<str>,
+        cluster: Arc<str>,
+        endpoints: usize,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            connection,
+            began: SystemTime::now(),
+            began_at: now,
+            request_sent_at: None,
+            moved_at: now,
+            duration: None,
+            request_body: 0,
+            response_body: 0,
+            details: Cow::Borrowed(""),
+            flags: 0,
+            backend_latency: None,
+            upstream: None,
+            switched_to: None,
+            upstream_failure: None,
+            route,
+            cluster,
+            endpoints,
+        }
+    }
+}
+
+/// Answers [`weir_host::Stream::fact`].
+pub(crate) fn fact(state: &StreamState, fact: Fact) -> Option<FactValue> {
+    let facts = &state.facts;
+    let connection = &*facts.connection;
+    let upstream = facts.upstream.as_ref();
+    let bytes = |text: &str| Some(FactValue::Bytes(text.as_bytes().to_vec()));
+    let int = |number: u64| Some(FactValue::Int(i64::try_from(number).unwrap_or(i64::MAX)));
+    match fact {
+        Fact::SourceAddress => Some(FactValue::Address(connection.peer)),
+        Fact::DestinationAddress => Some(FactValue::Address(connection.local)),
+        Fact::RequestTime => Some(FactValue::Time(facts.began)),
+        Fact::RequestDuration => facts.duration.map(FactValue::Duration),
+        Fact::RequestProtocol => bytes(protocol_name(state.request.version)),
+        Fact::RequestSize => int(facts.request_body),
+        Fact::RequestTotalSize => int(facts.request_body
+            + head_size(&state.request)
+            + trailers_size(state.request_trailers.as_ref())),
+        Fact::ResponseSize => int(facts.response_body),
+        Fact::ResponseTotalSize => {
+            let head = state.response.as_ref().map_or(0, |head| head_size(head));
+            int(facts.response_body + head + trailers_size(state.response_trailers.as_ref()))
+        }
+        Fact::ResponseCodeDetails => (!facts.details.is_empty())
+            .then(|| bytes(&facts.details))
+            .flatten(),
+        Fact::ResponseFlags => Some(FactValue::Int(facts.flags)),
+        Fact::ResponseBackendLatency => facts.backend_latency.map(FactValue::Duration),
+        Fact::ConnectionId => int(connection.id),
+        Fact::ConnectionMtls => Some(FactValue::Bool(
+            connection
+                .tls
+                .as_ref()
+                .is_some_and(|tls| tls.peer_certificate.is_some()),
+        )),
+        Fact::ConnectionRequestedServerName => bytes(connection.tls.as_ref()?.server_name.as_deref()?),
+        Fact::ConnectionTlsVersion => bytes(connection.tls.as_ref()?.version),
+        Fact::ConnectionLocalCertificate(field) => {
+            certificate_field(connection.tls.as_ref()?.local_certificate.as_deref()?, field)
+        }
+        Fact::ConnectionPeerCertificate(field) => {
+            certificate_field(connection.tls.as_ref()?.peer_certificate.as_deref()?, field)
+        }
+        Fact::UpstreamAddress => Some(FactValue::Address(upstream?.connection.peer_addr)),
+        Fact::UpstreamLocalAddress => Some(FactValue::Address(upstream?.connection.local_addr)),
+        Fact::UpstreamTlsVersion => bytes(upstream?.connection.tls.as_ref()?.version),
+        Fact::UpstreamPeerCertificate(field) => certificate_field(
+            upstream?.connection.tls.as_ref()?.peer_certificate.as_deref()?,
+            field,
+        ),
+        Fact::UpstreamTransportFailureReason => bytes(facts.upstream_failure.as_deref()?),
+        Fact::UpstreamRequestAttemptCount => int(upstream?.attempts.into()),
+        Fact::UpstreamNumEndpoints => int(facts.endpoints as u64),
+        Fact::UpstreamPoolReadyDuration => Some(FactValue::Duration(upstream?.time_to_connection)),
+        Fact::ClusterName => bytes(&facts.cluster),
+        Fact::RouteName => bytes(&facts.route),
+        Fact::ListenerDirection => Some(FactValue::Int(1)),
+        // Known to no HTTP proxy of this make: virtual hosts, named filter chains, the reasons of broken connections.
+        _ => None,
+    }
+}
+
+/// The names that Envoy gives to versions.
+pub(crate) fn protocol_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn certificate_field(der: &[u8], field: CertificateField) -> Option<FactValue> {
+    certificate::field(der, field).map(|text| FactValue::Bytes(text.into_bytes()))
+}
+
+fn head_size(head: &dyn FieldLines) -> u64 {
+    let mut bytes = 0;
+    head.visit(&mut |name, value| bytes += (name.len() + value.len()) as u64);
+    bytes
+}
+
+fn trailers_size(trailers: Option<&http::HeaderMap>) -> u64 {
+    trailers.map_or(0, |trailers| byte_size(trailers) as u64)
+}

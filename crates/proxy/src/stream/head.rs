@@ -1,0 +1,437 @@
+//! Heads of messages as filters see them: pseudo-headers first, then the fields in order.
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, StatusCode, Version};
+use weir_host::{Edit, HeaderEdit, Lookup};
+
+use crate::stream::fields;
+
+/// Most lines that a guest can bring a map to; `http::HeaderMap` has a bound of its own above this.
+const MAX_LINES: usize = 4096;
+
+/// Head of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestHead {
+    /// `:method`.
+    pub method: Method,
+    /// `:scheme`.
+    pub scheme: Scheme,
+    /// `:authority`; empty where an HTTP/1.0 client named none.
+    pub authority: Bytes,
+    /// `:path`, with the query.
+    pub path: PathAndQuery,
+    /// The client's version.
+    pub version: Version,
+    /// The fields. A `host` field may stand among them and is hidden: filters see `:authority`, which is what is sent.
+    pub fields: HeaderMap,
+    /// A filter set a field that belongs to the connection; it goes before the message is sent.
+    pub needs_stripping: bool,
+}
+
+/// Head of a response.
+#[derive(Clone, Debug)]
+pub(crate) struct ResponseHead {
+    /// `:status`.
+    pub status: StatusCode,
+    /// The fields.
+    pub fields: HeaderMap,
+    /// A filter set a field that belongs to the connection; it goes before the message is sent.
+    pub needs_stripping: bool,
+}
+
+/// What filters can do with a head or with trailers.
+pub(crate) trait FieldLines {
+    /// Value of the first line of a name.
+    fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup;
+    /// All lines, pseudo-headers first.
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8]));
+    /// Number of lines that [`FieldLines::visit`] shows.
+    fn count(&self) -> usize;
+    /// Changes lines.
+    fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit;
+}
+
+impl FieldLines for RequestHead {
+    fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        match name {
+            b":authority" => found(&self.authority, out),
+            b":path" => found(self.path.as_str().as_bytes(), out),
+            b":method" => found(self.method.as_str().as_bytes(), out),
+            b":scheme" => found(self.scheme.as_str().as_bytes(), out),
+            name => first_line(&self.fields, name, out),
+        }
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        visit(b":authority", &self.authority);
+        visit(b":path", self.path.as_str().as_bytes());
+        visit(b":method", self.method.as_str().as_bytes());
+        visit(b":scheme", self.scheme.as_str().as_bytes());
+        for (name, value) in &self.fields {
+            if name != header::HOST {
+                visit(name.as_str().as_bytes(), value.as_bytes());
+            }
+        }
+    }
+
+    fn count(&self) -> usize {
+        4 + self.fields.len() - self.fields.get_all(header::HOST).iter().count()
+    }
+
+    fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit {
+        match edit {
+            HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_pseudo(name) => {
+                self.set_pseudo(name, value)
+            }
+            // Without them there is no request; the host warns about it.
+            HeaderEdit::Remove(name) if is_pseudo(name) => Edit::Invalid,
+            HeaderEdit::SetAll(lines) => self.set_all(lines),
+            edit => {
+                let outcome = edit_fields(&mut self.fields, edit);
+                self.needs_stripping |= touches_connection(edit);
+                outcome
+            }
+        }
+    }
+}
+
+impl RequestHead {
+    fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Edit {
+        let done = match name {
+            b":path" => set(&mut self.path, parse_path(value)),
+            b":method" => set(&mut self.method, Method::from_bytes(value).ok()),
+            b":scheme" => set(&mut self.scheme, Scheme::try_from(value).ok()),
+            _ => set(&mut self.authority, parse_authority(value)),
+        };
+        if done { Edit::Done } else { Edit::Invalid }
+    }
+
+    fn set_all(&mut self, lines: &[(&[u8], &[u8])]) -> Edit {
+        let mut new = Self {
+            fields: HeaderMap::with_capacity(lines.len()),
+            ..self.clone()
+        };
+        for (name, value) in lines {
+            let outcome = if is_pseudo(name) {
+                new.set_pseudo(name, value)
+            } else {
+                new.edit(HeaderEdit::Add(name, value))
+            };
+            if outcome != Edit::Done {
+                return outcome;
+            }
+        }
+        *self = new;
+        Edit::Done
+    }
+}
+
+impl FieldLines for ResponseHead {
+    fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        match name {
+            b":status" => found(self.status.as_str().as_bytes(), out),
+            name => first_line(&self.fields, name, out),
+        }
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        visit(b":status", self.status.as_str().as_bytes());
+        self.fields.visit(visit);
+    }
+
+    fn count(&self) -> usize {
+        1 + self.fields.len()
+    }
+
+    fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit {
+        match edit {
+            HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => {
+                self.set_status(value)
+            }
+            HeaderEdit::Remove(b":status") => Edit::Invalid,
+            HeaderEdit::SetAll(lines) => {
+                let mut new = Self {
+                    fields: HeaderMap::with_capacity(lines.len()),
+                    ..*self
+                };
+                for (name, value) in lines {
+                    match new.edit(HeaderEdit::Add(name, value)) {
+                        Edit::Done => {}
+                        other => return other,
+                    }
+                }
+                *self = new;
+                Edit::Done
+            }
+            edit => {
+                let outcome = edit_fields(&mut self.fields, edit);
+                self.needs_stripping |= touches_connection(edit);
+                outcome
+            }
+        }
+    }
+}
+
+impl ResponseHead {
+    fn set_status(&mut self, value: &[u8]) -> Edit {
+        match StatusCode::from_bytes(value) {
+            // An informational status would not end the exchange, and everything after it would be out of step.
+            Ok(status) if !status.is_informational() && status.as_u16() < 600 => {
+                self.status = status;
+                Edit::Done
+            }
+            _ => Edit::Invalid,
+        }
+    }
+}
+
+/// Trailers.
+impl FieldLines for HeaderMap {
+    fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        first_line(self, name, out)
+    }
+
+    fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in self {
+            visit(name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit {
+        let forbidden = |name: &[u8]| {
+            HeaderName::from_bytes(name).is_ok_and(|name| fields::is_forbidden_in_trailers(&name))
+        };
+        match edit {
+            HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) if forbidden(name) => Edit::Invalid,
+            HeaderEdit::SetAll(lines) => {
+                let mut new = Self::with_capacity(lines.len());
+                for (name, value) in lines {
+                    match FieldLines::edit(&mut new, HeaderEdit::Add(name, value)) {
+                        Edit::Done => {}
+                        other => return other,
+                    }
+                }
+                *self = new;
+                Edit::Done
+            }
+            edit => edit_fields(self, edit),
+        }
+    }
+}
+
+/// An authority as it may stand in a request. Empty is legal where a request has none.
+pub(crate) fn parse_authority(value: &[u8]) -> Option<Bytes> {
+    if value.is_empty() {
+        return Some(Bytes::new());
+    }
+    let authority = Authority::try_from(value).ok()?;
+    // User information does not belong into `:authority` (RFC 9113, 8.3.1) and fools whoever compares hosts.
+    (!authority.as_str().contains('@')).then(|| Bytes::copy_from_slice(value))
+}
+
+fn parse_path(value: &[u8]) -> Option<PathAndQuery> {
+    if value != b"*" && value.first() != Some(&b'/') {
+        return None;
+    }
+    PathAndQuery::try_from(value)
+        .ok()
+        .filter(|path| path.as_str().as_bytes() == value)
+}
+
+fn edit_fields(fields: &mut HeaderMap, edit: HeaderEdit<'_>) -> Edit {
+    match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => {
+            let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
+                return Edit::Invalid;
+            };
+            if fields.len() >= MAX_LINES {
+                return Edit::Invalid;
+            }
+            let stored = if matches!(edit, HeaderEdit::Replace(..)) || name == header::CONTENT_LENGTH {
+                fields.try_insert(name, value).is_ok()
+            } else {
+                fields.try_append(name, value).is_ok()
+            };
+            if stored { Edit::Done } else { Edit::Invalid }
+        }
+        HeaderEdit::Remove(name) => {
+            if let Ok(name) = HeaderName::from_bytes(name) {
+                fields::remove(fields, &name);
+            }
+            Edit::Done
+        }
+        HeaderEdit::SetAll(_) => Edit::Invalid,
+    }
+}
+
+fn touches_connection(edit: HeaderEdit<'_>) -> bool {
+    match edit {
+        HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) => HeaderName::from_bytes(name)
+            .is_ok_and(|name| fields::is_connection_field(&name) || name == header::TE),
+        HeaderEdit::Remove(_) | HeaderEdit::SetAll(_) => false,
+    }
+}
+
+fn is_pseudo(name: &[u8]) -> bool {
+    matches!(name, b":path" | b":method" | b":scheme" | b":authority" | b"host")
+}
+
+fn set<T>(place: &mut T, value: Option<T>) -> bool {
+    value.map(|value| *place = value).is_some()
+}
+
+fn found(value: &[u8], out: &mut Vec<u8>) -> Lookup {
+    out.extend_from_slice(value);
+    Lookup::Found
+}
+
+fn first_line(fields: &HeaderMap, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+    // Looking up by text costs no allocation, unlike making a name of one that is not in the standard table.
+    match std::str::from_utf8(name).ok().and_then(|name| fields.get(name)) {
+        Some(value) => found(value.as_bytes(), out),
+        None => Lookup::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> RequestHead {
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("host", "a.example"),
+            ("x-one", "1"),
+            ("x-two", "2"),
+            ("x-two", "3"),
+            ("x-three", "4"),
+        ] {
+            fields.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        RequestHead {
+            method: Method::GET,
+            scheme: Scheme::HTTP,
+            authority: Bytes::from_static(b"a.example"),
+            path: PathAndQuery::from_static("/p?q"),
+            version: Version::HTTP_11,
+            fields,
+            needs_stripping: false,
+        }
+    }
+
+    fn lines(head: &dyn FieldLines) -> String {
+        let mut text = String::new();
+        head.visit(&mut |name, value| {
+            text.push_str(&format!(
+                "{}={} ",
+                String::from_utf8_lossy(name),
+                String::from_utf8_lossy(value)
+            ));
+        });
+        text
+    }
+
+    #[test]
+    fn pseudo_headers_come_first_and_host_is_hidden() {
+        let head = request();
+        assert_eq!(
+            lines(&head),
+            ":authority=a.example :path=/p?q :method=GET :scheme=http x-one=1 x-two=2 x-two=3 x-three=4 "
+        );
+        assert_eq!(head.count(), 8);
+    }
+
+    #[test]
+    fn replacing_keeps_the_place_of_the_first() {
+        let mut head = request();
+        assert_eq!(head.edit(HeaderEdit::Replace(b"x-two", b"new")), Edit::Done);
+        assert_eq!(head.edit(HeaderEdit::Remove(b"x-one")), Edit::Done);
+        assert_eq!(head.edit(HeaderEdit::Add(b"x-three", b"5")), Edit::Done);
+        assert_eq!(
+            lines(&head),
+            ":authority=a.example :path=/p?q :method=GET :scheme=http x-two=new x-three=4 x-three=5 "
+        );
+    }
+
+    #[test]
+    fn pseudo_headers_are_checked() {
+        let mut head = request();
+        for (name, value) in [
+            (&b":path"[..], &b"no-slash"[..]),
+            (b":path", b"/sp ace"),
+            (b":path", b"/x#fragment"),
+            (b":method", b"GE T"),
+            (b":authority", b"user@host"),
+            (b":authority", b"a b"),
+            (b":scheme", b"1:"),
+        ] {
+            assert_eq!(
+                head.edit(HeaderEdit::Replace(name, value)),
+                Edit::Invalid,
+                "{name:?} {value:?}"
+            );
+        }
+        assert_eq!(head.edit(HeaderEdit::Remove(b":path")), Edit::Invalid);
+        assert_eq!(head.edit(HeaderEdit::Add(b":path", b"/new")), Edit::Done);
+        assert_eq!(head.path.as_str(), "/new");
+    }
+
+    #[test]
+    fn setting_all_keeps_missing_pseudo_headers_and_is_all_or_nothing() {
+        let mut head = request();
+        let before = lines(&head);
+        assert_eq!(
+            head.edit(HeaderEdit::SetAll(&[(b"ok", b"1"), (b"bad name", b"2")])),
+            Edit::Invalid
+        );
+        assert_eq!(lines(&head), before);
+        assert_eq!(
+            head.edit(HeaderEdit::SetAll(&[
+                (b":path", b"/n"),
+                (b"b", b"1"),
+                (b"a", b"\xff")
+            ])),
+            Edit::Done
+        );
+        assert_eq!(head.path.as_str(), "/n");
+        assert_eq!(head.method, Method::GET);
+        assert_eq!(head.fields.len(), 2);
+        let mut value = Vec::new();
+        assert_eq!(head.value(b"a", &mut value), Lookup::Found);
+        assert_eq!(value, b"\xff");
+    }
+
+    #[test]
+    fn a_status_must_end_the_exchange() {
+        let mut head = ResponseHead {
+            status: StatusCode::OK,
+            fields: HeaderMap::new(),
+            needs_stripping: false,
+        };
+        for status in [&b"100"[..], b"600", b"abc", b""] {
+            assert_eq!(head.edit(HeaderEdit::Replace(b":status", status)), Edit::Invalid);
+        }
+        assert_eq!(head.edit(HeaderEdit::Replace(b":status", b"418")), Edit::Done);
+        assert_eq!(head.status, 418);
+    }
+
+    #[test]
+    fn trailers_hold_no_framing() {
+        let mut trailers = HeaderMap::new();
+        assert_eq!(
+            FieldLines::edit(&mut trailers, HeaderEdit::Add(b"content-length", b"1")),
+            Edit::Invalid
+        );
+        assert_eq!(
+            FieldLines::edit(&mut trailers, HeaderEdit::Add(b"x-hash", b"1")),
+            Edit::Done
+        );
+        assert_eq!(trailers.len(), 1);
+    }
+}

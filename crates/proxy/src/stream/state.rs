@@ -1,0 +1,259 @@
+//! What is known of one stream, shared by the pumps that move it and the handles that the VMs of its filters hold.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use atomic_refcell::AtomicRefCell;
+use http::HeaderMap;
+use smallvec::SmallVec;
+use weir_host::LocalResponse;
+
+use crate::stream::body::Pieces;
+use crate::stream::facts::{StreamFacts, flag};
+use crate::stream::head::{RequestHead, ResponseHead};
+use crate::stream::notes::Notes;
+
+/// A stream's state. Never borrowed across a call into a VM, because the guest's hostcalls borrow it.
+pub(crate) type SharedState = Arc<AtomicRefCell<StreamState>>;
+
+/// A direction of an HTTP stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the client; filters in the order of the chain.
+    Request,
+    /// To the client; filters in reverse.
+    Response,
+}
+
+/// The state of one stream.
+pub(crate) struct StreamState {
+    /// Head of the request; kept to the end, for `on_log`.
+    pub request: RequestHead,
+    /// Trailers of the request.
+    pub request_trailers: Option<HeaderMap>,
+    /// Head of the response, from the moment there is one.
+    pub response: Option<ResponseHead>,
+    /// Trailers of the response.
+    pub response_trailers: Option<HeaderMap>,
+    /// One for each filter of the chain, in its order.
+    pub filters: SmallVec<[FilterState; 2]>,
+    /// Whether a filter or the proxy itself answers.
+    pub reply: Reply,
+    /// The stream is to be reset; the reason, for the access log.
+    pub reset: Option<&'static str>,
+    /// The response's head has gone to the client.
+    pub response_sent: bool,
+    /// All is over: the filters' contexts are gone.
+    pub finished: bool,
+    /// A filter asked for the route to be looked up again.
+    pub route_cleared: bool,
+    /// What filters stored with `proxy_set_property`.
+    pub notes: Notes,
+    /// What is known beyond the messages.
+    pub facts: StreamFacts,
+    request_waker: Option<Waker>,
+    response_waker: Option<Waker>,
+    service_waker: Option<Waker>,
+}
+
+/// An answer that does not come from the upstream.
+#[derive(Debug, Default)]
+pub(crate) enum Reply {
+    /// None.
+    #[default]
+    None,
+    /// Asked for, and not taken up yet.
+    Pending(LocalResponse),
+    /// On its way; others come too late.
+    Given,
+}
+
+/// One filter's part of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct FilterState {
+    /// Its part of the request.
+    pub request: Side,
+    /// Its part of the response.
+    pub response: Side,
+    /// Its VM has died.
+    pub dead: bool,
+}
+
+/// One filter's part of one direction.
+#[derive(Debug, Default)]
+pub(crate) struct Side {
+    /// Body that the filter may read and change now.
+    pub body: Option<Pieces>,
+    /// That body is complete.
+    pub body_complete: bool,
+    /// The head has gone on to the next filter.
+    pub head_passed: bool,
+    /// The trailers have come to the filter.
+    pub trailers_here: bool,
+    /// The trailers have gone on.
+    pub trailers_passed: bool,
+    /// The last bytes of a body without trailers are with the filter: it may add some.
+    pub may_add_trailers: bool,
+    /// The filter holds this direction.
+    pub held: bool,
+    /// The filter asked for a held direction to go on.
+    pub resume: bool,
+}
+
+impl StreamState {
+    /// The state of a stream whose request has just come.
+    pub fn new(request: RequestHead, filters: usize, facts: StreamFacts) -> Self {
+        let mut state = Self {
+            request,
+            request_trailers: None,
+            response: None,
+            response_trailers: None,
+            filters: SmallVec::new(),
+            reply: Reply::None,
+            reset: None,
+            response_sent: false,
+            finished: false,
+            route_cleared: false,
+            notes: Notes::default(),
+            facts,
+            request_waker: None,
+            response_waker: None,
+            service_waker: None,
+        };
+        state.filters.resize_with(filters, FilterState::default);
+        state
+    }
+
+    /// Puts the state where handles can share it.
+    pub fn share(self) -> SharedState {
+        Arc::new(AtomicRefCell::new(self))
+    }
+
+    /// One filter's part of one direction.
+    pub fn side(&mut self, filter: usize, direction: Direction) -> &mut Side {
+        let filter = &mut self.filters[filter];
+        match direction {
+            Direction::Request => &mut filter.request,
+            Direction::Response => &mut filter.response,
+        }
+    }
+
+    /// Trailers of a direction.
+    pub fn trailers(&mut self, direction: Direction) -> &mut Option<HeaderMap> {
+        match direction {
+            Direction::Request => &mut self.request_trailers,
+            Direction::Response => &mut self.response_trailers,
+        }
+    }
+
+    /// Whether nothing may move in a direction any more.
+    pub fn stopped(&self, direction: Direction) -> bool {
+        self.finished
+            || self.reset.is_some()
+            || match direction {
+                Direction::Request => !matches!(self.reply, Reply::None),
+                Direction::Response => matches!(self.reply, Reply::Pending(_)),
+            }
+    }
+
+    /// Whether an answer can still be given.
+    pub fn can_reply(&self) -> bool {
+        matches!(self.reply, Reply::None) && !self.response_sent && !self.finished && self.reset.is_none()
+    }
+
+    /// Answers instead of the upstream; where that is too late, nothing happens.
+    pub fn reply_with(&mut self, response: LocalResponse) -> bool {
+        if !self.can_reply() {
+            return false;
+        }
+        self.reply = Reply::Pending(response);
+        self.wake_all();
+        true
+    }
+
+    /// Answers if that is still possible, else resets the stream.
+    pub fn reply_or_reset(&mut self, response: LocalResponse, reason: &'static str) {
+        if !self.reply_with(response) {
+            self.reset_with(reason);
+        }
+    }
+
+    /// Resets the stream. The first reason stays.
+    pub fn reset_with(&mut self, reason: &'static str) {
+        self.reset.get_or_insert(reason);
+        self.wake_all();
+    }
+
+    /// The sender of a direction broke off.
+    pub fn source_failed(&mut self, direction: Direction) {
+        let (reason, flag) = match direction {
+            Direction::Request => ("downstream_remote_disconnect", flag::DOWNSTREAM_TERMINATION),
+            Direction::Response => (
+                "upstream_reset_after_response_started",
+                flag::UPSTREAM_REMOTE_RESET,
+            ),
+        };
+        self.facts.flags |= flag;
+        self.reset_with(reason);
+    }
+
+    /// Whether a filter holds a direction.
+    pub fn is_held(&self) -> bool {
+        self.filters
+            .iter()
+            .any(|filter| filter.request.held || filter.response.held)
+    }
+
+    /// Takes an answer that was asked for; from now on others come too late.
+    pub fn take_reply(&mut self) -> Option<LocalResponse> {
+        match std::mem::replace(&mut self.reply, Reply::Given) {
+            Reply::Pending(response) => Some(response),
+            other => {
+                self.reply = other;
+                None
+            }
+        }
+    }
+
+    /// Remembers who polls a direction.
+    pub fn register(&mut self, direction: Direction, cx: &Context<'_>) {
+        let place = match direction {
+            Direction::Request => &mut self.request_waker,
+            Direction::Response => &mut self.response_waker,
+        };
+        register(place, cx);
+    }
+
+    /// Remembers who waits for an answer or a reset.
+    pub fn register_service(&mut self, cx: &Context<'_>) {
+        register(&mut self.service_waker, cx);
+    }
+
+    /// Wakes who polls a direction.
+    pub fn wake(&self, direction: Direction) {
+        let waker = match direction {
+            Direction::Request => &self.request_waker,
+            Direction::Response => &self.response_waker,
+        };
+        if let Some(waker) = waker {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Wakes everybody.
+    pub fn wake_all(&self) {
+        for waker in [&self.request_waker, &self.response_waker, &self.service_waker]
+            .into_iter()
+            .flatten()
+        {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}

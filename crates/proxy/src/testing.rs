@@ -1,0 +1,33 @@
+//! Things that several unit tests need.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, Method, Version};
+
+use crate::stream::facts::{ConnectionFacts, StreamFacts};
+use crate::stream::head::RequestHead;
+use crate::stream::state::{SharedState, StreamState};
+
+/// The state of a stream that has just begun, with so many filters.
+pub(crate) fn state(filters: usize) -> SharedState {
+    let request = RequestHead {
+        method: Method::POST,
+        scheme: Scheme::HTTP,
+        authority: Bytes::from_static(b"a.example"),
+        path: PathAndQuery::from_static("/"),
+        version: Version::HTTP_11,
+        fields: HeaderMap::new(),
+        needs_stripping: false,
+    };
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let connection = ConnectionFacts {
+        id: 1,
+        peer: address,
+        local: address,
+        tls: None,
+    };
+    let facts = StreamFacts::new(Arc::new(connection), "route".into(), "cluster".into(), 1);
+    StreamState::new(request, filters, facts).share()
+}

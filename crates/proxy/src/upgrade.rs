@@ -1,0 +1,46 @@
+//! After a 101 the bytes of both sides go past the filters, until both have had their say.
+
+use http::Response;
+use http::header::{self, HeaderValue};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::exchange::Exchange;
+use crate::stream::state::SharedState;
+
+/// Puts back into the head of a 101 what belongs to the connection.
+pub(crate) fn head(mut head: Response<()>, state: &SharedState) -> Response<()> {
+    let fields = head.headers_mut();
+    fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    if let Some(protocol) = &state.borrow().facts.switched_to {
+        fields.insert(header::UPGRADE, protocol.clone());
+    }
+    fields.remove(header::CONTENT_LENGTH);
+    head
+}
+
+/// Carries bytes both ways. The exchange lasts as long.
+pub(crate) fn tunnel(mut exchange: Exchange, client: OnUpgrade, upstream: OnUpgrade) {
+    let drain = exchange.connection.worker.drained();
+    tokio::task::spawn_local(async move {
+        let carry = async {
+            let (client, upstream) = (client.await?, upstream.await?);
+            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+            let carried = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+            Ok::<_, hyper::Error>(carried)
+        };
+        tokio::select! {
+            outcome = carry => {
+                let mut state = exchange.state.borrow_mut();
+                if let Ok(Ok((up, down))) = outcome {
+                    state.facts.request_body += up;
+                    state.facts.response_body += down;
+                }
+                drop(state);
+                // However it ended: who speaks another protocol has other ways to end than HTTP's.
+                exchange.completed();
+            }
+            () = drain => exchange.state.borrow_mut().reset_with("proxy_shutdown"),
+        }
+    });
+}

@@ -1,0 +1,149 @@
+//! A connection whose reads and writes are noticed, so that timeouts know what it is doing.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a connection is doing. hyper wants connections that can be upgraded to be `Send`, so this is thread-safe though
+/// one thread uses it.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    born: Instant,
+    /// Exchanges under way.
+    exchanges: AtomicU32,
+    /// Milliseconds after birth at which a byte last moved, or an exchange ended.
+    moved: AtomicU64,
+    /// Bytes have come since the last exchange ended.
+    receiving: AtomicBool,
+    /// Milliseconds after birth at which the first of them came.
+    receiving_since: AtomicU64,
+    http2: AtomicBool,
+}
+
+impl Activity {
+    /// A connection that has just been made.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            born: Instant::now(),
+            exchanges: AtomicU32::new(0),
+            moved: AtomicU64::new(0),
+            receiving: AtomicBool::new(false),
+            receiving_since: AtomicU64::new(0),
+            http2: AtomicBool::new(false),
+        })
+    }
+
+    /// An exchange begins.
+    pub fn begin(&self, http2: bool) {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.receiving.store(false, Ordering::Relaxed);
+        self.http2.store(http2, Ordering::Relaxed);
+    }
+
+    /// An exchange ends.
+    pub fn end(&self) {
+        self.exchanges.fetch_sub(1, Ordering::Relaxed);
+        self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether no exchange is under way.
+    pub fn is_idle(&self) -> bool {
+        self.exchanges.load(Ordering::Relaxed) == 0
+    }
+
+    /// How long no byte has moved.
+    pub fn still_for(&self) -> Duration {
+        self.since(&self.moved)
+    }
+
+    /// How long the head of a request has been coming; `None` where none is. On HTTP/2 that cannot be told from other
+    /// frames.
+    pub fn head_for(&self) -> Option<Duration> {
+        let coming =
+            self.is_idle() && self.receiving.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed);
+        coming.then(|| self.since(&self.receiving_since))
+    }
+
+    fn moved(&self, read: bool) {
+        let now = self.now();
+        self.moved.store(now, Ordering::Relaxed);
+        if read && self.is_idle() && !self.receiving.swap(true, Ordering::Relaxed) {
+            self.receiving_since.store(now, Ordering::Relaxed);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn since(&self, moment: &AtomicU64) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(moment.load(Ordering::Relaxed)))
+    }
+}
+
+/// A stream whose reads and writes are noticed.
+pub(crate) struct WatchedIo<T> {
+    inner: T,
+    activity: Arc<Activity>,
+}
+
+impl<T> WatchedIo<T> {
+    /// Watches a stream.
+    pub fn new(inner: T, activity: Arc<Activity>) -> Self {
+        Self { inner, activity }
+    }
+
+    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if matches!(outcome, Poll::Ready(Ok(1..))) {
+            self.activity.moved(false);
+        }
+        outcome
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut this.inner).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            this.activity.moved(true);
+        }
+        outcome
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
+        this.wrote(outcome)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.inner).poll_write_vectored(cx, bufs);
+        this.wrote(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,429 @@
+//! A worker: one thread with its own runtime, sockets, VMs and connections. Nothing on the path of a request is shared
+//! with another worker.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tokio::task::LocalSet;
+use weir_host::{ContextId, HttpCall, Shared, Vm};
+use weir_outbound::{TrailingBody, UpstreamPool};
+
+use crate::accept::{self, Accepting};
+use crate::access_log::{Lines, Verdict};
+use crate::bodies::RequestBody;
+use crate::exchange::{self, Exchange};
+use crate::rounds::{self, Connections, Streams};
+use crate::snapshot::{Reach, Snapshot, VmPlan};
+use crate::tls::ServerTls;
+use crate::vm::events::Events;
+use crate::vm::slot::{LiveVm, SlotRef, VmSlot};
+use crate::vm::start::StartedVm;
+
+/// What a worker is told, by the control thread and by the VMs that were started for it.
+pub(crate) enum Message {
+    /// Serve from this snapshot from now on.
+    Install(Box<Install>),
+    /// A guest begins an HTTP call.
+    HttpCall {
+        /// The VM.
+        instance: u64,
+        /// What its guest may reach.
+        reach: Arc<Reach>,
+        /// Names the call.
+        token: u32,
+        /// The call.
+        call: HttpCall,
+    },
+    /// A guest sets or ends its tick.
+    Tick {
+        /// The VM.
+        instance: u64,
+        /// The plugin context.
+        plugin: ContextId,
+        /// `None` ends it.
+        period: Option<Duration>,
+    },
+    /// A queue has something for a guest.
+    Queue {
+        /// The VM.
+        instance: u64,
+        /// The plugin context.
+        plugin: ContextId,
+        /// The queue.
+        queue: u32,
+    },
+    /// A VM is no more, or never came to be.
+    Gone {
+        /// The VM.
+        instance: u64,
+    },
+    /// A VM that had died has a successor.
+    Revived {
+        /// Its place.
+        slot: SlotRef,
+        /// The successor.
+        started: Box<StartedVm>,
+    },
+    /// A VM's plugin contexts have been ended and wait for `proxy_done`.
+    Ending {
+        /// What it was made of.
+        plan: Arc<VmPlan>,
+        /// The VM.
+        instance: u64,
+        /// It.
+        vm: Box<Vm>,
+    },
+    /// Accept nothing more, let what is under way end within this time, then end.
+    Drain(Duration),
+    /// End now.
+    Stop,
+}
+
+/// A snapshot on its way to a worker.
+pub(crate) struct Install {
+    /// What to serve from.
+    pub snapshot: Arc<Snapshot>,
+    /// One for each VM of the snapshot; `None` where the worker has an equal one already, or none could be started.
+    pub vms: Vec<Option<StartedVm>>,
+    /// Sockets to accept from that are new.
+    pub sockets: Vec<TcpListener>,
+    /// TLS of every listener, by its address; listeners that are not here are closed.
+    pub listeners: Vec<(SocketAddr, Option<Arc<ServerTls>>)>,
+    /// Told when it is done.
+    pub done: oneshot::Sender<()>,
+}
+
+/// A worker, seen from the control thread.
+pub(crate) struct WorkerHandle {
+    /// Takes messages.
+    pub mailbox: UnboundedSender<Message>,
+    /// Ends after [`Message::Drain`].
+    pub thread: JoinHandle<()>,
+}
+
+/// A worker, seen from its connections.
+pub(crate) struct Worker {
+    /// What VMs of the process share.
+    pub shared: Shared,
+    /// Its exchanges.
+    pub streams: Streams,
+    /// Its connections.
+    pub connections: Connections,
+    /// Calls, ticks and queues of its VMs.
+    pub events: Rc<Events>,
+    mailbox: UnboundedSender<Message>,
+    snapshot: RefCell<Option<Rc<WorkerSnapshot>>>,
+    accepting: RefCell<Vec<Accepting>>,
+    access_log: Lines,
+    phase: watch::Sender<Phase>,
+    bound: Option<usize>,
+    stopping: Cell<bool>,
+}
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    Draining,
+    Drained,
+}
+
+/// Body of a request to an upstream, as pools take it.
+pub(crate) type PoolBody = TrailingBody<RequestBody>;
+
+/// A snapshot with what one worker has of its own.
+pub(crate) struct WorkerSnapshot {
+    /// What all workers share.
+    pub plan: Arc<Snapshot>,
+    /// One for each VM of the snapshot.
+    pub slots: Vec<Rc<VmSlot>>,
+    /// One for each upstream of the snapshot.
+    pub pools: Vec<Rc<UpstreamPool<PoolBody>>>,
+    nothing: Arc<str>,
+}
+
+impl WorkerSnapshot {
+    /// The name of nothing.
+    pub fn nothing(&self) -> Arc<str> {
+        Arc::clone(&self.nothing)
+    }
+}
+
+/// Starts a worker's thread. It serves nothing before the first [`Message::Install`].
+pub(crate) fn spawn(
+    index: usize,
+    shared: Shared,
+    access_log: Lines,
+    connections: Option<usize>,
+) -> std::io::Result<WorkerHandle> {
+    let (mailbox, messages) = unbounded_channel();
+    let own = mailbox.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let thread = std::thread::Builder::new()
+        .name(format!("weir-worker-{index}"))
+        .spawn(move || {
+            let local = LocalSet::new();
+            let worker = Worker::new(shared, own, access_log, connections);
+            local.block_on(&runtime, Rc::clone(&worker).run(messages));
+            worker.close();
+            // What hangs on to a connection now is dropped with its task, and told so.
+            drop(local);
+            worker.access_log.flush();
+            // Threads that start VMs for nobody are not waited for.
+            runtime.shutdown_background();
+        })?;
+    Ok(WorkerHandle { mailbox, thread })
+}
+
+impl Worker {
+    fn new(
+        shared: Shared,
+        mailbox: UnboundedSender<Message>,
+        access_log: Lines,
+        bound: Option<usize>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            shared,
+            streams: Streams::default(),
+            connections: Connections::default(),
+            events: Rc::default(),
+            mailbox,
+            snapshot: RefCell::new(None),
+            accepting: RefCell::default(),
+            access_log,
+            phase: watch::Sender::new(Phase::Serving),
+            bound,
+            stopping: Cell::new(false),
+        })
+    }
+
+    /// What new exchanges are served from; `None` before the first configuration has come.
+    pub fn snapshot(&self) -> Option<Rc<WorkerSnapshot>> {
+        self.snapshot.borrow().clone()
+    }
+
+    /// Ready when no new exchanges are wanted.
+    pub fn draining(&self) -> impl Future<Output = ()> + 'static {
+        self.reached(Phase::Draining)
+    }
+
+    /// Ready when no exchange is waited for any more.
+    pub fn drained(&self) -> impl Future<Output = ()> + 'static {
+        self.reached(Phase::Drained)
+    }
+
+    /// Whether there is room for another connection.
+    pub fn has_room(&self) -> bool {
+        self.bound.is_none_or(|bound| self.connections.len() < bound)
+    }
+
+    /// Writes the access log's line about an exchange that is over.
+    pub fn log_exchange(&self, exchange: &Exchange) {
+        if !self.access_log.is_on() {
+            return;
+        }
+        let filters = exchange
+            .route
+            .and_then(|route| exchange.snapshot.plan.routes.get(route));
+        let mut names = (0..exchange.chain.len()).filter_map(|filter| {
+            let plan = exchange.chain.plan(filter)?;
+            Some(&*filters?.filters.get(plan)?.name)
+        });
+        let state = exchange.state.borrow();
+        let verdict = Verdict {
+            local: exchange::is_local(&state),
+            complete: exchange.is_complete(),
+            filters: &mut names,
+        };
+        self.access_log.add(&state, verdict);
+    }
+
+    /// Hands finished lines to the writer.
+    pub fn flush_log(&self) {
+        self.access_log.flush();
+    }
+
+    async fn run(self: Rc<Self>, mut messages: UnboundedReceiver<Message>) {
+        let rounds = tokio::task::spawn_local(rounds::run(Rc::downgrade(&self)));
+        while let Some(message) = messages.recv().await {
+            self.handle(message);
+            if self.stopping.get() {
+                break;
+            }
+        }
+        rounds.abort();
+    }
+
+    fn handle(self: &Rc<Self>, message: Message) {
+        match message {
+            Message::Install(install) => self.install(*install),
+            Message::HttpCall {
+                instance,
+                reach,
+                token,
+                call,
+            } => {
+                self.events.http_call(instance, &reach, token, call);
+            }
+            Message::Tick {
+                instance,
+                plugin,
+                period,
+            } => self.events.tick(instance, plugin, period),
+            Message::Queue {
+                instance,
+                plugin,
+                queue,
+            } => self.events.queue(instance, plugin, queue),
+            Message::Gone { instance } => self.events.forget(instance),
+            Message::Revived { slot, started } => {
+                let snapshot = self.snapshot();
+                let slot = snapshot
+                    .iter()
+                    .flat_map(|snapshot| &snapshot.slots)
+                    .find(|candidate| SlotRef::of(candidate) == slot);
+                if let Some(slot) = slot {
+                    let live = slot.install(*started);
+                    self.events.arrived(&live);
+                }
+            }
+            Message::Ending { plan, instance, vm } => {
+                let live = LiveVm::ending(plan, instance, *vm, self.mailbox.clone());
+                self.events.arrived(&live);
+                live.await_done();
+            }
+            Message::Drain(limit) => self.drain(limit),
+            Message::Stop => self.stopping.set(true),
+        }
+    }
+
+    fn install(self: &Rc<Self>, install: Install) {
+        let old = self.snapshot.borrow_mut().take();
+        let mut spare: Vec<Rc<VmSlot>> = old.iter().flat_map(|old| old.slots.iter().cloned()).collect();
+        let mut slots = Vec::with_capacity(install.snapshot.vms.len());
+        for (plan, started) in install.snapshot.vms.iter().zip(install.vms) {
+            let equal = spare
+                .iter()
+                .position(|slot| slot.plan().identity == plan.identity);
+            slots.push(match (started, equal) {
+                (None, Some(equal)) => spare.swap_remove(equal),
+                (started, _) => self.fill(plan, started),
+            });
+        }
+        let pools = install.snapshot.upstreams.iter().map(|plan| {
+            let known = old.as_ref().and_then(|old| {
+                let place = old
+                    .plan
+                    .upstreams
+                    .iter()
+                    .position(|known| known.config == plan.config)?;
+                old.pools.get(place).cloned()
+            });
+            known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(&plan.upstream))))
+        });
+        let pools = pools.collect();
+        let snapshot = WorkerSnapshot {
+            plan: install.snapshot,
+            slots,
+            pools,
+            nothing: "".into(),
+        };
+        *self.snapshot.borrow_mut() = Some(Rc::new(snapshot));
+        for slot in spare {
+            slot.retire();
+        }
+        self.listen(install.sockets, install.listeners);
+        // Nobody waits any more if the control thread has given up.
+        let _ = install.done.send(());
+    }
+
+    fn fill(&self, plan: &Arc<VmPlan>, started: Option<StartedVm>) -> Rc<VmSlot> {
+        let slot = VmSlot::new(Arc::clone(plan), self.shared.clone(), self.mailbox.clone());
+        match started {
+            Some(started) => {
+                let live = slot.install(started);
+                self.events.arrived(&live);
+            }
+            None => slot.revive(),
+        }
+        slot
+    }
+
+    fn listen(
+        self: &Rc<Self>,
+        sockets: Vec<TcpListener>,
+        listeners: Vec<(SocketAddr, Option<Arc<ServerTls>>)>,
+    ) {
+        let mut accepting = self.accepting.borrow_mut();
+        accepting.retain(|listener| listeners.iter().any(|(address, _)| *address == listener.address));
+        for listener in accepting.iter() {
+            if let Some((_, tls)) = listeners.iter().find(|(address, _)| *address == listener.address) {
+                listener.tls.replace(tls.clone());
+            }
+        }
+        for socket in sockets {
+            let tls = socket.local_addr().ok().and_then(|own| {
+                listeners
+                    .iter()
+                    .find(|(address, _)| *address == own)
+                    .and_then(|(_, tls)| tls.clone())
+            });
+            match accept::start(self, socket, tls) {
+                Ok(listener) => accepting.push(listener),
+                Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
+            }
+        }
+    }
+
+    fn drain(self: &Rc<Self>, limit: Duration) {
+        self.accepting.borrow_mut().clear();
+        self.phase.send_replace(Phase::Draining);
+        let worker: Weak<Self> = Rc::downgrade(self);
+        tokio::task::spawn_local(async move {
+            let Some(worker) = worker.upgrade() else {
+                return;
+            };
+            let empty = async {
+                while worker.connections.len() > 0 || worker.streams.len() > 0 {
+                    worker.connections.left().await;
+                }
+            };
+            if tokio::time::timeout(limit, empty).await.is_err() {
+                let (streams, connections) = (worker.streams.len(), worker.connections.len());
+                tracing::warn!(streams, connections, "shutdown does not wait any longer");
+            }
+            worker.phase.send_replace(Phase::Drained);
+            // A last turn for those who wait for this.
+            tokio::task::yield_now().await;
+            // The worker holds the mailbox's other end.
+            let _ = worker.mailbox.send(Message::Stop);
+        });
+    }
+
+    /// Ends the VMs.
+    fn close(&self) {
+        let snapshot = self.snapshot.borrow_mut().take();
+        if let Some(snapshot) = snapshot {
+            for slot in &snapshot.slots {
+                slot.retire();
+            }
+        }
+    }
+
+    fn reached(&self, phase: Phase) -> impl Future<Output = ()> + 'static {
+        let mut receiver = self.phase.subscribe();
+        async move {
+            // An error means that the worker is gone, which is further than any phase.
+            let _ = receiver.wait_for(|now| *now >= phase).await;
+        }
+    }
+}
