@@ -7,7 +7,7 @@ use weir_abi::{BufferType, StreamType};
 
 use super::table::TABLE;
 use super::*;
-use crate::{BufferStatus, CertificateField, Edit, HeaderEdit, LocalResponse};
+use crate::{BufferStatus, CertificateField, Edit, HeaderEdit, LocalResponse, Pairs};
 
 const PLUGIN: PluginIdentity<'_> = PluginIdentity {
     name: "filter",
@@ -18,7 +18,7 @@ const PLUGIN: PluginIdentity<'_> = PluginIdentity {
 /// A stream that knows what it is told.
 #[derive(Default)]
 pub(crate) struct Fake {
-    maps: HashMap<u32, Vec<(Vec<u8>, Vec<u8>)>>,
+    maps: HashMap<u32, Pairs>,
     facts: Vec<(Fact, FactValue)>,
     pub notes: HashMap<Vec<u8>, Vec<u8>>,
     custom: HashMap<Vec<u8>, Vec<u8>>,

@@ -75,7 +75,7 @@ pub enum MetricValue {
     /// A gauge.
     Gauge(i64),
     /// A histogram.
-    Histogram(HistogramSnapshot),
+    Histogram(Box<HistogramSnapshot>),
 }
 
 /// A histogram as it stands.
@@ -246,7 +246,7 @@ impl Metric {
         let value = match &self.cell {
             Cell::Counter(counter) => MetricValue::Counter(counter.load(Ordering::Relaxed)),
             Cell::Gauge(gauge) => MetricValue::Gauge(gauge.load(Ordering::Relaxed)),
-            Cell::Histogram(histogram) => MetricValue::Histogram(histogram.snapshot()),
+            Cell::Histogram(histogram) => MetricValue::Histogram(Box::new(histogram.snapshot())),
         };
         MetricSnapshot {
             name: self.name.as_ref().into(),
