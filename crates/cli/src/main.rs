@@ -1,2 +1,95 @@
-//! Weir: runs Proxy-Wasm modules at the edge.
-fn main() {}
+//! The command `weir`: one file per verb, no logic of its own.
+#![forbid(unsafe_code)]
+
+mod engines;
+mod logging;
+mod progress;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use weir_config::ConfigError;
+
+/// Runs Proxy-Wasm filters at the edge.
+#[derive(Parser)]
+#[command(name = "weir", version, arg_required_else_help = true, long_about = LONG_ABOUT, after_long_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve HTTP through filters.
+    Serve(verbs::serve::Args),
+    /// Check a configuration and its modules, without serving.
+    Check(verbs::check::Args),
+    /// Say what a module is, exports, imports and needs.
+    Inspect(verbs::inspect::Args),
+}
+
+const LONG_ABOUT: &str = "\
+Runs Proxy-Wasm filters at the edge.
+
+A filter is a WebAssembly module built with a Proxy-Wasm SDK. It reads, changes, holds or refuses HTTP traffic, in a \
+sandbox that it cannot leave. In three steps:
+
+  weir inspect filter.wasm           can Weir run this module, and what does it do?
+  weir check weir.yaml               is the configuration right, and does the module accept its part of it?
+  weir serve --config weir.yaml      serve";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it did not work; the reason stands on standard error
+  2  the command line is wrong
+
+Environment:
+  WEIR_LOG  what is logged, such as `debug` or `info,weir_proxy=debug`; goes before the configuration's log level";
+
+/// It did not work.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().verb {
+        Verb::Serve(args) => verbs::serve::run(&args),
+        Verb::Check(args) => verbs::check::run(&args),
+        Verb::Inspect(args) => verbs::inspect::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn report(error: &anyhow::Error) {
+    if let Some(problems) = error.downcast_ref::<ConfigError>() {
+        // Lines that begin with the file are what editors jump to.
+        eprintln!("{problems}");
+        return;
+    }
+    let mut told = error.to_string();
+    eprintln!("weir: {told}");
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many errors name their cause themselves.
+        if !told.contains(&cause) {
+            eprintln!("  because: {cause}");
+            told = cause;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,61 @@
+//! `weir check`: everything that `weir serve` would do, without serving.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use weir_abi::LogLevel;
+use weir_config::{Config, Environment};
+
+use crate::{engines, logging};
+
+/// Arguments of `weir check`.
+#[derive(clap::Args)]
+#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// A configuration of `weir serve`, or a file of Traffic Server's wasm plugin (`config:` at the top).
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+const LONG_ABOUT: &str = "\
+Checks a configuration and its modules, without serving.
+
+The file is read, each module is compiled, and each is started and configured once in a throw-away VM, so that a filter \
+which refuses its configuration is found before it matters. HTTP calls that a filter begins while it starts are not \
+made.
+
+Every problem is one line: file:line:column: key: what is wrong and what was expected.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir check weir.yaml
+  weir check weir.yaml && kill -HUP $(pidof weir)
+  weir check /etc/trafficserver/wasm_filter.yaml
+
+Exit codes:
+  0  all is well
+  1  it is not; the reasons stand on standard error";
+
+/// Checks the file and says what was found.
+pub fn run(args: &Args) -> Result<()> {
+    // What a guest logs when it refuses its configuration is the best reason there is.
+    logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
+    let engines = engines::built_in()?;
+    let (report, filters) = match Config::load(&args.file, &Environment::process())? {
+        Config::Proxy(proxy) => (weir_proxy::check(&proxy, &engines), proxy.filters.len()),
+        Config::Filter(filter) => (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1),
+    };
+    report.errors.iter().for_each(|error| eprintln!("{error}"));
+    report.refused.iter().for_each(|refusal| eprintln!("{refusal}"));
+    let file = args.file.display();
+    if !report.is_ok() {
+        bail!(
+            "{file}: {} of {filters} filters refused, {} other errors",
+            report.refused.len(),
+            report.errors.len()
+        );
+    }
+    println!("{file}: all is well, with {filters} filters");
+    Ok(())
+}

@@ -1,0 +1,210 @@
+//! `weir inspect`: what can be said of a module without running it.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use weir_host::ModuleInfo;
+
+/// Arguments of `weir inspect`.
+#[derive(clap::Args)]
+#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The module, in WebAssembly's binary format.
+    #[arg(value_name = "MODULE.wasm")]
+    module: PathBuf,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bytes of a page of linear memory.
+const PAGE: u64 = 64 << 10;
+
+const LONG_ABOUT: &str = "\
+Says what a module is, exports, imports and needs. The module is not run.
+
+ABI version, the SDK if it can be told, the callbacks that it exports and so takes part in, the hostcalls and WASI \
+functions that it imports, imports that Weir does not know, memory, size. Last comes whether Weir can run it, and if \
+not, why.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir inspect filter.wasm
+  weir inspect --json filter.wasm | jq -r '.hostcalls[]'    for an allow-list of capabilities
+
+Exit codes:
+  0  the module was read, whether Weir can run it or not
+  1  it could not be read, or is no WebAssembly module";
+
+/// Prints what is known of the module.
+pub fn run(args: &Args) -> Result<()> {
+    let name = args.module.display().to_string();
+    let wasm = std::fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
+    let info = weir_host::inspect(&wasm).with_context(|| format!("cannot inspect {name}"))?;
+    let text = if args.json {
+        format!("{:#}\n", as_json(&name, &info))
+    } else {
+        as_text(&name, &info)
+    };
+    print!("{text}");
+    Ok(())
+}
+
+fn as_json(name: &str, info: &ModuleInfo) -> Value {
+    let refused = info.check().err();
+    json!({
+        "file": name,
+        "runs": refused.is_none(),
+        "refused_because": refused.map(|reason| reason.to_string()),
+        "abi": info.abi.map(|abi| abi.name()),
+        "markers": info.markers,
+        "sdk": info.sdk,
+        "size": info.size,
+        "callbacks": info.callbacks,
+        "hostcalls": info.hostcalls,
+        "wasi": info.wasi,
+        "unknown_imports": info.unknown_imports,
+        "memory": info.memory.map(|memory| json!({
+            "min_pages": memory.min_pages,
+            "max_pages": memory.max_pages,
+        })),
+        "allocator": info.allocator,
+        "start_section": info.start_section,
+        "start_functions": info.start_functions,
+        "function_names": info.has_names,
+        "warnings": info.warnings,
+    })
+}
+
+fn as_text(name: &str, info: &ModuleInfo) -> String {
+    let mut text = format!("{name}\n");
+    let mut line = |label: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {label:<16}{value}");
+    };
+    line("size", &size(info.size as u64));
+    line("ABI", info.abi.map_or("none that is supported", |abi| abi.name()));
+    line("SDK", info.sdk.as_deref().unwrap_or("cannot be told"));
+    line("memory", &memory(info));
+    line("allocator", info.allocator.unwrap_or("none"));
+    line("start", &start(info));
+    line(
+        "function names",
+        if info.has_names {
+            "yes, backtraces show them"
+        } else {
+            "no, backtraces show numbers"
+        },
+    );
+    for (label, names) in [
+        ("callbacks", &info.callbacks),
+        ("hostcalls", &info.hostcalls),
+        ("WASI", &info.wasi),
+        ("unknown imports", &info.unknown_imports),
+        ("warnings", &info.warnings),
+    ] {
+        line(label, names.first().map_or("none", String::as_str));
+        names.iter().skip(1).for_each(|name| line("", name));
+    }
+    match info.check() {
+        Ok(abi) => line("verdict", &format!("Weir can run it, with ABI {abi}")),
+        Err(reason) => line("verdict", &format!("Weir cannot run it: {reason}")),
+    }
+    text
+}
+
+fn memory(info: &ModuleInfo) -> String {
+    let Some(memory) = info.memory else {
+        return "none exported".into();
+    };
+    let bytes = |pages: u64| size(pages.saturating_mul(PAGE));
+    let most = memory.max_pages.map_or("no bound of its own".into(), |pages| {
+        format!("{} at most", bytes(pages))
+    });
+    format!("{} at start, {most}", bytes(memory.min_pages))
+}
+
+fn start(info: &ModuleInfo) -> String {
+    let section = info.start_section.then_some("start section");
+    let functions = info.start_functions.iter().map(String::as_str);
+    let all: Vec<_> = section.into_iter().chain(functions).collect();
+    if all.is_empty() {
+        "nothing".into()
+    } else {
+        all.join(", ")
+    }
+}
+
+/// Such as `103.7 KiB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILTER: &str = r#"(module
+        (import "env" "proxy_log" (func (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 2 16)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) i32.const 0)
+        (func (export "proxy_on_log") (param i32)))"#;
+
+    fn info(text: &str) -> ModuleInfo {
+        weir_host::inspect(&wat::parse_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_filter_is_described() {
+        let text = as_text("log.wasm", &info(FILTER));
+        for line in [
+            "log.wasm\n",
+            "  ABI             0.2.1\n",
+            "  memory          128.0 KiB at start, 1.0 MiB at most\n",
+            "  allocator       malloc\n",
+            "  callbacks       proxy_on_log\n",
+            "  hostcalls       proxy_log\n",
+            "  WASI            none\n",
+            "  verdict         Weir can run it, with ABI 0.2.1\n",
+        ] {
+            assert!(text.contains(line), "{line:?} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_run_says_why() {
+        let info = info(r#"(module (import "env" "no_such_hostcall" (func)))"#);
+        let json = as_json("x.wasm", &info);
+        assert_eq!(json["runs"], false);
+        assert!(
+            json["refused_because"]
+                .as_str()
+                .unwrap()
+                .contains("no ABI marker"),
+            "{json}"
+        );
+        assert!(
+            json["unknown_imports"][0]
+                .as_str()
+                .unwrap()
+                .contains("env.no_such_hostcall"),
+            "{json}"
+        );
+        assert!(as_text("x.wasm", &info).contains("Weir cannot run it: not a Proxy-Wasm module"));
+    }
+
+    #[test]
+    fn sizes_are_readable() {
+        assert_eq!(
+            [size(7), size(1_536), size(3 << 20)],
+            ["7 bytes", "1.5 KiB", "3.0 MiB"]
+        );
+    }
+}

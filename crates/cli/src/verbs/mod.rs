@@ -1,0 +1,5 @@
+//! The verbs.
+
+pub mod check;
+pub mod inspect;
+pub mod serve;

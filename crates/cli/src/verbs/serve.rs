@@ -1,0 +1,91 @@
+//! `weir serve`: HTTP through filters.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use weir_config::{ConfigError, Environment, Listener, ProxyConfig};
+use weir_proxy::{ConfigSource, Proxy};
+
+use crate::logging::LogFormat;
+use crate::{engines, logging};
+
+/// Arguments of `weir serve`.
+#[derive(Clone, clap::Args)]
+#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The configuration, YAML.
+    #[arg(long, short, value_name = "FILE")]
+    config: PathBuf,
+    /// Listen here, in plain text, and not where the configuration says.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
+    /// Number of worker threads, instead of the configuration's or one per core.
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// How log lines are written; text on a terminal, JSON elsewhere.
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+const LONG_ABOUT: &str = "\
+Serves HTTP through filters.
+
+The configuration names listeners, filters, upstreams and routes. A route gives the requests whose host and path match \
+its filters, in order, and its upstream. `upstream: echo` is built in and answers with what it was sent, so that a \
+filter can be tried without anything else.
+
+Logs go to standard error, the access log, one line of JSON per request, to standard output.";
+
+const EXAMPLES: &str = "\
+A configuration:
+  listeners:
+    - address: 127.0.0.1:8080
+  filters:
+    my-filter:
+      config:
+        configuration: { greeting: hello }
+        vm_config:
+          code: { local: { filename: filter.wasm } }
+  routes:
+    - filters: [my-filter]
+      upstream: echo
+
+Examples:
+  weir serve --config weir.yaml
+  weir serve --config weir.yaml --listen 127.0.0.1:9090 --workers 1
+  WEIR_LOG=debug weir serve --config weir.yaml
+
+Signals:
+  SIGHUP           reads the configuration and the modules again; so does a change of one of the files
+  SIGTERM, SIGINT  accept nothing more, let the requests under way end, then exit
+
+A configuration that does not work is logged and the running one stays.
+
+Exit codes:
+  0  ended by a signal
+  1  the configuration does not work, or an address cannot be listened on";
+
+/// Serves until a signal ends it.
+pub fn run(args: &Args) -> Result<()> {
+    // Read before logging starts, because the configuration says what is logged.
+    let level = load(args)?.log_level;
+    logging::start(args.log_format, level)?;
+
+    let again = args.clone();
+    let proxy = Proxy::start(ConfigSource::new(move || load(&again)), engines::built_in()?)?;
+    Ok(proxy.run_until_signal()?)
+}
+
+/// The configuration as the command line changes it; at every reload, too.
+fn load(args: &Args) -> Result<ProxyConfig, ConfigError> {
+    let mut config = ProxyConfig::load(&args.config, &Environment::process())?;
+    if let Some(address) = args.listen {
+        config.listeners = vec![Listener { address, tls: None }];
+    }
+    if let Some(workers) = args.workers {
+        config.workers = workers.get();
+    }
+    Ok(config)
+}

@@ -1,0 +1,164 @@
+//! The command as a user runs it: exit codes, and what stands on standard output and standard error.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const FILTER: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 0) "the colour is not known")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) i32.const 1024)
+    (func (export "proxy_on_configure") (param i32) (param $size i32) (result i32)
+        ;; An empty configuration is refused, and the log says why.
+        (if (result i32) (local.get $size)
+            (then i32.const 1)
+            (else
+                (drop (call $log (i32.const 4) (i32.const 0) (i32.const 23)))
+                (i32.const 0)))))"#;
+
+/// A folder with a filter, a broken module and what is in `files`.
+fn folder(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("filter.wasm"), wat::parse_str(FILTER).unwrap()).unwrap();
+    fs::write(folder.path().join("broken.wasm"), "no module").unwrap();
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    folder
+}
+
+fn weir(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("WEIR_LOG")
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn assert_ends(output: &Output, code: i32) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "stdout:\n{stdout}\nstderr:\n{stderr}"
+    );
+    (stdout, stderr)
+}
+
+fn plugin(module: &str, configuration: &str) -> String {
+    format!(
+        "config:\n  name: colour\n{configuration}  vm_config:\n    code:\n      local:\n        filename: {module}\n"
+    )
+}
+
+#[test]
+fn inspect_describes_a_module() {
+    let folder = folder(&[]);
+    let (text, _) = assert_ends(&weir(folder.path(), &["inspect", "filter.wasm"]), 0);
+    assert!(text.contains("Weir can run it, with ABI 0.2.1"), "{text}");
+
+    let (json, _) = assert_ends(&weir(folder.path(), &["inspect", "--json", "filter.wasm"]), 0);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["callbacks"], serde_json::json!(["proxy_on_configure"]));
+    assert_eq!(json["hostcalls"], serde_json::json!(["proxy_log"]));
+}
+
+#[test]
+fn inspect_names_the_file_that_is_no_module() {
+    let folder = folder(&[]);
+    let (_, broken) = assert_ends(&weir(folder.path(), &["inspect", "broken.wasm"]), 1);
+    assert!(
+        broken.contains("broken.wasm") && broken.contains("not a WebAssembly module"),
+        "{broken}"
+    );
+    let (_, absent) = assert_ends(&weir(folder.path(), &["inspect", "absent.wasm"]), 1);
+    assert!(absent.contains("absent.wasm"), "{absent}");
+}
+
+#[test]
+fn check_runs_the_filters_of_a_proxy_configuration() {
+    let filters = plugin("filter.wasm", "  configuration: blue\n").replace('\n', "\n    ");
+    let proxy =
+        format!("filters:\n  colour:\n    {filters}\nroutes:\n  - filters: [colour]\n    upstream: echo\n");
+    let folder = folder(&[("weir.yaml", &proxy)]);
+    let (text, _) = assert_ends(&weir(folder.path(), &["check", "weir.yaml"]), 0);
+    assert_eq!(text, "weir.yaml: all is well, with 1 filters\n");
+}
+
+#[test]
+fn check_takes_a_file_of_the_traffic_server_plugin() {
+    let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
+    assert_ends(&weir(folder.path(), &["check", "colour.yaml"]), 0);
+}
+
+#[test]
+fn check_shows_why_a_guest_refuses_its_configuration() {
+    let folder = folder(&[("colour.yaml", &plugin("filter.wasm", ""))]);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "colour.yaml"]), 1);
+    assert!(
+        errors.contains("filter.wasm") && errors.contains("proxy_on_configure returned false"),
+        "{errors}"
+    );
+    assert!(
+        errors.contains("the colour is not known"),
+        "the guest's own words are missing:\n{errors}"
+    );
+}
+
+#[test]
+fn check_names_file_line_and_key() {
+    let wrong = plugin("filter.wasm", "  colour: blue\n");
+    let folder = folder(&[
+        ("colour.yaml", &wrong),
+        ("broken.yaml", &plugin("broken.wasm", "")),
+    ]);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "colour.yaml"]), 1);
+    assert!(
+        errors.starts_with("colour.yaml:3:") && errors.contains("colour"),
+        "{errors}"
+    );
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "broken.yaml"]), 1);
+    assert!(
+        errors.contains("broken.wasm") && errors.contains("not a WebAssembly module"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn serve_refuses_a_wrong_configuration_before_it_listens() {
+    let folder = folder(&[(
+        "weir.yaml",
+        "listen: 127.0.0.1:0\nroutes:\n  - upstream: nowhere\n",
+    )]);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["serve", "--config", "weir.yaml"]), 1);
+    assert!(
+        errors.starts_with("weir.yaml:3:") && errors.contains("nowhere"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_told_apart() {
+    let folder = folder(&[]);
+    assert_ends(&weir(folder.path(), &["serve"]), 2);
+    assert_ends(&weir(folder.path(), &["no-such-verb"]), 2);
+}
+
+#[test]
+fn help_teaches_with_examples() {
+    let folder = folder(&[]);
+    for verb in ["serve", "check", "inspect"] {
+        let (text, _) = assert_ends(&weir(folder.path(), &[verb, "--help"]), 0);
+        assert!(
+            text.contains("Examples:") && text.contains("Exit codes:"),
+            "{verb}:\n{text}"
+        );
+    }
+}
