@@ -27,6 +27,8 @@ pub(crate) struct Data {
     pub(crate) allocator: Allocator,
     pub(crate) deadline: Deadline,
     pub(crate) memory_guard: Guard,
+    /// A panic of a host function on its way out.
+    pub(crate) panic: Option<Box<dyn Any + Send>>,
 }
 
 pub(crate) struct WasmiModule {
@@ -49,6 +51,7 @@ impl Module for WasmiModule {
                 guard: MemoryGuard::new(limits.memory),
                 running: false,
             },
+            panic: None,
         };
         let mut store = Store::new(self.linker.engine(), data);
         store.limiter(|data| &mut data.memory_guard);
@@ -69,7 +72,12 @@ impl Module for WasmiModule {
                     exports: Vec::new(),
                 }))
             }
-            Err(error) => Err(why(&error, &store.data().memory_guard.guard)),
+            Err(error) => {
+                if let Some(panic) = store.data_mut().panic.take() {
+                    std::panic::resume_unwind(panic);
+                }
+                Err(why(&error, &store.data().memory_guard.guard))
+            }
         }
     }
 }

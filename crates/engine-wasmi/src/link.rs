@@ -1,8 +1,10 @@
 //! Binds the host's table to the imports of one module.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use wasmi::errors::LinkerError;
 use wasmi::{Caller, Engine, Error, ExternType, FuncType, Linker, Module, Val};
-use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, ValType, resolve_import};
+use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, ValType, resolve_import};
 
 use crate::caller::Guest;
 use crate::instance::Data;
@@ -81,8 +83,18 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: &FuncType) -> Re
     Ok(())
 }
 
+/// Calls the host function. Its panic must not unwind through the interpreter, whose functions abort then; it goes on
+/// where `run` has left the interpreter.
 fn call(func: &HostFunc, caller: Caller<'_, Data>, args: &[u64]) -> Result<u64, Error> {
-    (func.call)(&mut Guest(caller), args).map_err(|trap| Error::host(Stopped(trap)))
+    let mut guest = Guest(caller);
+    // The state may be half changed, but nobody sees it: whoever catches the panic ends the instance.
+    match catch_unwind(AssertUnwindSafe(|| (func.call)(&mut guest, args))) {
+        Ok(result) => result.map_err(|trap| Error::host(Stopped(trap))),
+        Err(panic) => {
+            guest.0.data_mut().panic = Some(panic);
+            Err(Error::host(Stopped(Trap::host("the host panicked"))))
+        }
+    }
 }
 
 macro_rules! small {

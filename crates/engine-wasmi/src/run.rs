@@ -29,8 +29,8 @@ pub(crate) fn run<P: WasmParams, R: WasmResults>(
                 refuel(&mut store, SLICE.saturating_add(paused.required_fuel()));
                 paused.resume(store.as_context_mut())
             }
-            Ok(TypedResumableCall::HostTrap(stopped)) => return Err(why(stopped.host_error(), &store)),
-            Err(error) => return Err(why(&error, &store)),
+            Ok(TypedResumableCall::HostTrap(stopped)) => return Err(why(stopped.host_error(), &mut store)),
+            Err(error) => return Err(why(&error, &mut store)),
         }
     }
 }
@@ -42,6 +42,12 @@ pub(crate) fn refuel(store: &mut impl AsContextMut<Data = Data>, fuel: u64) {
     }
 }
 
-fn why(error: &Error, store: &impl AsContextMut<Data = Data>) -> Trap {
-    trap::of(error, &store.as_context().data().memory_guard.guard)
+/// The trap that ended a call; a panic of a host function goes on instead.
+fn why(error: &Error, store: &mut impl AsContextMut<Data = Data>) -> Trap {
+    let mut store = store.as_context_mut();
+    let data = store.data_mut();
+    if let Some(panic) = data.panic.take() {
+        std::panic::resume_unwind(panic);
+    }
+    trap::of(error, &data.memory_guard.guard)
 }

@@ -1,14 +1,18 @@
 //! Settings, and the two Wasmtime engines made from them.
 
 use wasmtime::{
-    Config, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, ProfilingStrategy, Strategy,
-    WasmBacktraceDetails,
+    Config, InstanceAllocationStrategy, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig,
+    ProfilingStrategy, Strategy, WasmBacktraceDetails,
 };
 use weir_engine::{CompileError, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
 
 /// Address space that each linear memory reserves, so that generated code needs no bounds checks: all that 32 bits
 /// can address. Wasmtime adds guard pages.
 const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// What precompiled code must carry to be loaded. Wasmtime by itself compares the major version only; a patch release
+/// that mends the code generator must not run the code of the one before.
+pub(crate) const CODE_VERSION: &str = concat!("weir ", env!("CARGO_PKG_VERSION"), ", wasmtime 48.0.8");
 
 /// Elements of a pooled table; a module with larger tables runs outside of the pool.
 const POOLED_TABLE_ELEMENTS: usize = 1 << 16;
@@ -56,7 +60,7 @@ impl Default for WasmtimeConfig {
 
 impl WasmtimeConfig {
     /// Settings of Wasmtime without the allocation strategy, which does not influence the generated code.
-    fn base(&self) -> Config {
+    fn base(&self) -> Result<Config, CompileError> {
         let mut config = Config::new();
         config
             .strategy(Strategy::Cranelift)
@@ -79,6 +83,9 @@ impl WasmtimeConfig {
             .wasm_custom_page_sizes(false)
             .wasm_wide_arithmetic(false);
         config
+            .module_version(ModuleVersionStrategy::Custom(CODE_VERSION.into()))
+            .map_err(|error| refused(&error))?;
+        Ok(config)
     }
 
     fn pool(&self) -> PoolingAllocationConfig {
@@ -103,10 +110,12 @@ pub(crate) struct Engines {
 
 impl Engines {
     pub(crate) fn new(settings: &WasmtimeConfig) -> Result<Self, CompileError> {
-        let on_demand = wasmtime::Engine::new(&settings.base())
-            .map_err(|error| CompileError::Invalid(format!("cannot start Wasmtime: {error:#}")))?;
+        let config = settings.base()?;
+        let on_demand = wasmtime::Engine::new(&config).map_err(|error| refused(&error))?;
         tick(&on_demand);
-        let pooled = (settings.pool_slots > 0).then(|| pooled(settings)).flatten();
+        let pooled = (settings.pool_slots > 0)
+            .then(|| pooled(config, settings))
+            .flatten();
         Ok(Self {
             pooled,
             on_demand,
@@ -115,8 +124,11 @@ impl Engines {
     }
 }
 
-fn pooled(settings: &WasmtimeConfig) -> Option<wasmtime::Engine> {
-    let mut config = settings.base();
+fn refused(error: &wasmtime::Error) -> CompileError {
+    CompileError::Invalid(format!("cannot start Wasmtime: {error:#}"))
+}
+
+fn pooled(mut config: Config, settings: &WasmtimeConfig) -> Option<wasmtime::Engine> {
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(settings.pool()));
     match wasmtime::Engine::new(&config) {
         Ok(engine) => {
@@ -139,4 +151,28 @@ fn tick(engine: &wasmtime::Engine) {
             true
         })
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_carries_the_version_that_is_built_in() {
+        let (_, version) = CODE_VERSION.split_once("wasmtime ").unwrap();
+        let manifest = include_str!("../../../Cargo.toml");
+        assert!(manifest.contains(&format!("wasmtime = {{ version = \"={version}\"")));
+    }
+
+    #[test]
+    fn a_pool_that_cannot_be_is_done_without() {
+        // More address space than a process has.
+        let settings = WasmtimeConfig {
+            pool_slots: 1 << 20,
+            ..WasmtimeConfig::default()
+        };
+        let engines = Engines::new(&settings).unwrap();
+        assert!(engines.pooled.is_none());
+        assert!(Engines::new(&WasmtimeConfig::default()).unwrap().pooled.is_some());
+    }
 }

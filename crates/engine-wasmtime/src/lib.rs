@@ -74,3 +74,38 @@ impl Engine for WasmtimeEngine {
         )?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use config::CODE_VERSION;
+
+    #[test]
+    fn code_of_another_version_is_refused() {
+        let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
+        let mut code = engine.precompile(b"\0asm\x01\0\0\0").unwrap();
+        assert!(engine.load_precompiled(&code, &[]).is_ok());
+        let at = code
+            .windows(CODE_VERSION.len())
+            .position(|bytes| bytes == CODE_VERSION.as_bytes())
+            .unwrap();
+        code[at] = b'W';
+        let error = engine.load_precompiled(&code, &[]).err().unwrap().to_string();
+        assert!(error.contains("incompatible version 'Weir"), "{error}");
+    }
+
+    #[test]
+    fn code_of_other_settings_is_refused() {
+        let with_debug_info = WasmtimeConfig {
+            debug_info: true,
+            ..WasmtimeConfig::default()
+        };
+        let code = WasmtimeEngine::new(&with_debug_info)
+            .unwrap()
+            .precompile(b"\0asm\x01\0\0\0")
+            .unwrap();
+        let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
+        let error = engine.load_precompiled(&code, &[]).err().unwrap();
+        assert!(matches!(error, CompileError::Invalid(_)), "{error}");
+    }
+}

@@ -161,16 +161,7 @@ fn precompiled(engine: &dyn Engine) {
 fn no_code(engine: &dyn Engine) {
     let wasm = wat::parse_str(COUNTER).unwrap();
     let code = engine.precompile(&wasm).unwrap();
-    let mut other_version = code.clone();
-    let at = code.windows(6).position(|bytes| bytes == b"48.0.8").unwrap();
-    other_version[at..at + 6].copy_from_slice(b"47.9.9");
-    for bytes in [
-        &b""[..],
-        b"garbage",
-        &wasm,
-        &code[..code.len() / 2],
-        &other_version,
-    ] {
+    for bytes in [&b""[..], b"garbage", &wasm, &code[..code.len() / 2]] {
         let error = engine.load_precompiled(bytes, FUNCS).err().unwrap();
         assert!(matches!(error, CompileError::Invalid(_)), "{error}");
     }
