@@ -73,7 +73,8 @@ impl ConfigError {
         &self.problems
     }
 
-    /// The files that were read or looked for before it was given up, absolute: a change of one of them is a reason to try again.
+    /// The files that were read or looked for before it was given up, absolute: a change of one of them is a reason to
+    /// try again.
     pub fn files(&self) -> &[PathBuf] {
         &self.files
     }

@@ -1,4 +1,5 @@
-//! Typed reading of a document, with every problem noted and none fatal: a reader that fails notes why and returns `None`, so that one run finds them all.
+//! Typed reading of a document, with every problem noted and none fatal: a reader that fails notes why and returns
+//! `None`, so that one run finds them all.
 
 mod field;
 mod keys;
