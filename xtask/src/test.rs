@@ -2,34 +2,44 @@
 
 use anyhow::Result;
 
-use crate::{guests, setup, sh};
+use crate::{conformance, guests, setup, sh};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Passed on to the test runner, such as the name of a test.
+    /// Passed on to the test runner, such as the name of a test; without any, all tests run.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     rest: Vec<String>,
 }
 
-/// Builds the guests and the debug `weir` binary and runs all tests: with cargo-nextest where it is installed, else
-/// with `cargo test`. Without arguments the examples in the documentation run too.
+/// nextest runs each test in a process of its own, and each of these would look for the guests anew.
+const WITHOUT_CONFORMANCE: &str = "not (package(weir-testkit) and binary(conformance))";
+
+/// Builds the guests and runs all tests: with cargo-nextest where it is installed, else with `cargo test`.
+///
+/// Always the whole workspace, even for one test: the features of dependencies, and so what must be compiled, differ
+/// from selection to selection. The `weir` binary, which tests start, is built along with the tests of its package.
 pub fn run(args: &Args) -> Result<()> {
     guests::build_all()?;
-    // Tests of the command and of reload start the binary itself.
-    sh::run(sh::cargo("build --package weir"))?;
-
-    let mut tests = if setup::on_path("cargo-nextest") {
+    let nextest = setup::on_path("cargo-nextest");
+    let mut tests = if nextest {
         sh::cargo("nextest run --workspace --no-fail-fast")
     } else {
-        sh::cargo("test --workspace --all-targets --no-fail-fast")
+        sh::cargo("test --workspace --no-fail-fast")
     };
-    tests.args(&args.rest);
-    sh::run(tests)?;
-    if args.rest.is_empty() {
-        sh::run(sh::cargo("test --workspace --doc --quiet"))?;
-        // What the filters decide without a proxy is tested natively.
-        sh::run(guests::cargo("test --workspace --lib --quiet"))?;
+    if !args.rest.is_empty() {
+        tests.args(&args.rest);
+        return sh::run(tests);
     }
-    Ok(())
+    if nextest {
+        tests.args(["-E", WITHOUT_CONFORMANCE]);
+    }
+    sh::run(tests)?;
+    if nextest {
+        conformance::run_tests()?;
+        // `cargo test` has run these already.
+        sh::run(sh::cargo("test --workspace --doc --quiet"))?;
+    }
+    // What the filters decide without a proxy is tested natively.
+    sh::run(guests::cargo("test --workspace --lib --quiet"))
 }

@@ -89,7 +89,7 @@ fn check_runs_the_filters_of_a_proxy_configuration() {
         format!("filters:\n  colour:\n    {filters}\nroutes:\n  - filters: [colour]\n    upstream: echo\n");
     let folder = folder(&[("weir.yaml", &proxy)]);
     let (text, _) = assert_ends(&weir(folder.path(), &["check", "weir.yaml"]), 0);
-    assert_eq!(text, "weir.yaml: all is well, with 1 filters\n");
+    assert_eq!(text, "weir.yaml: all is well (filters: 1)\n");
 }
 
 #[test]

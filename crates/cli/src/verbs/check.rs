@@ -56,6 +56,6 @@ pub fn run(args: &Args) -> Result<()> {
             report.errors.len()
         );
     }
-    println!("{file}: all is well, with {filters} filters");
+    println!("{file}: all is well (filters: {filters})");
     Ok(())
 }
