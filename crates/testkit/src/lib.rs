@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod client;
+pub mod config;
 mod guests;
 mod logs;
 mod origin;

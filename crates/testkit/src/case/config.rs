@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::{Case, Filter, run::Stage};
+use crate::config::{self, set};
 
 /// The configuration of a proxy that serves one case with one engine.
 pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Value {
@@ -57,15 +58,12 @@ fn name(case: &Case, number: usize) -> String {
 }
 
 fn block(case: &Case, name: &str, filter: &Filter, engine: &str, module: &Path) -> Value {
-    let mut block = json!({
-        "name": name,
-        "fail_open": false,
-        "vm_config": {
-            "runtime": engine,
-            "vm_id": filter.vm_id.as_ref().unwrap_or(&case.name),
-            "code": { "local": { "filename": module } },
-        },
-    });
+    let mut block = config::filter(name, module, engine);
+    set(
+        &mut block,
+        "vm_config.vm_id",
+        json!(filter.vm_id.as_ref().unwrap_or(&case.name)),
+    );
     let given = [
         ("configuration", &filter.configuration),
         ("root_id", &filter.root_id),
@@ -80,16 +78,4 @@ fn block(case: &Case, name: &str, filter: &Filter, engine: &str, module: &Path) 
         set(&mut block, path, value.clone());
     }
     block
-}
-
-/// Sets a key; dots lead into maps, which are made where they are missing.
-fn set(block: &mut Value, path: &str, value: Value) {
-    let mut place = block;
-    for key in path.split('.') {
-        if !place.is_object() {
-            *place = json!({});
-        }
-        place = &mut place[key];
-    }
-    *place = value;
 }

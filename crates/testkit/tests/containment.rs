@@ -1,0 +1,271 @@
+//! What a guest does wrong ends its VM and nothing else: the proxy lives, the request gets the fail policy, the VM comes
+//! back.
+#![allow(clippy::unwrap_used)]
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
+use weir_testkit::config::{Config, filter, set};
+use weir_testkit::{Guests, Origin, PATIENCE, Weir};
+
+const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
+
+/// Behaviours that end a VM.
+const FATAL: [&str; 14] = [
+    "panic",
+    "unreachable",
+    "out_of_bounds",
+    "indirect_call",
+    "exit",
+    "exit_zero",
+    "loop",
+    "hostcall_loop",
+    "memory",
+    "stack",
+    "allocator_zero",
+    "allocator_wild",
+    "allocator_panic",
+    "allocator_reenter",
+];
+
+/// Behaviours that a guest survives, and what it says of them.
+const HARMLESS: [(&str, &str); 3] = [
+    ("wild", " refused"),
+    ("grow", "refused"),
+    ("reenter", "not re-entered"),
+];
+
+/// Callbacks of a stream before its response has begun: the client gets the fail policy.
+const EARLY: [&str; 5] = [
+    "request_headers",
+    "request_body",
+    "request_trailers",
+    "http_call_response",
+    "response_headers",
+];
+
+/// Callbacks of a stream whose response has begun, or is over.
+const LATE: [&str; 5] = ["response_body", "response_trailers", "done", "log", "delete"];
+
+/// A filter for each behaviour in each callback, so that the back-off of one VM does not keep another waiting.
+fn start(engine: &str, origin: &Origin, what: &[(&str, &str)], keys: &[(&str, Value)]) -> Weir {
+    let module = Guests::build().unwrap().filter("misbehave").unwrap();
+    let mut config = Config::new(&origin.url())
+        .set("workers", json!(1))
+        .route("/healthy", &[]);
+    for (behaviour, callback) in what {
+        let name = format!("{behaviour}-{callback}");
+        let mut block = filter(&name, &module, engine);
+        set(&mut block, "limits.memory", json!("16MiB"));
+        set(&mut block, "configuration", json!("upstream=origin"));
+        for (key, value) in keys {
+            set(&mut block, key, value.clone());
+        }
+        config = config
+            .filter(&name, block)
+            .route(&path(behaviour, callback), &[&name]);
+    }
+    Weir::start(config.value()).unwrap()
+}
+
+fn path(behaviour: &str, callback: &str) -> String {
+    format!("/{behaviour}/{callback}/")
+}
+
+/// A request that brings about every callback of a stream.
+fn request(behaviour: &str, callback: &str) -> Request {
+    let path = path(behaviour, callback);
+    let mut request = Request::new("POST", &format!("{path}?chunk=one&chunk=two&trailer=x-t:1"))
+        .header("te", "trailers")
+        .header("x-misbehave", format!("{behaviour}@{callback}"));
+    request.content = Content::Chunks(vec![b"one".to_vec(), b"two".to_vec()]);
+    request.trailers.push(("x-t".to_owned(), b"1".to_vec()));
+    request
+}
+
+fn send(weir: &Weir, request: &Request) -> Outcome {
+    Http1::connect(weir.address()).unwrap().request(request).unwrap()
+}
+
+/// Asks until the VM serves again.
+fn comes_back(weir: &Weir, behaviour: &str, callback: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let outcome = send(weir, &Request::get(&path(behaviour, callback)));
+        if matches!(&outcome, Outcome::Response(response) if response.status == 200) {
+            return;
+        }
+        let log = || weir.logs().text();
+        assert!(
+            Instant::now() < until,
+            "{behaviour}@{callback} stays dead: {outcome:?}\n{}",
+            log()
+        );
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+fn lives(weir: &mut Weir) {
+    assert!(weir.is_alive().unwrap(), "{}", weir.logs().text());
+    let response = send(weir, &Request::get("/healthy")).response().unwrap();
+    assert_eq!(response.status, 200);
+}
+
+/// Every fatal behaviour in each of these callbacks.
+fn every(engine: &str, callbacks: &[&'static str], expected: impl Fn(&str, &Outcome) -> bool) {
+    let origin = Origin::start().unwrap();
+    let what: Vec<_> = callbacks
+        .iter()
+        .flat_map(|callback| FATAL.map(|behaviour| (behaviour, *callback)))
+        .collect();
+    let mut weir = start(engine, &origin, &what, &[]);
+    let mut wrong = Vec::new();
+    for (behaviour, callback) in &what {
+        let outcome = send(&weir, &request(behaviour, callback));
+        if !expected(callback, &outcome) {
+            wrong.push(format!("{behaviour}@{callback}: {outcome:?}"));
+        }
+    }
+    lives(&mut weir);
+    assert!(
+        wrong.is_empty(),
+        "{engine}:\n{}\n{}",
+        wrong.join("\n"),
+        weir.logs().text()
+    );
+    for (behaviour, callback) in &what {
+        comes_back(&weir, behaviour, callback);
+    }
+    lives(&mut weir);
+}
+
+fn early(_: &str, outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Response(response) if response.status == 503)
+}
+
+fn late(callback: &str, outcome: &Outcome) -> bool {
+    match outcome {
+        // Too late for another status: what was not sent yet is broken off, what was sent is a whole response.
+        Outcome::Reset => callback.starts_with("response"),
+        Outcome::Response(response) => {
+            response.status == 503 || (response.status == 200 && response.body == b"onetwo")
+        }
+    }
+}
+
+#[test]
+fn before_the_response_wasmtime() {
+    every("wasmtime", &EARLY, early);
+}
+
+#[test]
+fn before_the_response_wasmi() {
+    every("wasmi", &EARLY, early);
+}
+
+#[test]
+fn in_and_after_the_response_wasmtime() {
+    every("wasmtime", &LATE, late);
+}
+
+#[test]
+fn in_and_after_the_response_wasmi() {
+    every("wasmi", &LATE, late);
+}
+
+#[test]
+fn what_a_guest_survives() {
+    for engine in ENGINES {
+        let origin = Origin::start().unwrap();
+        let what = HARMLESS.map(|(behaviour, _)| (behaviour, "request_headers"));
+        let mut weir = start(engine, &origin, &what, &[]);
+        for (behaviour, says) in HARMLESS {
+            let response = send(&weir, &request(behaviour, "request_headers"))
+                .response()
+                .unwrap();
+            let report = response.header("x-misbehave-report").unwrap_or_default();
+            assert!(
+                report.contains(says),
+                "{engine}: {behaviour}: {response:?}\n{}",
+                weir.logs().text()
+            );
+        }
+        lives(&mut weir);
+    }
+}
+
+#[test]
+fn fail_open_goes_on_without_the_filter() {
+    for engine in ENGINES {
+        let origin = Origin::start().unwrap();
+        let callbacks = [
+            "request_headers",
+            "request_body",
+            "response_headers",
+            "response_body",
+        ];
+        let what = callbacks.map(|callback| ("panic", callback));
+        let mut weir = start(engine, &origin, &what, &[("fail_open", json!(true))]);
+        for callback in callbacks {
+            let response = send(&weir, &request("panic", callback)).response().unwrap();
+            assert_eq!(
+                (response.status, response.text().as_str()),
+                (200, "onetwo"),
+                "{engine}: {callback}"
+            );
+            // While the VM is gone.
+            let response = send(&weir, &Request::get(&path("panic", callback)))
+                .response()
+                .unwrap();
+            assert_eq!(response.status, 200);
+        }
+        weir.logs().wait_for("VM runs again").unwrap();
+        lives(&mut weir);
+    }
+}
+
+#[test]
+fn fail_closed_refuses_until_the_vm_is_back() {
+    let origin = Origin::start().unwrap();
+    let weir = start("wasmtime", &origin, &[("panic", "request_headers")], &[]);
+    let trapped = send(&weir, &request("panic", "request_headers"))
+        .response()
+        .unwrap();
+    assert_eq!(trapped.status, 503);
+    // The back-off is a second; this comes at once.
+    let refused = send(&weir, &Request::get("/panic/request_headers/"))
+        .response()
+        .unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(
+        origin
+            .records()
+            .iter()
+            .all(|record| !record.path.starts_with("/panic"))
+    );
+    comes_back(&weir, "panic", "request_headers");
+}
+
+#[test]
+fn a_death_ends_the_other_streams_of_the_vm_too() {
+    let origin = Origin::start().unwrap();
+    let weir = start("wasmtime", &origin, &[("panic", "tick")], &[]);
+    let mut client = Http2::connect(weir.address()).unwrap();
+    let paused = Request::get("/panic/tick/").header("x-misbehave", "pause@request_headers");
+    let fatal = Request::get("/panic/tick/").header("x-misbehave", "panic@tick");
+    let outcomes = client.requests(&[paused, fatal]).unwrap();
+    let paused = outcomes[0].clone().response().unwrap();
+    assert_eq!(paused.status, 503, "{}", weir.logs().text());
+    comes_back(&weir, "panic", "tick");
+}
+
+#[test]
+fn the_log_says_what_and_where() {
+    let origin = Origin::start().unwrap();
+    let weir = start("wasmtime", &origin, &[("panic", "request_headers")], &[]);
+    send(&weir, &request("panic", "request_headers"));
+    weir.logs().wait_for("told to panic in request_headers").unwrap();
+    let line = weir.logs().wait_for("at proxy_on_request_headers").unwrap();
+    assert!(line.text.contains("misbehave.wasm"), "{}", line.text);
+}

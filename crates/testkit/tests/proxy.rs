@@ -1,0 +1,22 @@
+//! The proxy itself: protocols, framing, time, life and reload.
+#![allow(clippy::unwrap_used)]
+
+#[path = "proxy/framing.rs"]
+mod framing;
+#[path = "proxy/life.rs"]
+mod life;
+#[path = "proxy/limits.rs"]
+mod limits;
+#[path = "proxy/protocols.rs"]
+mod protocols;
+#[path = "proxy/volume.rs"]
+mod volume;
+
+use std::path::PathBuf;
+
+use weir_testkit::Guests;
+
+/// The module of a conformance case.
+fn guest(name: &str) -> PathBuf {
+    Guests::build().unwrap().example(name).unwrap()
+}

@@ -1,0 +1,216 @@
+//! Shutdown and reload cut no response.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+use weir_testkit::client::{Http1, Http2, Request};
+use weir_testkit::config::{Config, filter, set};
+use weir_testkit::{Guests, Origin, PATIENCE, Weir};
+
+use crate::guest;
+
+#[test]
+fn shutdown_cuts_no_response() {
+    let origin = Origin::start().unwrap();
+    let mut weir = Weir::start(Config::new(&origin.url()).route("/", &[]).value()).unwrap();
+    let address = weir.address();
+    let request = Request::get("/?chunk=one&chunk=two&chunk=three&delay=150");
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let mut request = request.clone();
+            request.path.push_str(&format!("&number={number}"));
+            thread::spawn(move || {
+                let outcome = if number % 2 == 0 {
+                    Http1::connect(address).unwrap().request(&request).unwrap()
+                } else {
+                    Http2::connect(address).unwrap().request(&request).unwrap()
+                };
+                outcome.response().unwrap().text()
+            })
+        })
+        .collect();
+    for number in 0..8 {
+        origin
+            .wait_for(|record| record.path.ends_with(&format!("number={number}")))
+            .unwrap();
+    }
+    let status = weir.stop().unwrap();
+    for client in clients {
+        assert_eq!(client.join().unwrap(), "onetwothree", "{}", weir.logs().text());
+    }
+    assert!(status.success(), "{status}\n{}", weir.logs().text());
+    assert!(Http1::connect(address).is_err());
+}
+
+/// A configuration whose filter says its version in a response header.
+fn version(origin: &Origin, version: &str, watch: bool) -> Value {
+    let module = Guests::build().unwrap().filter("header-rewrite").unwrap();
+    let mut block = filter("version", &module, "wasmtime");
+    set(
+        &mut block,
+        "configuration",
+        json!({ "response": { "set": { "x-version": version } } }),
+    );
+    let config = Config::new(&origin.url())
+        .set("watch", json!(watch))
+        .filter("version", block);
+    config.route("/", &["version"]).value().clone()
+}
+
+fn serves(weir: &Weir) -> String {
+    let response = Http1::connect(weir.address())
+        .unwrap()
+        .request(&Request::get("/"))
+        .unwrap();
+    response
+        .response()
+        .unwrap()
+        .header("x-version")
+        .unwrap_or_default()
+}
+
+/// Waits until the log has had a number of lines with a text.
+fn times(weir: &Weir, text: &str, times: usize) {
+    let seen = weir.logs().wait(PATIENCE, |lines| {
+        (lines.iter().filter(|line| line.text.contains(text)).count() >= times).then_some(())
+    });
+    assert!(
+        seen.is_some(),
+        "not {times} times `{text}`:\n{}",
+        weir.logs().text()
+    );
+}
+
+const READ_AGAIN: &str = "has been read again";
+const KEPT: &str = "stays as it is";
+
+#[test]
+fn reload_loses_no_request() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "0", false)).unwrap();
+    let (end, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..4)
+        .map(|number| {
+            let (address, end, served) = (weir.address(), Arc::clone(&end), Arc::clone(&served));
+            thread::spawn(move || {
+                let request = Request::get("/?chunk=one&chunk=two&delay=2");
+                let mut kept = Http1::connect(address).unwrap();
+                while !end.load(Ordering::SeqCst) {
+                    // Some keep their connection for as long as the proxy does, some come anew each time.
+                    if number % 2 == 0 {
+                        kept = Http1::connect(address).unwrap();
+                    }
+                    let response = kept.request(&request).unwrap().response().unwrap();
+                    assert_eq!((response.status, response.text().as_str()), (200, "onetwo"));
+                    assert!(response.header("x-version").is_some(), "{response:?}");
+                    if response.header("connection").as_deref() == Some("close") {
+                        kept = Http1::connect(address).unwrap();
+                    }
+                    served.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    for number in 1..=5 {
+        weir.write_config(&version(&origin, &number.to_string(), false))
+            .unwrap();
+        weir.signal("HUP").unwrap();
+        times(&weir, READ_AGAIN, number);
+        assert_eq!(serves(&weir), number.to_string());
+    }
+    end.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert!(served.load(Ordering::SeqCst) > 0);
+}
+
+#[test]
+fn a_changed_file_is_read_again() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "1", true)).unwrap();
+    assert_eq!(serves(&weir), "1");
+    weir.write_config(&version(&origin, "2", true)).unwrap();
+    times(&weir, READ_AGAIN, 1);
+    assert_eq!(serves(&weir), "2");
+}
+
+#[test]
+fn a_changed_module_is_read_again() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("filter.wasm");
+    std::fs::copy(guest("add_header_map_value"), &module).unwrap();
+    let config = Config::new(&origin.url())
+        .set("watch", json!(true))
+        .filter("filter", filter("filter", &module, "wasmtime"))
+        .route("/", &["filter"]);
+    let weir = Weir::start_in(folder, config.value()).unwrap();
+    let reports = || {
+        let response = Http1::connect(weir.address())
+            .unwrap()
+            .request(&Request::get("/"))
+            .unwrap();
+        response.response().unwrap().values("x-report").len()
+    };
+    assert!(reports() > 0);
+    // In one step, as a build does: a half-written module would be refused, and the old one stay.
+    let new = module.with_extension("new");
+    std::fs::copy(guest("header_edit_too_late"), &new).unwrap();
+    std::fs::rename(&new, &module).unwrap();
+    times(&weir, READ_AGAIN, 1);
+    assert_eq!(reports(), 0);
+}
+
+#[test]
+fn the_last_good_configuration_stays() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "1", false)).unwrap();
+    let refused_by_guest = {
+        let mut config = version(&origin, "2", false);
+        set(
+            &mut config,
+            "filters.version.config.configuration",
+            json!({ "nonsense": true }),
+        );
+        config
+    };
+    let mut unknown_key = version(&origin, "2", false);
+    unknown_key["nonsense"] = json!(true);
+    for (number, wrong) in [json!("no map"), unknown_key, refused_by_guest]
+        .iter()
+        .enumerate()
+    {
+        weir.write_config(wrong).unwrap();
+        weir.signal("HUP").unwrap();
+        times(&weir, KEPT, number + 1);
+        assert_eq!(serves(&weir), "1", "{wrong}");
+    }
+    weir.write_config(&version(&origin, "3", false)).unwrap();
+    weir.signal("HUP").unwrap();
+    times(&weir, READ_AGAIN, 1);
+    assert_eq!(serves(&weir), "3");
+}
+
+#[test]
+fn a_client_that_leaves_ends_its_streams() {
+    let origin = Origin::start().unwrap();
+    let block = filter("lifecycle", &guest("lifecycle"), "wasmtime");
+    let config = Config::new(&origin.url())
+        .set("workers", json!(1))
+        .filter("lifecycle", block);
+    let weir = Weir::start(config.route("/", &["lifecycle"]).value()).unwrap();
+    let mut client = Http1::connect(weir.address()).unwrap();
+    client.send_request(&Request::get("/?delay=2000")).unwrap();
+    weir.logs().wait_for("lifecycle: request headers").unwrap();
+    drop(client);
+    for line in ["lifecycle: done", "lifecycle: log", "lifecycle: delete it true"] {
+        assert!(
+            weir.logs().wait_for(line).is_some(),
+            "{line}:\n{}",
+            weir.logs().text()
+        );
+    }
+}

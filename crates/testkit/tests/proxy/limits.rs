@@ -1,0 +1,162 @@
+//! Time that runs out and bodies that are too large.
+
+use std::io::{Read, Write};
+
+use serde_json::json;
+use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
+use weir_testkit::config::{Config, filter};
+use weir_testkit::{Origin, RawOrigin, Weir, blackhole, refused_port};
+
+use crate::guest;
+
+#[test]
+fn a_client_that_says_nothing_is_let_go() {
+    let config = Config::new("http://127.0.0.1:1")
+        .set(
+            "timeouts",
+            json!({ "request_header": "200ms", "client_idle": "300ms" }),
+        )
+        .route_with("/", json!({ "upstream": "echo" }));
+    let weir = Weir::start(config.value()).unwrap();
+
+    // Half of a request head.
+    let mut client = Http1::connect(weir.address()).unwrap();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n").unwrap();
+    match client.outcome("GET").unwrap() {
+        Outcome::Reset => {}
+        Outcome::Response(response) => assert_eq!(response.status, 408),
+    }
+    // A connection that has served its request.
+    let mut client = Http1::connect(weir.address()).unwrap();
+    assert_eq!(
+        client
+            .request(&Request::get("/"))
+            .unwrap()
+            .response()
+            .unwrap()
+            .status,
+        200
+    );
+    assert!(client.is_closed());
+}
+
+#[test]
+fn upstreams_that_do_not_answer() {
+    let silent = blackhole().unwrap();
+    let cut = RawOrigin::start(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf of")
+            .unwrap();
+    });
+    let closing = RawOrigin::start(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let config = Config::new("http://127.0.0.1:1")
+        .set(
+            "upstreams.silent",
+            json!(format!("http://{}", silent.local_addr().unwrap())),
+        )
+        .set("upstreams.refused", json!(format!("http://{}", refused_port())))
+        .set(
+            "upstreams.cut",
+            json!(format!("http://{}", cut.unwrap().address())),
+        )
+        .set(
+            "upstreams.closing",
+            json!(format!("http://{}", closing.unwrap().address())),
+        )
+        .route_with("/silent", json!({ "upstream": "silent", "timeout": "200ms" }))
+        .route_with("/refused", json!({ "upstream": "refused" }))
+        .route_with("/cut", json!({ "upstream": "cut" }))
+        .route_with("/closing", json!({ "upstream": "closing" }));
+    let weir = Weir::start(config.value()).unwrap();
+    let get = |path: &str| {
+        let request = Request::get(path);
+        let http1 = Http1::connect(weir.address()).unwrap().request(&request).unwrap();
+        let http2 = Http2::connect(weir.address()).unwrap().request(&request).unwrap();
+        [http1, http2].map(|outcome| match outcome {
+            Outcome::Response(response) => Some(response.status),
+            Outcome::Reset => None,
+        })
+    };
+    assert_eq!(get("/silent"), [Some(504); 2]);
+    for path in ["/refused", "/closing"] {
+        assert!(
+            get(path).iter().all(|status| matches!(status, Some(502 | 503))),
+            "{path}: {:?}",
+            get(path)
+        );
+    }
+    // The head has gone out: the body can only be broken off.
+    assert_eq!(get("/cut"), [None; 2]);
+    assert_eq!(get("/no/such/route"), [Some(404); 2]);
+}
+
+#[test]
+fn a_stream_on_which_nothing_moves_ends() {
+    let silent = blackhole().unwrap();
+    let config = Config::new(&format!("http://{}", silent.local_addr().unwrap()))
+        .set("timeouts", json!({ "stream_idle": "300ms", "upstream": "1h" }))
+        .route("/", &[]);
+    let weir = Weir::start(config.value()).unwrap();
+    match Http1::connect(weir.address())
+        .unwrap()
+        .request(&Request::get("/"))
+        .unwrap()
+    {
+        Outcome::Reset => {}
+        Outcome::Response(response) => assert!(matches!(response.status, 408 | 504), "{response:?}"),
+    }
+}
+
+#[test]
+fn bodies_beyond_the_limit_of_a_filter_that_holds_them() {
+    let origin = Origin::start().unwrap();
+    let block = |name: &str| filter(name, &guest(name), "wasmtime");
+    let config = Config::new(&origin.url())
+        .set("limits.body", json!("64KiB"))
+        .filter("set_buffer_bytes", block("set_buffer_bytes"))
+        .filter("response_body_accumulates", block("response_body_accumulates"))
+        .filter("body_streams", block("body_streams"))
+        .route("/request", &["set_buffer_bytes"])
+        .route("/response", &["response_body_accumulates"])
+        .route("/streams", &["body_streams"]);
+    let weir = Weir::start(config.value()).unwrap();
+    let large = vec![b'x'; 100_000];
+    let post = |path: &str, content: Content| {
+        let mut request = Request::new("POST", path).header("x-edit", "0 0 >");
+        request.content = content;
+        let http1 = Http1::connect(weir.address()).unwrap().request(&request).unwrap();
+        let http2 = Http2::connect(weir.address()).unwrap().request(&request).unwrap();
+        [http1, http2].map(|outcome| outcome.response().unwrap())
+    };
+    for content in [
+        Content::Sized(large.clone()),
+        Content::Chunks(vec![large.clone()]),
+    ] {
+        for response in post("/request", content.clone()) {
+            assert_eq!(response.status, 413);
+        }
+        for response in post("/streams", content) {
+            assert_eq!((response.status, response.body.len()), (200, large.len()));
+        }
+    }
+    for response in post("/request", Content::Sized(vec![b'x'; 60_000])) {
+        assert_eq!((response.status, response.body.len()), (200, 60_001));
+    }
+    assert!(
+        origin
+            .records()
+            .iter()
+            .all(|record| !record.path.starts_with("/request") || record.length < 65536)
+    );
+    for path in ["/response?size=100000", "/response?body=short"] {
+        let response = Http1::connect(weir.address())
+            .unwrap()
+            .request(&Request::get(path))
+            .unwrap();
+        let response = response.response().unwrap();
+        assert_eq!(response.status, if path.contains("size") { 500 } else { 200 });
+    }
+}
