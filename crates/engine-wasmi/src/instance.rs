@@ -7,8 +7,10 @@ use wasmi::{Linker, Memory, ResourceLimiter, Store};
 use wasmi_core::LimiterError;
 use weir_engine::{
     CpuBudget, Deadline, FuncId, Instance, InstantiateError, Limits, MemoryGuard, Module, Signature, Trap,
+    Verdict,
 };
 
+use crate::beat;
 use crate::caller::Allocator;
 use crate::export::Export;
 use crate::run::{SLICE, refuel};
@@ -25,10 +27,31 @@ pub(crate) struct Data {
     /// The export `memory`, once it is known.
     pub(crate) memory: Option<Memory>,
     pub(crate) allocator: Allocator,
-    pub(crate) deadline: Deadline,
+    deadline: Deadline,
+    /// The beat at which the deadline was looked at last.
+    beat: u64,
     pub(crate) memory_guard: Guard,
     /// A panic of a host function on its way out.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
+}
+
+impl Data {
+    fn begin(&mut self, budget: CpuBudget) {
+        self.deadline = Deadline::start(budget);
+        self.beat = beat::count();
+    }
+
+    /// Whether the guest has used up its budget. Asks the clock, which costs a system call.
+    pub(crate) fn tick(&mut self) -> bool {
+        self.deadline.tick() == Verdict::Expired
+    }
+
+    /// The same after a host function, which may have taken long while it burnt no fuel: asks the clock only when the
+    /// ticker has beaten since.
+    pub(crate) fn expired(&mut self) -> bool {
+        let beat = beat::count();
+        beat != std::mem::replace(&mut self.beat, beat) && self.tick()
+    }
 }
 
 pub(crate) struct WasmiModule {
@@ -47,6 +70,7 @@ impl Module for WasmiModule {
             memory: None,
             allocator: Allocator::None,
             deadline: Deadline::start(limits.start_budget),
+            beat: beat::count(),
             memory_guard: Guard {
                 guard: MemoryGuard::new(limits.memory),
                 running: false,
@@ -125,7 +149,7 @@ impl Instance for WasmiInstance {
         let Some(export) = self.exports.get(func.0 as usize) else {
             return Err(Trap::host("the host called a function that it never resolved"));
         };
-        self.store.data_mut().deadline = Deadline::start(budget);
+        self.store.data_mut().begin(budget);
         refuel(&mut self.store, SLICE);
         export.call(&mut self.store, args).unwrap_or_else(|| {
             Err(Trap::host(

@@ -1,10 +1,12 @@
 //! wasmi behind the engine seam: an interpreter in pure Rust, for where no machine code may be generated.
 //!
-//! wasmi cannot be interrupted from outside, it counts fuel. A guest runs in slices of fuel; between two slices the
-//! clock is asked whether the CPU budget is used up, so that a deadline means CPU time here as on the other engines.
+//! wasmi cannot be interrupted from outside, it counts fuel. A guest runs in slices of fuel; between two slices, and
+//! after a host function during which the ticker beat, the clock is asked whether the CPU budget is used up, so that a
+//! deadline means CPU time here as on the other engines.
 //! The one exception is the wasm start section, see `START_FUEL_PER_MILLISECOND` in `instance`.
 #![forbid(unsafe_code)]
 
+mod beat;
 mod caller;
 mod export;
 mod instance;
@@ -34,6 +36,7 @@ pub struct WasmiEngine {
 impl WasmiEngine {
     /// Starts the runtime.
     pub fn new() -> Self {
+        beat::start();
         let mut config = Config::default();
         config
             .consume_fuel(true)

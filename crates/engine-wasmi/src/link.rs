@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmi::errors::LinkerError;
 use wasmi::{Caller, Engine, Error, ExternType, FuncType, Linker, Module, Val};
-use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, ValType, resolve_import};
+use weir_engine::{
+    CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, TrapKind, ValType, resolve_imports,
+};
 
 use crate::caller::Guest;
 use crate::instance::Data;
@@ -12,27 +14,20 @@ use crate::trap::Stopped;
 
 /// Resolves every import of `module`, once for all its instances.
 pub(crate) fn link(engine: &Engine, module: &Module, funcs: HostFuncs) -> Result<Linker<Data>, CompileError> {
+    let imports = module
+        .imports()
+        .map(|import| (import.module(), import.name(), kind(import.ty())));
+    let found = resolve_imports(funcs, imports)?;
     let mut linker = Linker::new(engine);
     // The same function may be imported twice.
     linker.allow_shadowing(true);
-    let mut wrong = Vec::new();
-    for import in module.imports() {
-        let ty = import.ty();
-        match (
-            resolve_import(funcs, import.module(), import.name(), &kind(ty)),
-            ty,
-        ) {
-            (Ok(func), ExternType::Func(ty)) => bind(&mut linker, func, ty)
-                .map_err(|error| CompileError::Invalid(format!("{}.{}: {error}", func.module, func.name)))?,
-            (Ok(func), _) => wrong.push(format!("{}.{}: no function", func.module, func.name)),
-            (Err(reason), _) => wrong.push(reason),
+    for (import, func) in module.imports().zip(found) {
+        if let ExternType::Func(ty) = import.ty() {
+            bind(&mut linker, func, ty)
+                .map_err(|error| CompileError::Invalid(format!("{}.{}: {error}", func.module, func.name)))?;
         }
     }
-    if wrong.is_empty() {
-        Ok(linker)
-    } else {
-        Err(CompileError::Imports(wrong))
-    }
+    Ok(linker)
 }
 
 fn kind(ty: &ExternType) -> ImportKind {
@@ -66,7 +61,7 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: &FuncType) -> Re
                 *arg = match param {
                     Val::I32(value) => u64::from(value.cast_unsigned()),
                     Val::I64(value) => value.cast_unsigned(),
-                    // `resolve_import` lets no other type through.
+                    // `resolve_imports` lets no other type through.
                     _ => 0,
                 };
             }
@@ -89,6 +84,7 @@ fn call(func: &HostFunc, caller: Caller<'_, Data>, args: &[u64]) -> Result<u64, 
     let mut guest = Guest(caller);
     // The state may be half changed, but nobody sees it: whoever catches the panic ends the instance.
     match catch_unwind(AssertUnwindSafe(|| (func.call)(&mut guest, args))) {
+        Ok(Ok(_)) if guest.0.data_mut().expired() => Err(Error::host(Stopped(Trap::new(TrapKind::Deadline)))),
         Ok(result) => result.map_err(|trap| Error::host(Stopped(trap))),
         Err(panic) => {
             guest.0.data_mut().panic = Some(panic);

@@ -1,7 +1,7 @@
 //! Runs a guest in slices of fuel.
 
 use wasmi::{AsContextMut, Error, TypedFunc, TypedResumableCall, WasmParams, WasmResults};
-use weir_engine::{Trap, TrapKind, Verdict};
+use weir_engine::{Trap, TrapKind};
 
 use crate::instance::Data;
 use crate::trap;
@@ -22,7 +22,7 @@ pub(crate) fn run<P: WasmParams, R: WasmResults>(
         call = match call {
             Ok(TypedResumableCall::Finished(result)) => return Ok(result),
             Ok(TypedResumableCall::OutOfFuel(paused)) => {
-                if store.as_context_mut().data_mut().deadline.tick() == Verdict::Expired {
+                if store.as_context_mut().data_mut().tick() {
                     return Err(Trap::new(TrapKind::Deadline));
                 }
                 // One instruction may need more than a slice: filling or growing a large memory.

@@ -3,32 +3,26 @@
 use std::mem::MaybeUninit;
 
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module, ValRaw};
-use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, ValType, resolve_import};
+use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, ValType, resolve_imports};
 
 use crate::caller::Guest;
 use crate::instance::Data;
 
 /// Resolves every import of `module`, once for all its instances.
 pub(crate) fn link(module: &Module, funcs: HostFuncs) -> Result<InstancePre<Data>, CompileError> {
+    let imports = module
+        .imports()
+        .map(|import| (import.module(), import.name(), kind(&import.ty())));
+    let found = resolve_imports(funcs, imports)?;
     let mut linker = Linker::new(module.engine());
     // The same function may be imported twice.
     linker.allow_shadowing(true);
-    let mut wrong = Vec::new();
-    for import in module.imports() {
-        let ty = import.ty();
-        match (
-            resolve_import(funcs, import.module(), import.name(), &kind(&ty)),
-            ty,
-        ) {
-            (Ok(func), ExternType::Func(ty)) => bind(&mut linker, func, ty).map_err(|error| {
+    for (import, func) in module.imports().zip(found) {
+        if let ExternType::Func(ty) = import.ty() {
+            bind(&mut linker, func, ty).map_err(|error| {
                 CompileError::Invalid(format!("{}.{}: {error:#}", func.module, func.name))
-            })?,
-            (Ok(func), _) => wrong.push(format!("{}.{}: no function", func.module, func.name)),
-            (Err(reason), _) => wrong.push(reason),
+            })?;
         }
-    }
-    if !wrong.is_empty() {
-        return Err(CompileError::Imports(wrong));
     }
     linker
         .instantiate_pre(module)
@@ -48,7 +42,7 @@ fn kind(ty: &ExternType) -> ImportKind {
     }
 }
 
-/// `ty` is the signature of `func`: `resolve_import` has compared them.
+/// `ty` is the signature of `func`: `resolve_imports` has compared them.
 #[expect(unsafe_code, reason = "raw slots cost a third of what checked values cost")]
 fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: FuncType) -> wasmtime::Result<()> {
     let call = move |caller: wasmtime::Caller<'_, Data>, slots: &mut [MaybeUninit<ValRaw>]| {
@@ -74,7 +68,7 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: FuncType) -> was
         Ok(())
     };
     // SAFETY: the closure must read and write the slots as `ty` says. It reads and writes them as `func.signature` says,
-    // which `resolve_import` found equal to `ty`, and it writes the result before it returns `Ok`.
+    // which `resolve_imports` found equal to `ty`, and it writes the result before it returns `Ok`.
     unsafe { linker.func_new_unchecked(func.module, func.name, ty, call)? };
     Ok(())
 }

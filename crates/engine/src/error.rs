@@ -10,7 +10,7 @@ pub enum CompileError {
     #[error("{0}")]
     Invalid(String),
     /// Imports that the host does not have, each as `module.name: why`.
-    #[error("unknown imports: {}", .0.join(", "))]
+    #[error("imports that the host does not have: {}", .0.join(", "))]
     Imports(Vec<String>),
     /// The runtime cannot do this.
     #[error("the runtime {engine} cannot {ability}")]

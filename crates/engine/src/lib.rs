@@ -27,7 +27,7 @@ pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind};
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
-pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_import};
+pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};
 
 pub use weir_abi::{Signature, ValType};

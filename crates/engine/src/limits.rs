@@ -2,9 +2,8 @@
 
 use crate::CpuBudget;
 
-/// Linear memory that a guest may use unless configured otherwise: twice what the largest filter known
-/// (Coraza with the core rule set, 64 MiB) needs.
-pub const DEFAULT_MEMORY_LIMIT: usize = 128 << 20;
+/// Linear memory that a guest may use unless configured otherwise.
+pub const DEFAULT_MEMORY_LIMIT: usize = weir_abi::limits::MEMORY;
 
 /// Stack of a guest. Threads of Traffic Server have 1 MiB in all, so half of that leaves the server its share.
 pub const STACK_LIMIT: usize = 512 << 10;

@@ -1,8 +1,10 @@
 //! Host functions as data.
 
+use std::ptr;
+
 use weir_abi::Signature;
 
-use crate::{Caller, Trap};
+use crate::{Caller, CompileError, Trap};
 
 /// Parameters that a host function may have at most. `proxy_grpc_call` has the most of the ABI, 12.
 pub const MAX_PARAMS: usize = 16;
@@ -23,6 +25,12 @@ pub struct HostFunc {
     pub call: HostFn,
 }
 
+impl HostFunc {
+    fn is_named(&self, module: &str, name: &str) -> bool {
+        self.module == module && self.name == name
+    }
+}
+
 /// Everything that the host offers. Where a name stands twice with different signatures, a module gets the one whose
 /// signature it imports.
 pub type HostFuncs = &'static [HostFunc];
@@ -41,12 +49,39 @@ pub enum ImportKind {
     Other(&'static str),
 }
 
-/// Finds the host function that a module means by the import `module.name`.
+/// Finds the host function for each import of a module (import module, name, kind), in order.
 ///
 /// # Errors
 ///
-/// What is wrong, with the name of the import: for [`CompileError::Imports`](crate::CompileError::Imports).
-pub fn resolve_import(
+/// [`CompileError::Imports`] with everything that is wrong.
+pub fn resolve_imports<'a>(
+    funcs: HostFuncs,
+    imports: impl Iterator<Item = (&'a str, &'a str, ImportKind)>,
+) -> Result<Vec<&'static HostFunc>, CompileError> {
+    let mut found: Vec<&'static HostFunc> = Vec::new();
+    let mut wrong = Vec::new();
+    for (module, name, kind) in imports {
+        match resolve(funcs, module, name, &kind) {
+            // Runtimes bind by name, so a name can mean one thing only.
+            Ok(func)
+                if found
+                    .iter()
+                    .any(|other| other.is_named(module, name) && !ptr::eq(*other, func)) =>
+            {
+                wrong.push(format!("{module}.{name}: imported twice with different types"));
+            }
+            Ok(func) => found.push(func),
+            Err(reason) => wrong.push(reason),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(found)
+    } else {
+        Err(CompileError::Imports(wrong))
+    }
+}
+
+fn resolve(
     funcs: HostFuncs,
     module: &str,
     name: &str,
@@ -130,27 +165,43 @@ mod tests {
 
     #[test]
     fn the_row_with_the_modules_type_wins() {
-        let second = resolve_import(FUNCS, "env", "twice", &func(&["i32", "i64"], &["i32"])).unwrap();
+        let second = resolve(FUNCS, "env", "twice", &func(&["i32", "i64"], &["i32"])).unwrap();
         assert_eq!(second.signature, FUNCS[1].signature);
-        let first = resolve_import(FUNCS, "env", "twice", &func(&["i32"], &[])).unwrap();
+        let first = resolve(FUNCS, "env", "twice", &func(&["i32"], &[])).unwrap();
         assert_eq!(first.signature, FUNCS[0].signature);
     }
 
     #[test]
     fn what_is_wrong_is_said() {
-        let resolve = |name, kind| resolve_import(FUNCS, "env", name, &kind).unwrap_err();
-        assert_eq!(resolve("thrice", func(&[], &[])), "env.thrice: unknown function");
+        let wrong = |name, kind| resolve(FUNCS, "env", name, &kind).unwrap_err();
+        assert_eq!(wrong("thrice", func(&[], &[])), "env.thrice: unknown function");
         assert_eq!(
-            resolve("twice", func(&["f64"], &["i32", "externref"])),
+            wrong("twice", func(&["f64"], &["i32", "externref"])),
             "env.twice: imported as (f64) -> (i32,externref), the host has (i32) -> () or (i32,i64) -> i32"
         );
         assert_eq!(
-            resolve("memory", ImportKind::Other("memory")),
+            wrong("memory", ImportKind::Other("memory")),
             "env.memory: a memory, the host offers functions only"
         );
         assert_eq!(
-            resolve_import(FUNCS, "wasi", "twice", &func(&["i32"], &[])).unwrap_err(),
+            resolve(FUNCS, "wasi", "twice", &func(&["i32"], &[])).unwrap_err(),
             "wasi.twice: unknown function"
+        );
+    }
+
+    #[test]
+    fn a_name_means_one_thing() {
+        let imports = |kinds: &[ImportKind]| {
+            let imports = kinds.iter().map(|kind| ("env", "twice", kind.clone()));
+            resolve_imports(FUNCS, imports)
+                .map(|found| found.len())
+                .map_err(|error| error.to_string())
+        };
+        let (narrow, wide) = (func(&["i32"], &[]), func(&["i32", "i64"], &["i32"]));
+        assert_eq!(imports(&[narrow.clone(), narrow.clone()]), Ok(2));
+        assert_eq!(
+            imports(&[narrow, wide]),
+            Err("imports that the host does not have: env.twice: imported twice with different types".into())
         );
     }
 }

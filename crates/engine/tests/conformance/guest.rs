@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_engine::{
     Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFunc, HostFuncs, Instance, Limits, Module,
-    Signature, Trap, TrapKind, ValType,
+    Signature, Trap, TrapKind, ValType, thread_cpu_time,
 };
 
 /// Time enough for any guest here that ends by itself, on any machine.
@@ -14,6 +14,9 @@ pub const PLENTY: CpuBudget = CpuBudget(Duration::from_secs(60));
 
 /// Time that an endless guest gets.
 pub const LITTLE: CpuBudget = CpuBudget(Duration::from_millis(50));
+
+/// CPU time that the host function `burn` takes.
+pub const BURN: Duration = Duration::from_millis(5);
 
 /// State of a guest: what it told the host.
 #[derive(Default)]
@@ -61,6 +64,12 @@ pub const FUNCS: HostFuncs = &[
         memory[start..start + args[0] as usize].fill(args[1] as u8);
         heard(state).push(u64::from(pointer));
         Ok(u64::from(pointer))
+    }),
+    func("burn", &[], None, |caller, _| {
+        heard(caller.parts().1).push(0);
+        let end = thread_cpu_time() + BURN;
+        while thread_cpu_time() < end {}
+        Ok(0)
     }),
     func("fail", &[], None, |_, _| {
         Err(Trap::host("the host has had enough"))

@@ -10,6 +10,7 @@ pub const CASES: &[Case] = &[
     Case::new("many arguments", many),
     Case::new("the row with the module's type", either),
     Case::new("the same import twice", same_twice),
+    Case::new("one name with two types", two_types),
     Case::new("unknown imports are named", unknown),
     Case::new("only what is imported matters", unused),
 ];
@@ -63,6 +64,20 @@ fn same_twice(engine: &dyn Engine) {
     let mut guest = start(engine, text);
     run(guest.as_mut(), "run").unwrap();
     assert_eq!(told(guest.as_mut()), [1, 2]);
+}
+
+fn two_types(engine: &dyn Engine) {
+    let text = r#"(module
+        (import "env" "either" (func (param i32) (result i32)))
+        (import "env" "either" (func (param i64) (result i64))))"#;
+    let error = engine
+        .compile(&wat::parse_str(text).unwrap(), FUNCS)
+        .err()
+        .unwrap();
+    let CompileError::Imports(imports) = error else {
+        panic!("{error}")
+    };
+    assert_eq!(imports, ["env.either: imported twice with different types"]);
 }
 
 fn unknown(engine: &dyn Engine) {

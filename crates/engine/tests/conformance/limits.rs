@@ -3,9 +3,14 @@
 use weir_engine::{Ability, Engine, Fault, InstantiateError, TrapKind};
 
 use crate::Case;
-use crate::guest::{Heard, LITTLE, compile, limits, run, run_within, shape, start, value};
+use crate::guest::{Heard, LITTLE, compile, limits, run, run_within, shape, start, told, value};
 
 pub const CASES: &[Case] = &[
+    Case::needing(
+        "hostcalls that take long count",
+        Ability::Interrupt,
+        slow_hostcalls,
+    ),
     Case::needing("an endless loop ends", Ability::Interrupt, endless),
     Case::needing(
         "an endless loop of hostcalls ends",
@@ -55,6 +60,21 @@ fn endless_hostcalls(engine: &dyn Engine) {
         run_within(guest.as_mut(), "spin", LITTLE).unwrap_err().kind,
         TrapKind::Deadline
     );
+}
+
+fn slow_hostcalls(engine: &dyn Engine) {
+    let text = r#"(module
+        (import "env" "burn" (func $burn))
+        (func (export "spin") (loop $again (call $burn) (br $again))))"#;
+    let mut guest = start(engine, text);
+    assert_eq!(
+        run_within(guest.as_mut(), "spin", LITTLE).unwrap_err().kind,
+        TrapKind::Deadline
+    );
+    // Some 14 calls use up the budget and the ticks around it. The bound leaves room for a ticker that is kept waiting,
+    // and is far below what fuel alone would let through.
+    let calls = told(guest.as_mut()).len();
+    assert!((10..1_000).contains(&calls), "{calls} calls");
 }
 
 fn endless_allocator(engine: &dyn Engine) {
