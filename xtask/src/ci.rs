@@ -12,6 +12,9 @@ pub struct Args {
     checks: Vec<Check>,
 }
 
+/// Manifest of the fuzz targets' workspace, from the repository's root.
+const FUZZ: &str = "fuzz/Cargo.toml";
+
 /// One check.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Check {
@@ -21,13 +24,21 @@ enum Check {
     Deny,
     /// No warning from clippy.
     Clippy,
+    /// The fuzz targets still fit the code.
+    Fuzz,
     /// docs/conformance.md is what the tests say.
     Conformance,
 }
 
 /// Runs the checks; the first that fails ends it.
 pub fn run(args: &Args) -> Result<()> {
-    let all = [Check::Fmt, Check::Deny, Check::Clippy, Check::Conformance];
+    let all = [
+        Check::Fmt,
+        Check::Deny,
+        Check::Clippy,
+        Check::Fuzz,
+        Check::Conformance,
+    ];
     let checks = if args.checks.is_empty() {
         &all[..]
     } else {
@@ -38,6 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
             Check::Fmt => fmt()?,
             Check::Deny => deny()?,
             Check::Clippy => clippy()?,
+            Check::Fuzz => fuzz()?,
             Check::Conformance => conformance::run(&conformance::Args { check: true })?,
         }
     }
@@ -47,18 +59,17 @@ pub fn run(args: &Args) -> Result<()> {
 fn fmt() -> Result<()> {
     setup::component("rustfmt", "fmt")?;
     sh::run(sh::cargo("fmt --all --check"))?;
-    sh::run(guests::cargo("fmt --all --check"))
+    sh::run(guests::cargo("fmt --all --check"))?;
+    sh::run(sh::cargo(&format!("fmt --check --manifest-path {FUZZ}")))
 }
 
 fn deny() -> Result<()> {
     let deny = setup::cargo_deny()?;
-    for manifest in ["Cargo.toml", guests::MANIFEST] {
-        let mut check = sh::command(&deny, "--locked --manifest-path");
+    for manifest in ["Cargo.toml", guests::MANIFEST, FUZZ] {
+        let mut check = sh::command(&deny, "--locked --config deny.toml --manifest-path");
         check
             .arg(manifest)
-            .args(["check", "--config"])
-            .arg(sh::root().join("deny.toml"));
-        check.args(["--hide-inclusion-graph", "licenses", "bans", "sources"]);
+            .args("check --hide-inclusion-graph licenses bans sources".split(' '));
         sh::run(check)?;
     }
     Ok(())
@@ -73,4 +84,10 @@ fn clippy() -> Result<()> {
     let mut filters = guests::cargo("clippy --workspace --lib --examples --locked --target");
     filters.args([setup::WASM_TARGET, "--", "-D", "warnings"]);
     sh::run(filters)
+}
+
+fn fuzz() -> Result<()> {
+    // Part of libFuzzer is compiled from C++.
+    setup::debian("c++", "g++")?;
+    sh::run(sh::cargo(&format!("check --locked --manifest-path {FUZZ}")))
 }
