@@ -22,10 +22,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     /// Serve HTTP through filters.
+    #[command(long_about = verbs::serve::LONG_ABOUT)]
     Serve(verbs::serve::Args),
     /// Check a configuration and its modules, without serving.
+    #[command(long_about = verbs::check::LONG_ABOUT)]
     Check(verbs::check::Args),
     /// Say what a module is, exports, imports and needs.
+    #[command(long_about = verbs::inspect::LONG_ABOUT)]
     Inspect(verbs::inspect::Args),
 }
 
@@ -35,9 +38,9 @@ Runs Proxy-Wasm filters at the edge.
 A filter is a WebAssembly module built with a Proxy-Wasm SDK. It reads, changes, holds or refuses HTTP traffic, in a \
 sandbox that it cannot leave. In three steps:
 
-  weir inspect filter.wasm           can Weir run this module, and what does it do?
-  weir check weir.yaml               is the configuration right, and does the module accept its part of it?
-  weir serve --config weir.yaml      serve";
+  weir inspect filter.wasm         can Weir run this module, and what does it do?
+  weir check weir.yaml             is the configuration right, do the modules accept it?
+  weir serve --config weir.yaml    serve";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,7 +49,8 @@ Exit codes:
   2  the command line is wrong
 
 Environment:
-  WEIR_LOG  what is logged, such as `debug` or `info,weir_proxy=debug`; goes before the configuration's log level";
+  WEIR_LOG  what is logged, such as `debug` or `info,weir_proxy=debug`,
+            whatever the configuration says";
 
 /// It did not work.
 const FAILED: u8 = 1;

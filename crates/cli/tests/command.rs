@@ -154,11 +154,15 @@ fn a_wrong_command_line_is_told_apart() {
 #[test]
 fn help_teaches_with_examples() {
     let folder = folder(&[]);
-    for verb in ["serve", "check", "inspect"] {
+    let verbs = [
+        ("serve", "upstream: echo"),
+        ("check", "throw-away"),
+        ("inspect", "The module is not run"),
+    ];
+    for (verb, words) in verbs {
         let (text, _) = assert_ends(&weir(folder.path(), &[verb, "--help"]), 0);
-        assert!(
-            text.contains("Examples:") && text.contains("Exit codes:"),
-            "{verb}:\n{text}"
-        );
+        for expected in [words, "Examples:", "Exit codes:"] {
+            assert!(text.contains(expected), "{verb}: {expected:?} in\n{text}");
+        }
     }
 }

@@ -11,14 +11,15 @@ use crate::{engines, logging};
 
 /// Arguments of `weir check`.
 #[derive(clap::Args)]
-#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// A configuration of `weir serve`, or a file of Traffic Server's wasm plugin (`config:` at the top).
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }
 
-const LONG_ABOUT: &str = "\
+/// What `--help` begins with.
+pub const LONG_ABOUT: &str = "\
 Checks a configuration and its modules, without serving.
 
 The file is read, each module is compiled, and each is started and configured once in a throw-away VM, so that a filter \

@@ -9,7 +9,7 @@ use weir_host::ModuleInfo;
 
 /// Arguments of `weir inspect`.
 #[derive(clap::Args)]
-#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// The module, in WebAssembly's binary format.
     #[arg(value_name = "MODULE.wasm")]
@@ -22,7 +22,8 @@ pub struct Args {
 /// Bytes of a page of linear memory.
 const PAGE: u64 = 64 << 10;
 
-const LONG_ABOUT: &str = "\
+/// What `--help` begins with.
+pub const LONG_ABOUT: &str = "\
 Says what a module is, exports, imports and needs. The module is not run.
 
 ABI version, the SDK if it can be told, the callbacks that it exports and so takes part in, the hostcalls and WASI \

@@ -13,7 +13,7 @@ use crate::{engines, logging};
 
 /// Arguments of `weir serve`.
 #[derive(Clone, clap::Args)]
-#[command(long_about = LONG_ABOUT, after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub struct Args {
     /// The configuration, YAML.
     #[arg(long, short, value_name = "FILE")]
@@ -29,7 +29,8 @@ pub struct Args {
     log_format: Option<LogFormat>,
 }
 
-const LONG_ABOUT: &str = "\
+/// What `--help` begins with.
+pub const LONG_ABOUT: &str = "\
 Serves HTTP through filters.
 
 The configuration names listeners, filters, upstreams and routes. A route gives the requests whose host and path match \
