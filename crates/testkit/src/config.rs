@@ -34,7 +34,7 @@ impl Config {
     /// Adds a filter; `block` is what stands under `config:`.
     #[must_use]
     pub fn filter(mut self, name: &str, block: Value) -> Self {
-        self.value["filters"][name] = json!({ "config": block });
+        self.value["filters"][name]["config"] = block;
         self
     }
 

@@ -74,6 +74,7 @@ fn trial(engine: &str, abilities: &[&str], case: &Case, coverage: &Arc<Mutex<Cov
         } else {
             Verdict::Failed
         });
-        result.map_err(|error| Failed::from(format!("{error:?}")))
+        // Not with `{:?}`: a backtrace of the test says nothing about the proxy.
+        result.map_err(|error| Failed::from(format!("{error:#}")))
     })
 }

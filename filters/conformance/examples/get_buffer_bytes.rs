@@ -1,5 +1,5 @@
-//! Ranges of a body: a start beyond the end is Ok and empty, a length beyond it is cut, a sum that overflows is refused.
-//! A body that the phase does not have is NotFound.
+//! Ranges of a body: a start beyond the end is Ok and empty, a length beyond it is cut, a sum that overflows is refused
+//! unless the length is the largest there is, by which SDKs mean all. A body that is not there is empty.
 //!
 //! covers: proxy_get_buffer_bytes proxy_on_request_body
 //!
@@ -13,11 +13,12 @@
 //! body: 5, 0 -> Ok ""
 //! body: 10, 1 -> Ok ""
 //! body: 11, 1 -> Ok ""
-//! body: 1, max -> BadArgument
+//! body: 1, max -> Ok "123456789"
+//! body: 2, max - 1 -> BadArgument
 //! body: max, 1 -> BadArgument
-//! body: response body -> NotFound
-//! body: downstream data -> NotFound
-//! body: upstream data -> NotFound
+//! body: response body -> Ok ""
+//! body: downstream data -> Ok ""
+//! body: upstream data -> Ok ""
 //! body: call body -> NotFound
 //! body: gRPC message -> NotFound
 //! body: call data -> NotFound
@@ -30,8 +31,15 @@ guest! {
         if end == 0 {
             return PAUSE;
         }
-        for (start, max) in [(0, 10), (2, 3), (8, 100), (0, u32::MAX), (5, 0), (10, 1), (11, 1), (1, u32::MAX), (u32::MAX, 1)] {
-            let show = |number: u32| if number == u32::MAX { "max".to_owned() } else { number.to_string() };
+        const MAX: u32 = u32::MAX;
+        let ranges =
+            [(0, 10), (2, 3), (8, 100), (0, MAX), (5, 0), (10, 1), (11, 1), (1, MAX), (2, MAX - 1), (MAX, 1)];
+        for (start, max) in ranges {
+            let show = |number| match number {
+                MAX => "max".to_owned(),
+                number if number == MAX - 1 => "max - 1".to_owned(),
+                number => number.to_string(),
+            };
             say!("{}, {} -> {}", show(start), show(max), buffer(REQUEST_BODY, start, max));
         }
         say!("response body -> {}", buffer(RESPONSE_BODY, 0, 10));

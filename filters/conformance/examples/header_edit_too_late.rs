@@ -9,7 +9,7 @@
 //! header: x-write: Ok
 //! upstream: GET /c/header_edit_too_late/
 //! upstream-no-header: x-late
-//! log: warn: request headers
+//! log: warn: sent on already
 //! log: info: header_edit_too_late in on_log: Ok "7", Ok "200"
 
 use conformance::*;

@@ -23,7 +23,7 @@
 //! body: pwrite 0, all of it true, to 9: 8
 //! body: read 0, 0 bytes
 //! body: pread 52
-//! body: seek 70, tell 0
+//! body: seek 70, tell 70
 //! body: close 0, 9: 8
 //! body: fdstat 0, rights 64; 9: 8
 //! body: fdstat_set_flags 52, fdstat_set_rights 0, 9: 8

@@ -166,7 +166,7 @@ macro_rules! wasi_module {
                 "prestat {}, dir_name {}, readdir {}, renumber {}, 9: {}",
                 fd_prestat_get(3, o),
                 fd_prestat_dir_name(3, o, 4),
-                fd_readdir(3, o, 64, 0, o),
+                fd_readdir(1, o, 64, 0, o),
                 fd_renumber(1, 2),
                 fd_renumber(9, 2),
             );

@@ -160,10 +160,11 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Kept>
     let _ = stream.set_nodelay(true);
     match tls {
         None => http(stream, kept).await,
-        Some(tls) => match tls.accept(stream).await {
-            Ok(stream) => http(stream, kept).await,
-            Err(_) => (),
-        },
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                http(stream, kept).await;
+            }
+        }
     }
 }
 
