@@ -15,7 +15,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use weir_abi::Status;
+use weir_abi::{Status, limits};
 
 use crate::allow_list::AllowList;
 use crate::call_request::{self, HttpCallRequest};
@@ -44,8 +44,8 @@ pub struct CallLimits {
 impl Default for CallLimits {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(60),
-            response_body: 16 << 20,
+            timeout: limits::CALL_TIMEOUT,
+            response_body: limits::MAX_HTTP_CALL_BODY,
         }
     }
 }
@@ -210,7 +210,7 @@ impl PreparedCall {
         let exchange = async {
             let sent = match self.upstream.send(self.request()).await {
                 // What was lost with a connection that the upstream had closed is not the guest's concern.
-                Err(error) if error.is_stale_connection() && self.head.method().is_idempotent() => {
+                Err(error) if error.deserves_another_try(self.head.method().is_idempotent()) => {
                     self.upstream.send_anew(self.request()).await
                 }
                 sent => sent,

@@ -56,7 +56,7 @@ pub(crate) enum Lease<B> {
 pub(crate) struct Want {
     /// One that no request has been on.
     pub(crate) fresh: bool,
-    /// HTTP/1.1 where that may be chosen: HTTP/2 has no `Upgrade`.
+    /// HTTP/1.1, of an upstream that leaves the choice.
     pub(crate) http1: bool,
 }
 
@@ -195,7 +195,7 @@ where
 
     async fn connect(self: &Rc<Self>, want: Want) -> Result<Lease<B>, SendError> {
         let announced = self.may_be_shared(want).then(|| Announced::new(self));
-        let protocol = if want.http1 && self.upstream.protocol == Protocol::Auto {
+        let protocol = if want.http1 {
             Protocol::Http1
         } else {
             self.upstream.protocol

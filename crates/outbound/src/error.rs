@@ -1,5 +1,6 @@
 //! Why a request could not be carried to an upstream.
 
+use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +78,7 @@ pub enum SendError {
         source: Arc<hyper::Error>,
         /// Whether bytes of the request may have reached the upstream.
         sent: bool,
-        /// Whether the connection had carried a request before.
+        /// Whether the connection had carried a request before, and as a whole is gone.
         reused: bool,
     },
     /// The upstream answered with something that is not HTTP.
@@ -119,11 +120,12 @@ impl SendError {
         }
     }
 
-    /// Whether the likely cause is that the upstream closed a kept connection just when the request went out on it.
-    /// A request that does no harm when done twice (RFC 9110, section 9.2.2) should then be sent again, with
-    /// [`UpstreamPool::send_anew`](crate::UpstreamPool::send_anew); the pool cannot, since the request is gone.
-    pub fn is_stale_connection(&self) -> bool {
-        matches!(self, Self::Reset { reused: true, .. })
+    /// Whether the request deserves a second try, with [`UpstreamPool::send_anew`](crate::UpstreamPool::send_anew):
+    /// it certainly has not been looked at, or it is `idempotent` (RFC 9110, section 9.2.2) and the likely cause is
+    /// that the upstream closed a kept connection just when the request went out on it. The pool cannot do it, since
+    /// the request is gone.
+    pub fn deserves_another_try(&self, idempotent: bool) -> bool {
+        matches!(self, Self::Reset { sent, reused, .. } if !sent || (*reused && idempotent))
     }
 
     /// Whether no connection could be had, so that another endpoint may do better.
@@ -149,7 +151,22 @@ impl SendError {
         } else if source.is_user() {
             Self::RequestBody { source }
         } else {
+            let (sent, reused) = match h2_cause(&source) {
+                // An answer to this stream alone says nothing of the connection.
+                Some(cause) if cause.is_reset() => {
+                    (cause.reason() != Some(h2::Reason::REFUSED_STREAM), false)
+                }
+                // An orderly goodbye ends the streams that the server has not looked at, and only those.
+                Some(cause) if cause.is_go_away() && cause.is_remote() => {
+                    (cause.reason() != Some(h2::Reason::NO_ERROR), reused)
+                }
+                _ => (sent, reused),
+            };
             Self::Reset { source, sent, reused }
         }
     }
+}
+
+fn h2_cause(error: &hyper::Error) -> Option<&h2::Error> {
+    error.source()?.downcast_ref()
 }

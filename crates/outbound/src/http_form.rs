@@ -33,6 +33,11 @@ pub(crate) fn to_http1<B: Body>(
             *request.uri_mut() = Uri::from(path);
         }
     }
+    let headers = request.headers_mut();
+    if headers.contains_key(header::TE) && !names_te(headers) {
+        // In HTTP/1.1 `TE` is of no effect unless declared to belong to the connection (RFC 9110, section 10.1.4).
+        headers.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
     frame_http1(request, room_for_trailers);
     Ok(())
 }
@@ -81,20 +86,16 @@ pub(crate) fn to_http2<B>(
             .build();
         *request.uri_mut() = uri.map_err(|_| malformed)?;
     }
-    let trailers_welcome = accepts_trailers(request.headers());
     strip_hop_by_hop(request.headers_mut());
-    let headers = request.headers_mut();
-    headers.remove(header::HOST);
-    if trailers_welcome {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
+    request.headers_mut().remove(header::HOST);
     Ok(())
 }
 
 /// Removes what concerns one connection only: `Connection` and the fields that it names, `Keep-Alive`,
 /// `Proxy-Connection`, `TE`, `Transfer-Encoding`, `Upgrade`, `HTTP2-Settings` (RFC 9110, section 7.6.1; RFC 9113,
-/// section 8.2.2). `Trailer` stays, since trailers are passed on.
+/// section 8.2.2). Trailers are passed on, so `Trailer` stays, and `TE: trailers` does where it was.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let trailers_welcome = accepts_trailers(headers);
     if headers.contains_key(header::CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(header::CONNECTION)
@@ -113,14 +114,26 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     for name in ["keep-alive", "proxy-connection", "http2-settings"] {
         headers.remove(name);
     }
+    if trailers_welcome {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
+    lists(headers, &header::TE, b"trailers")
+}
+
+fn names_te(headers: &HeaderMap) -> bool {
+    lists(headers, &header::CONNECTION, b"te")
+}
+
+/// Whether a field that is a list has a member.
+fn lists(headers: &HeaderMap, field: &HeaderName, member: &[u8]) -> bool {
     headers
-        .get_all(header::TE)
+        .get_all(field)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+        .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(member))
 }
 
 fn path_and_query(uri: &Uri) -> PathAndQuery {
@@ -203,6 +216,26 @@ mod tests {
             (request.uri().path(), &request.headers()["host"]),
             ("*", &HeaderValue::from_static("a.example:81"))
         );
+    }
+
+    #[test]
+    fn trailers_are_welcomed_in_the_way_of_each_protocol() {
+        let mut request = request("GET", "/", &[("host", "a"), ("te", "gzip, Trailers")]);
+        to_http2(&mut request, None, endpoint, false).unwrap();
+        assert_eq!(request.headers()["te"], "trailers");
+        for _ in 0..2 {
+            to_http1(&mut request, None, endpoint, false).unwrap();
+            let connection: Vec<_> = request.headers().get_all("connection").iter().collect();
+            assert_eq!(
+                (connection, &request.headers()["te"]),
+                (
+                    vec![&HeaderValue::from_static("te")],
+                    &HeaderValue::from_static("trailers")
+                )
+            );
+        }
+        strip_hop_by_hop(request.headers_mut());
+        assert!(!request.headers().contains_key("connection"));
     }
 
     #[test]

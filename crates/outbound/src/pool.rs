@@ -18,7 +18,7 @@ use crate::error::SendError;
 use crate::http_form;
 use crate::info::{ConnectionInfo, Established};
 use crate::trailers::{RequestTrailers, TrailerPath};
-use crate::upstream::Upstream;
+use crate::upstream::{Protocol, Upstream};
 
 /// The pools of all named upstreams of one worker, for requests with bodies of type `B`.
 ///
@@ -135,7 +135,7 @@ where
     }
 
     /// As [`UpstreamPool::send`], on a connection that no request has been on where the protocol is HTTP/1.1: for a
-    /// second try after [`SendError::is_stale_connection`].
+    /// second try after [`SendError::deserves_another_try`].
     pub async fn send_anew(
         &self,
         request: Request<B>,
@@ -149,7 +149,9 @@ where
         fresh: bool,
     ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
         let asked = Instant::now();
-        let http1 = request.headers().contains_key(header::UPGRADE);
+        // HTTP/2 has no `Upgrade`, so where there is a choice this makes it.
+        let http1 =
+            self.upstream.protocol == Protocol::Auto && request.headers().contains_key(header::UPGRADE);
         let mut want = Want { fresh, http1 };
         let mut attempts = 0;
         loop {

@@ -1,4 +1,5 @@
 //! HTTP/2 connections with prior knowledge: shared, and replaced.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
@@ -10,6 +11,8 @@ use http_body_util::BodyExt;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use support::{Gate, answer, full, get, http, nobody, pool, run, serve, text, upstream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use weir_outbound::{LocalExec, Protocol, SendError, WireProtocol};
 
 #[test]
@@ -104,6 +107,59 @@ fn a_connection_that_says_goodbye_is_replaced_and_its_streams_end_well() {
         let (response, info) = pool.send(get("/")).await.unwrap();
         assert_eq!((text(response).await.as_str(), watch.accepted()), ("ok", 2));
         assert!(!info.reused);
+    });
+}
+
+/// Reads the preface and all frames up to and including the first HEADERS.
+async fn read_request_head(stream: &mut TcpStream) {
+    stream.read_exact(&mut [0; 24]).await.unwrap();
+    let mut kind = 0;
+    while kind != 1 {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        stream.read_exact(&mut vec![0; length as usize]).await.unwrap();
+        kind = head[3];
+    }
+}
+
+#[test]
+fn a_stream_that_is_refused_has_not_been_looked_at() {
+    run(async {
+        // Frames by hand: settings, then what each case answers to stream 1.
+        let frame = |kind: u8, stream: u8, payload: &[u8]| {
+            [&[0, 0, payload.len() as u8, kind, 0, 0, 0, 0, stream], payload].concat()
+        };
+        let (reset, go_away) = (3, 7);
+        for (answer, sent, again) in [
+            (frame(reset, 1, &[0, 0, 0, 7]), false, true),
+            (frame(reset, 1, &[0, 0, 0, 2]), true, false),
+            (frame(go_away, 0, &[0, 0, 0, 0, 0, 0, 0, 0]), false, true),
+            (frame(go_away, 0, &[0, 0, 0, 0, 0, 0, 0, 2]), true, false),
+        ] {
+            let bytes = [frame(4, 0, &[]), answer].concat();
+            let (address, _) = serve(move |mut stream| {
+                let bytes = bytes.clone();
+                async move {
+                    read_request_head(&mut stream).await;
+                    stream.write_all(&bytes).await.unwrap();
+                    // However the client leaves.
+                    let _ = stream.read_to_end(&mut Vec::new()).await;
+                }
+            })
+            .await;
+            let error = pool(upstream(address, Protocol::Http2))
+                .send(get("/"))
+                .await
+                .map(drop)
+                .unwrap_err();
+            assert_eq!(
+                (error.reason(), error.may_have_been_sent()),
+                ("reset", sent),
+                "{error:?}"
+            );
+            assert_eq!(error.deserves_another_try(true), again, "{error:?}");
+        }
     });
 }
 

@@ -1,5 +1,9 @@
 //! Small servers on 127.0.0.1, on the runtime of the test.
-#![allow(dead_code, reason = "each test file uses its own part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "helpers of tests, of which each file uses its own part"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;

@@ -1,0 +1,333 @@
+//! TLS towards upstreams: who is trusted, what is negotiated.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod support;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use support::{Watch, answer, converse, get, pool, run, serve, text, upstream};
+use tokio::io::AsyncReadExt;
+use tokio_rustls::TlsAcceptor;
+use weir_outbound::{
+    ClientCertificate, Protocol, Roots, SendError, Tls, TlsError, TlsSettings, UpstreamPool, WireProtocol,
+};
+
+/// An authority of the test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// A certificate and its key.
+struct Identity {
+    certificate: CertificateDer<'static>,
+    certificate_pem: String,
+    key: KeyPair,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    fn pem(&self) -> Roots {
+        Roots::Pem(self.0.pem().into_bytes())
+    }
+
+    fn issue(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        Identity {
+            certificate: certificate.der().clone(),
+            certificate_pem: certificate.pem(),
+            key,
+        }
+    }
+
+    /// The server side, with ALPN as given; clients must show a certificate of `clients`, if set.
+    fn server(&self, identity: &Identity, alpn: &[&str], clients: Option<&Authority>) -> Arc<ServerConfig> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(authority.0.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let key = PrivateKeyDer::Pkcs8(identity.key.serialize_der().into());
+        let mut config = builder
+            .with_single_cert(vec![identity.certificate.clone()], key)
+            .unwrap();
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+}
+
+/// A server that speaks what was negotiated and answers with the version of the request.
+async fn origin(config: Arc<ServerConfig>) -> (SocketAddr, Watch) {
+    serve(move |stream| {
+        let acceptor = TlsAcceptor::from(Arc::clone(&config));
+        async move {
+            // A client that does not trust us goes away in the handshake.
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
+            let handler =
+                |request: http::Request<_>| async move { answer(format!("{:?}", request.version())) };
+            converse(stream, protocol, Rc::new(handler)).await;
+        }
+    })
+    .await
+}
+
+fn client(address: SocketAddr, protocol: Protocol, settings: &TlsSettings) -> UpstreamPool<Full<Bytes>> {
+    let mut upstream = upstream(address, protocol);
+    upstream.tls = Some(Tls::load(settings).unwrap());
+    pool(upstream)
+}
+
+/// Trusts `authority` and expects `name`.
+fn settings(authority: &Authority, name: &str) -> TlsSettings {
+    TlsSettings {
+        server_name: Some(name.to_owned()),
+        roots: authority.pem(),
+        ..TlsSettings::default()
+    }
+}
+
+const BOTH: &[&str] = &["h2", "http/1.1"];
+
+#[test]
+fn a_trusted_server_is_spoken_to_in_what_was_negotiated() {
+    run(async {
+        let authority = Authority::new();
+        let identity = authority.issue("origin.test");
+        for (offered, protocol, spoken) in [
+            (BOTH, Protocol::Auto, WireProtocol::Http2),
+            (BOTH, Protocol::Http1, WireProtocol::Http1),
+            (BOTH, Protocol::Http2, WireProtocol::Http2),
+            (&["http/1.1"], Protocol::Auto, WireProtocol::Http1),
+            (&[], Protocol::Auto, WireProtocol::Http1),
+        ] {
+            let (address, watch) = origin(authority.server(&identity, offered, None)).await;
+            let pool = client(address, protocol, &settings(&authority, "origin.test"));
+            for _ in 0..2 {
+                let (response, info) = pool.send(get("/")).await.unwrap();
+                let version = if spoken == WireProtocol::Http2 {
+                    "HTTP/2.0"
+                } else {
+                    "HTTP/1.1"
+                };
+                assert_eq!(text(response).await, version, "{offered:?} {protocol:?}");
+                assert_eq!(info.connection.protocol, spoken);
+                let tls = info.connection.tls.as_ref().unwrap();
+                assert_eq!(
+                    (tls.version, tls.server_name.as_str()),
+                    ("TLSv1.3", "origin.test")
+                );
+                assert_eq!(tls.peer_certificate.as_ref(), Some(&identity.certificate));
+                while spoken == WireProtocol::Http1 && pool.idle_connections() == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+            assert_eq!(watch.accepted(), 1);
+        }
+    });
+}
+
+#[test]
+fn the_name_is_the_endpoints_host_unless_set() {
+    run(async {
+        let authority = Authority::new();
+        let (address, _) = origin(authority.server(&authority.issue("127.0.0.1"), BOTH, None)).await;
+        let by_address = TlsSettings {
+            roots: authority.pem(),
+            ..TlsSettings::default()
+        };
+        let (_, info) = client(address, Protocol::Auto, &by_address)
+            .send(get("/"))
+            .await
+            .unwrap();
+        assert_eq!(info.connection.tls.as_ref().unwrap().server_name, "127.0.0.1");
+    });
+}
+
+#[test]
+fn strangers_are_refused() {
+    run(async {
+        let (ours, theirs) = (Authority::new(), Authority::new());
+        let (address, _) = origin(theirs.server(&theirs.issue("origin.test"), BOTH, None)).await;
+        for settings in [settings(&ours, "origin.test"), settings(&theirs, "other.test")] {
+            for protocol in [Protocol::Auto, Protocol::Http1, Protocol::Http2] {
+                let error = client(address, protocol, &settings)
+                    .send(get("/"))
+                    .await
+                    .map(drop)
+                    .unwrap_err();
+                let SendError::Tls { source, .. } = &error else {
+                    panic!("{error:?}")
+                };
+                let cause = source.get_ref().unwrap().downcast_ref::<rustls::Error>();
+                assert!(
+                    matches!(cause, Some(rustls::Error::InvalidCertificate(_))),
+                    "{cause:?}"
+                );
+                assert_eq!((error.reason(), error.may_have_been_sent()), ("tls", false));
+            }
+        }
+        let insecure = TlsSettings {
+            insecure: true,
+            ..settings(&ours, "other.test")
+        };
+        let (response, _) = client(address, Protocol::Auto, &insecure)
+            .send(get("/"))
+            .await
+            .unwrap();
+        assert_eq!(text(response).await, "HTTP/2.0");
+    });
+}
+
+#[test]
+fn http2_is_not_guessed_under_tls() {
+    run(async {
+        let authority = Authority::new();
+        let identity = authority.issue("origin.test");
+        // One server says that it does not speak it, the other says nothing.
+        for (offered, reason) in [(&["http/1.1"][..], "tls"), (&[], "protocol")] {
+            let (address, _) = origin(authority.server(&identity, offered, None)).await;
+            let pool = client(address, Protocol::Http2, &settings(&authority, "origin.test"));
+            let error = pool.send(get("/")).await.map(drop).unwrap_err();
+            assert_eq!(error.reason(), reason, "{error:?}");
+        }
+    });
+}
+
+#[test]
+fn an_upgrade_asks_for_http1_where_both_are_spoken() {
+    run(async {
+        let authority = Authority::new();
+        let (address, _) = origin(authority.server(&authority.issue("origin.test"), BOTH, None)).await;
+        let pool = client(address, Protocol::Auto, &settings(&authority, "origin.test"));
+        let (response, _) = pool.send(get("/")).await.unwrap();
+        assert_eq!(text(response).await, "HTTP/2.0");
+        let mut request = get("/");
+        request
+            .headers_mut()
+            .insert("connection", "upgrade".parse().unwrap());
+        request
+            .headers_mut()
+            .insert("upgrade", "websocket".parse().unwrap());
+        let (response, _) = pool.send(request).await.unwrap();
+        assert_eq!(text(response).await, "HTTP/1.1");
+        let (response, info) = pool.send(get("/")).await.unwrap();
+        assert_eq!((text(response).await.as_str(), info.reused), ("HTTP/2.0", true));
+    });
+}
+
+#[test]
+fn a_client_certificate_is_shown_to_a_server_that_asks() {
+    run(async {
+        let (servers, clients) = (Authority::new(), Authority::new());
+        let config = servers.server(&servers.issue("origin.test"), BOTH, Some(&clients));
+        let (address, _) = origin(config).await;
+        let own = clients.issue("weir.test");
+        let mut chain = tempfile::NamedTempFile::new().unwrap();
+        chain.write_all(own.certificate_pem.as_bytes()).unwrap();
+        let mut key = tempfile::NamedTempFile::new().unwrap();
+        key.write_all(own.key.serialize_pem().as_bytes()).unwrap();
+        let with = TlsSettings {
+            client_certificate: Some(ClientCertificate {
+                chain: chain.path().into(),
+                key: key.path().into(),
+            }),
+            ..settings(&servers, "origin.test")
+        };
+        let (response, _) = client(address, Protocol::Http1, &with)
+            .send(get("/"))
+            .await
+            .unwrap();
+        assert_eq!(text(response).await, "HTTP/1.1");
+        let without = client(address, Protocol::Http1, &settings(&servers, "origin.test"));
+        assert!(without.send(get("/")).await.is_err());
+    });
+}
+
+#[test]
+fn a_server_that_keeps_silent_is_not_waited_for() {
+    run(async {
+        let authority = Authority::new();
+        let (address, watch) = serve(|mut stream| async move {
+            // However the client leaves.
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        })
+        .await;
+        let mut upstream = upstream(address, Protocol::Auto);
+        upstream.tls = Some(Tls::load(&settings(&authority, "origin.test")).unwrap());
+        upstream.connect_timeout = Duration::from_millis(100);
+        let pool = Rc::new(pool(upstream));
+        // One is given up while it connects; another takes over; the third learns what that one learns.
+        let quitter = {
+            let pool = Rc::clone(&pool);
+            tokio::task::spawn_local(async move { pool.send(get("/")).await.map(drop) })
+        };
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let pool = Rc::clone(&pool);
+                tokio::task::spawn_local(async move { pool.send(get("/")).await.map(drop).unwrap_err() })
+            })
+            .collect();
+        while watch.accepted() == 0 {
+            tokio::task::yield_now().await;
+        }
+        quitter.abort();
+        for other in others {
+            let error = other.await.unwrap();
+            assert!(matches!(error, SendError::ConnectTimeout { .. }), "{error:?}");
+            assert_eq!(error.reason(), "timeout");
+        }
+        watch.until_closed(2).await;
+        assert_eq!((watch.accepted(), pool.connections()), (2, 0));
+    });
+}
+
+#[test]
+fn settings_that_cannot_be_used_say_why() {
+    let load = |settings: TlsSettings| Tls::load(&settings).map(drop).unwrap_err();
+    let roots = |roots| TlsSettings {
+        roots,
+        ..TlsSettings::default()
+    };
+    let missing = load(roots(Roots::File("/nowhere/ca.pem".into())));
+    assert!(
+        matches!(missing, TlsError::Read { .. }) && missing.to_string().contains("/nowhere/ca.pem"),
+        "{missing}"
+    );
+    assert!(matches!(
+        load(roots(Roots::Pem(b"hello".to_vec()))),
+        TlsError::NoCertificate { .. }
+    ));
+    let cut = b"-----BEGIN CERTIFICATE-----\nAAAA\n".to_vec();
+    assert!(matches!(load(roots(Roots::Pem(cut))), TlsError::Pem { .. }));
+    let named = TlsSettings {
+        server_name: Some("not a name".to_owned()),
+        ..roots(Authority::new().pem())
+    };
+    assert!(matches!(load(named), TlsError::ServerName { .. }));
+}
