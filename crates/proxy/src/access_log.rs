@@ -95,13 +95,13 @@ pub(crate) struct Lines {
 }
 
 /// What a line says beyond the stream's state.
-pub(crate) struct Verdict<'a> {
+pub(crate) struct Verdict<'a, 'n> {
     /// The answer came from the proxy or a filter, not from the upstream.
     pub local: bool,
     /// The response was sent to its end.
     pub complete: bool,
     /// The filters of the chain, in its order.
-    pub filters: &'a mut dyn Iterator<Item = &'a str>,
+    pub filters: &'a mut dyn Iterator<Item = &'n str>,
 }
 
 impl Lines {
@@ -111,7 +111,7 @@ impl Lines {
     }
 
     /// Adds the line of an exchange.
-    pub fn add(&self, state: &StreamState, verdict: Verdict<'_>) {
+    pub fn add(&self, state: &StreamState, verdict: Verdict<'_, '_>) {
         let mut batch = self.batch.borrow_mut();
         line(&mut batch, state, verdict);
         self.lines.set(self.lines.get() + 1);
@@ -146,7 +146,7 @@ impl Lines {
     }
 }
 
-fn line(out: &mut Vec<u8>, state: &StreamState, verdict: Verdict<'_>) {
+fn line(out: &mut Vec<u8>, state: &StreamState, verdict: Verdict<'_, '_>) {
     let facts = &state.facts;
     let request = &state.request;
     let mut json = Json { out, first: true };
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn times_are_written_as_rfc_3339_says() {
-        let at = |seconds, millis| timestamp(UNIX_EPOCH + Duration::new(seconds, millis * 1_000_000));
+        let at = |seconds, millis: u32| timestamp(UNIX_EPOCH + Duration::new(seconds, millis * 1_000_000));
         assert_eq!(at(0, 0), "1970-01-01T00:00:00.000Z");
         assert_eq!(at(951_827_696, 7), "2000-02-29T12:34:56.007Z");
         assert_eq!(at(1_709_164_800, 0), "2024-02-29T00:00:00.000Z");

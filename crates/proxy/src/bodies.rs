@@ -14,6 +14,7 @@ use crate::echo::EchoBody;
 use crate::exchange::Exchange;
 use crate::filters::ChainCalls;
 use crate::pump::{Abort, IncomingSource, Item, Length, LocalSource, Pump, Source, SourceError};
+use crate::stream::body::Pieces;
 use crate::stream::state::{Direction, SharedState};
 
 /// The request on its way to the upstream.
@@ -41,8 +42,7 @@ impl Error for Aborted {}
 pub(crate) struct RequestBody {
     /// `None` where there is no body.
     pump: Option<Box<RequestPump>>,
-    length: Length,
-    ended: bool,
+    outlet: Outlet,
 }
 
 impl RequestBody {
@@ -54,8 +54,7 @@ impl RequestBody {
         }
         Self {
             pump: (!ended).then(|| Box::new(pump)),
-            length,
-            ended,
+            outlet: Outlet::new(length),
         }
     }
 }
@@ -69,36 +68,29 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(pump) = this.pump.as_mut().filter(|_| !this.ended) else {
+        let Some(pump) = this.pump.as_mut().filter(|_| !this.outlet.ended) else {
             return Poll::Ready(None);
         };
-        let frame = ready!(poll_frame(
-            pump,
-            Direction::Request,
-            &mut this.length,
-            &mut this.ended,
-            cx
-        ));
-        if this.ended {
+        let frame = ready!(this.outlet.poll_frame(pump, Direction::Request, cx));
+        if this.outlet.ended {
             pump.state().borrow_mut().facts.request_sent_at = Some(Instant::now());
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.outlet.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        hint(self.length)
+        self.outlet.size_hint()
     }
 }
 
 /// Body of a response to the client. When it is dropped, the exchange is over.
 pub(crate) struct ResponseBody {
     pump: Option<Box<ResponsePump>>,
-    length: Length,
-    ended: bool,
+    outlet: Outlet,
     exchange: Option<Box<Exchange>>,
 }
 
@@ -108,8 +100,7 @@ impl ResponseBody {
         let ended = length == Length::None;
         Self {
             pump: (!ended).then(|| Box::new(pump)),
-            length,
-            ended,
+            outlet: Outlet::new(length),
             exchange: Some(Box::new(exchange)),
         }
     }
@@ -118,8 +109,7 @@ impl ResponseBody {
     pub fn none() -> Self {
         Self {
             pump: None,
-            length: Length::None,
-            ended: true,
+            outlet: Outlet::new(Length::None),
             exchange: None,
         }
     }
@@ -134,16 +124,10 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(pump) = this.pump.as_mut().filter(|_| !this.ended) else {
+        let Some(pump) = this.pump.as_mut().filter(|_| !this.outlet.ended) else {
             return Poll::Ready(None);
         };
-        let frame = ready!(poll_frame(
-            pump,
-            Direction::Response,
-            &mut this.length,
-            &mut this.ended,
-            cx
-        ));
+        let frame = ready!(this.outlet.poll_frame(pump, Direction::Response, cx));
         {
             let facts = &mut pump.state().borrow_mut().facts;
             facts.moved_at = Instant::now();
@@ -157,11 +141,11 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.outlet.ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        hint(self.length)
+        self.outlet.size_hint()
     }
 }
 
@@ -169,7 +153,7 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         if let Some(mut exchange) = self.exchange.take() {
             // Having given all bytes that it announced, hyper may not ask for the end.
-            if self.ended || self.length == Length::Exact(0) {
+            if self.outlet.ended || self.outlet.length == Length::Exact(0) {
                 exchange.completed();
             }
             // The pump goes first: it holds on to the upstream's connection, and filters should find it let go.
@@ -179,50 +163,74 @@ impl Drop for ResponseBody {
     }
 }
 
-fn poll_frame<S: Source>(
-    pump: &mut Pump<S, ChainCalls>,
-    direction: Direction,
-    length: &mut Length,
-    ended: &mut bool,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let item = match ready!(pump.poll_item(cx)) {
-        Ok(item) => item,
-        Err(abort) => {
-            return Poll::Ready(Some(Err(match abort {
-                Abort::Source(SourceError(error)) => {
-                    pump.state().borrow_mut().source_failed(direction);
-                    error
-                }
-                Abort::Stopped => Box::new(Aborted(pump.state().borrow().reset.unwrap_or("stopped"))),
-            })));
-        }
-    };
-    Poll::Ready(match item {
-        Item::Data(bytes, end_of_stream) => {
-            *ended = end_of_stream;
-            if let Length::Exact(left) = length {
-                *left = left.saturating_sub(bytes.len() as u64);
-            }
-            (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)))
-        }
-        Item::Trailers => {
-            *ended = true;
-            let trailers = pump.state().borrow_mut().trailers(direction).clone();
-            trailers.map(|trailers| Ok(Frame::trailers(trailers)))
-        }
-        Item::End | Item::Head { .. } => {
-            *ended = true;
-            None
-        }
-    })
+/// What hyper knows of a body that it is given piece by piece.
+struct Outlet {
+    length: Length,
+    /// Pieces that have come together out of a filter that held them.
+    pending: Pieces,
+    /// Nothing comes after them.
+    last: bool,
+    ended: bool,
 }
 
-fn hint(length: Length) -> SizeHint {
-    match length {
-        Length::None => SizeHint::with_exact(0),
-        Length::Exact(bytes) => SizeHint::with_exact(bytes),
-        Length::Open => SizeHint::default(),
+impl Outlet {
+    fn new(length: Length) -> Self {
+        let ended = length == Length::None;
+        Self {
+            length,
+            pending: Pieces::default(),
+            last: ended,
+            ended,
+        }
+    }
+
+    fn poll_frame<S: Source>(
+        &mut self,
+        pump: &mut Pump<S, ChainCalls>,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.pending.is_empty() && !self.last {
+            match ready!(pump.poll_item(cx)) {
+                Ok(Item::Data(pieces, end_of_stream)) => {
+                    self.pending = pieces;
+                    self.last = end_of_stream;
+                }
+                Ok(Item::Trailers) => {
+                    self.last = true;
+                    self.ended = true;
+                    let trailers = pump.state().borrow_mut().trailers(direction).clone();
+                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+                }
+                Ok(Item::End | Item::Head { .. }) => self.last = true,
+                Err(abort) => return Poll::Ready(Some(Err(failure(pump, direction, abort)))),
+            }
+        }
+        let piece = self.pending.pop();
+        self.ended = self.last && self.pending.is_empty();
+        if let (Some(piece), Length::Exact(left)) = (&piece, &mut self.length) {
+            *left = left.saturating_sub(piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.length {
+            Length::None => SizeHint::with_exact(0),
+            Length::Exact(bytes) => SizeHint::with_exact(bytes),
+            Length::Open => SizeHint::default(),
+        }
+    }
+}
+
+fn failure<S: Source>(pump: &Pump<S, ChainCalls>, direction: Direction, abort: Abort) -> BodyError {
+    let mut state = pump.state().borrow_mut();
+    match abort {
+        Abort::Source(SourceError(error)) => {
+            state.source_failed(direction);
+            error
+        }
+        Abort::Stopped => Box::new(Aborted(state.reset.unwrap_or("stopped"))),
     }
 }
 

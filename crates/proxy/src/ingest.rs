@@ -80,7 +80,7 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         Some(path) if path.as_str() == "*" && method != Method::OPTIONS => return Err(bad("bad_path")),
         Some(path) if path.as_str().starts_with('/') || path.as_str() == "*" => path.clone(),
         // `GET http://host?query` and `OPTIONS http://host`.
-        Some(path) => PathAndQuery::try_from(format!("/{path}")).map_err(|_| bad("bad_path"))?,
+        Some(path) => PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| bad("bad_path"))?,
         None => PathAndQuery::from_static("/"),
     };
     let expects_continue = headers

@@ -4,7 +4,6 @@
 
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction};
 
@@ -144,9 +143,8 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
 
     /// Whether a filter may change the body.
     pub fn may_change_body(&self) -> bool {
-        self.stages
-            .iter()
-            .any(|stage| stage.interest.body && !stage.bypassed)
+        // One whose VM has died may have changed what it held.
+        self.stages.iter().any(|stage| stage.interest.body)
     }
 
     /// Pulls the next piece if it can be had at once, and keeps it for the next [`Pump::poll_item`].
@@ -159,9 +157,15 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         self.peeked.as_ref()?.as_ref().ok()
     }
 
-    /// Length of the body as the sender announced it.
+    /// Length of the body as the sender announced it: what stages hold, and what the source still has to give. Right
+    /// only where no filter changes the body.
     pub fn announced_length(&self) -> Option<u64> {
-        self.source.announced_length()
+        let held: usize = self
+            .stages
+            .iter()
+            .map(|stage| stage.ready.len() + stage.unseen.len())
+            .sum();
+        self.source.announced_length().map(|rest| rest + held as u64)
     }
 
     /// The stream's state.
@@ -194,14 +198,14 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
             }
             match ready!(self.poll_stage(index, cx))? {
                 Item::Head { end_of_stream } => self.on_head(index, end_of_stream),
-                Item::Data(bytes, end_of_stream) => {
+                Item::Data(pieces, end_of_stream) => {
                     let stage = &mut self.stages[index];
                     stage.input_ended |= end_of_stream;
                     if stage.hold == Hold::Nothing && !stage.calls_body() {
                         stage.finished |= end_of_stream;
-                        return Poll::Ready(Ok(Item::Data(bytes, end_of_stream)));
+                        return Poll::Ready(Ok(Item::Data(pieces, end_of_stream)));
                     }
-                    self.on_data(index, bytes, end_of_stream);
+                    self.on_data(index, pieces, end_of_stream);
                 }
                 Item::Trailers => self.on_trailers_come(index),
                 Item::End => self.stages[index].input_ended = true,
@@ -249,13 +253,14 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         if !open || stage.finished || stage.head != Head::Passed {
             return None;
         }
-        if let Some(bytes) = stage.ready.pop() {
+        if !stage.ready.is_empty() {
+            let pieces = std::mem::take(&mut stage.ready);
             stage.finished = stage.ends_with_ready();
-            return Some(Item::Data(bytes, stage.finished));
+            return Some(Item::Data(pieces, stage.finished));
         }
         if stage.ends_with_ready() {
             stage.finished = true;
-            return Some(Item::Data(Bytes::new(), true));
+            return Some(Item::Data(Pieces::default(), true));
         }
         if stage.trailers == Trailers::Seen && stage.unseen.is_empty() && !stage.unseen_end {
             stage.finished = true;
@@ -313,10 +318,8 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         }
     }
 
-    fn on_data(&mut self, index: usize, bytes: Bytes, end_of_stream: bool) {
+    fn on_data(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
         let stage = &mut self.stages[index];
-        let mut pieces = Pieces::default();
-        pieces.push(bytes);
         if stage.hold == Hold::All {
             stage.unseen.append(&mut pieces);
             stage.unseen_end = end_of_stream;

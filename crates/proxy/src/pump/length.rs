@@ -97,7 +97,7 @@ fn length<S: Source, C: FilterCalls>(
         return pump.announced_length().map_or(Length::Open, Length::Exact);
     }
     match pump.peek(cx) {
-        Some(Item::Data(bytes, true)) => Length::Exact(bytes.len() as u64),
+        Some(Item::Data(body, true)) => Length::Exact(body.len() as u64),
         _ => Length::Open,
     }
 }

@@ -13,10 +13,10 @@ pub(crate) use chain::{Abort, FilterCalls, Interest, Pump, StagePlan, VmGone};
 pub(crate) use length::{Length, settle_request_length, settle_response_length};
 pub(crate) use source::{IncomingSource, LocalSource, Source, SourceError};
 
-use bytes::Bytes;
+use crate::stream::body::Pieces;
 
 /// One piece of a message.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Item {
     /// The head has come through; it lies in the stream's state.
     Head {
@@ -24,9 +24,12 @@ pub(crate) enum Item {
         end_of_stream: bool,
     },
     /// Bytes of the body; empty only to say that the body ends.
-    Data(Bytes, bool),
+    Data(Pieces, bool),
     /// The trailers have come through; they lie in the stream's state. Nothing follows.
     Trailers,
     /// Nothing follows that has not been said before.
     End,
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use http_body::Body;
 
 use crate::pump::Item;
+use crate::stream::body::Pieces;
 use crate::stream::state::{Direction, SharedState};
 
 /// The beginning of a chain.
@@ -21,7 +22,7 @@ pub(crate) trait Source {
         true
     }
 
-    /// Length of the rest of the body as the sender announced it.
+    /// Length of the whole body as the sender announced it.
     fn announced_length(&self) -> Option<u64>;
 }
 
@@ -36,6 +37,7 @@ pub(crate) struct IncomingSource<B> {
     direction: Direction,
     stage: Stage,
     expects_continue: bool,
+    announced: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,10 +47,12 @@ enum Stage {
     Ended,
 }
 
-impl<B> IncomingSource<B> {
+impl<B: Body> IncomingSource<B> {
     /// `expects_continue`: the client sends no body before it has seen `100 Continue`.
     pub fn new(body: B, state: SharedState, direction: Direction, expects_continue: bool) -> Self {
         Self {
+            // Asked now: what is left of a body becomes less.
+            announced: body.size_hint().exact(),
             body,
             state,
             direction,
@@ -88,7 +92,7 @@ where
                 Some(Err(error)) => return Poll::Ready(Err(SourceError(error.into()))),
                 None => {
                     self.stage = Stage::Ended;
-                    return Poll::Ready(Ok(Item::Data(Bytes::new(), true)));
+                    return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                 }
             };
             match frame.into_data() {
@@ -101,13 +105,13 @@ where
                     if end_of_stream {
                         self.stage = Stage::Ended;
                     }
-                    return Poll::Ready(Ok(Item::Data(data.into(), end_of_stream)));
+                    return Poll::Ready(Ok(Item::Data(Pieces::from(data.into()), end_of_stream)));
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
                         self.stage = Stage::Ended;
                         if trailers.is_empty() {
-                            return Poll::Ready(Ok(Item::Data(Bytes::new(), true)));
+                            return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                         }
                         *self.state.borrow_mut().trailers(self.direction) = Some(trailers);
                         return Poll::Ready(Ok(Item::Trailers));
@@ -122,13 +126,14 @@ where
     }
 
     fn announced_length(&self) -> Option<u64> {
-        self.body.size_hint().exact()
+        self.announced
     }
 }
 
 /// A message that the proxy made.
 pub(crate) struct LocalSource {
     body: Option<Bytes>,
+    length: u64,
     head_given: bool,
 }
 
@@ -136,6 +141,7 @@ impl LocalSource {
     /// An empty body makes a message without one.
     pub fn new(body: Bytes) -> Self {
         Self {
+            length: body.len() as u64,
             body: (!body.is_empty()).then_some(body),
             head_given: false,
         }
@@ -151,12 +157,12 @@ impl Source for LocalSource {
             }));
         }
         Poll::Ready(Ok(match self.body.take() {
-            Some(body) => Item::Data(body, true),
+            Some(body) => Item::Data(body.into(), true),
             None => Item::End,
         }))
     }
 
     fn announced_length(&self) -> Option<u64> {
-        Some(self.body.as_ref().map_or(0, |body| body.len() as u64))
+        Some(self.length)
     }
 }

@@ -11,11 +11,23 @@ const SMALL: usize = 1024;
 /// Up to this size a last piece takes small ones in.
 const JOINED: usize = 16 << 10;
 
-/// Body bytes in pieces.
+/// Body bytes in pieces. One piece, which is the rule, costs no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Pieces {
-    pieces: VecDeque<Bytes>,
+    /// Empty where it has been taken, or all lies in `rest`.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
     len: usize,
+}
+
+impl From<Bytes> for Pieces {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            len: bytes.len(),
+            first: bytes,
+            rest: VecDeque::new(),
+        }
+    }
 }
 
 impl Pieces {
@@ -34,11 +46,13 @@ impl Pieces {
         if bytes.is_empty() {
             return;
         }
+        if self.len == 0 {
+            *self = Self::from(bytes);
+            return;
+        }
         self.len += bytes.len();
-        if bytes.len() < SMALL
-            && let Some(last) = self.pieces.back_mut()
-            && last.len() + bytes.len() <= JOINED
-        {
+        let last = self.rest.back_mut().unwrap_or(&mut self.first);
+        if bytes.len() < SMALL && last.len() + bytes.len() <= JOINED {
             let mut joined = std::mem::take(last).try_into_mut().unwrap_or_else(|shared| {
                 let mut copy = BytesMut::with_capacity(JOINED);
                 copy.extend_from_slice(&shared);
@@ -48,34 +62,42 @@ impl Pieces {
             *last = joined.freeze();
             return;
         }
-        self.pieces.push_back(bytes);
+        self.rest.push_back(bytes);
     }
 
     /// Takes the first piece.
     pub fn pop(&mut self) -> Option<Bytes> {
-        let piece = self.pieces.pop_front()?;
+        let piece = if self.first.is_empty() {
+            self.rest.pop_front()?
+        } else {
+            std::mem::take(&mut self.first)
+        };
         self.len -= piece.len();
         Some(piece)
     }
 
     /// Moves all of `other` to the end.
     pub fn append(&mut self, other: &mut Self) {
-        self.len += other.len;
-        self.pieces.append(&mut other.pieces);
-        other.len = 0;
+        if self.len == 0 {
+            *self = std::mem::take(other);
+            return;
+        }
+        while let Some(piece) = other.pop() {
+            self.len += piece.len();
+            self.rest.push_back(piece);
+        }
     }
 
     /// Drops everything.
     pub fn clear(&mut self) {
-        self.pieces.clear();
-        self.len = 0;
+        *self = Self::default();
     }
 
     /// Copies bytes from `start` on; what lies beyond the end is left as it is.
     pub fn read(&self, start: usize, out: &mut [u8]) {
         let mut skip = start;
         let mut filled = 0;
-        for piece in &self.pieces {
+        for piece in std::iter::once(&self.first).chain(&self.rest) {
             if filled == out.len() {
                 return;
             }
@@ -98,28 +120,32 @@ impl Pieces {
         let tail = rest.split_off(end - start);
         self.push(data);
         self.len += tail.len;
-        self.pieces.extend(tail.pieces);
+        self.rest.extend(tail.rest);
     }
 
     fn split_off(&mut self, at: usize) -> Self {
+        if !self.first.is_empty() {
+            self.rest.push_front(std::mem::take(&mut self.first));
+        }
         let mut index = 0;
         let mut left = at;
-        while let Some(piece) = self.pieces.get(index) {
+        while let Some(piece) = self.rest.get(index) {
             if left < piece.len() {
                 break;
             }
             left -= piece.len();
             index += 1;
         }
-        let mut tail = self.pieces.split_off(index);
+        let mut tail = self.rest.split_off(index);
         if left > 0
             && let Some(first) = tail.front_mut()
         {
-            self.pieces.push_back(first.split_to(left));
+            self.rest.push_back(first.split_to(left));
         }
         let tail = Self {
             len: self.len - at,
-            pieces: tail,
+            first: Bytes::new(),
+            rest: tail,
         };
         self.len = at;
         tail
@@ -140,7 +166,7 @@ mod tests {
         let mut pieces = Pieces::default();
         for part in parts {
             pieces.len += part.len();
-            pieces.pieces.push_back(Bytes::from_static(part));
+            pieces.rest.push_back(Bytes::from_static(part));
         }
         pieces
     }
@@ -180,7 +206,7 @@ mod tests {
             pieces.push(Bytes::copy_from_slice(&[byte as u8]));
         }
         assert_eq!(pieces.len(), 5000);
-        assert_eq!(pieces.pieces.len(), 1);
+        assert!(pieces.rest.is_empty());
         assert_eq!(
             all(&pieces),
             (0..5000_u32).map(|byte| byte as u8).collect::<Vec<_>>()

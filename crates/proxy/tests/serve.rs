@@ -1,0 +1,440 @@
+//! The proxy from end to end: a configuration, guests in text form, sockets.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_config::{Environment, ProxyConfig};
+use weir_engine::Engine;
+use weir_proxy::{ConfigSource, Engines, Proxy, ProxyError};
+
+/// A test that hangs fails after this; nothing else depends on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What every guest needs.
+const COMMON: &str = r#"
+    (memory (export "memory") 4)
+    (global $heap (mut i32) (i32.const 65536))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32)
+        (local $at i32)
+        (local.set $at (global.get $heap))
+        (global.set $heap (i32.add (global.get $heap) (i32.add (local.get 0) (i32.const 8))))
+        (local.get $at))
+"#;
+
+/// Adds `x-guest: 1` to requests and `x-seen: 2` to responses.
+const HEADERS: &str = r#"
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (data (i32.const 0) "x-guest1x-seen2")
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $add (i32.const 0) (i32.const 0) (i32.const 7) (i32.const 7) (i32.const 1)))
+        (i32.const 0))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $add (i32.const 2) (i32.const 8) (i32.const 6) (i32.const 14) (i32.const 1)))
+        (i32.const 0))
+"#;
+
+/// Replaces the whole body of responses, and adds a trailer to them.
+const BODY: &str = r#"
+    (import "env" "proxy_set_buffer_bytes" (func $set (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (data (i32.const 0) "replaced!x-trailert")
+    (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32)
+        (if (i32.eqz (local.get 2)) (then (return (i32.const 1))))
+        (drop (call $set (i32.const 1) (i32.const 0) (i32.const 2147483647) (i32.const 0) (i32.const 9)))
+        (drop (call $add (i32.const 3) (i32.const 9) (i32.const 9) (i32.const 18) (i32.const 1)))
+        (i32.const 0))
+"#;
+
+/// Refuses with 403, and marks responses.
+const REFUSE: &str = r#"
+    (import "env" "proxy_send_local_response"
+        (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (data (i32.const 0) "Access forbidden.\nx-marked1")
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 18)
+            (i32.const 0) (i32.const 0) (i32.const -1)))
+        (i32.const 0))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $add (i32.const 2) (i32.const 18) (i32.const 8) (i32.const 26) (i32.const 1)))
+        (i32.const 0))
+"#;
+
+/// Traps in the request headers callback.
+const TRAP: &str = r#"
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable)
+"#;
+
+/// Holds each request until the next tick.
+const HOLD: &str = r#"
+    (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
+    (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+    (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+    (global $held (mut i32) (i32.const 0))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (drop (call $period (i32.const 20)))
+        (i32.const 1))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (global.set $held (local.get 0))
+        (i32.const 1))
+    (func (export "proxy_on_tick") (param i32)
+        (if (global.get $held) (then
+            (drop (call $effective (global.get $held)))
+            (drop (call $continue (i32.const 0)))
+            (global.set $held (i32.const 0)))))
+"#;
+
+/// Says no to its configuration.
+const NO: &str = r#"
+    (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 0))
+"#;
+
+/// A folder with guests and a configuration, and the proxy that serves it.
+struct Site {
+    folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn guest(&self, name: &str, parts: &str) -> &Self {
+        // Imports come first in a module.
+        let (imports, rest): (Vec<_>, Vec<_>) = split(parts);
+        let module = format!("(module {} {COMMON} {})", imports.concat(), rest.concat());
+        std::fs::write(self.path(name), wat::parse_str(module).unwrap()).unwrap();
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configure(&self, yaml: &str) -> &Self {
+        std::fs::write(self.path("weir.yaml"), yaml).unwrap();
+        self
+    }
+
+    fn try_start(&self) -> Result<Proxy, ProxyError> {
+        let file = self.path("weir.yaml");
+        let source = ConfigSource::new(move || ProxyConfig::load(&file, &Environment::empty()));
+        Proxy::start(source, engines())
+    }
+
+    fn start(&self) -> (Proxy, SocketAddr) {
+        let proxy = self.try_start().unwrap();
+        let address = proxy.addresses()[0];
+        (proxy, address)
+    }
+}
+
+fn engines() -> Engines {
+    let wasmi: Arc<dyn Engine> = Arc::new(weir_engine_wasmi::WasmiEngine::new());
+    Engines::new([wasmi])
+}
+
+/// Splits the text of a module at its top-level parentheses into imports and the rest.
+fn split(text: &str) -> (Vec<String>, Vec<String>) {
+    let mut parts = Vec::new();
+    let (mut depth, mut quoted, mut part) = (0, false, String::new());
+    for c in text.chars() {
+        part.push(c);
+        match c {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    parts.push(std::mem::take(&mut part));
+                }
+            }
+            _ => {}
+        }
+    }
+    parts
+        .into_iter()
+        .partition(|part| part.trim_start().starts_with("(import"))
+}
+
+/// A configuration with these filters on one route to `upstream`.
+fn yaml(filters: &[&str], upstream: &str, extra: &str) -> String {
+    let mut text = format!(
+        "listen: 127.0.0.1:0\nworkers: 1\naccess_log: off\nwatch: false\nroutes:\n  - upstream: {upstream}\n"
+    );
+    if !filters.is_empty() {
+        let _ = writeln!(text, "    filters: [{}]\nfilters:", filters.join(", "));
+        for filter in filters {
+            let _ = writeln!(
+                text,
+                "  {filter}:\n    config:\n      vm_config: {{ runtime: wasmi, code: {{ local: {{ filename: \
+                 {filter}.wasm }} }} }}\n{extra}"
+            );
+        }
+    }
+    text
+}
+
+/// Sends bytes and reads until the other side closes.
+fn exchange(address: SocketAddr, request: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+fn get(address: SocketAddr) -> String {
+    exchange(
+        address,
+        "GET /path?q HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n",
+    )
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or_default()
+}
+
+/// The part after the head, as it is on the wire.
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+#[test]
+fn without_filters_the_echo_answers() {
+    let site = Site::new();
+    let (proxy, address) = site.configure(&yaml(&[], "echo", "")).start();
+    let answer = get(address);
+    assert_eq!(status(&answer), "200");
+    assert_eq!(body(&answer), "GET /path?q HTTP/1.1\nhost: a.example\n\n");
+    let answer = exchange(
+        address,
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc",
+    );
+    assert!(answer.ends_with("abc"), "{answer}");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_filter_changes_headers_both_ways() {
+    let site = Site::new();
+    site.guest("headers.wasm", HEADERS);
+    let (proxy, address) = site.configure(&yaml(&["headers"], "echo", "")).start();
+    for _ in 0..3 {
+        let answer = get(address);
+        assert_eq!(status(&answer), "200");
+        assert!(answer.contains("\r\nx-seen: 2\r\n"), "{answer}");
+        assert!(body(&answer).contains("x-guest: 1\n"), "{answer}");
+    }
+    proxy.shutdown();
+}
+
+#[test]
+fn a_body_is_replaced_and_a_trailer_reaches_the_wire() {
+    let site = Site::new();
+    site.guest("body.wasm", BODY);
+    let (proxy, address) = site.configure(&yaml(&["body"], "echo", "")).start();
+    let answer = get(address);
+    assert_eq!(status(&answer), "200");
+    assert!(!answer.contains("content-length"), "{answer}");
+    assert_eq!(body(&answer), "9\r\nreplaced!\r\n0\r\nx-trailer: t\r\n\r\n");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_refusal_passes_the_filter_that_gave_it() {
+    let site = Site::new();
+    site.guest("refuse.wasm", REFUSE);
+    let (proxy, address) = site.configure(&yaml(&["refuse"], "echo", "")).start();
+    let answer = get(address);
+    assert_eq!(status(&answer), "403");
+    assert!(answer.contains("\r\ncontent-length: 18\r\n"), "{answer}");
+    assert!(answer.contains("\r\nx-marked: 1\r\n"), "{answer}");
+    assert_eq!(body(&answer), "Access forbidden.\n");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_trap_gets_the_fail_policy_and_the_proxy_goes_on() {
+    let site = Site::new();
+    site.guest("trap.wasm", TRAP);
+    let (proxy, address) = site
+        .configure(&yaml(&["trap"], "echo", "      fail_open: false"))
+        .start();
+    assert_eq!(status(&get(address)), "503");
+    assert_eq!(status(&get(address)), "503");
+    proxy.shutdown();
+    let (proxy, address) = site
+        .configure(&yaml(&["trap"], "echo", "      fail_open: true"))
+        .start();
+    assert_eq!(status(&get(address)), "200");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_request_can_be_held_until_a_tick() {
+    let site = Site::new();
+    site.guest("hold.wasm", HOLD);
+    let (proxy, address) = site.configure(&yaml(&["hold"], "echo", "")).start();
+    let answer = exchange(
+        address,
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc",
+    );
+    assert_eq!(status(&answer), "200");
+    assert!(answer.ends_with("abc"), "{answer}");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_filter_that_refuses_its_configuration_is_named_and_the_rest_is_served() {
+    let site = Site::new();
+    site.guest("no.wasm", NO).guest("headers.wasm", HEADERS);
+    let (proxy, address) = site
+        .configure(&yaml(&["no", "headers"], "echo", "      fail_open: true"))
+        .start();
+    let refused = proxy.refused();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].filter, "no");
+    assert!(refused[0].to_string().contains("no.wasm"), "{}", refused[0]);
+    assert!(get(address).contains("x-seen: 2"));
+    proxy.shutdown();
+}
+
+#[test]
+fn a_reload_that_does_not_work_changes_nothing_and_one_that_does_is_served() {
+    let site = Site::new();
+    site.guest("no.wasm", NO).guest("headers.wasm", HEADERS);
+    let (proxy, address) = site.configure(&yaml(&["headers"], "echo", "")).start();
+    site.configure(&yaml(&["no"], "echo", ""));
+    assert!(matches!(proxy.reload(), Err(ProxyError::Refused(_))));
+    site.configure("routes: 7");
+    assert!(matches!(proxy.reload(), Err(ProxyError::Config(_))));
+    assert!(get(address).contains("x-seen: 2"));
+    // A connection that is open stays so, and what it asks next is served by the new configuration.
+    let mut open = connect(address);
+    site.configure(&yaml(&[], "echo", ""));
+    proxy.reload().unwrap();
+    assert!(!get(address).contains("x-seen: 2"));
+    open.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    open.read_to_string(&mut answer).unwrap();
+    assert_eq!(status(&answer), "200");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_request_goes_to_an_upstream_and_its_answer_comes_back() {
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = origin.local_addr().unwrap();
+    let serving = std::thread::spawn(move || {
+        let (mut stream, _) = origin.accept().unwrap();
+        let mut request = Vec::new();
+        let mut buffer = [0; 1024];
+        while !request.ends_with(b"\r\n\r\nhi") {
+            let count = stream.read(&mut buffer).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&buffer[..count]);
+        }
+        stream
+            .write_all(b"HTTP/1.1 201 Made\r\ncontent-length: 2\r\nx-up: 1\r\n\r\nok")
+            .unwrap();
+        String::from_utf8(request).unwrap()
+    });
+    let site = Site::new();
+    site.guest("headers.wasm", HEADERS);
+    let mut text = yaml(&["headers"], "origin", "");
+    let _ = writeln!(text, "upstreams:\n  origin: http://{upstream}");
+    let (proxy, address) = site.configure(&text).start();
+    let answer = exchange(
+        address,
+        "POST /p HTTP/1.1\r\nhost: a.example\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi",
+    );
+    assert_eq!(status(&answer), "201");
+    assert!(
+        answer.contains("x-up: 1\r\n") && answer.contains("x-seen: 2\r\n"),
+        "{answer}"
+    );
+    assert_eq!(body(&answer), "ok");
+    let request = serving.join().unwrap();
+    assert!(
+        request.starts_with("POST /p HTTP/1.1\r\nhost: a.example\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("content-length: 2\r\n") && request.contains("x-guest: 1\r\n"),
+        "{request}"
+    );
+    assert!(!request.contains("connection"), "{request}");
+    proxy.shutdown();
+}
+
+#[test]
+fn an_upstream_that_is_not_there_is_503() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let site = Site::new();
+    let mut text = yaml(&[], "origin", "");
+    let _ = writeln!(text, "upstreams:\n  origin: http://{port}");
+    let (proxy, address) = site.configure(&text).start();
+    assert_eq!(status(&get(address)), "503");
+    proxy.shutdown();
+}
+
+#[test]
+fn requests_that_can_be_read_in_two_ways_are_refused() {
+    let site = Site::new();
+    let (proxy, address) = site.configure(&yaml(&[], "echo", "")).start();
+    for request in [
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: +1\r\n\r\na",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\na",
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET http://b/ HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost : a\r\nconnection: close\r\n\r\n",
+    ] {
+        assert_eq!(status(&exchange(address, request)), "400", "{request}");
+    }
+    // Both at once is read as the coding, and nothing after it is taken for a request.
+    let answer = exchange(
+        address,
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nGET /x \
+         HTTP/1.1\r\nhost: a\r\n\r\n",
+    );
+    assert_eq!(answer.matches("HTTP/1.1 200").count(), 1, "{answer}");
+    proxy.shutdown();
+}
+
+#[test]
+fn a_shutdown_lets_a_request_under_way_end() {
+    let site = Site::new();
+    let (proxy, address) = site.configure(&yaml(&[], "echo", "")).start();
+    let mut stream = connect(address);
+    stream
+        .write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab")
+        .unwrap();
+    let mut first = [0; 15];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    let ending = std::thread::spawn(move || proxy.shutdown());
+    stream.write_all(b"cd").unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("abcd"), "{rest}");
+    ending.join().unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
