@@ -57,6 +57,8 @@ behaviours! {
     ReenterReply = "reenter_reply",
     /// As above, by closing the stream in both directions.
     ReenterClose = "reenter_close",
+    /// Puts something into its own queue, so that in `queue_ready` it is woken again and again. The guest goes on.
+    SelfWake = "self_wake",
     /// Its allocator returns 0.
     AllocatorZero = "allocator_zero",
     /// Its allocator returns an address outside of memory.
@@ -98,6 +100,7 @@ impl Behaviour {
             Self::Reenter => reenter::everything(callback),
             Self::ReenterReply => reenter::reply(callback),
             Self::ReenterClose => reenter::close(callback),
+            Self::SelfWake => guest::wake_itself(),
             Self::AllocatorZero => allocator::provoke(|_| Some(0)),
             Self::AllocatorWild => allocator::provoke(|_| Some(0xffff_fff0)),
             Self::AllocatorShort => allocator::provoke(|_| Some(memory::size() - 1)),

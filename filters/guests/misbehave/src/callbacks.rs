@@ -71,11 +71,8 @@ extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> u32 {
         if let Some(text) = guest::fetch(read) {
             guest::add_stream_rules(context, &text);
         }
-        if guest::expects("queue_ready", context)
-            && let Some(queue) = guest::register_queue()
-        {
-            let (value, len) = memory::slice(b"wake up");
-            raw::proxy_enqueue_shared_queue(queue, value, len);
+        if guest::expects("queue_ready", context) {
+            guest::wake_itself();
         }
         waits =
             guest::expects("http_call_response", context) && guest::http_call(&guest::upstream()).is_some();

@@ -192,6 +192,14 @@ pub fn register_queue() -> Option<u32> {
     (status == 0).then_some(queue)
 }
 
+/// Puts something into its own queue.
+pub fn wake_itself() {
+    if let Some(queue) = register_queue() {
+        let (value, len) = memory::slice(b"wake up");
+        raw::proxy_enqueue_shared_queue(queue, value, len);
+    }
+}
+
 /// Stores a value and reads it back, for which the host calls the allocator.
 pub fn shared_data_round_trip() {
     let (key, key_len) = memory::slice(b"misbehave/round-trip");
@@ -211,13 +219,19 @@ pub fn fetch(read: impl FnOnce(u32, u32) -> u32) -> Option<Vec<u8>> {
     (read(at, at + 4) == 0).then(|| allocator::adopt(out[0], out[1]))
 }
 
-/// Says what came of a behaviour that the guest survived.
+/// Says what came of a behaviour that the guest survived, once however often it happens.
 pub fn report(text: &str) {
-    log(INFO, text);
-    let all = STATE.with_borrow_mut(|state| {
-        state.reports.push(text.to_owned());
-        state.reports.join("; ")
+    let news = STATE.with_borrow_mut(|state| {
+        let known = state.reports.iter().any(|report| report == text);
+        if !known {
+            state.reports.push(text.to_owned());
+        }
+        (!known).then(|| state.reports.join("; "))
     });
+    let Some(all) = news else {
+        return;
+    };
+    log(INFO, text);
     let (key, key_len) = memory::slice(KEY);
     let (value, value_len) = memory::slice(all.as_bytes());
     raw::proxy_set_shared_data(key, key_len, value, value_len, 0);
