@@ -65,12 +65,6 @@ pub const MAX_HTTP_CALL_BODY: usize = 16 << 20;
 /// Bytes of one log line; longer ones are cut. A guest can put its whole memory into one.
 pub const MAX_LOG_MESSAGE: usize = 64 << 10;
 
-/// Environment variables of a VM; far more than filters use, and the guest copies all of them at start.
-pub const MAX_ENVIRONMENT_VARIABLES: usize = 1024;
-
-/// Bytes of all environment variables together, names, `=` and NULs included.
-pub const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
-
 /// Bytes of one `random_get`; more is `EINVAL`, as other hosts answer.
 pub const MAX_RANDOM_BYTES: usize = 64 << 10;
 

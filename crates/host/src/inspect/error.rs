@@ -1,6 +1,7 @@
 //! Why a module is refused.
 
 use weir_abi::AbiVersion;
+use weir_abi::limits::MAX_MODULE_BYTES;
 use weir_engine::CompileError;
 
 /// Why a module is refused. The caller knows and names the file.
@@ -16,6 +17,9 @@ pub enum LoadError {
     /// The bytes are machine code that an engine made ahead of time.
     #[error("precompiled machine code, where a WebAssembly module is expected")]
     Precompiled,
+    /// The bytes are more than any filter has.
+    #[error("{0} bytes are too many for a module, the limit is {MAX_MODULE_BYTES}")]
+    TooLarge(usize),
     /// The module begins well but cannot be read.
     #[error("malformed WebAssembly at byte {offset:#x}: {reason}")]
     Malformed {

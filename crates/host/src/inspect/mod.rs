@@ -10,12 +10,17 @@ mod toolchain;
 
 pub use error::LoadError;
 use weir_abi::AbiVersion;
+use weir_abi::limits::MAX_MODULE_BYTES;
 
 /// Reads a module's imports, exports and custom sections. Nothing is compiled and no function body is looked at.
 ///
-/// The error is [`LoadError::NotWasm`], [`LoadError::Precompiled`] or [`LoadError::Malformed`]. Whether a host can run the
+/// The error is [`LoadError::NotWasm`], [`LoadError::Precompiled`], [`LoadError::TooLarge`] or [`LoadError::Malformed`].
+/// Whether a host can run the
 /// module, [`ModuleInfo::check`] tells.
 pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    if wasm.len() > MAX_MODULE_BYTES {
+        return Err(LoadError::TooLarge(wasm.len()));
+    }
     not_wasm::refuse(wasm)?;
     module::read(wasm)
 }

@@ -261,6 +261,15 @@ fn malformed_modules_say_where() {
     );
 }
 
+#[test]
+fn a_file_that_is_far_too_large_is_not_read() {
+    let error = inspect(&vec![0; MAX_MODULE_BYTES + 1]).unwrap_err();
+    assert!(
+        matches!(error, LoadError::TooLarge(len) if len == MAX_MODULE_BYTES + 1),
+        "{error}"
+    );
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
