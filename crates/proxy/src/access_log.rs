@@ -111,7 +111,7 @@ impl Lines {
     }
 
     /// Adds the line of an exchange.
-    pub fn add(&self, state: &StreamState, verdict: Verdict<'_, '_>) {
+    pub fn add(&self, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
         let mut batch = self.batch.borrow_mut();
         line(&mut batch, state, verdict);
         self.lines.set(self.lines.get() + 1);
@@ -146,7 +146,7 @@ impl Lines {
     }
 }
 
-fn line(out: &mut Vec<u8>, state: &StreamState, verdict: Verdict<'_, '_>) {
+fn line(out: &mut Vec<u8>, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
     let facts = &state.facts;
     let request = &state.request;
     let mut json = Json { out, first: true };
@@ -307,7 +307,7 @@ mod tests {
         line(
             &mut out,
             &state.borrow(),
-            Verdict {
+            &mut Verdict {
                 local: true,
                 complete: false,
                 filters: &mut filters,

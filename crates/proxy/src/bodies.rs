@@ -270,7 +270,8 @@ pub(crate) enum UpstreamBody {
     /// From the network.
     Incoming(Incoming),
     /// From the built-in echo.
-    Echo(EchoBody),
+    // Boxed, since requests to real upstreams should not carry its size around.
+    Echo(Box<EchoBody>),
     /// Written in the configuration.
     Fixed(Bytes),
 }
@@ -285,7 +286,7 @@ impl Body for UpstreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Echo(body) => Pin::new(body).poll_frame(cx),
+            Self::Echo(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::Fixed(bytes) => {
                 let bytes = std::mem::take(bytes);
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))

@@ -109,6 +109,9 @@ pub(crate) struct Builder {
     modules: HashMap<(PathBuf, String, [u8; 32]), Arc<HostModule>>,
 }
 
+/// A VM's plan, and the filters that become its plugins, in its order.
+type Accepted = (VmPlan, Vec<Arc<FilterConfig>>);
+
 /// A VM that is being put together, with the filters that want it.
 struct Group {
     config: VmConfig,
@@ -232,7 +235,7 @@ impl Builder {
         upstreams: &mut Upstreams,
         digests: &mut HashMap<PathBuf, [u8; 32]>,
         refused: &mut Vec<Refusal>,
-    ) -> Result<Option<(VmPlan, Vec<Arc<FilterConfig>>)>, BuildError> {
+    ) -> Result<Option<Accepted>, BuildError> {
         let config = &group.config;
         let Some(engine) = self.engines.0.get(config.runtime.name.as_str()).cloned() else {
             return Err(BuildError::Runtime {

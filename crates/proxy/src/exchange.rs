@@ -154,7 +154,10 @@ impl Exchange {
             Target::Echo => {
                 let request = self.request(route, None, None, body);
                 match self.unless_stopped(echo::answer(request), None).await {
-                    Waited::Done(Ok(response)) => self.respond(response.map(UpstreamBody::Echo), None).await,
+                    Waited::Done(Ok(response)) => {
+                        self.respond(response.map(|body| UpstreamBody::Echo(Box::new(body))), None)
+                            .await
+                    }
                     Waited::Done(Err(_)) | Waited::Stopped | Waited::TimedOut => self.stopped().await,
                 }
             }
@@ -267,7 +270,7 @@ impl Exchange {
             Ok(_) => return Err(Aborted("no_head")),
             Err(abort) => {
                 drop(pump);
-                return self.replaced(abort);
+                return self.replaced(&abort);
             }
         };
         let method = self.state.borrow().request.method.clone();
@@ -277,7 +280,7 @@ impl Exchange {
         };
         if self.state.borrow().stopped(Direction::Response) {
             drop(pump);
-            return self.replaced(Abort::Stopped);
+            return self.replaced(&Abort::Stopped);
         }
         let (head, version) = {
             let mut state = self.state.borrow_mut();
@@ -297,7 +300,7 @@ impl Exchange {
     }
 
     /// A response was on its way through the filters and one of them gave another: that one goes out as it is.
-    fn replaced(self, abort: Abort) -> Result<Outgoing, Aborted> {
+    fn replaced(self, abort: &Abort) -> Result<Outgoing, Aborted> {
         if let Abort::Source(_) = abort {
             self.state.borrow_mut().source_failed(Direction::Response);
         }

@@ -239,12 +239,12 @@ impl Worker {
             Some(&*filters?.filters.get(plan)?.name)
         });
         let state = exchange.state.borrow();
-        let verdict = Verdict {
+        let mut verdict = Verdict {
             local: exchange::is_local(&state),
             complete: exchange.is_complete(),
             filters: &mut names,
         };
-        self.access_log.add(&state, verdict);
+        self.access_log.add(&state, &mut verdict);
     }
 
     /// Hands finished lines to the writer.
@@ -341,7 +341,7 @@ impl Worker {
         for slot in spare {
             slot.retire();
         }
-        self.listen(install.sockets, install.listeners);
+        self.listen(install.sockets, &install.listeners);
         // Nobody waits any more if the control thread has given up.
         let _ = install.done.send(());
     }
@@ -361,7 +361,7 @@ impl Worker {
     fn listen(
         self: &Rc<Self>,
         sockets: Vec<TcpListener>,
-        listeners: Vec<(SocketAddr, Option<Arc<ServerTls>>)>,
+        listeners: &[(SocketAddr, Option<Arc<ServerTls>>)],
     ) {
         let mut accepting = self.accepting.borrow_mut();
         accepting.retain(|listener| listeners.iter().any(|(address, _)| *address == listener.address));

@@ -1,4 +1,5 @@
 //! The proxy from end to end: a configuration, guests in text form, sockets.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
