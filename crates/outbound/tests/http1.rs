@@ -499,9 +499,8 @@ fn a_post_without_a_body_says_so() {
         let (address, _) = serve(move |mut stream| {
             let noted = Rc::clone(&noted);
             async move {
-                noted
-                    .borrow_mut()
-                    .push(read_until(&mut stream, b"\r\n\r\n").await);
+                let head = read_until(&mut stream, b"\r\n\r\n").await;
+                noted.borrow_mut().push(head);
                 stream
                     .write_all(b"HTTP/1.1 204 No Content\r\n\r\n")
                     .await
