@@ -114,6 +114,18 @@ on_every_engine! {
         assert_eq!(shared.data().get("vm", b"key", &mut Vec::new()), None);
     }
 
+    fn only_a_canary_asks_to_validate(engine: &dyn Engine) {
+        let body = r#"(func (export "proxy_validate_configuration") (param i32 i32) (result i32)
+            (call $number (local.get 1)) (i32.const 0))"#;
+        let spec = std::sync::Arc::new(spec(engine, &guest("", body)));
+        let (shared, recorder) = (support::shared(), support::Recorder::default());
+        let refused = Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone()));
+        assert!(matches!(refused, Err(StartError::ConfigureRefused { .. })));
+        assert_eq!(recorder.numbers(), ["plugin configuration".len() as u32]);
+        let (mut vm, _) = start(support::spec(engine, &guest("", body))).unwrap();
+        vm.add_plugin(plugin("a")).unwrap();
+    }
+
     fn both_configurations_are_readable_in_every_callback(engine: &dyn Engine) {
         let body = r#"
             (func $show (param $buffer i32)

@@ -259,6 +259,8 @@ impl Worker {
             if self.stopping.get() {
                 break;
             }
+            // A guest that keeps its worker busy with calls and queues gets its turn like everybody else, not more.
+            tokio::task::yield_now().await;
         }
         rounds.abort();
     }

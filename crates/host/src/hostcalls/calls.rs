@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_abi::{LogLevel, Status, limits, pairs};
+use weir_abi::{Status, limits, pairs};
 
 use crate::call::{Call, Fault, slice};
 use crate::state::VmState;
@@ -42,7 +42,7 @@ pub(super) fn proxy_http_call(
     let owner = state.call_owner().ok_or(Status::InternalFailure)?;
     if state.http_calls.len() >= state.spec.limits.http_calls {
         let limit = state.spec.limits.http_calls;
-        state.log(LogLevel::Error, format!("proxy_http_call: {limit} calls are in flight, the limit").as_bytes());
+        call.warn_once(|| format!("proxy_http_call: {limit} calls are in flight, which is the limit"));
         return Err(Status::InternalFailure.into());
     }
     let token = state.next_token();

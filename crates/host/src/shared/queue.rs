@@ -44,11 +44,15 @@ struct State {
     turn: usize,
 }
 
-#[derive(Clone)]
 struct Consumer {
     vm: u64,
     plugin: ContextId,
     waker: Arc<dyn QueueWaker>,
+    /// A note lies with the waker and has not been acted upon. There is never a second one: a guest that fills its own
+    /// queue must not fill the proxy's memory with notes.
+    noted: bool,
+    /// Entries that it is still to be called for. Guests may take one entry a call.
+    owed: usize,
 }
 
 impl SharedQueues {
@@ -67,7 +71,6 @@ impl SharedQueues {
     ) -> Result<u32, Status> {
         let id = self.open(vm_id, name)?;
         let queue = self.find(id).ok_or(Status::InternalFailure)?;
-        let consumer = Consumer { vm, plugin, waker };
         let mut state = queue.lock();
         let known = state
             .consumers
@@ -76,12 +79,12 @@ impl SharedQueues {
         if known {
             return Ok(id);
         }
-        state.consumers.push(consumer.clone());
-        let waiting = !state.entries.is_empty();
+        let owed = state.entries.len();
+        let mut consumer = Consumer { vm, plugin, waker, noted: false, owed };
+        let note = consumer.note();
+        state.consumers.push(consumer);
         drop(state);
-        if waiting {
-            consumer.wake(id);
-        }
+        give(note, id);
         Ok(id)
     }
 
@@ -104,13 +107,41 @@ impl SharedQueues {
         }
         state.bytes = bytes;
         state.entries.push_back(entry.to_vec());
-        let consumer = state.next_consumer();
+        let note = state.owe(1);
         // A waker may take locks of its own.
         drop(state);
-        if let Some(consumer) = consumer {
-            consumer.wake(id);
-        }
+        give(note, id);
         Ok(())
+    }
+
+    /// The note of a consumer is being acted upon: whether it is still to be called.
+    pub(crate) fn begin(&self, id: u32, vm: u64, plugin: ContextId) -> bool {
+        let Some(queue) = self.find(id) else {
+            return false;
+        };
+        let mut state = queue.lock();
+        let Some(consumer) = state.consumer(vm, plugin) else {
+            return false;
+        };
+        consumer.noted = false;
+        consumer.owed = consumer.owed.saturating_sub(1);
+        true
+    }
+
+    /// The consumer has been called; it is noted again if there is more for it.
+    pub(crate) fn end(&self, id: u32, vm: u64, plugin: ContextId) {
+        let Some(queue) = self.find(id) else {
+            return;
+        };
+        let mut state = queue.lock();
+        let waiting = state.entries.len();
+        let Some(consumer) = state.consumer(vm, plugin) else {
+            return;
+        };
+        consumer.owed = consumer.owed.min(waiting);
+        let note = consumer.note();
+        drop(state);
+        give(note, id);
     }
 
     /// Takes the oldest entry. `Empty` where there is none, `NotFound` where there is no such queue.
@@ -134,12 +165,10 @@ impl SharedQueues {
             let mut state = queue.lock();
             let before = state.consumers.len();
             state.consumers.retain(|consumer| consumer.vm != vm);
-            let orphaned = state.consumers.len() < before && !state.entries.is_empty();
-            let consumer = if orphaned { state.next_consumer() } else { None };
+            let orphaned = if state.consumers.len() < before { state.entries.len() } else { 0 };
+            let note = state.owe(orphaned);
             drop(state);
-            if let Some(consumer) = consumer {
-                consumer.wake(id);
-            }
+            give(note, id);
         }
     }
 
@@ -193,19 +222,37 @@ impl Queue {
 }
 
 impl State {
-    fn next_consumer(&mut self) -> Option<Consumer> {
-        let consumer = self
-            .consumers
-            .get(self.turn % self.consumers.len().max(1))?
-            .clone();
+    /// The next consumer is to be called for so many entries.
+    fn owe(&mut self, entries: usize) -> Option<Note> {
+        let turn = self.turn % self.consumers.len().max(1);
+        let consumer = self.consumers.get_mut(turn)?;
+        consumer.owed += entries;
         self.turn = self.turn.wrapping_add(1);
-        Some(consumer)
+        consumer.note()
+    }
+
+    fn consumer(&mut self, vm: u64, plugin: ContextId) -> Option<&mut Consumer> {
+        let is = |consumer: &&mut Consumer| consumer.vm == vm && consumer.plugin == plugin;
+        self.consumers.iter_mut().find(is)
     }
 }
 
+/// A note that is to be given to a waker once no lock is held.
+type Note = (Arc<dyn QueueWaker>, ContextId);
+
 impl Consumer {
-    fn wake(&self, queue: u32) {
-        self.waker.wake(self.plugin, queue);
+    fn note(&mut self) -> Option<Note> {
+        if self.owed == 0 || self.noted {
+            return None;
+        }
+        self.noted = true;
+        Some((Arc::clone(&self.waker), self.plugin))
+    }
+}
+
+fn give(note: Option<Note>, queue: u32) {
+    if let Some((waker, plugin)) = note {
+        waker.wake(plugin, queue);
     }
 }
 
@@ -294,7 +341,16 @@ mod tests {
         for _ in 0..4 {
             queues.enqueue(id, b"").unwrap();
         }
-        assert_eq!((first.take().len(), second.take().len()), (2, 2));
+        let calls = |vm, notes: &Notes| {
+            let mut calls = 0;
+            while let [(_, queue)] = notes.take()[..] {
+                assert!(queues.begin(queue, vm, plugin(1)));
+                calls += 1;
+                queues.end(queue, vm, plugin(1));
+            }
+            calls
+        };
+        assert_eq!((calls(1, &first), calls(2, &second)), (2, 2));
     }
 
     #[test]
@@ -311,9 +367,12 @@ mod tests {
         queues.register("vm", b"q", 2, plugin(5), living.clone()).unwrap();
         assert_eq!(living.take(), [(5, id)], "entries that wait wake a new consumer");
         queues.forget(1);
-        assert_eq!(living.take(), [(5, id)]);
         queues.enqueue(id, b"entry").unwrap();
-        assert_eq!((dead.take(), living.take()), (vec![], vec![(5, id)]));
+        assert_eq!((dead.take(), living.take()), (vec![], vec![]), "it has a note already");
+        assert!(queues.begin(id, 2, plugin(5)));
+        queues.end(id, 2, plugin(5));
+        assert_eq!(living.take(), [(5, id)], "one call for each entry");
+        assert!(!queues.begin(id, 1, plugin(1)), "the dead are not called");
 
         queues.forget(2);
         queues.enqueue(id, b"entry").unwrap();
@@ -366,8 +425,11 @@ mod tests {
                 scope.spawn(|| (0..250).for_each(|_| queues.enqueue(id, b"entry").unwrap()));
             }
         });
-        assert_eq!(notes.take().len(), 1000);
+        assert_eq!(notes.take(), [(1, id)]);
         assert_eq!(std::iter::from_fn(|| queues.dequeue(id).ok()).count(), 1000);
+        assert!(queues.begin(id, 1, plugin(1)));
+        queues.end(id, 1, plugin(1));
+        assert_eq!(notes.take(), [], "nothing is left to be called for");
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Vm {
     callback_budget: CpuBudget,
     start_budget: CpuBudget,
     started: bool,
+    /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
+    canary: bool,
 }
 
 impl Vm {

@@ -13,9 +13,17 @@ impl Vm {
         self.plugin_callback(Callback::Tick, plugin, &[plugin.wire()])
     }
 
-    /// A queue that the plugin context has registered has something.
+    /// A queue that the plugin context has registered has something: what a proxy calls for each
+    /// [`QueueWaker::wake`](crate::QueueWaker::wake).
     pub fn on_queue_ready(&mut self, plugin: ContextId, queue: u32) -> Result<(), VmError> {
-        self.plugin_callback(Callback::QueueReady, plugin, &[plugin.wire(), queue])
+        let state = self.state().ok_or(VmError::Dead)?;
+        let (shared, vm) = (state.shared.clone(), state.vm);
+        if !shared.queues().begin(queue, vm, plugin) {
+            return Ok(());
+        }
+        self.plugin_callback(Callback::QueueReady, plugin, &[plugin.wire(), queue])?;
+        shared.queues().end(queue, vm, plugin);
+        Ok(())
     }
 
     /// An embedder calls into the guest. Modules of ABI 0.1.0 do not know this callback.

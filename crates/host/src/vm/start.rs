@@ -37,6 +37,7 @@ impl Vm {
             exports,
             instance: Some(instance),
             started: false,
+            canary: false,
         })
     }
 
@@ -58,7 +59,9 @@ impl Vm {
                 return Err(StartError::VmStartRefused { module: self.module() });
             }
         }
-        if !self.ask(Callback::Configure, id, &[id.wire(), configuration_size])? {
+        let args = [id.wire(), configuration_size];
+        let valid = !self.canary || self.ask(Callback::ValidateConfiguration, id, &args)?;
+        if !(valid && self.ask(Callback::Configure, id, &args)?) {
             return Err(StartError::ConfigureRefused { module: self.module(), plugin: name });
         }
         Ok(id)
