@@ -157,15 +157,10 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         self.peeked.as_ref()?.as_ref().ok()
     }
 
-    /// Length of the body as the sender announced it: what stages hold, and what the source still has to give. Right
-    /// only where no filter changes the body.
+    /// Length of the whole body as the sender announced it, whatever of it stages hold. Right only where no filter
+    /// changes the body.
     pub fn announced_length(&self) -> Option<u64> {
-        let held: usize = self
-            .stages
-            .iter()
-            .map(|stage| stage.ready.len() + stage.unseen.len())
-            .sum();
-        self.source.announced_length().map(|rest| rest + held as u64)
+        self.source.announced_length()
     }
 
     /// The stream's state.
