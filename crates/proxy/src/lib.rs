@@ -41,5 +41,6 @@ pub use build::{BuildError, Engines, Refusal};
 pub use check::{Report, check, check_filters};
 pub use error::ProxyError;
 pub use proxy::{ConfigSource, Proxy, ProxyHandle};
+pub use run::Signals;
 pub use tls::TlsError;
 pub use upstreams::UpstreamError;

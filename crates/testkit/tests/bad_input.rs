@@ -51,7 +51,7 @@ fn reason(name: &str) -> &'static [&'static str] {
         "no_memory" => &["memory"],
         "trap_in_initialize" => &["_initialize"],
         "trap_in_start" => &["start"],
-        "unknown_import" => &["unknown import"],
+        "unknown_import" => &["proxy_no_such_call", "no_such_function", "elsewhere.anything"],
         "wrong_import_type" => &["proxy_"],
         "not_wasm" | "truncated" | "empty" => &[],
         other => panic!("nothing is known of the broken guest {other}: say here what its refusal must say"),

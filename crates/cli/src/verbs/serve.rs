@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use weir_config::{ConfigError, Environment, Listener, ProxyConfig};
-use weir_proxy::{ConfigSource, Proxy};
+use weir_proxy::{ConfigSource, Proxy, Signals};
 
 use crate::logging::LogFormat;
 use crate::{engines, logging};
@@ -74,9 +74,10 @@ pub fn run(args: &Args) -> Result<()> {
     let level = load(args)?.log_level;
     logging::start(args.log_format, level)?;
 
+    let signals = Signals::catch()?;
     let again = args.clone();
     let proxy = Proxy::start(ConfigSource::new(move || load(&again)), engines::built_in()?)?;
-    Ok(proxy.run_until_signal()?)
+    Ok(proxy.run_until_signal(signals)?)
 }
 
 /// The configuration as the command line changes it; at every reload, too.
