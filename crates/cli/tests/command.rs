@@ -1,4 +1,5 @@
 //! The command as a user runs it: exit codes, and what stands on standard output and standard error.
+#![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::fs;
 use std::path::Path;
