@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -106,14 +107,21 @@ pub(crate) async fn serve(
     };
     if let Some(refusal) = refusal {
         exchange.state.borrow_mut().reply_with(refusal);
-        return exchange.stopped().await;
+        let mut response = exchange.stopped().await?;
+        if version != Version::HTTP_2 {
+            // What follows on the connection might be read in two ways, too.
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        return Ok(response);
     }
     exchange
         .run(body, expects_continue, client_upgrade.zip(protocol))
         .await
 }
 
-type ClientUpgrade = Option<(OnUpgrade, http::HeaderValue)>;
+type ClientUpgrade = Option<(OnUpgrade, HeaderValue)>;
 
 impl Exchange {
     async fn run(
@@ -432,7 +440,7 @@ impl Exchange {
         client: OnUpgrade,
         upstream: OnUpgrade,
     ) -> Result<Outgoing, Aborted> {
-        let protocol = response.headers().get(http::header::UPGRADE).cloned();
+        let protocol = response.headers().get(header::UPGRADE).cloned();
         self.state.borrow_mut().facts.switched_to = protocol;
         self.respond(response.map(UpstreamBody::Incoming), Some((client, upstream)))
             .await
@@ -481,7 +489,7 @@ impl Exchange {
         &self,
         route: &RoutePlan,
         authority: Option<&str>,
-        protocol: Option<&http::HeaderValue>,
+        protocol: Option<&HeaderValue>,
         body: RequestBody,
     ) -> Request<RequestBody> {
         let mut state = self.state.borrow_mut();

@@ -71,6 +71,13 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
     if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
         return Err(bad("several_content_lengths"));
     }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next()
+        && (codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        // We would send the body on without the codings that we do not understand.
+        return Err(bad("bad_transfer_encoding"));
+    }
     let authority = authority(
         uri.authority().map(|authority| authority.as_str()),
         &headers,
@@ -182,6 +189,19 @@ mod tests {
                     .header("content-length", "1")
                     .header("content-length", "1"),
                 "several_content_lengths",
+            ),
+            (
+                get("/")
+                    .header("host", "a")
+                    .header("transfer-encoding", "gzip, chunked"),
+                "bad_transfer_encoding",
+            ),
+            (
+                get("/")
+                    .header("host", "a")
+                    .header("transfer-encoding", "chunked")
+                    .header("transfer-encoding", "chunked"),
+                "bad_transfer_encoding",
             ),
         ] {
             assert_eq!(refused(request), (400, details.to_owned()));
