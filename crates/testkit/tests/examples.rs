@@ -175,7 +175,9 @@ fn traffic_metrics() {
     let module = Guests::build().unwrap().filter(names[0]).unwrap();
     let mut block = weir_testkit::config::filter(names[0], &module, "wasmtime");
     block["configuration"] = json!({ "summary_seconds": 1 });
+    // One worker, and so one VM: each sums up what it has seen.
     let config = Config::new(&origin.url())
+        .set("workers", json!(1))
         .filter(names[0], block)
         .route("/", &names);
     let weir = Weir::start(config.value()).unwrap();
