@@ -171,7 +171,7 @@ impl Controller {
                 equal.is_none()
             })
             .collect();
-        std::thread::scope(|scope| {
+        let outcomes: Vec<_> = std::thread::scope(|scope| {
             let starting: Vec<_> = self
                 .workers
                 .iter()
@@ -185,7 +185,25 @@ impl Controller {
                         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 })
                 .collect()
-        })
+        });
+        let mut failure = None;
+        let mut started = Vec::with_capacity(outcomes.len());
+        for (vms, outcome) in outcomes {
+            failure = failure.or(outcome.err());
+            started.push(vms);
+        }
+        let Some(failure) = failure else {
+            return Ok(started);
+        };
+        // What those that did start have begun comes to nothing.
+        for (worker, vms) in self.workers.iter().zip(started) {
+            for vm in vms.into_iter().flatten() {
+                let _ = worker.send(Message::Gone {
+                    instance: vm.instance,
+                });
+            }
+        }
+        Err(failure)
     }
 
     fn start_for(
@@ -194,7 +212,7 @@ impl Controller {
         snapshot: &Snapshot,
         is_new: &[bool],
         on_refusal: OnRefusal,
-    ) -> Result<Vec<Option<StartedVm>>, ProxyError> {
+    ) -> (Vec<Option<StartedVm>>, Result<(), ProxyError>) {
         let mut started = Vec::with_capacity(is_new.len());
         for (plan, is_new) in snapshot.vms.iter().zip(is_new) {
             if !is_new {
@@ -208,10 +226,10 @@ impl Controller {
                     tracing::error!("{error}");
                     started.push(None);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => return (started, Err(error.into())),
             }
         }
-        Ok(started)
+        (started, Ok(()))
     }
 
     /// Says what a reload cannot change.

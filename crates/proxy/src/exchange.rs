@@ -23,7 +23,7 @@ use crate::connection::Connection;
 use crate::filters::{Chain, ChainCalls};
 use crate::ingest::{self, Ingested};
 use crate::pump::{
-    Abort, IncomingSource, Item, Length, LocalSource, Pump, settle_request_length, settle_response_length,
+    Abort, IncomingSource, Item, Length, LocalSource, Pump, poll_response_length, settle_request_length,
 };
 use crate::snapshot::{RoutePlan, Target};
 use crate::stream::facts::{StreamFacts, UpstreamFacts, flag};
@@ -283,7 +283,10 @@ impl Exchange {
         };
         let method = self.state.borrow().request.method.clone();
         let length = match &tunnel {
-            None => with_context(|cx| settle_response_length(&mut pump, cx, end_of_stream, &method)).await,
+            None => {
+                let patient = self.is_patient();
+                poll_fn(|cx| poll_response_length(&mut pump, cx, end_of_stream, &method, patient)).await
+            }
             Some(_) => Length::None,
         };
         if self.state.borrow().stopped(Direction::Response) {
@@ -305,6 +308,22 @@ impl Exchange {
             return Ok(head.map(|()| TrailingBody::with_path(ResponseBody::none(), path)));
         }
         Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
+    }
+
+    /// Whether the head of a response may wait for its body. Not where somebody waits for just the head: a client that
+    /// still sends, or one that listens for events that come when they come.
+    fn is_patient(&self) -> bool {
+        let state = self.state.borrow();
+        let listens = |value: &HeaderValue| {
+            [&b"text/event-stream"[..], b"application/grpc"]
+                .iter()
+                .any(|kind| value.as_bytes().starts_with(kind))
+        };
+        let kind = state
+            .response
+            .as_ref()
+            .and_then(|head| head.fields.get(header::CONTENT_TYPE));
+        state.facts.request_sent_at.is_some() && !kind.is_some_and(listens)
     }
 
     /// A response was on its way through the filters and one of them gave another: that one goes out as it is.

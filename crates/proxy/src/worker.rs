@@ -293,9 +293,13 @@ impl Worker {
                     .iter()
                     .flat_map(|snapshot| &snapshot.slots)
                     .find(|candidate| SlotRef::of(candidate) == slot);
-                if let Some(slot) = slot {
-                    let live = slot.install(*started);
-                    self.events.arrived(&live);
+                match slot {
+                    Some(slot) => {
+                        let live = slot.install(*started);
+                        self.events.arrived(&live);
+                    }
+                    // A reload has come in between.
+                    None => self.events.forget(started.instance),
                 }
             }
             Message::Ending { plan, instance, vm } => {

@@ -147,14 +147,12 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         self.stages.iter().any(|stage| stage.interest.body)
     }
 
-    /// Pulls the next piece if it can be had at once, and keeps it for the next [`Pump::poll_item`].
-    pub fn peek(&mut self, cx: &mut Context<'_>) -> Option<&Item> {
-        if self.peeked.is_none()
-            && let Poll::Ready(item) = self.poll_item(cx)
-        {
-            self.peeked = Some(item);
+    /// Pulls the next piece and keeps it for the next [`Pump::poll_item`]. `None` where the message was broken off.
+    pub fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<Option<&Item>> {
+        if self.peeked.is_none() {
+            self.peeked = Some(ready!(self.poll_item(cx)));
         }
-        self.peeked.as_ref()?.as_ref().ok()
+        Poll::Ready(self.peeked.as_ref().and_then(|item| item.as_ref().ok()))
     }
 
     /// Length of the whole body as the sender announced it, whatever of it stages hold. Right only where no filter

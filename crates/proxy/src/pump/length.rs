@@ -1,7 +1,7 @@
 //! How long a body will be, said right: `content-length` is recomputed where the whole body is known when the head goes
 //! out, kept where nobody can have changed the body, and taken away otherwise.
 
-use std::task::Context;
+use std::task::{Context, Poll, ready};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
@@ -27,7 +27,11 @@ pub(crate) fn settle_request_length<S: Source, C: FilterCalls>(
     cx: &mut Context<'_>,
     end_of_stream: bool,
 ) -> Length {
-    let length = length(pump, cx, end_of_stream);
+    // The head of a request does not wait for its body: the upstream may have something to say about it.
+    let length = match poll_length(pump, cx, end_of_stream) {
+        Poll::Ready(length) => length,
+        Poll::Pending => Length::Open,
+    };
     let mut state = pump.state().borrow_mut();
     let fields = &mut state.request.fields;
     match length {
@@ -41,12 +45,17 @@ pub(crate) fn settle_request_length<S: Source, C: FilterCalls>(
 }
 
 /// As [`settle_request_length`], for the response to a request with `method`.
-pub(crate) fn settle_response_length<S: Source, C: FilterCalls>(
+///
+/// `patient`: where a filter may change the body, the head waits for the first piece that the filters let go. So the
+/// length of a body that a filter collects is known, and one that turns out to be too large, or that a filter objects to,
+/// can still be answered with a status.
+pub(crate) fn poll_response_length<S: Source, C: FilterCalls>(
     pump: &mut Pump<S, C>,
     cx: &mut Context<'_>,
     end_of_stream: bool,
     method: &Method,
-) -> Length {
+    patient: bool,
+) -> Poll<Length> {
     let status = pump
         .state()
         .borrow()
@@ -64,17 +73,17 @@ pub(crate) fn settle_response_length<S: Source, C: FilterCalls>(
         {
             remove(&mut head.fields);
         }
-        return Length::None;
+        return Poll::Ready(Length::None);
     }
     let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::RESET_CONTENT;
-    let length = if bodiless {
-        Length::None
-    } else {
-        length(pump, cx, end_of_stream)
+    let length = match poll_length(pump, cx, end_of_stream || bodiless) {
+        Poll::Ready(length) => length,
+        Poll::Pending if patient => return Poll::Pending,
+        Poll::Pending => Length::Open,
     };
     let mut state = pump.state().borrow_mut();
     let Some(head) = &mut state.response else {
-        return length;
+        return Poll::Ready(length);
     };
     match length {
         Length::None if bodiless => remove(&mut head.fields),
@@ -82,24 +91,24 @@ pub(crate) fn settle_response_length<S: Source, C: FilterCalls>(
         Length::Exact(bytes) => set(&mut head.fields, bytes),
         Length::Open => remove(&mut head.fields),
     }
-    length
+    Poll::Ready(length)
 }
 
-fn length<S: Source, C: FilterCalls>(
+fn poll_length<S: Source, C: FilterCalls>(
     pump: &mut Pump<S, C>,
     cx: &mut Context<'_>,
     end_of_stream: bool,
-) -> Length {
+) -> Poll<Length> {
     if end_of_stream {
-        return Length::None;
+        return Poll::Ready(Length::None);
     }
     if !pump.may_change_body() {
-        return pump.announced_length().map_or(Length::Open, Length::Exact);
+        return Poll::Ready(pump.announced_length().map_or(Length::Open, Length::Exact));
     }
-    match pump.peek(cx) {
+    Poll::Ready(match ready!(pump.poll_peek(cx)) {
         Some(Item::Data(body, true)) => Length::Exact(body.len() as u64),
         _ => Length::Open,
-    }
+    })
 }
 
 fn set(fields: &mut HeaderMap, bytes: u64) {

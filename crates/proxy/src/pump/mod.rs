@@ -10,7 +10,7 @@ mod source;
 mod stage;
 
 pub(crate) use chain::{Abort, FilterCalls, Interest, Pump, StagePlan, VmGone};
-pub(crate) use length::{Length, settle_request_length, settle_response_length};
+pub(crate) use length::{Length, poll_response_length, settle_request_length};
 pub(crate) use source::{IncomingSource, LocalSource, Source, SourceError};
 
 use crate::stream::body::Pieces;

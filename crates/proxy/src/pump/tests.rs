@@ -572,3 +572,42 @@ fn a_filter_that_holds_its_head_holds_the_body_of_those_after_it() {
     assert_eq!(rig.drain(), "[head]ab.");
     assert_eq!(rig.seen(), [(1, Event::Body("ab".into(), true))]);
 }
+
+#[test]
+fn the_length_of_a_body_is_said_only_where_it_is_known() {
+    let content_length = |rig: &Rig| {
+        let state = rig.state.borrow();
+        state
+            .request
+            .fields
+            .get("content-length")
+            .map(|value| value.to_str().unwrap().to_owned())
+    };
+    let length = |rig: &mut Rig| {
+        assert!(matches!(
+            rig.poll(),
+            Poll::Ready(Ok(Item::Head { end_of_stream: false }))
+        ));
+        rig.state
+            .borrow_mut()
+            .request
+            .fields
+            .insert("content-length", HeaderValue::from_static("99"));
+        settle_request_length(&mut rig.pump, &mut Context::from_waker(Waker::noop()), false)
+    };
+    // A filter that collects the whole body, all of which is there.
+    let mut rig = Rig::new(vec![answers(
+        HeadersAction::Continue,
+        &[BodyAction::StopAndBuffer],
+    )]);
+    rig.feed([head(), data("ab", false), data("cd", true)]);
+    assert_eq!(length(&mut rig), Length::Exact(4));
+    assert_eq!(content_length(&rig).as_deref(), Some("4"));
+    assert_eq!(rig.drain(), "abcd.");
+    // One that lets a first part go.
+    let mut rig = Rig::new(vec![answers(HeadersAction::Continue, &[])]);
+    rig.feed([head(), data("ab", false), data("cd", true)]);
+    assert_eq!(length(&mut rig), Length::Open);
+    assert_eq!(content_length(&rig), None);
+    assert_eq!(rig.drain(), "ab,cd.");
+}

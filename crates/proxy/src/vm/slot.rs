@@ -126,7 +126,12 @@ impl VmSlot {
                     });
                     return;
                 }
-                Ok(Ok(_)) => return,
+                Ok(Ok(late)) => {
+                    let _ = self.worker.send(Message::Gone {
+                        instance: late.instance,
+                    });
+                    return;
+                }
                 Ok(Err(error)) => tracing::error!(module, "{error}"),
                 Err(error) => tracing::error!(module, "starting a VM failed: {error}"),
             }
