@@ -72,12 +72,45 @@ fn build() -> Result<Guests> {
     // Cargo has a lock of its own, but says so on standard error while it waits; this one waits quietly.
     let lock = File::create(target.join("testkit.lock")).context("the lock of the guests' build")?;
     lock.lock().context("the lock of the guests' build")?;
+    let release = target.join(TARGET).join("release");
+    // Where each test is a process of its own, asking cargo each time would take longer than the tests.
+    let (stamp, sources) = (target.join("testkit.stamp"), sources(&filters)?);
+    if release.is_dir() && fs::read_to_string(&stamp).is_ok_and(|built| built == sources) {
+        return Ok(Guests { release });
+    }
     for targets in [["--lib", "--bins"], ["--examples", "--quiet"]] {
         cargo(&filters, &targets)?;
     }
-    Ok(Guests {
-        release: target.join(TARGET).join("release"),
-    })
+    fs::write(&stamp, sources).with_context(|| format!("cannot write {}", stamp.display()))?;
+    Ok(Guests { release })
+}
+
+/// What the guests are built from: each file with its size and the moment it was changed.
+fn sources(filters: &Path) -> Result<String> {
+    let (mut sources, mut folders) = (Vec::new(), vec![filters.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry?;
+            let (path, metadata) = (entry.path(), entry.metadata()?);
+            if metadata.is_dir() {
+                if !path.ends_with("target") {
+                    folders.push(path);
+                }
+            } else if path
+                .extension()
+                .is_some_and(|kind| ["rs", "toml", "lock"].iter().any(|known| kind == *known))
+            {
+                sources.push(format!(
+                    "{} {} {:?}\n",
+                    path.display(),
+                    metadata.len(),
+                    metadata.modified()?
+                ));
+            }
+        }
+    }
+    sources.sort();
+    Ok(sources.concat())
 }
 
 fn cargo(filters: &Path, targets: &[&str]) -> Result<()> {

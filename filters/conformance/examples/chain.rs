@@ -28,7 +28,10 @@ fn name() -> String {
 /// Adds a header that names this filter and all before it.
 fn sign(map: u32) -> u32 {
     let lines = decode_pairs(&pairs(map).into_bytes());
-    let last = lines.iter().rfind(|(key, _)| key == b"x-order").map(|(_, value)| value.clone());
+    let last = lines
+        .iter()
+        .rfind(|(key, _)| key == b"x-order")
+        .map(|(_, value)| value.clone());
     let mut order = last.unwrap_or_default();
     order.extend(name().bytes());
     add_header(map, "x-order", order);

@@ -34,7 +34,11 @@
 use conformance::*;
 
 fn number(path: &str) -> Option<i64> {
-    property(path).into_bytes().try_into().ok().map(i64::from_le_bytes)
+    property(path)
+        .into_bytes()
+        .try_into()
+        .ok()
+        .map(i64::from_le_bytes)
 }
 
 guest! {

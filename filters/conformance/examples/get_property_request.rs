@@ -48,7 +48,8 @@ guest! {
         let now = current_time().into_number() as i64;
         say!("request.time is now: {}", (now - time).abs() < 60_000_000_000);
         say!("response.code {}", property("response.code"));
-        say!("request {}", property("request").into_bytes().is_empty().then_some("NotFound").unwrap_or("a value"));
+        let whole = property("request").into_bytes();
+        say!("request {}", if whole.is_empty() { "NotFound" } else { "a value" });
         say!("nothing {}", property(""));
         say!("no.such.thing {}", property("no.such.thing"));
         say!("wild {}", property_raw("\0\0\0"));

@@ -19,7 +19,10 @@ use conformance::*;
 fn number(path: &str) -> Answer {
     let bytes = property(path);
     let status = bytes.status;
-    Answer::number(status, bytes.into_bytes().try_into().map_or(u64::MAX, u64::from_le_bytes))
+    Answer::number(
+        status,
+        bytes.into_bytes().try_into().map_or(u64::MAX, u64::from_le_bytes),
+    )
 }
 
 guest! {

@@ -6,6 +6,8 @@
 //! status: 200
 //! body: call to nobody: a status that SDKs expect
 //! body: stream to nobody: a status that SDKs expect
+//! body: call to an upstream: a status that SDKs expect
+//! body: stream to an upstream: a status that SDKs expect
 //! body: send to no stream: a status that SDKs expect
 //! body: cancel of no call: NotFound
 //! body: close of no stream: NotFound
@@ -14,7 +16,11 @@ use conformance::*;
 
 fn expected(answer: &Answer, expected: &[&str]) -> String {
     let name = status_name(answer.status);
-    if expected.contains(&name) { "a status that SDKs expect".to_owned() } else { name.to_owned() }
+    if expected.contains(&name) {
+        "a status that SDKs expect".to_owned()
+    } else {
+        name.to_owned()
+    }
 }
 
 guest! {
@@ -23,6 +29,11 @@ guest! {
         say!("call to nobody: {}", expected(&call, &["ParseFailure", "InternalFailure"]));
         let stream = grpc_stream("nobody", "echo.Echo", "Say");
         say!("stream to nobody: {}", expected(&stream, &["ParseFailure", "InternalFailure"]));
+        let call = grpc_call("origin", "echo.Echo", "Say", "hello", 1000);
+        let known = ["Ok", "ParseFailure", "InternalFailure"];
+        say!("call to an upstream: {}", expected(&call, &known));
+        let stream = grpc_stream("origin", "echo.Echo", "Say");
+        say!("stream to an upstream: {}", expected(&stream, &known));
         let send = grpc_send(4711, "hello", true);
         say!("send to no stream: {}", expected(&send, &["BadArgument", "NotFound"]));
         say!("cancel of no call: {}", grpc_cancel(4711));

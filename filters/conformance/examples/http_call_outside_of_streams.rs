@@ -16,7 +16,11 @@ thread_local! {
 
 fn call(body: &str) -> u64 {
     let path = format!("/call/outside?body={body}");
-    let headers = [(":method", "GET"), (":path", path.as_str()), (":authority", "call.test")];
+    let headers = [
+        (":method", "GET"),
+        (":path", path.as_str()),
+        (":authority", "call.test"),
+    ];
     let call = http_call("origin", &headers, "", 5000);
     assert!(call.is_ok(), "{call}");
     call.into_number()

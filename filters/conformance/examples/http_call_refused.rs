@@ -16,7 +16,11 @@
 
 use conformance::*;
 
-const WHOLE: [(&str, &str); 3] = [(":method", "GET"), (":path", "/call/http_call_refused"), (":authority", "call.test")];
+const WHOLE: [(&str, &str); 3] = [
+    (":method", "GET"),
+    (":path", "/call/http_call_refused"),
+    (":authority", "call.test"),
+];
 
 guest! {
     fn proxy_on_request_headers(_: u32, _: u32, _: u32) -> u32 {

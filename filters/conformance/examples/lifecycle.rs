@@ -41,7 +41,11 @@ fn body(name: &str, which: u32) -> u32 {
 }
 
 fn maps() -> String {
-    format!(":method {}, :status {}", header(REQUEST, ":method"), header(RESPONSE, ":status"))
+    format!(
+        ":method {}, :status {}",
+        header(REQUEST, ":method"),
+        header(RESPONSE, ":status")
+    )
 }
 
 guest! {

@@ -37,7 +37,10 @@ fn wild() -> [u32; 3] {
 /// Calls with each wild address in turn; says what was not refused.
 fn wild_in(what: &str, call: impl Fn(u32) -> u32) {
     TRIED.set(TRIED.get() + 1);
-    for (way, pointer) in ["beyond", "across the end", "across the address space"].iter().zip(wild()) {
+    for (way, pointer) in ["beyond", "across the end", "across the address space"]
+        .iter()
+        .zip(wild())
+    {
         let status = call(pointer);
         if status != 6 {
             say!("{what}, {way}: {}", status_name(status));

@@ -25,17 +25,34 @@ pub enum Value {
 impl Answer {
     /// A status with nothing else.
     pub fn status(status: u32) -> Self {
-        Self { status, value: Value::None }
+        Self {
+            status,
+            value: Value::None,
+        }
     }
 
     /// A status, with bytes where it is Ok.
     pub fn bytes(status: u32, bytes: impl FnOnce() -> Vec<u8>) -> Self {
-        Self { status, value: if status == 0 { Value::Bytes(bytes()) } else { Value::None } }
+        Self {
+            status,
+            value: if status == 0 {
+                Value::Bytes(bytes())
+            } else {
+                Value::None
+            },
+        }
     }
 
     /// A status, with a number where it is Ok.
     pub fn number(status: u32, number: u64) -> Self {
-        Self { status, value: if status == 0 { Value::Number(number) } else { Value::None } }
+        Self {
+            status,
+            value: if status == 0 {
+                Value::Number(number)
+            } else {
+                Value::None
+            },
+        }
     }
 
     /// Whether the status is Ok.

@@ -120,7 +120,9 @@ pub fn buffer_status(buffer: u32) -> Answer {
 /// `proxy_set_buffer_bytes`
 pub fn set_buffer(buffer: u32, start: u32, size: u32, value: impl AsRef<[u8]>) -> Answer {
     let (value, value_size) = at(value.as_ref());
-    Answer::status(raw::proxy_set_buffer_bytes(buffer, start, size, value, value_size))
+    Answer::status(raw::proxy_set_buffer_bytes(
+        buffer, start, size, value, value_size,
+    ))
 }
 
 /// `proxy_get_header_map_pairs`
@@ -153,13 +155,17 @@ pub fn header(map: u32, key: impl AsRef<[u8]>) -> Answer {
 /// `proxy_add_header_map_value`
 pub fn add_header(map: u32, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Answer {
     let ((key, key_size), (value, value_size)) = (at(key.as_ref()), at(value.as_ref()));
-    Answer::status(raw::proxy_add_header_map_value(map, key, key_size, value, value_size))
+    Answer::status(raw::proxy_add_header_map_value(
+        map, key, key_size, value, value_size,
+    ))
 }
 
 /// `proxy_replace_header_map_value`
 pub fn replace_header(map: u32, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Answer {
     let ((key, key_size), (value, value_size)) = (at(key.as_ref()), at(value.as_ref()));
-    Answer::status(raw::proxy_replace_header_map_value(map, key, key_size, value, value_size))
+    Answer::status(raw::proxy_replace_header_map_value(
+        map, key, key_size, value, value_size,
+    ))
 }
 
 /// `proxy_remove_header_map_value`
@@ -194,7 +200,11 @@ pub fn local_response(
     headers: &[(&str, &str)],
     grpc_status: u32,
 ) -> Answer {
-    let headers = if headers.is_empty() { Vec::new() } else { encode_pairs(headers) };
+    let headers = if headers.is_empty() {
+        Vec::new()
+    } else {
+        encode_pairs(headers)
+    };
     local_response_raw(status, details, body.as_ref(), &headers, grpc_status)
 }
 
@@ -203,15 +213,15 @@ pub fn local_response_raw(status: u32, details: &str, body: &[u8], headers: &[u8
     let ((details, details_size), (body, body_size), (headers, headers_size)) =
         (at(details.as_bytes()), at(body), at(headers));
     Answer::status(raw::proxy_send_local_response(
-            status,
-            details,
-            details_size,
-            body,
-            body_size,
-            headers,
-            headers_size,
-            grpc,
-        ))
+        status,
+        details,
+        details_size,
+        body,
+        body_size,
+        headers,
+        headers_size,
+        grpc,
+    ))
 }
 
 /// `proxy_http_call`; gives the token.
@@ -223,7 +233,8 @@ pub fn http_call(upstream: &str, headers: &[(&str, &str)], body: &str, timeout: 
 pub fn http_call_raw(upstream: &str, headers: &[u8], body: &str, trailers: &[u8], timeout: u32) -> Answer {
     let ((upstream, upstream_size), (headers, headers_size)) = (at(upstream.as_bytes()), at(headers));
     let ((body, body_size), (trailers, trailers_size)) = (at(body.as_bytes()), at(trailers));
-    output_u32(|out| raw::proxy_http_call(
+    output_u32(|out| {
+        raw::proxy_http_call(
             upstream,
             upstream_size,
             headers,
@@ -234,14 +245,17 @@ pub fn http_call_raw(upstream: &str, headers: &[u8], body: &str, trailers: &[u8]
             trailers_size,
             timeout,
             out,
-        ))
+        )
+    })
 }
 
 /// `proxy_grpc_call`; gives the token.
 pub fn grpc_call(upstream: &str, service: &str, method: &str, message: &str, timeout: u32) -> Answer {
-    let ((upstream, upstream_size), (service, service_size)) = (at(upstream.as_bytes()), at(service.as_bytes()));
+    let ((upstream, upstream_size), (service, service_size)) =
+        (at(upstream.as_bytes()), at(service.as_bytes()));
     let ((method, method_size), (message, message_size)) = (at(method.as_bytes()), at(message.as_bytes()));
-    output_u32(|out| raw::proxy_grpc_call(
+    output_u32(|out| {
+        raw::proxy_grpc_call(
             upstream,
             upstream_size,
             service,
@@ -254,14 +268,17 @@ pub fn grpc_call(upstream: &str, service: &str, method: &str, message: &str, tim
             message_size,
             timeout,
             out,
-        ))
+        )
+    })
 }
 
 /// `proxy_grpc_stream`; gives the token.
 pub fn grpc_stream(upstream: &str, service: &str, method: &str) -> Answer {
-    let ((upstream, upstream_size), (service, service_size)) = (at(upstream.as_bytes()), at(service.as_bytes()));
+    let ((upstream, upstream_size), (service, service_size)) =
+        (at(upstream.as_bytes()), at(service.as_bytes()));
     let (method, method_size) = at(method.as_bytes());
-    output_u32(|out| raw::proxy_grpc_stream(
+    output_u32(|out| {
+        raw::proxy_grpc_stream(
             upstream,
             upstream_size,
             service,
@@ -271,7 +288,8 @@ pub fn grpc_stream(upstream: &str, service: &str, method: &str) -> Answer {
             0,
             0,
             out,
-        ))
+        )
+    })
 }
 
 /// `proxy_grpc_send`
@@ -286,7 +304,10 @@ pub fn call_status() -> (Answer, Answer) {
     let pointer = &raw mut code;
     let message = output(|out, out_size| raw::proxy_get_status(pointer as u32, out, out_size));
     // SAFETY: the pointer is that of `code`.
-    (Answer::number(message.status, u64::from(unsafe { pointer.read_volatile() })), message)
+    (
+        Answer::number(message.status, u64::from(unsafe { pointer.read_volatile() })),
+        message,
+    )
 }
 
 /// `proxy_get_shared_data`: the value, and the number for compare-and-swap.
@@ -294,8 +315,7 @@ pub fn shared_data(key: &str) -> (Answer, u32) {
     let (key, key_size) = at(key.as_bytes());
     let mut cas = u32::MAX;
     let pointer = &raw mut cas;
-    let value =
-        output(|out, size| raw::proxy_get_shared_data(key, key_size, out, size, pointer as u32));
+    let value = output(|out, size| raw::proxy_get_shared_data(key, key_size, out, size, pointer as u32));
     // SAFETY: the pointer is that of `cas`.
     (value, unsafe { pointer.read_volatile() })
 }
@@ -343,5 +363,7 @@ pub fn metric(metric: u32) -> Answer {
 /// `proxy_call_foreign_function`
 pub fn foreign(name: &str, arguments: impl AsRef<[u8]>) -> Answer {
     let ((name, name_size), (arguments, arguments_size)) = (at(name.as_bytes()), at(arguments.as_ref()));
-    output(|out, out_size| raw::proxy_call_foreign_function(name, name_size, arguments, arguments_size, out, out_size))
+    output(|out, out_size| {
+        raw::proxy_call_foreign_function(name, name_size, arguments, arguments_size, out, out_size)
+    })
 }

@@ -15,7 +15,7 @@ mod wasi;
 pub use answer::{Answer, status_name};
 pub use calls::*;
 pub use kinds::*;
-pub use memory::on_allocate;
+pub use memory::{Hook, on_allocate};
 pub use pairs::{decode_pairs, encode_pairs, show_pairs};
 pub use report::{log_report, reply, reply_with, say_line, take_report};
 

@@ -2,12 +2,15 @@
 
 use std::cell::Cell;
 
+/// What is called at each allocation, with its size; what it returns, if anything, is given to the host.
+pub type Hook = fn(u32) -> Option<u32>;
+
 thread_local! {
-    static HOOK: Cell<Option<fn(u32) -> Option<u32>>> = const { Cell::new(None) };
+    static HOOK: Cell<Option<Hook>> = const { Cell::new(None) };
 }
 
-/// Calls `hook` with the size at each allocation from now on; what it returns, if anything, is given to the host.
-pub fn on_allocate(hook: Option<fn(u32) -> Option<u32>>) {
+/// Calls `hook` at each allocation from now on.
+pub fn on_allocate(hook: Option<Hook>) {
     HOOK.set(hook);
 }
 

@@ -33,8 +33,9 @@ pub fn decode_pairs(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
         at += len + 1;
         part
     };
-    let pairs =
-        (0..count).map(|i| (part(number(4 + 8 * i)), part(number(8 + 8 * i)))).collect::<Vec<_>>();
+    let pairs = (0..count)
+        .map(|i| (part(number(4 + 8 * i)), part(number(8 + 8 * i))))
+        .collect::<Vec<_>>();
     assert_eq!(at, bytes.len(), "nothing follows the last pair");
     pairs
 }

@@ -14,13 +14,32 @@ unsafe extern "C" {
     pub safe fn proxy_get_configuration(out: u32, out_size: u32) -> u32;
     pub safe fn proxy_get_buffer_bytes(buffer: u32, start: u32, max: u32, out: u32, out_size: u32) -> u32;
     pub safe fn proxy_get_buffer_status(buffer: u32, out_size: u32, out_flags: u32) -> u32;
-    pub safe fn proxy_set_buffer_bytes(buffer: u32, start: u32, size: u32, value: u32, value_size: u32) -> u32;
+    pub safe fn proxy_set_buffer_bytes(
+        buffer: u32,
+        start: u32,
+        size: u32,
+        value: u32,
+        value_size: u32,
+    ) -> u32;
     pub safe fn proxy_get_header_map_pairs(map: u32, out: u32, out_size: u32) -> u32;
     pub safe fn proxy_set_header_map_pairs(map: u32, pairs: u32, pairs_size: u32) -> u32;
     pub safe fn proxy_get_header_map_size(map: u32, out: u32) -> u32;
-    pub safe fn proxy_get_header_map_value(map: u32, key: u32, key_size: u32, out: u32, out_size: u32) -> u32;
-    pub safe fn proxy_add_header_map_value(map: u32, key: u32, key_size: u32, value: u32, value_size: u32) -> u32;
-    pub safe fn proxy_replace_header_map_value(map: u32, key: u32, key_size: u32, value: u32, value_size: u32) -> u32;
+    pub safe fn proxy_get_header_map_value(map: u32, key: u32, key_size: u32, out: u32, out_size: u32)
+    -> u32;
+    pub safe fn proxy_add_header_map_value(
+        map: u32,
+        key: u32,
+        key_size: u32,
+        value: u32,
+        value_size: u32,
+    ) -> u32;
+    pub safe fn proxy_replace_header_map_value(
+        map: u32,
+        key: u32,
+        key_size: u32,
+        value: u32,
+        value_size: u32,
+    ) -> u32;
     pub safe fn proxy_remove_header_map_value(map: u32, key: u32, key_size: u32) -> u32;
     pub safe fn proxy_get_property(path: u32, path_size: u32, out: u32, out_size: u32) -> u32;
     pub safe fn proxy_set_property(path: u32, path_size: u32, value: u32, value_size: u32) -> u32;
@@ -83,7 +102,13 @@ unsafe extern "C" {
     pub safe fn proxy_get_shared_data(key: u32, key_size: u32, out: u32, out_size: u32, out_cas: u32) -> u32;
     pub safe fn proxy_set_shared_data(key: u32, key_size: u32, value: u32, value_size: u32, cas: u32) -> u32;
     pub safe fn proxy_register_shared_queue(name: u32, name_size: u32, out_id: u32) -> u32;
-    pub safe fn proxy_resolve_shared_queue(vm: u32, vm_size: u32, name: u32, name_size: u32, out_id: u32) -> u32;
+    pub safe fn proxy_resolve_shared_queue(
+        vm: u32,
+        vm_size: u32,
+        name: u32,
+        name_size: u32,
+        out_id: u32,
+    ) -> u32;
     pub safe fn proxy_enqueue_shared_queue(queue: u32, value: u32, value_size: u32) -> u32;
     pub safe fn proxy_dequeue_shared_queue(queue: u32, out: u32, out_size: u32) -> u32;
     pub safe fn proxy_define_metric(kind: u32, name: u32, name_size: u32, out_id: u32) -> u32;

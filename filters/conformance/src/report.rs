@@ -29,7 +29,7 @@ pub fn reply() -> u32 {
 
 /// As [`reply`], with a status.
 pub fn reply_with(status: u32) -> u32 {
-    local_response(status, "report", &take_report(), &[], NO_GRPC_STATUS);
+    local_response(status, "report", take_report(), &[], NO_GRPC_STATUS);
     PAUSE
 }
 

@@ -66,9 +66,23 @@ macro_rules! wasi_module {
                 fdflags: u32,
                 out: u32,
             ) -> u32;
-            safe fn path_readlink(fd: u32, path: u32, size: u32, buffer: u32, buffer_size: u32, out: u32) -> u32;
+            safe fn path_readlink(
+                fd: u32,
+                path: u32,
+                size: u32,
+                buffer: u32,
+                buffer_size: u32,
+                out: u32,
+            ) -> u32;
             safe fn path_remove_directory(fd: u32, path: u32, size: u32) -> u32;
-            safe fn path_rename(fd: u32, old: u32, old_size: u32, new_fd: u32, new: u32, new_size: u32) -> u32;
+            safe fn path_rename(
+                fd: u32,
+                old: u32,
+                old_size: u32,
+                new_fd: u32,
+                new: u32,
+                new_size: u32,
+            ) -> u32;
             safe fn path_symlink(old: u32, old_size: u32, fd: u32, new: u32, new_size: u32) -> u32;
             safe fn path_unlink_file(fd: u32, path: u32, size: u32) -> u32;
             safe fn poll_oneoff(subscriptions: u32, events: u32, count: u32, out: u32) -> u32;
@@ -97,13 +111,19 @@ macro_rules! wasi_module {
             $crate::say!("environ {sizes}: {text}; {status}");
 
             let clocks = [0, 1, 2, 3].map(|id| clock_time_get(id, 0, o + 8 * id).to_string());
-            $crate::say!("clocks {}, set {}", clocks.join(" "), seen(1) != 0 && (seen(2) | seen(3)) != 0);
+            $crate::say!(
+                "clocks {}, set {}",
+                clocks.join(" "),
+                seen(1) != 0 && (seen(2) | seen(3)) != 0
+            );
             $crate::say!("resolution {} {}", clock_res_get(0, o), clock_res_get(1, o));
 
             let mut noise = vec![0_u8; 65537];
             let at = noise.as_mut_ptr() as u32;
             let (some, none) = (random_get(at, 32), random_get(at, 0));
-            let differs = std::hint::black_box(&noise)[..32].iter().any(|byte| *byte != noise[0]);
+            let differs = std::hint::black_box(&noise)[..32]
+                .iter()
+                .any(|byte| *byte != noise[0]);
             let (most, more) = (random_get(at, 65536), random_get(at, 65537));
             $crate::say!("random {some}, 0 bytes {none}, differs {differs}, 64 KiB {most}, more {more}");
 
@@ -117,15 +137,23 @@ macro_rules! wasi_module {
             $crate::say!("raise {}", proc_raise(6));
 
             let data = [b"one ".as_slice(), b"two\n"];
-            let iovs: Vec<u32> =
-                data.iter().flat_map(|part| [part.as_ptr() as u32, part.len() as u32]).collect();
+            let iovs: Vec<u32> = data
+                .iter()
+                .flat_map(|part| [part.as_ptr() as u32, part.len() as u32])
+                .collect();
             let v = iovs.as_ptr() as u32;
             let write = fd_write(1, v, 2, o);
             let all = seen(0) == 8;
-            $crate::say!("write {write}, all of it {all}, to 9: {}", fd_write(9, v, 2, o));
+            $crate::say!(
+                "write {write}, all of it {all}, to 9: {}",
+                fd_write(9, v, 2, o)
+            );
             let write = fd_pwrite(2, v, 2, 0, o);
             let all = seen(0) == 8;
-            $crate::say!("pwrite {write}, all of it {all}, to 9: {}", fd_pwrite(9, v, 2, 0, o));
+            $crate::say!(
+                "pwrite {write}, all of it {all}, to 9: {}",
+                fd_pwrite(9, v, 2, 0, o)
+            );
             let mut room = [0_u8; 8];
             let into = [room.as_mut_ptr() as u32, 8];
             let i = into.as_ptr() as u32;
@@ -186,9 +214,16 @@ macro_rules! wasi_module {
                 path_unlink_file(3, p, n),
             ];
             $crate::say!("paths {}", paths.map(|errno| errno.to_string()).join(" "));
-            let sockets =
-                [sock_accept(3, 0, o), sock_recv(3, i, 1, 0, o, o), sock_send(3, v, 2, 0, o), sock_shutdown(3, 0)];
-            $crate::say!("sockets {}", sockets.map(|errno| errno.to_string()).join(" "));
+            let sockets = [
+                sock_accept(3, 0, o),
+                sock_recv(3, i, 1, 0, o, o),
+                sock_send(3, v, 2, 0, o),
+                sock_shutdown(3, 0),
+            ];
+            $crate::say!(
+                "sockets {}",
+                sockets.map(|errno| errno.to_string()).join(" ")
+            );
             std::hint::black_box((&out, &events, &subscription, &room, &pointers));
         }
     };
