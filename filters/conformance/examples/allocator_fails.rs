@@ -1,5 +1,5 @@
-//! An allocator that gives nothing, or an address outside of memory: the call is refused and the VM is of no use any
-//! more; the request gets the fail policy.
+//! An allocator that gives an address outside of memory: the VM is of no use any more, and the request gets the fail
+//! policy.
 //!
 //! covers: proxy_on_memory_allocate
 //!

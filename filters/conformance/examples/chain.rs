@@ -1,6 +1,6 @@
 //! Filters of a route run in order for requests and in reverse for responses. on_log is in order.
 //!
-//! covers: proxy_on_request_headers proxy_on_response_headers proxy_on_request_body proxy_on_response_body
+//! covers: proxy_on_log proxy_on_request_headers proxy_on_response_headers proxy_on_request_body proxy_on_response_body
 //! configuration: a
 //! then: the second filter
 //! configuration: b
@@ -18,6 +18,9 @@
 //! upstream-header: x-order: ab
 //! upstream-header: x-order: abc
 //! upstream-body: .abc
+//! log: info: chain: log of a
+//! log: info: chain: log of b
+//! log: info: chain: log of c
 
 use conformance::*;
 
@@ -52,6 +55,10 @@ guest! {
 
     fn proxy_on_response_headers(_: u32, _: u32, _: u32) -> u32 {
         sign(RESPONSE)
+    }
+
+    fn proxy_on_log(_: u32) {
+        note!("chain: log of {}", name());
     }
 
     fn proxy_on_response_body(_: u32, _: u32, end: u32) -> u32 {

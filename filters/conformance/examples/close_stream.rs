@@ -1,5 +1,4 @@
-//! The filter resets the stream: the client gets no response, or a broken one. Other directions are Ok, a number beyond
-//! is not.
+//! The filter resets the stream: the client gets no response. A direction that does not exist is refused.
 //!
 //! covers: proxy_close_stream
 //!

@@ -6,6 +6,7 @@
 //! status: 200
 //! body: declare_property: Ok
 //! body: set_envoy_filter_state: Ok
+//! body: filter_state.my.state: Ok "value"
 
 use conformance::*;
 
@@ -20,6 +21,7 @@ guest! {
         say!("declare_property: {}", status_name(declare.status));
         let set = foreign("set_envoy_filter_state", [field(1, b"my.state"), field(2, b"value")].concat());
         say!("set_envoy_filter_state: {}", status_name(set.status));
+        say!("filter_state.my.state: {}", property_raw("filter_state\0my.state"));
         reply()
     }
 }

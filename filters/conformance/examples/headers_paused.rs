@@ -1,5 +1,5 @@
-//! Pause from the request headers stops the body too: it is seen in one call once the filter goes on. The same holds
-//! for responses.
+//! Pause from the request headers stops the body too: it is seen only when the filter goes on. The same holds for
+//! responses.
 //!
 //! covers: proxy_on_request_headers proxy_on_response_headers proxy_continue_stream proxy_on_tick
 //!

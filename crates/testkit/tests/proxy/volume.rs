@@ -1,5 +1,9 @@
 //! Bodies of any size cost the same memory.
 
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Duration;
+
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::config::{Config, filter};
 use weir_testkit::{Guests, Origin, Weir};
@@ -70,4 +74,39 @@ fn a_large_download_streams() {
         most.saturating_sub(before) < GROWTH,
         "from {before} to {most} bytes"
     );
+}
+
+/// Who pauses a request holds back its sender: what is not read stays with the client.
+#[test]
+fn a_paused_upload_waits_at_the_client() {
+    let origin = Origin::start().unwrap();
+    let module = Guests::build().unwrap().filter("misbehave").unwrap();
+    let config = Config::new(&origin.url())
+        .filter("pause", filter("pause", &module, "wasmtime"))
+        .route("/", &["pause"]);
+    let weir = Weir::start(config.value()).unwrap();
+    let (before, _) = weir.resident().unwrap();
+    for callback in ["request_headers", "request_body"] {
+        let mut client = TcpStream::connect(weir.address()).unwrap();
+        // A write that takes as long as this one means that nobody reads.
+        client.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+        let head = format!(
+            "PUT / HTTP/1.1\r\nhost: a\r\nx-misbehave: pause@{callback}\r\ncontent-length: {GIB}\r\n\r\n"
+        );
+        client.write_all(head.as_bytes()).unwrap();
+        let block = vec![b'x'; 1 << 20];
+        let mut sent = 0;
+        while let Ok(count @ 1..) = client.write(&block) {
+            sent += count as u64;
+            assert!(
+                sent < GROWTH,
+                "pause@{callback}: {sent} bytes were read of a request that is paused"
+            );
+        }
+        let (_, most) = weir.resident().unwrap();
+        assert!(
+            most.saturating_sub(before) < GROWTH,
+            "pause@{callback}: from {before} to {most} bytes"
+        );
+    }
 }
