@@ -56,9 +56,6 @@ pub enum TrapKind {
     Exit(u32),
     /// A host function ended the guest, with the reason.
     Host(String),
-    /// A host function panicked, with the panic's message. Host functions catch their panics themselves: not every
-    /// runtime has frames that can be unwound.
-    Panic(String),
 }
 
 /// A function on the guest's stack when it stopped.
@@ -100,7 +97,6 @@ impl fmt::Display for Trap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             TrapKind::Guest(reason) | TrapKind::Host(reason) => f.write_str(reason)?,
-            TrapKind::Panic(message) => write!(f, "host panicked: {message}")?,
             TrapKind::Deadline => f.write_str("CPU budget used up")?,
             TrapKind::StackOverflow => f.write_str("stack overflow")?,
             TrapKind::Exit(code) => write!(f, "proc_exit({code})")?,

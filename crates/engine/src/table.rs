@@ -9,7 +9,8 @@ use crate::{Caller, CompileError, Trap};
 /// Parameters that a host function may have at most. `proxy_grpc_call` has the most of the ABI, 12.
 pub const MAX_PARAMS: usize = 16;
 
-/// A host function, which never unwinds: reads its arguments from raw slots and returns its raw result (0 where it has none).
+/// A host function: reads its arguments from raw slots and returns its raw result (0 where it has none). Where it
+/// panics, [`Instance::call`](crate::Instance::call) does, whether or not the runtime's own frames can be unwound.
 pub type HostFn = fn(&mut dyn Caller, &[u64]) -> Result<u64, Trap>;
 
 /// One function that the host offers to guests.

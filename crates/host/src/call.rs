@@ -115,7 +115,9 @@ impl<'a> Call<'a> {
     /// Gives the guest what lies in the state's scratch buffer.
     pub fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
         let len = self.state().scratch.len();
-        self.give(data_pointer, len_pointer, len, |state, out| out.copy_from_slice(&state.scratch))
+        self.give(data_pointer, len_pointer, len, |state, out| {
+            out.copy_from_slice(&state.scratch)
+        })
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Fault> {
@@ -157,13 +159,17 @@ impl<'a> Call<'a> {
 /// The part of `memory` that (`pointer`, `len`) means: the one place where a guest's pointers are checked.
 #[inline]
 pub(crate) fn slice(memory: &[u8], pointer: u32, len: u32) -> Result<&[u8], Status> {
-    range(pointer, len).and_then(|range| memory.get(range)).ok_or(Status::InvalidMemoryAccess)
+    range(pointer, len)
+        .and_then(|range| memory.get(range))
+        .ok_or(Status::InvalidMemoryAccess)
 }
 
 /// As [`slice`], to write.
 #[inline]
 pub(crate) fn slice_mut(memory: &mut [u8], pointer: u32, len: u32) -> Result<&mut [u8], Status> {
-    range(pointer, len).and_then(|range| memory.get_mut(range)).ok_or(Status::InvalidMemoryAccess)
+    range(pointer, len)
+        .and_then(|range| memory.get_mut(range))
+        .ok_or(Status::InvalidMemoryAccess)
 }
 
 #[inline]

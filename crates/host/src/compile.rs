@@ -48,7 +48,14 @@ impl HostModule {
         let abi = info.check()?;
         let compiled = engine.load_precompiled(precompiled, &HOST_FUNCS)?;
         let digest = Sha256::digest(wasm).into();
-        Ok(Arc::new(Self { name: name.to_owned(), digest, info, abi, compiled, engine: engine.name() }))
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            digest,
+            info,
+            abi,
+            compiled,
+            engine: engine.name(),
+        }))
     }
 
     /// File name, for messages.

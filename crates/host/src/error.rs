@@ -31,7 +31,9 @@ pub enum StartError {
         module: String,
     },
     /// `proxy_on_configure` answered false.
-    #[error("module {module}: proxy_on_configure returned false: the configuration of plugin {plugin:?} is refused")]
+    #[error(
+        "module {module}: proxy_on_configure returned false: the configuration of plugin {plugin:?} is refused"
+    )]
     ConfigureRefused {
         /// File name of the module.
         module: String,

@@ -1,13 +1,10 @@
 //! The gate in front of every hostcall: which of them answer now, and how a refusal looks.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use weir_abi::{IMPORTS, Status, WASI};
-use weir_engine::{Caller, Trap, TrapKind};
+use weir_engine::{Caller, Trap};
 
 use crate::Capabilities;
 use crate::call::{Call, Fault};
-use crate::vm::panic_message;
 
 /// First bit of the WASI functions; those of `env` come before.
 const FIRST_WASI: u32 = 64;
@@ -107,14 +104,6 @@ const fn allowed(capabilities: &Capabilities) -> u128 {
     imports | TOOLCHAIN
 }
 
-/// Keeps a panic of ours from unwinding through the frames of a runtime, which need not be able to unwind.
-#[inline]
-pub(crate) fn contained(body: impl FnOnce() -> Result<u64, Trap>) -> Result<u64, Trap> {
-    // The VM is given up after a panic, so nobody sees what the panic left behind.
-    catch_unwind(AssertUnwindSafe(body))
-        .unwrap_or_else(|panic| Err(Trap::new(TrapKind::Panic(panic_message(&*panic)))))
-}
-
 /// Runs a hostcall that answers with a status.
 #[inline]
 pub(crate) fn status(
@@ -122,17 +111,15 @@ pub(crate) fn status(
     bit: u32,
     body: impl FnOnce(&mut Call<'_>) -> Result<(), Fault>,
 ) -> Result<u64, Trap> {
-    contained(|| {
-        let mut call = Call::new(caller, bit);
-        if !call.state().open.has(bit) {
-            return refuse(&mut call, bit, u64::from(Status::InternalFailure.wire()));
-        }
-        match body(&mut call) {
-            Ok(()) => Ok(u64::from(Status::Ok.wire())),
-            Err(Fault::Status(status)) => Ok(u64::from(status.wire())),
-            Err(Fault::Trap(trap)) => Err(trap),
-        }
-    })
+    let mut call = Call::new(caller, bit);
+    if !call.state().open.has(bit) {
+        return refuse(&mut call, bit, u64::from(Status::InternalFailure.wire()));
+    }
+    match body(&mut call) {
+        Ok(()) => Ok(u64::from(Status::Ok.wire())),
+        Err(Fault::Status(status)) => Ok(u64::from(status.wire())),
+        Err(Fault::Trap(trap)) => Err(trap),
+    }
 }
 
 /// Runs a WASI function, which answers with an errno.
@@ -142,13 +129,11 @@ pub(crate) fn errno(
     bit: u32,
     body: impl FnOnce(&mut Call<'_>) -> Result<weir_abi::Errno, Trap>,
 ) -> Result<u64, Trap> {
-    contained(|| {
-        let mut call = Call::new(caller, bit);
-        if !call.state().open.has(bit) {
-            return refuse(&mut call, bit, weir_abi::Errno::NotCapable as u64);
-        }
-        body(&mut call).map(|errno| errno as u64)
-    })
+    let mut call = Call::new(caller, bit);
+    if !call.state().open.has(bit) {
+        return refuse(&mut call, bit, weir_abi::Errno::NotCapable as u64);
+    }
+    body(&mut call).map(|errno| errno as u64)
 }
 
 #[cold]
@@ -159,12 +144,18 @@ fn refuse(call: &mut Call<'_>, bit: u32, refusal: u64) -> Result<u64, Trap> {
         call.warn_once(|| format!("{name} is not among the allowed capabilities of this plugin"));
         return Ok(refusal);
     }
-    Err(Trap::host(format!("{name} may not be called in this phase ({})", call.state().callback)))
+    Err(Trap::host(format!(
+        "{name} may not be called in this phase ({})",
+        call.state().callback
+    )))
 }
 
 /// Name of the function with this bit.
 pub(crate) fn name(bit: u32) -> &'static str {
     let import = IMPORTS.get(bit as usize).map(|import| import.name);
-    let function = bit.checked_sub(FIRST_WASI).and_then(|index| WASI.get(index as usize)).map(|wasi| wasi.name);
+    let function = bit
+        .checked_sub(FIRST_WASI)
+        .and_then(|index| WASI.get(index as usize))
+        .map(|wasi| wasi.name);
     function.or(import).unwrap_or("?")
 }

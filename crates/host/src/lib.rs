@@ -35,8 +35,8 @@ pub use ids::ContextId;
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
 pub use shared::{
-    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker, Shared,
-    SharedData, SharedQueues,
+    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker,
+    Shared, SharedData, SharedQueues,
 };
 pub use spec::{FailPolicy, HttpCallFailure, PluginSpec, VmLimits, VmSpec};
 pub use stream::{

@@ -10,7 +10,10 @@ impl VmState {
     pub fn header(&mut self, map: MapType) -> Lookup {
         self.scratch.clear();
         if let Some(pairs) = self.delivered(map) {
-            return match pairs.iter().find(|(name, _)| name.eq_ignore_ascii_case(&self.name)) {
+            return match pairs
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(&self.name))
+            {
                 Some((_, value)) => {
                     // The pairs lie in the state as well, so the value has to be found and copied in two steps.
                     let value = value.clone();

@@ -187,13 +187,20 @@ impl VmState {
 
     /// Who gets the result of a call begun now.
     pub fn call_owner(&self) -> Option<CallOwner> {
-        Some(CallOwner { plugin: self.plugin_id()?, context: self.effective? })
+        Some(CallOwner {
+            plugin: self.plugin_id()?,
+            context: self.effective?,
+        })
     }
 
     /// Writes to the log under the name of the effective plugin.
     pub fn log(&self, level: LogLevel, message: &[u8]) {
         if level >= self.services.log_level() {
-            self.services.log(level, self.plugin().map(|plugin| plugin.spec.name.as_str()), message);
+            self.services.log(
+                level,
+                self.plugin().map(|plugin| plugin.spec.name.as_str()),
+                message,
+            );
         }
     }
 

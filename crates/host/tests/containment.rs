@@ -160,8 +160,13 @@ fn a_new_vm_of_the_same_parts_serves_after_a_death() {
     let shared = support::shared();
     for _ in 0..50 {
         let recorder = support::Recorder::default();
-        let mut vm =
-            weir_host::Vm::start(Arc::clone(&spec), &shared, Box::new(recorder.clone()), Arc::new(recorder)).unwrap();
+        let mut vm = weir_host::Vm::start(
+            Arc::clone(&spec),
+            &shared,
+            Box::new(recorder.clone()),
+            Arc::new(recorder),
+        )
+        .unwrap();
         let plugin_id = vm.add_plugin(plugin("test")).unwrap();
         assert!(vm.on_tick(plugin_id).is_err());
     }

@@ -17,27 +17,38 @@ pub(super) fn proxy_get_buffer_bytes(
     out_len: u32,
 ) -> Result<(), Fault> {
     let buffer = BufferType::from_wire(buffer).ok_or(Status::BadArgument)?;
-    start.checked_add(max_size).ok_or(Status::BadArgument).or_else(|status| {
-        // SDKs pass the largest number for "all that there is".
-        if max_size == u32::MAX || max_size == i32::MAX.cast_unsigned() { Ok(0) } else { Err(status) }
-    })?;
+    start
+        .checked_add(max_size)
+        .ok_or(Status::BadArgument)
+        .or_else(|status| {
+            // SDKs pass the largest number for "all that there is".
+            if max_size == u32::MAX || max_size == i32::MAX.cast_unsigned() {
+                Ok(0)
+            } else {
+                Err(status)
+            }
+        })?;
     call.check_outputs(&[out, out_len])?;
     let len = match source(call.state(), buffer) {
         Source::Bytes(bytes) => bytes.len(),
-        Source::Stream => {
-            call.state().stream().and_then(|stream| stream.buffer(buffer)).map_or(0, |status| status.len)
-        }
+        Source::Stream => call
+            .state()
+            .stream()
+            .and_then(|stream| stream.buffer(buffer))
+            .map_or(0, |status| status.len),
         Source::Absent => return Err(Status::NotFound.into()),
     };
     let range = clamp(start, max_size, len);
-    call.give(out, out_len, range.len(), |state, memory| match source(state, buffer) {
-        Source::Bytes(bytes) => memory.copy_from_slice(&bytes[range]),
-        Source::Stream => {
-            if let Some(stream) = state.stream() {
-                stream.read_buffer(buffer, range.start, memory);
+    call.give(out, out_len, range.len(), |state, memory| {
+        match source(state, buffer) {
+            Source::Bytes(bytes) => memory.copy_from_slice(&bytes[range]),
+            Source::Stream => {
+                if let Some(stream) = state.stream() {
+                    stream.read_buffer(buffer, range.start, memory);
+                }
             }
+            Source::Absent => {}
         }
-        Source::Absent => {}
     })
 }
 

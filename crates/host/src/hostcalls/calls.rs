@@ -143,7 +143,12 @@ pub(super) fn proxy_grpc_close(call: &mut Call<'_>, token: u32) -> Result<(), Fa
 }
 
 /// How the call ended whose callback runs, or the last one that was delivered.
-pub(super) fn proxy_get_status(call: &mut Call<'_>, out_code: u32, out: u32, out_len: u32) -> Result<(), Fault> {
+pub(super) fn proxy_get_status(
+    call: &mut Call<'_>,
+    out_code: u32,
+    out: u32,
+    out_len: u32,
+) -> Result<(), Fault> {
     call.check_outputs(&[out_code, out, out_len])?;
     let state = call.state();
     let code = state.status.0;
@@ -178,5 +183,8 @@ fn timeout_of(milliseconds: u32) -> Result<Option<Duration>, Status> {
 
 fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
     let pairs = pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)?;
-    Ok(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect())
+    Ok(pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
+        .collect())
 }

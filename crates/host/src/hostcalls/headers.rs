@@ -27,11 +27,20 @@ pub(super) fn proxy_get_header_map_value(
 }
 
 /// All field lines. A map that does not exist in this phase is empty and no error.
-pub(super) fn proxy_get_header_map_pairs(call: &mut Call<'_>, map: u32, out: u32, out_len: u32) -> Result<(), Fault> {
+pub(super) fn proxy_get_header_map_pairs(
+    call: &mut Call<'_>,
+    map: u32,
+    out: u32,
+    out_len: u32,
+) -> Result<(), Fault> {
     let map = map_type(map)?;
     call.check_outputs(&[out, out_len])?;
     let mut size = pairs::Size::default();
-    if call.state().headers(map, &mut |name, value| size.add(name, value)) == Lookup::NoMap {
+    if call
+        .state()
+        .headers(map, &mut |name, value| size.add(name, value))
+        == Lookup::NoMap
+    {
         return call.give(out, out_len, 0, |_, _| ());
     }
     call.give(out, out_len, size.bytes(), |state, memory| {
@@ -47,11 +56,18 @@ pub(super) fn proxy_get_header_map_pairs(call: &mut Call<'_>, map: u32, out: u32
 }
 
 /// Replaces the whole map. Malformed pairs change nothing.
-pub(super) fn proxy_set_header_map_pairs(call: &mut Call<'_>, map: u32, data: u32, len: u32) -> Result<(), Fault> {
+pub(super) fn proxy_set_header_map_pairs(
+    call: &mut Call<'_>,
+    map: u32,
+    data: u32,
+    len: u32,
+) -> Result<(), Fault> {
     let map = map_type(map)?;
     let (data, state) = call.read(data, len)?;
     let pairs = pairs::decode(data).map_err(|_| Status::BadArgument)?;
-    let edit = state.stream().map_or(Edit::Absent, |stream| stream.edit_headers(map, HeaderEdit::SetAll(&pairs)));
+    let edit = state.stream().map_or(Edit::Absent, |stream| {
+        stream.edit_headers(map, HeaderEdit::SetAll(&pairs))
+    });
     outcome(call, edit)
 }
 
@@ -60,7 +76,8 @@ pub(super) fn proxy_get_header_map_size(call: &mut Call<'_>, map: u32, out: u32)
     let map = map_type(map)?;
     call.check_outputs(&[out])?;
     let mut size = 0;
-    call.state().headers(map, &mut |name, value| size += name.len() + value.len());
+    call.state()
+        .headers(map, &mut |name, value| size += name.len() + value.len());
     Ok(call.write_u32(out, u32::try_from(size).unwrap_or(u32::MAX))?)
 }
 
@@ -72,7 +89,9 @@ pub(super) fn proxy_add_header_map_value(
     value: u32,
     value_len: u32,
 ) -> Result<(), Fault> {
-    edit(call, map, (name, name_len), (value, value_len), |name, value| HeaderEdit::Add(name, value))
+    edit(call, map, (name, name_len), (value, value_len), |name, value| {
+        HeaderEdit::Add(name, value)
+    })
 }
 
 pub(super) fn proxy_replace_header_map_value(
@@ -83,7 +102,9 @@ pub(super) fn proxy_replace_header_map_value(
     value: u32,
     value_len: u32,
 ) -> Result<(), Fault> {
-    edit(call, map, (name, name_len), (value, value_len), |name, value| HeaderEdit::Replace(name, value))
+    edit(call, map, (name, name_len), (value, value_len), |name, value| {
+        HeaderEdit::Replace(name, value)
+    })
 }
 
 /// Removes all field lines of a name; none is fine too.
@@ -93,7 +114,9 @@ pub(super) fn proxy_remove_header_map_value(
     name: u32,
     name_len: u32,
 ) -> Result<(), Fault> {
-    edit(call, map, (name, name_len), (0, 0), |name, _| HeaderEdit::Remove(name))
+    edit(call, map, (name, name_len), (0, 0), |name, _| {
+        HeaderEdit::Remove(name)
+    })
 }
 
 fn edit(

@@ -137,10 +137,22 @@ macro_rules! wasi_table {
 const ENV: &[HostFunc] = &[
     env!("proxy_log", log::proxy_log, [I32, I32, I32]),
     env!("proxy_get_log_level", log::proxy_get_log_level, [I32]),
-    env!("proxy_get_current_time_nanoseconds", log::proxy_get_current_time_nanoseconds, [I32]),
+    env!(
+        "proxy_get_current_time_nanoseconds",
+        log::proxy_get_current_time_nanoseconds,
+        [I32]
+    ),
     env!("proxy_get_status", calls::proxy_get_status, [I32, I32, I32]),
-    env!("proxy_set_tick_period_milliseconds", streams::proxy_set_tick_period_milliseconds, [I32]),
-    env!("proxy_set_effective_context", streams::proxy_set_effective_context, [I32]),
+    env!(
+        "proxy_set_tick_period_milliseconds",
+        streams::proxy_set_tick_period_milliseconds,
+        [I32]
+    ),
+    env!(
+        "proxy_set_effective_context",
+        streams::proxy_set_effective_context,
+        [I32]
+    ),
     env!("proxy_done", streams::proxy_done, []),
     env!("proxy_continue_stream", streams::proxy_continue_stream, [I32]),
     env!("proxy_close_stream", streams::proxy_close_stream, [I32]),
@@ -150,37 +162,141 @@ const ENV: &[HostFunc] = &[
     env_without_result!("proxy_continue_request", streams::proxy_continue_request),
     env_without_result!("proxy_continue_response", streams::proxy_continue_response),
     env_without_result!("proxy_clear_route_cache", streams::proxy_clear_route_cache),
-    env!("proxy_send_local_response", streams::proxy_send_local_response, [I32, I32, I32, I32, I32, I32, I32, I32]),
-    env!("proxy_get_configuration", buffers::proxy_get_configuration, [I32, I32]),
-    env!("proxy_get_buffer_bytes", buffers::proxy_get_buffer_bytes, [I32, I32, I32, I32, I32]),
-    env!("proxy_get_buffer_status", buffers::proxy_get_buffer_status, [I32, I32, I32]),
-    env!("proxy_set_buffer_bytes", buffers::proxy_set_buffer_bytes, [I32, I32, I32, I32, I32]),
-    env!("proxy_get_header_map_pairs", headers::proxy_get_header_map_pairs, [I32, I32, I32]),
-    env!("proxy_set_header_map_pairs", headers::proxy_set_header_map_pairs, [I32, I32, I32]),
-    env!("proxy_get_header_map_size", headers::proxy_get_header_map_size, [I32, I32]),
-    env!("proxy_get_header_map_value", headers::proxy_get_header_map_value, [I32, I32, I32, I32, I32]),
-    env!("proxy_add_header_map_value", headers::proxy_add_header_map_value, [I32, I32, I32, I32, I32]),
-    env!("proxy_replace_header_map_value", headers::proxy_replace_header_map_value, [I32, I32, I32, I32, I32]),
-    env!("proxy_remove_header_map_value", headers::proxy_remove_header_map_value, [I32, I32, I32]),
-    env!("proxy_get_property", properties::proxy_get_property, [I32, I32, I32, I32]),
-    env!("proxy_set_property", properties::proxy_set_property, [I32, I32, I32, I32]),
-    env!("proxy_get_shared_data", shared_data::proxy_get_shared_data, [I32, I32, I32, I32, I32]),
-    env!("proxy_set_shared_data", shared_data::proxy_set_shared_data, [I32, I32, I32, I32, I32]),
-    env!("proxy_register_shared_queue", queues::proxy_register_shared_queue, [I32, I32, I32]),
-    env!("proxy_resolve_shared_queue", queues::proxy_resolve_shared_queue, [I32, I32, I32, I32, I32]),
-    env!("proxy_enqueue_shared_queue", queues::proxy_enqueue_shared_queue, [I32, I32, I32]),
-    env!("proxy_dequeue_shared_queue", queues::proxy_dequeue_shared_queue, [I32, I32, I32]),
-    env!("proxy_define_metric", metrics::proxy_define_metric, [I32, I32, I32, I32]),
-    env!("proxy_increment_metric", metrics::proxy_increment_metric, [I32, I64]),
+    env!(
+        "proxy_send_local_response",
+        streams::proxy_send_local_response,
+        [I32, I32, I32, I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_configuration",
+        buffers::proxy_get_configuration,
+        [I32, I32]
+    ),
+    env!(
+        "proxy_get_buffer_bytes",
+        buffers::proxy_get_buffer_bytes,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_buffer_status",
+        buffers::proxy_get_buffer_status,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_set_buffer_bytes",
+        buffers::proxy_set_buffer_bytes,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_header_map_pairs",
+        headers::proxy_get_header_map_pairs,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_set_header_map_pairs",
+        headers::proxy_set_header_map_pairs,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_header_map_size",
+        headers::proxy_get_header_map_size,
+        [I32, I32]
+    ),
+    env!(
+        "proxy_get_header_map_value",
+        headers::proxy_get_header_map_value,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_add_header_map_value",
+        headers::proxy_add_header_map_value,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_replace_header_map_value",
+        headers::proxy_replace_header_map_value,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_remove_header_map_value",
+        headers::proxy_remove_header_map_value,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_property",
+        properties::proxy_get_property,
+        [I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_set_property",
+        properties::proxy_set_property,
+        [I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_get_shared_data",
+        shared_data::proxy_get_shared_data,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_set_shared_data",
+        shared_data::proxy_set_shared_data,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_register_shared_queue",
+        queues::proxy_register_shared_queue,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_resolve_shared_queue",
+        queues::proxy_resolve_shared_queue,
+        [I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_enqueue_shared_queue",
+        queues::proxy_enqueue_shared_queue,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_dequeue_shared_queue",
+        queues::proxy_dequeue_shared_queue,
+        [I32, I32, I32]
+    ),
+    env!(
+        "proxy_define_metric",
+        metrics::proxy_define_metric,
+        [I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_increment_metric",
+        metrics::proxy_increment_metric,
+        [I32, I64]
+    ),
     env!("proxy_record_metric", metrics::proxy_record_metric, [I32, I64]),
     env!("proxy_get_metric", metrics::proxy_get_metric, [I32, I32]),
-    env!("proxy_http_call", calls::proxy_http_call, [I32, I32, I32, I32, I32, I32, I32, I32, I32, I32]),
-    env!("proxy_grpc_call", calls::proxy_grpc_call, [I32, I32, I32, I32, I32, I32, I32, I32, I32, I32, I32, I32]),
-    env!("proxy_grpc_stream", calls::proxy_grpc_stream, [I32, I32, I32, I32, I32, I32, I32, I32, I32]),
+    env!(
+        "proxy_http_call",
+        calls::proxy_http_call,
+        [I32, I32, I32, I32, I32, I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_grpc_call",
+        calls::proxy_grpc_call,
+        [I32, I32, I32, I32, I32, I32, I32, I32, I32, I32, I32, I32]
+    ),
+    env!(
+        "proxy_grpc_stream",
+        calls::proxy_grpc_stream,
+        [I32, I32, I32, I32, I32, I32, I32, I32, I32]
+    ),
     env!("proxy_grpc_send", calls::proxy_grpc_send, [I32, I32, I32, I32]),
     env!("proxy_grpc_cancel", calls::proxy_grpc_cancel, [I32]),
     env!("proxy_grpc_close", calls::proxy_grpc_close, [I32]),
-    env!("proxy_call_foreign_function", foreign::proxy_call_foreign_function, [I32, I32, I32, I32, I32, I32]),
+    env!(
+        "proxy_call_foreign_function",
+        foreign::proxy_call_foreign_function,
+        [I32, I32, I32, I32, I32, I32]
+    ),
     toolchain::EMSCRIPTEN_NOTIFY_MEMORY_GROWTH,
     toolchain::PTHREAD_EQUAL,
     toolchain::ABORT,

@@ -46,16 +46,26 @@ pub(super) fn proxy_set_property(
         Some(stream) => stream.set_filter_state(path, value),
         None => set_note(state, path, value),
     };
-    if stored { Ok(()) } else { Err(Status::InternalFailure.into()) }
+    if stored {
+        Ok(())
+    } else {
+        Err(Status::InternalFailure.into())
+    }
 }
 
 fn read(state: &VmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let Some(plugin) = state.plugin() else {
         return Err(Status::NotFound);
     };
-    let identity =
-        PluginIdentity { name: &plugin.spec.name, root_id: &plugin.spec.root_id, vm_id: &state.spec.vm_id };
-    let stream = state.effective.and_then(|id| state.streams.get(&id)).map(|context| context.stream.as_ref());
+    let identity = PluginIdentity {
+        name: &plugin.spec.name,
+        root_id: &plugin.spec.root_id,
+        vm_id: &state.spec.vm_id,
+    };
+    let stream = state
+        .effective
+        .and_then(|id| state.streams.get(&id))
+        .map(|context| context.stream.as_ref());
     let result = property::read(path, stream, &identity, out);
     if result == Err(Status::NotFound)
         && stream.is_none()

@@ -16,7 +16,13 @@ pub(super) fn proxy_register_shared_queue(
     call.check_outputs(&[out])?;
     let (name, state) = call.read(name, name_len)?;
     let plugin = state.plugin_id().ok_or(Status::InternalFailure)?;
-    let queue = state.shared.queues().register(&state.spec.vm_id, name, state.vm, plugin, Arc::clone(&state.waker))?;
+    let queue = state.shared.queues().register(
+        &state.spec.vm_id,
+        name,
+        state.vm,
+        plugin,
+        Arc::clone(&state.waker),
+    )?;
     Ok(call.write_u32(out, queue)?)
 }
 
@@ -33,8 +39,14 @@ pub(super) fn proxy_resolve_shared_queue(
     let (memory, state) = call.parts();
     let vm_id = slice(memory, vm_id, vm_id_len)?;
     let name = slice(memory, name, name_len)?;
-    let vm_id = if vm_id.is_empty() { state.spec.vm_id.as_bytes() } else { vm_id };
-    let queue = std::str::from_utf8(vm_id).ok().and_then(|vm_id| state.shared.queues().resolve(vm_id, name));
+    let vm_id = if vm_id.is_empty() {
+        state.spec.vm_id.as_bytes()
+    } else {
+        vm_id
+    };
+    let queue = std::str::from_utf8(vm_id)
+        .ok()
+        .and_then(|vm_id| state.shared.queues().resolve(vm_id, name));
     Ok(call.write_u32(out, queue.ok_or(Status::NotFound)?)?)
 }
 

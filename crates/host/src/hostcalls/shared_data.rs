@@ -16,7 +16,11 @@ pub(super) fn proxy_get_shared_data(
     call.check_outputs(&[out, out_len, out_cas])?;
     let (key, state) = call.read(key, key_len)?;
     state.scratch.clear();
-    let cas = state.shared.data().get(&state.spec.vm_id, key, &mut state.scratch).ok_or(Status::NotFound)?;
+    let cas = state
+        .shared
+        .data()
+        .get(&state.spec.vm_id, key, &mut state.scratch)
+        .ok_or(Status::NotFound)?;
     call.give_scratch(out, out_len)?;
     Ok(call.write_u32(out_cas, cas)?)
 }

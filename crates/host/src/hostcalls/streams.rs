@@ -34,7 +34,8 @@ pub(super) fn proxy_done(call: &mut Call<'_>) -> Result<(), Fault> {
     match state.effective {
         // A guest may complete inside of the very callback that it is about to answer with false.
         Some(id)
-            if state.callback == "proxy_on_done" || state.deferred.iter().any(|(_, deferred)| *deferred == id) =>
+            if state.callback == "proxy_on_done"
+                || state.deferred.iter().any(|(_, deferred)| *deferred == id) =>
         {
             state.done.push(id);
             Ok(())
@@ -103,19 +104,28 @@ pub(super) fn proxy_send_local_response(
         status: match u16::try_from(status) {
             Ok(status @ 100..=599) => status,
             _ => {
-                state.log(LogLevel::Error, format!("local response with status {status}: sent as 500").as_bytes());
+                state.log(
+                    LogLevel::Error,
+                    format!("local response with status {status}: sent as 500").as_bytes(),
+                );
                 500
             }
         },
-        details: String::from_utf8_lossy(&details[..details.len().min(limits::MAX_STATUS_DETAILS)]).replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
-        headers: headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect(),
+        details: String::from_utf8_lossy(&details[..details.len().min(limits::MAX_STATUS_DETAILS)])
+            .replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
+            .collect(),
         body: body.to_vec(),
         grpc_status: (grpc_status <= 16).then_some(grpc_status),
     };
     if state.callback == "proxy_on_log" {
         return call.lenient("a response cannot be given any more in proxy_on_log");
     }
-    let sent = state.stream().is_some_and(|stream| stream.send_local_response(response));
+    let sent = state
+        .stream()
+        .is_some_and(|stream| stream.send_local_response(response));
     if sent {
         state.stopped = state.effective;
         return Ok(());

@@ -9,7 +9,10 @@ use crate::call::{Call, slice};
 pub(super) const EMSCRIPTEN_NOTIFY_MEMORY_GROWTH: HostFunc = HostFunc {
     module: "env",
     name: "emscripten_notify_memory_growth",
-    signature: Signature { params: &[ValType::I32], result: None },
+    signature: Signature {
+        params: &[ValType::I32],
+        result: None,
+    },
     call: |_, _| Ok(0),
 };
 
@@ -17,7 +20,10 @@ pub(super) const EMSCRIPTEN_NOTIFY_MEMORY_GROWTH: HostFunc = HostFunc {
 pub(super) const PTHREAD_EQUAL: HostFunc = HostFunc {
     module: "env",
     name: "pthread_equal",
-    signature: Signature { params: &[ValType::I32, ValType::I32], result: Some(ValType::I32) },
+    signature: Signature {
+        params: &[ValType::I32, ValType::I32],
+        result: Some(ValType::I32),
+    },
     call: |_, slots| Ok(u64::from(slots[0] as u32 == slots[1] as u32)),
 };
 
@@ -25,20 +31,21 @@ pub(super) const PTHREAD_EQUAL: HostFunc = HostFunc {
 pub(super) const ABORT: HostFunc = HostFunc {
     module: "env",
     name: "abort",
-    signature: Signature { params: &[ValType::I32, ValType::I32, ValType::I32, ValType::I32], result: None },
+    signature: Signature {
+        params: &[ValType::I32, ValType::I32, ValType::I32, ValType::I32],
+        result: None,
+    },
     call: |caller, slots| {
-        crate::gate::contained(|| {
-            let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
-            let mut call = Call::new(caller, crate::gate::env_bit("abort"));
-            let (memory, state) = call.parts();
-            let text = format!(
-                "abort: {} at {}:{line}:{column}",
-                assembly_script_string(memory, message),
-                assembly_script_string(memory, file)
-            );
-            state.log(LogLevel::Critical, text.as_bytes());
-            Err(Trap::host(text))
-        })
+        let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
+        let mut call = Call::new(caller, crate::gate::env_bit("abort"));
+        let (memory, state) = call.parts();
+        let text = format!(
+            "abort: {} at {}:{line}:{column}",
+            assembly_script_string(memory, message),
+            assembly_script_string(memory, file)
+        );
+        state.log(LogLevel::Critical, text.as_bytes());
+        Err(Trap::host(text))
     },
 };
 
@@ -49,8 +56,19 @@ fn assembly_script_string(memory: &[u8], pointer: u32) -> String {
     let read = || {
         let len = slice(memory, pointer.checked_sub(4)?, 4).ok()?;
         let len = u32::from_le_bytes(len.try_into().ok()?).min(MAX_BYTES);
-        let units = slice(memory, pointer, len).ok()?.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-        Some(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+        let units = slice(memory, pointer, len)
+            .ok()?
+            .chunks_exact(2)
+            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+        Some(
+            char::decode_utf16(units)
+                .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect(),
+        )
     };
-    if pointer == 0 { "?".into() } else { read().unwrap_or_else(|| "?".into()) }
+    if pointer == 0 {
+        "?".into()
+    } else {
+        read().unwrap_or_else(|| "?".into())
+    }
 }

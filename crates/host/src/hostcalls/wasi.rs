@@ -29,7 +29,10 @@ pub(super) fn args_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
 
 pub(super) fn environ_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
     let environment = &call.state().spec.environment;
-    let bytes: usize = environment.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let bytes: usize = environment
+        .iter()
+        .map(|(key, value)| key.len() + value.len() + 2)
+        .sum();
     let variables = environment.len();
     write_both(call, count, variables, size, bytes)
 }
@@ -154,7 +157,11 @@ pub(super) fn fd_fdstat_set_flags(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
 }
 
 pub(super) fn fd_fdstat_set_rights(_: &mut Call<'_>, fd: u32, _: u64, _: u64) -> Answer {
-    Ok(if fd == STDOUT || fd == STDERR { Errno::Success } else { Errno::BadF })
+    Ok(if fd == STDOUT || fd == STDERR {
+        Errno::Success
+    } else {
+        Errno::BadF
+    })
 }
 
 pub(super) fn fd_filestat_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
@@ -195,7 +202,11 @@ pub(super) fn fd_readdir(_: &mut Call<'_>, fd: u32, _: u32, _: u32, _: u64, _: u
 }
 
 pub(super) fn fd_renumber(_: &mut Call<'_>, from: u32, to: u32) -> Answer {
-    Ok(if from <= STDERR && to <= STDERR { Errno::NotSup } else { Errno::BadF })
+    Ok(if from <= STDERR && to <= STDERR {
+        Errno::NotSup
+    } else {
+        Errno::BadF
+    })
 }
 
 #[allow(clippy::too_many_arguments)] // WASI's signature
@@ -279,7 +290,10 @@ pub(super) const fn proc_exit(module: &'static str) -> HostFunc {
     HostFunc {
         module,
         name: "proc_exit",
-        signature: Signature { params: &[ValType::I32], result: None },
+        signature: Signature {
+            params: &[ValType::I32],
+            result: None,
+        },
         call: |_, slots| Err(Trap::new(TrapKind::Exit(slots[0] as u32))),
     }
 }
@@ -300,7 +314,11 @@ fn gather(memory: &[u8], vectors: u32, count: u32) -> Result<(Vec<u8>, u32), Sta
 }
 
 fn standard_output(fd: u32) -> Errno {
-    if fd == STDOUT || fd == STDERR { Errno::Success } else { Errno::BadF }
+    if fd == STDOUT || fd == STDERR {
+        Errno::Success
+    } else {
+        Errno::BadF
+    }
 }
 
 fn write(call: &mut Call<'_>, out: u32, bytes: &[u8]) -> Answer {
@@ -316,7 +334,11 @@ fn write_both(call: &mut Call<'_>, first: u32, a: usize, second: u32, b: usize) 
         call.write_u32(first, a)?;
         call.write_u32(second, b)
     });
-    Ok(if written.is_ok() { Errno::Success } else { Errno::Fault })
+    Ok(if written.is_ok() {
+        Errno::Success
+    } else {
+        Errno::Fault
+    })
 }
 
 fn put(memory: &mut [u8], pointer: u32, bytes: &[u8]) -> Result<(), Status> {

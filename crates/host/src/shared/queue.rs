@@ -80,7 +80,13 @@ impl SharedQueues {
             return Ok(id);
         }
         let owed = state.entries.len();
-        let mut consumer = Consumer { vm, plugin, waker, noted: false, owed };
+        let mut consumer = Consumer {
+            vm,
+            plugin,
+            waker,
+            noted: false,
+            owed,
+        };
         let note = consumer.note();
         state.consumers.push(consumer);
         drop(state);
@@ -165,7 +171,11 @@ impl SharedQueues {
             let mut state = queue.lock();
             let before = state.consumers.len();
             state.consumers.retain(|consumer| consumer.vm != vm);
-            let orphaned = if state.consumers.len() < before { state.entries.len() } else { 0 };
+            let orphaned = if state.consumers.len() < before {
+                state.entries.len()
+            } else {
+                0
+            };
             let note = state.owe(orphaned);
             drop(state);
             give(note, id);
@@ -368,7 +378,11 @@ mod tests {
         assert_eq!(living.take(), [(5, id)], "entries that wait wake a new consumer");
         queues.forget(1);
         queues.enqueue(id, b"entry").unwrap();
-        assert_eq!((dead.take(), living.take()), (vec![], vec![]), "it has a note already");
+        assert_eq!(
+            (dead.take(), living.take()),
+            (vec![], vec![]),
+            "it has a note already"
+        );
         assert!(queues.begin(id, 2, plugin(5)));
         queues.end(id, 2, plugin(5));
         assert_eq!(living.take(), [(5, id)], "one call for each entry");

@@ -24,15 +24,29 @@ impl Vm {
                 response
             }
             HttpCallResult::Failure { status, reason } => {
-                let response =
-                    if synthesize { synthetic_response(&reason) } else { HttpCallResponse::default() };
+                let response = if synthesize {
+                    synthetic_response(&reason)
+                } else {
+                    HttpCallResponse::default()
+                };
                 state.status = (status.wire(), reason);
                 response
             }
         };
         let (headers, trailers) = (wire(response.headers.len()), wire(response.trailers.len()));
-        let args = [owner.plugin.wire(), token, headers, wire(response.body.len()), trailers];
-        self.deliver(Callback::HttpCallResponse, owner.plugin, &args, Delivery::HttpCall(response))
+        let args = [
+            owner.plugin.wire(),
+            token,
+            headers,
+            wire(response.body.len()),
+            trailers,
+        ];
+        self.deliver(
+            Callback::HttpCallResponse,
+            owner.plugin,
+            &args,
+            Delivery::HttpCall(response),
+        )
     }
 
     /// Initial metadata of a gRPC call or stream.
@@ -42,7 +56,12 @@ impl Vm {
         };
         let args = [owner.plugin.wire(), token, wire(metadata.len())];
         let delivery = Delivery::GrpcInitialMetadata(metadata);
-        self.deliver(Callback::GrpcReceiveInitialMetadata, owner.plugin, &args, delivery)
+        self.deliver(
+            Callback::GrpcReceiveInitialMetadata,
+            owner.plugin,
+            &args,
+            delivery,
+        )
     }
 
     /// A message of a gRPC call or stream.
@@ -51,7 +70,12 @@ impl Vm {
             return Ok(());
         };
         let args = [owner.plugin.wire(), token, wire(message.len())];
-        self.deliver(Callback::GrpcReceive, owner.plugin, &args, Delivery::GrpcMessage(message))
+        self.deliver(
+            Callback::GrpcReceive,
+            owner.plugin,
+            &args,
+            Delivery::GrpcMessage(message),
+        )
     }
 
     /// Trailing metadata of a gRPC stream.
@@ -61,7 +85,12 @@ impl Vm {
         };
         let args = [owner.plugin.wire(), token, wire(metadata.len())];
         let delivery = Delivery::GrpcTrailingMetadata(metadata);
-        self.deliver(Callback::GrpcReceiveTrailingMetadata, owner.plugin, &args, delivery)
+        self.deliver(
+            Callback::GrpcReceiveTrailingMetadata,
+            owner.plugin,
+            &args,
+            delivery,
+        )
     }
 
     /// The end of a gRPC call or stream, with its gRPC status (0 to 16) and message.
@@ -86,7 +115,10 @@ impl Vm {
 fn synthetic_response(reason: &str) -> HttpCallResponse {
     let (status, body): (&[u8], &[u8]) = match reason {
         "timeout" => (b"504", b"upstream request timeout"),
-        _ => (b"503", b"upstream connect error or disconnect/reset before headers"),
+        _ => (
+            b"503",
+            b"upstream connect error or disconnect/reset before headers",
+        ),
     };
     let length = body.len().to_string().into_bytes();
     HttpCallResponse {

@@ -17,7 +17,12 @@ impl Vm {
         shared: &Shared,
         services: Box<dyn Services>,
     ) -> Result<(), StartError> {
-        let mut vm = Self::start(Arc::clone(spec), &shared.scratch(), Box::new(Canary(services)), Arc::new(Canary(())))?;
+        let mut vm = Self::start(
+            Arc::clone(spec),
+            &shared.scratch(),
+            Box::new(Canary(services)),
+            Arc::new(Canary(())),
+        )?;
         vm.canary = true;
         for plugin in plugins {
             vm.add_plugin(Arc::clone(plugin))?;

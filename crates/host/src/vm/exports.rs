@@ -14,7 +14,10 @@ pub(super) struct Exports {
 
 impl Default for Exports {
     fn default() -> Self {
-        Self { funcs: [None; Callback::ALL.len()], two_parameters: 0 }
+        Self {
+            funcs: [None; Callback::ALL.len()],
+            two_parameters: 0,
+        }
     }
 }
 
@@ -46,7 +49,11 @@ impl Exports {
 
     /// The arguments that the headers callback takes: those of ABI 0.1.0 lack the last.
     pub const fn headers_args<'a>(&self, callback: Callback, args: &'a [u32; 3]) -> &'a [u32] {
-        if self.two_parameters >> callback as u32 & 1 == 1 { args.split_at(2).0 } else { args }
+        if self.two_parameters >> callback as u32 & 1 == 1 {
+            args.split_at(2).0
+        } else {
+            args
+        }
     }
 }
 

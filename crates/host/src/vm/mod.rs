@@ -65,7 +65,9 @@ impl Vm {
 
     /// Bytes of linear memory in use.
     pub fn memory_size(&self) -> usize {
-        self.instance.as_ref().map_or(0, |instance| instance.memory_size())
+        self.instance
+            .as_ref()
+            .map_or(0, |instance| instance.memory_size())
     }
 
     fn state(&mut self) -> Option<&mut VmState> {
@@ -76,7 +78,12 @@ impl Vm {
 
     /// Calls a callback for a context, if it is exported. All ways into the guest lead through here.
     #[inline]
-    fn enter(&mut self, callback: Callback, context: ContextId, args: &[u32]) -> Result<Option<u32>, VmError> {
+    fn enter(
+        &mut self,
+        callback: Callback,
+        context: ContextId,
+        args: &[u32],
+    ) -> Result<Option<u32>, VmError> {
         self.enter_within(callback, context, args, self.callback_budget)
     }
 
@@ -88,7 +95,11 @@ impl Vm {
         budget: CpuBudget,
     ) -> Result<Option<u32>, VmError> {
         let Some(func) = self.exports.func(callback) else {
-            return if self.is_dead() { Err(VmError::Dead) } else { Ok(None) };
+            return if self.is_dead() {
+                Err(VmError::Dead)
+            } else {
+                Ok(None)
+            };
         };
         let Some(instance) = &mut self.instance else {
             return Err(VmError::Dead);
@@ -102,13 +113,14 @@ impl Vm {
         }));
         match outcome {
             Ok(Ok(value)) => Ok(Some(value)),
-            Ok(Err(Trap { kind: TrapKind::Panic(message), .. })) => {
-                Err(self.die(VmError::Panicked { callback: callback.name(), message }))
-            }
-            Ok(Err(trap)) => Err(self.die(VmError::Trapped { callback: callback.name(), trap })),
-            Err(panic) => {
-                Err(self.die(VmError::Panicked { callback: callback.name(), message: panic_message(&*panic) }))
-            }
+            Ok(Err(trap)) => Err(self.die(VmError::Trapped {
+                callback: callback.name(),
+                trap,
+            })),
+            Err(panic) => Err(self.die(VmError::Panicked {
+                callback: callback.name(),
+                message: panic_message(&*panic),
+            })),
         }
     }
 
@@ -121,13 +133,22 @@ impl Vm {
         self.exports = Exports::default();
         let module = self.spec.module.name();
         // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.
-        bury(module, || with_state(&mut *instance, |state| state.shared.queues().forget(state.vm)));
         bury(module, || {
-            with_state(&mut *instance, |state| state.streams.values_mut().for_each(|context| context.stream.vm_died()));
+            with_state(&mut *instance, |state| state.shared.queues().forget(state.vm))
+        });
+        bury(module, || {
+            with_state(&mut *instance, |state| {
+                state
+                    .streams
+                    .values_mut()
+                    .for_each(|context| context.stream.vm_died())
+            });
         });
         bury(module, || {
             let text = format!("module {module}: the VM has died: {error}");
-            with_state(&mut *instance, |state| state.log(LogLevel::Critical, text.as_bytes()));
+            with_state(&mut *instance, |state| {
+                state.log(LogLevel::Critical, text.as_bytes())
+            });
         });
         bury(module, || drop(instance));
         error
@@ -172,7 +193,11 @@ impl Drop for Vm {
 /// Runs a step of a VM's end.
 fn bury(module: &str, step: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
-        tracing::error!(module, "host panicked while it buried a VM: {}", panic_message(&*panic));
+        tracing::error!(
+            module,
+            "host panicked while it buried a VM: {}",
+            panic_message(&*panic)
+        );
     }
 }
 
@@ -182,9 +207,10 @@ fn with_state(instance: &mut dyn Instance, f: impl FnOnce(&mut VmState)) {
     }
 }
 
-pub(crate) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
 }
 
 /// Whether a trap is the ordinary end of a `_start` that calls `proc_exit(0)`.

@@ -35,7 +35,12 @@ impl Vm {
     ) -> Result<(), VmError> {
         let size = wire(arguments.len());
         let delivery = Delivery::ForeignArguments(arguments);
-        self.deliver(Callback::ForeignFunction, plugin, &[plugin.wire(), function, size], delivery)
+        self.deliver(
+            Callback::ForeignFunction,
+            plugin,
+            &[plugin.wire(), function, size],
+            delivery,
+        )
     }
 
     /// Ends the plugin contexts: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete` for each. A context that answers
@@ -74,7 +79,12 @@ impl Vm {
         result
     }
 
-    fn plugin_callback(&mut self, callback: Callback, plugin: ContextId, args: &[u32]) -> Result<(), VmError> {
+    fn plugin_callback(
+        &mut self,
+        callback: Callback,
+        plugin: ContextId,
+        args: &[u32],
+    ) -> Result<(), VmError> {
         if !self.state().ok_or(VmError::Dead)?.plugins.contains_key(&plugin) {
             return Err(VmError::NoSuchContext(plugin));
         }

@@ -28,7 +28,11 @@ impl Vm {
         }));
         let (instance, exports) = begun.unwrap_or_else(|panic| {
             let message = panic_message(&*panic);
-            Err(StartError::Panicked { module: spec.module.name().into(), callback: "_start", message })
+            Err(StartError::Panicked {
+                module: spec.module.name().into(),
+                callback: "_start",
+                message,
+            })
         })?;
         Ok(Self {
             callback_budget: budget(spec.limits.callback_budget),
@@ -48,21 +52,34 @@ impl Vm {
         let vm_configuration_size = self.spec.configuration.len() as u32;
         let name = plugin.name.clone();
         let Some(state) = self.state() else {
-            return Err(StartError::Dead { module: self.module() });
+            return Err(StartError::Dead {
+                module: self.module(),
+            });
         };
         let id = state.next_context();
-        state.plugins.insert(id, PluginContext { spec: plugin, notes: Vec::new() });
+        state.plugins.insert(
+            id,
+            PluginContext {
+                spec: plugin,
+                notes: Vec::new(),
+            },
+        );
         self.ask(Callback::ContextCreate, id, &[id.wire(), 0])?;
         if !std::mem::replace(&mut self.started, true) {
             let args = [id.wire(), vm_configuration_size];
             if !self.ask(Callback::VmStart, id, &args)? {
-                return Err(StartError::VmStartRefused { module: self.module() });
+                return Err(StartError::VmStartRefused {
+                    module: self.module(),
+                });
             }
         }
         let args = [id.wire(), configuration_size];
         let valid = !self.canary || self.ask(Callback::ValidateConfiguration, id, &args)?;
         if !(valid && self.ask(Callback::Configure, id, &args)?) {
-            return Err(StartError::ConfigureRefused { module: self.module(), plugin: name });
+            return Err(StartError::ConfigureRefused {
+                module: self.module(),
+                plugin: name,
+            });
         }
         Ok(id)
     }
@@ -81,8 +98,16 @@ impl Vm {
     fn start_error(&self, callback: Callback, error: VmError) -> StartError {
         let (module, callback) = (self.module(), callback.name());
         match error {
-            VmError::Trapped { trap, .. } => StartError::Trapped { module, callback, trap },
-            VmError::Panicked { message, .. } => StartError::Panicked { module, callback, message },
+            VmError::Trapped { trap, .. } => StartError::Trapped {
+                module,
+                callback,
+                trap,
+            },
+            VmError::Panicked { message, .. } => StartError::Panicked {
+                module,
+                callback,
+                message,
+            },
             _ => StartError::Dead { module },
         }
     }
@@ -95,13 +120,22 @@ fn instantiate(
     waker: Arc<dyn QueueWaker>,
 ) -> Result<Box<dyn Instance>, StartError> {
     let module = &spec.module;
-    let limits = Limits { memory: spec.limits.memory, start_budget: budget(spec.limits.start_budget) };
+    let limits = Limits {
+        memory: spec.limits.memory,
+        start_budget: budget(spec.limits.start_budget),
+    };
     let state = VmState::new(Arc::clone(spec), module.abi(), shared, services, waker);
     let mut instance = module
         .compiled()
         .instantiate(Box::new(state), &limits)
-        .map_err(|source| StartError::Instantiate { module: module.name().into(), source })?;
-    if let Some(allocator) = ALLOCATORS.iter().find_map(|(name, signature)| instance.func(name, *signature)) {
+        .map_err(|source| StartError::Instantiate {
+            module: module.name().into(),
+            source,
+        })?;
+    if let Some(allocator) = ALLOCATORS
+        .iter()
+        .find_map(|(name, signature)| instance.func(name, *signature))
+    {
         instance.set_allocator(allocator);
     }
     Ok(instance)
@@ -133,9 +167,11 @@ fn run(
         state.callback = name;
     }
     match instance.call(func, args, budget(spec.limits.start_budget)) {
-        Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => {
-            Err(StartError::Trapped { module: spec.module.name().into(), callback: name, trap })
-        }
+        Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => Err(StartError::Trapped {
+            module: spec.module.name().into(),
+            callback: name,
+            trap,
+        }),
         _ => Ok(()),
     }
 }

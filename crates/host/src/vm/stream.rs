@@ -10,7 +10,11 @@ use crate::{BodyAction, ContextId, Finish, HeadersAction, Stream, StreamAction, 
 
 impl Vm {
     /// Makes a context for a stream of a plugin (`proxy_on_context_create`). The VM owns the handle from now on.
-    pub fn create_stream(&mut self, plugin: ContextId, stream: Box<dyn Stream>) -> Result<ContextId, VmError> {
+    pub fn create_stream(
+        &mut self,
+        plugin: ContextId,
+        stream: Box<dyn Stream>,
+    ) -> Result<ContextId, VmError> {
         let state = self.state().ok_or(VmError::Dead)?;
         if !state.plugins.contains_key(&plugin) {
             return Err(VmError::NoSuchContext(plugin));
@@ -81,7 +85,11 @@ impl Vm {
             return Err(VmError::NoSuchContext(id));
         }
         self.end(id)?;
-        Ok(if self.has_stream(id)? { Finish::Deferred } else { Finish::Complete })
+        Ok(if self.has_stream(id)? {
+            Finish::Deferred
+        } else {
+            Finish::Complete
+        })
     }
 
     /// Ends a stream or plugin context, or notes that it wants to live on until `proxy_done`.
@@ -145,7 +153,9 @@ impl Vm {
         if value == 0 {
             return Ok(HeadersAction::Continue);
         }
-        let allow = self.plugin_of(id).is_some_and(|plugin| plugin.allow_on_headers_stop_iteration);
+        let allow = self
+            .plugin_of(id)
+            .is_some_and(|plugin| plugin.allow_on_headers_stop_iteration);
         Ok(HeadersAction::from_wire(value, allow))
     }
 
@@ -159,12 +169,17 @@ impl Vm {
         if !self.has_stream(id)? {
             return Err(VmError::NoSuchContext(id));
         }
-        let Some(value) = self.enter(callback, id, &[id.wire(), wire(size), u32::from(end_of_stream)])? else {
+        let Some(value) = self.enter(callback, id, &[id.wire(), wire(size), u32::from(end_of_stream)])?
+        else {
             return Ok(BodyAction::Continue);
         };
         let stopped = self.stopped(id);
         self.settle()?;
-        Ok(if stopped { BodyAction::StopNoBuffer } else { BodyAction::from_wire(value) })
+        Ok(if stopped {
+            BodyAction::StopNoBuffer
+        } else {
+            BodyAction::from_wire(value)
+        })
     }
 
     pub(super) fn stream_callback(
@@ -181,7 +196,11 @@ impl Vm {
         };
         let stopped = self.stopped(id);
         self.settle()?;
-        Ok(if stopped { StreamAction::Stop } else { StreamAction::from_wire(value) })
+        Ok(if stopped {
+            StreamAction::Stop
+        } else {
+            StreamAction::from_wire(value)
+        })
     }
 
     /// Whether the guest asked for a local response or a reset of this stream in the callback that has just returned.

@@ -36,11 +36,13 @@ impl Vm {
 
     /// The client's connection is closed, and by whom.
     pub fn on_downstream_connection_close(&mut self, id: ContextId, by: PeerType) -> Result<(), VmError> {
-        self.stream_callback(Callback::DownstreamConnectionClose, id, &[id.wire(), by.wire()]).map(|_| ())
+        self.stream_callback(Callback::DownstreamConnectionClose, id, &[id.wire(), by.wire()])
+            .map(|_| ())
     }
 
     /// The upstream's connection is closed, and by whom.
     pub fn on_upstream_connection_close(&mut self, id: ContextId, by: PeerType) -> Result<(), VmError> {
-        self.stream_callback(Callback::UpstreamConnectionClose, id, &[id.wire(), by.wire()]).map(|_| ())
+        self.stream_callback(Callback::UpstreamConnectionClose, id, &[id.wire(), by.wire()])
+            .map(|_| ())
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use weir_abi::{BufferType, LogLevel, MapType, Status, StreamType};
 use weir_engine::Engine;
 use weir_host::{
-    BufferStatus, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall, HeaderEdit, HostModule,
-    HttpCall, HttpCallFailure, LocalResponse, Lookup, Pairs, PluginSpec, QueueWaker, Services, Shared, StartError, Stream,
-    Vm, VmLimits, VmSpec,
+    BufferStatus, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall, HeaderEdit,
+    HostModule, HttpCall, HttpCallFailure, LocalResponse, Lookup, Pairs, PluginSpec, QueueWaker, Services,
+    Shared, StartError, Stream, Vm, VmLimits, VmSpec,
 };
 
 /// Runs each test on every engine.
@@ -92,13 +92,17 @@ impl Recorder {
     /// The lines logged by guests so far, taken.
     pub fn lines(&self) -> Vec<String> {
         let logs = self.with(|record| std::mem::take(&mut record.logs));
-        logs.into_iter().map(|(_, _, message)| String::from_utf8_lossy(&message).into_owned()).collect()
+        logs.into_iter()
+            .map(|(_, _, message)| String::from_utf8_lossy(&message).into_owned())
+            .collect()
     }
 
     /// The lines of 4 bytes logged by `$number`, taken.
     pub fn numbers(&self) -> Vec<u32> {
         let logs = self.with(|record| std::mem::take(&mut record.logs));
-        logs.iter().filter_map(|(_, _, message)| Some(u32::from_le_bytes(message.as_slice().try_into().ok()?))).collect()
+        logs.iter()
+            .filter_map(|(_, _, message)| Some(u32::from_le_bytes(message.as_slice().try_into().ok()?)))
+            .collect()
     }
 }
 
@@ -124,7 +128,10 @@ impl Services for Recorder {
     }
 
     fn grpc_send(&mut self, token: u32, message: &[u8], end_of_stream: bool) -> Result<(), Status> {
-        let text = format!("send {token} {} {end_of_stream}", String::from_utf8_lossy(message));
+        let text = format!(
+            "send {token} {} {end_of_stream}",
+            String::from_utf8_lossy(message)
+        );
         self.with(|record| record.grpc.push(text));
         Ok(())
     }
@@ -150,7 +157,9 @@ impl Services for Recorder {
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.with(|record| {
             assert!(!record.panic_on_log, "the log is on fire");
-            record.logs.push((level, plugin.map(str::to_owned), message.to_vec()));
+            record
+                .logs
+                .push((level, plugin.map(str::to_owned), message.to_vec()));
         });
     }
 }
@@ -227,14 +236,22 @@ impl Stream for TestStream {
                 pairs.push((name.to_vec(), value.to_vec()));
             }
             HeaderEdit::Remove(name) => pairs.retain(|(key, _)| key != name),
-            HeaderEdit::SetAll(all) => *pairs = all.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+            HeaderEdit::SetAll(all) => {
+                *pairs = all
+                    .iter()
+                    .map(|(name, value)| (name.to_vec(), value.to_vec()))
+                    .collect()
+            }
         }
         Edit::Done
     }
 
     fn buffer(&self, buffer: BufferType) -> Option<BufferStatus> {
         let record = self.0.lock().unwrap();
-        record.buffers.get(&buffer).map(|bytes| BufferStatus { len: bytes.len(), end_of_stream: true })
+        record.buffers.get(&buffer).map(|bytes| BufferStatus {
+            len: bytes.len(),
+            end_of_stream: true,
+        })
     }
 
     fn read_buffer(&self, buffer: BufferType, start: usize, out: &mut [u8]) {
@@ -325,7 +342,12 @@ pub fn shared() -> Shared {
 /// A VM with its recorder.
 pub fn start(spec: VmSpec) -> Result<(Vm, Recorder), StartError> {
     let recorder = Recorder::default();
-    let vm = Vm::start(Arc::new(spec), &shared(), Box::new(recorder.clone()), Arc::new(recorder.clone()))?;
+    let vm = Vm::start(
+        Arc::new(spec),
+        &shared(),
+        Box::new(recorder.clone()),
+        Arc::new(recorder.clone()),
+    )?;
     Ok((vm, recorder))
 }
 
