@@ -1,20 +1,22 @@
 //! One HTTP exchange, from the request's head to the last byte of the response.
 
+mod head;
+mod reply;
+mod upstream;
+mod wait;
+
 use std::borrow::Cow;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use weir_host::LocalResponse;
-use weir_outbound::{ConnectionInfo, RequestTrailers, SendError, TrailerPath, TrailingBody};
+use weir_outbound::TrailingBody;
 
 use crate::bodies::{
     Aborted, RequestBody, RequestPump, ResponseBody, ResponsePump, ResponseSource, UpstreamBody,
@@ -26,12 +28,14 @@ use crate::pump::{
     Abort, IncomingSource, Item, Length, LocalSource, Pump, poll_response_length, settle_request_length,
 };
 use crate::snapshot::{RoutePlan, Target};
-use crate::stream::facts::{StreamFacts, UpstreamFacts, flag};
+use crate::stream::facts::{StreamFacts, flag};
 use crate::stream::fields;
 use crate::stream::head::ResponseHead;
 use crate::stream::state::{Direction, Reply, SharedState, StreamState};
 use crate::worker::WorkerSnapshot;
 use crate::{echo, forward, local_reply, upgrade};
+use head::{take_head, trailer_path};
+use wait::Waited;
 
 /// What hyper sends to the client.
 pub(crate) type Outgoing = Response<TrailingBody<ResponseBody>>;
@@ -185,55 +189,6 @@ impl Exchange {
         }
     }
 
-    /// Sends the request to an upstream and passes on what comes back.
-    async fn send(
-        self,
-        route: &RoutePlan,
-        upstream: usize,
-        length: Length,
-        body: RequestBody,
-        client_upgrade: ClientUpgrade,
-    ) -> Result<Outgoing, Aborted> {
-        let snapshot = Rc::clone(&self.snapshot);
-        let authority = snapshot.plan.upstreams[upstream].config.authority.as_deref();
-        let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
-        let request = self.request(route, authority, protocol, body);
-        let request = if length == Length::Open {
-            let trailers = RequestTrailers::new();
-            let mut request = request.map(|body| TrailingBody::with_slot(body, trailers.clone()));
-            request.extensions_mut().insert(trailers);
-            request
-        } else {
-            // Room for trailers there is only in HTTP/2, where they need no preparation.
-            request.map(|body| TrailingBody::with_path(body, TrailerPath::Native))
-        };
-        let began = Instant::now();
-        let sending = snapshot.pools[upstream].send(request);
-        let (mut response, info) = match self.unless_stopped(sending, Some(route.timeout)).await {
-            Waited::Done(Ok(answer)) => answer,
-            Waited::Done(Err(error)) => return self.upstream_failed(&error).await,
-            Waited::Stopped => return self.stopped().await,
-            Waited::TimedOut => {
-                let mut state = self.state.borrow_mut();
-                state.facts.flags |= flag::UPSTREAM_TIMEOUT;
-                let reply =
-                    local_reply::plain(504, "upstream_response_timeout", "upstream request timeout\n");
-                state.reply_with(reply);
-                drop(state);
-                return self.stopped().await;
-            }
-        };
-        self.note_upstream(&info, began.elapsed());
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let upstream_upgrade = hyper::upgrade::on(&mut response);
-            return match client_upgrade {
-                Some((client, _)) => self.switch_protocols(response, client, upstream_upgrade).await,
-                None => self.refuse_upstream("upstream_switched_protocols_unasked").await,
-            };
-        }
-        self.respond(response.map(UpstreamBody::Incoming), None).await
-    }
-
     /// Passes an upstream's response through the filters to the client. `tunnel` is what follows a 101.
     async fn respond(
         self,
@@ -326,28 +281,6 @@ impl Exchange {
         state.facts.request_sent_at.is_some() && !kind.is_some_and(listens)
     }
 
-    /// A response was on its way through the filters and one of them gave another: that one goes out as it is.
-    fn replaced(self, abort: &Abort) -> Result<Outgoing, Aborted> {
-        if let Abort::Source(_) = abort {
-            self.state.borrow_mut().source_failed(Direction::Response);
-        }
-        let reply = self.state.borrow_mut().take_reply();
-        let Some(reply) = reply else {
-            return Err(self.reset());
-        };
-        let mut pump = self.reply(reply, false);
-        self.state.borrow_mut().response_sent = true;
-        // Without filters the head is there at once.
-        let _ = pump.poll_item(&mut Context::from_waker(std::task::Waker::noop()));
-        let (head, length, version) = {
-            let mut state = self.state.borrow_mut();
-            let head = state.response.as_mut().ok_or(Aborted("no_head"))?;
-            (take_head(head, true), local_length(&pump), state.request.version)
-        };
-        let path = trailer_path(version, length, &self.connection);
-        Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
-    }
-
     async fn aborted(self, direction: Direction, abort: Abort) -> Result<Outgoing, Aborted> {
         if let Abort::Source(_) = abort {
             self.state.borrow_mut().source_failed(direction);
@@ -355,153 +288,9 @@ impl Exchange {
         self.stopped().await
     }
 
-    /// The request goes no further: answers as the state says, through the filters that know of the request, or resets.
-    async fn stopped(self) -> Result<Outgoing, Aborted> {
-        let reply = self.state.borrow_mut().take_reply();
-        match reply {
-            Some(reply) => {
-                let pump = self.reply(reply, true);
-                Box::pin(self.deliver(pump, None)).await
-            }
-            None => Err(self.reset()),
-        }
-    }
-
-    /// Makes an answer the response.
-    fn reply(&self, reply: LocalResponse, through_filters: bool) -> ResponsePump {
-        let body = {
-            let mut state = self.state.borrow_mut();
-            state.facts.details = match reply.details.as_str() {
-                "" => Cow::Borrowed("direct_response"),
-                details => Cow::Owned(details.to_owned()),
-            };
-            let (head, body) = local_reply::render(reply, &state.request.fields, &state.request.method);
-            state.response = Some(head);
-            state.response_trailers = None;
-            body
-        };
-        let plans = through_filters
-            .then(|| self.chain.response_plans())
-            .into_iter()
-            .flatten();
-        let source = ResponseSource::Local(LocalSource::new(body));
-        Pump::new(
-            Direction::Response,
-            plans,
-            source,
-            self.calls(),
-            self.state.clone(),
-        )
-    }
-
     /// Whether the response has been sent to its end.
     pub fn is_complete(&self) -> bool {
         self.complete
-    }
-
-    /// Why the exchange ends without a response.
-    fn reset(&self) -> Aborted {
-        let mut state = self.state.borrow_mut();
-        let reason = *state.reset.get_or_insert("reset");
-        if state.facts.flags & flag::DOWNSTREAM_TERMINATION == 0 {
-            state.facts.flags |= flag::LOCAL_RESET;
-        }
-        Aborted(reason)
-    }
-
-    async fn upstream_failed(self, error: &SendError) -> Result<Outgoing, Aborted> {
-        {
-            let mut state = self.state.borrow_mut();
-            if state.stopped(Direction::Request) {
-                drop(state);
-                return self.stopped().await;
-            }
-            tracing::debug!(cluster = %state.facts.cluster, %error, "upstream failed");
-            state.facts.upstream_failure = Some(error.to_string());
-            let (status, details, raised) = match error {
-                SendError::RequestBody { .. } => {
-                    state.source_failed(Direction::Request);
-                    drop(state);
-                    return self.stopped().await;
-                }
-                SendError::Timeout { .. } => (504, "upstream_response_timeout", flag::UPSTREAM_TIMEOUT),
-                SendError::Overflow { .. } => (503, "upstream_overflow", flag::UPSTREAM_OVERFLOW),
-                SendError::Reset { .. } => (
-                    502,
-                    "upstream_reset_before_response_started",
-                    flag::UPSTREAM_REMOTE_RESET,
-                ),
-                SendError::Protocol { .. } => (502, "upstream_protocol_error", flag::UPSTREAM_REMOTE_RESET),
-                SendError::InvalidRequest { .. } => (400, "request_cannot_be_sent", 0),
-                _ => (
-                    503,
-                    "upstream_connection_failure",
-                    flag::UPSTREAM_CONNECTION_FAILURE,
-                ),
-            };
-            state.facts.flags |= raised;
-            let text = format!("upstream error: {}\n", error.reason());
-            state.reply_with(local_reply::plain(status, details, &text));
-        }
-        self.stopped().await
-    }
-
-    async fn refuse_upstream(self, details: &'static str) -> Result<Outgoing, Aborted> {
-        self.state
-            .borrow_mut()
-            .reply_with(local_reply::plain(502, details, "Bad Gateway\n"));
-        self.stopped().await
-    }
-
-    async fn switch_protocols(
-        self,
-        response: Response<Incoming>,
-        client: OnUpgrade,
-        upstream: OnUpgrade,
-    ) -> Result<Outgoing, Aborted> {
-        let protocol = response.headers().get(header::UPGRADE).cloned();
-        self.state.borrow_mut().facts.switched_to = protocol;
-        self.respond(response.map(UpstreamBody::Incoming), Some((client, upstream)))
-            .await
-    }
-
-    /// Waits for something that a reply or a reset makes pointless. `limit` counts from the end of the request.
-    async fn unless_stopped<F: Future>(&self, work: F, limit: Option<Duration>) -> Waited<F::Output> {
-        let mut work = pin!(work);
-        let mut timer = pin!(None::<tokio::time::Sleep>);
-        poll_fn(|cx| {
-            {
-                let mut state = self.state.borrow_mut();
-                if state.stopped(Direction::Request) {
-                    return Poll::Ready(Waited::Stopped);
-                }
-                state.register_service(cx);
-            }
-            if let Poll::Ready(output) = work.as_mut().poll(cx) {
-                return Poll::Ready(Waited::Done(output));
-            }
-            let Some(limit) = limit else {
-                return Poll::Pending;
-            };
-            loop {
-                match timer.as_mut().as_pin_mut() {
-                    None => timer.set(Some(tokio::time::sleep(limit))),
-                    Some(running) => {
-                        if running.poll(cx).is_pending() {
-                            return Poll::Pending;
-                        }
-                        let sent = self.state.borrow().facts.request_sent_at;
-                        match sent.map(|sent| limit.saturating_sub(sent.elapsed())) {
-                            Some(Duration::ZERO) => return Poll::Ready(Waited::TimedOut),
-                            Some(left) => timer.set(Some(tokio::time::sleep(left))),
-                            // Still sending; that it moves is the business of the idle timeout.
-                            None => timer.set(Some(tokio::time::sleep(limit))),
-                        }
-                    }
-                }
-            }
-        })
-        .await
     }
 
     fn request(
@@ -537,17 +326,6 @@ impl Exchange {
         route
     }
 
-    fn note_upstream(&self, info: &ConnectionInfo, latency: Duration) {
-        let facts = &mut self.state.borrow_mut().facts;
-        facts.backend_latency = Some(latency);
-        facts.upstream = Some(UpstreamFacts {
-            connection: (*info.connection).clone(),
-            time_to_connection: info.time_to_connection,
-            attempts: info.attempts,
-        });
-        facts.moved_at = Instant::now();
-    }
-
     /// The response has been sent to its end.
     pub fn completed(&mut self) {
         self.complete = true;
@@ -578,19 +356,6 @@ impl Drop for Exchange {
     }
 }
 
-/// How waiting ended.
-enum Waited<T> {
-    Done(T),
-    Stopped,
-    TimedOut,
-}
-
-impl<T> Waited<T> {
-    fn is_stopped(&self) -> bool {
-        matches!(self, Self::Stopped)
-    }
-}
-
 /// Reads a request to its end, for the filters' sake.
 async fn drain(mut body: RequestBody) {
     use http_body_util::BodyExt;
@@ -611,36 +376,6 @@ fn names(snapshot: &WorkerSnapshot, route: Option<usize>) -> (Arc<str>, Arc<str>
             (Arc::clone(&route.name), Arc::clone(&route.cluster), endpoints)
         }
         None => (snapshot.nothing(), snapshot.nothing(), 0),
-    }
-}
-
-fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
-    if head.needs_stripping {
-        fields::strip_connection_fields(&mut head.fields);
-    }
-    let mut response = Response::new(());
-    *response.status_mut() = head.status;
-    *response.headers_mut() = if keep {
-        head.fields.clone()
-    } else {
-        std::mem::take(&mut head.fields)
-    };
-    response
-}
-
-fn local_length(pump: &ResponsePump) -> Length {
-    match pump.announced_length() {
-        Some(0) | None => Length::None,
-        Some(bytes) => Length::Exact(bytes),
-    }
-}
-
-/// How trailers of a response reach the client.
-fn trailer_path(version: Version, length: Length, connection: &Connection) -> TrailerPath {
-    match (version, length) {
-        (Version::HTTP_2, _) => TrailerPath::Native,
-        (Version::HTTP_11, Length::Open) => TrailerPath::Spliced(connection.trailers.clone()),
-        _ => TrailerPath::Dropped,
     }
 }
 

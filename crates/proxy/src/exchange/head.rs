@@ -1,0 +1,40 @@
+//! The head of a response as it goes out.
+
+use http::{Response, Version};
+use weir_outbound::TrailerPath;
+
+use crate::bodies::ResponsePump;
+use crate::connection::Connection;
+use crate::pump::Length;
+use crate::stream::fields;
+use crate::stream::head::ResponseHead;
+
+pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
+    if head.needs_stripping {
+        fields::strip_connection_fields(&mut head.fields);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = head.status;
+    *response.headers_mut() = if keep {
+        head.fields.clone()
+    } else {
+        std::mem::take(&mut head.fields)
+    };
+    response
+}
+
+pub(super) fn local_length(pump: &ResponsePump) -> Length {
+    match pump.announced_length() {
+        Some(0) | None => Length::None,
+        Some(bytes) => Length::Exact(bytes),
+    }
+}
+
+/// How trailers of a response reach the client.
+pub(super) fn trailer_path(version: Version, length: Length, connection: &Connection) -> TrailerPath {
+    match (version, length) {
+        (Version::HTTP_2, _) => TrailerPath::Native,
+        (Version::HTTP_11, Length::Open) => TrailerPath::Spliced(connection.trailers.clone()),
+        _ => TrailerPath::Dropped,
+    }
+}

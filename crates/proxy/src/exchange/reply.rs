@@ -1,0 +1,88 @@
+//! Ending an exchange otherwise than with the upstream's response.
+
+use std::borrow::Cow;
+use std::task::Context;
+
+use weir_host::LocalResponse;
+use weir_outbound::TrailingBody;
+
+use super::head::{local_length, take_head, trailer_path};
+use super::{Exchange, Outgoing};
+use crate::bodies::{Aborted, ResponseBody, ResponsePump, ResponseSource};
+use crate::local_reply;
+use crate::pump::{Abort, LocalSource, Pump};
+use crate::stream::facts::flag;
+use crate::stream::state::Direction;
+
+impl Exchange {
+    /// A response was on its way through the filters and one of them gave another: that one goes out as it is.
+    pub(super) fn replaced(self, abort: &Abort) -> Result<Outgoing, Aborted> {
+        if let Abort::Source(_) = abort {
+            self.state.borrow_mut().source_failed(Direction::Response);
+        }
+        let reply = self.state.borrow_mut().take_reply();
+        let Some(reply) = reply else {
+            return Err(self.reset());
+        };
+        let mut pump = self.reply(reply, false);
+        self.state.borrow_mut().response_sent = true;
+        // Without filters the head is there at once.
+        let _ = pump.poll_item(&mut Context::from_waker(std::task::Waker::noop()));
+        let (head, length, version) = {
+            let mut state = self.state.borrow_mut();
+            let head = state.response.as_mut().ok_or(Aborted("no_head"))?;
+            (take_head(head, true), local_length(&pump), state.request.version)
+        };
+        let path = trailer_path(version, length, &self.connection);
+        Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
+    }
+
+    /// The request goes no further: answers as the state says, through the filters that know of the request, or resets.
+    pub(super) async fn stopped(self) -> Result<Outgoing, Aborted> {
+        let reply = self.state.borrow_mut().take_reply();
+        match reply {
+            Some(reply) => {
+                let pump = self.reply(reply, true);
+                Box::pin(self.deliver(pump, None)).await
+            }
+            None => Err(self.reset()),
+        }
+    }
+
+    /// Makes an answer the response.
+    pub(super) fn reply(&self, reply: LocalResponse, through_filters: bool) -> ResponsePump {
+        let body = {
+            let mut state = self.state.borrow_mut();
+            state.facts.details = match reply.details.as_str() {
+                "" => Cow::Borrowed("direct_response"),
+                details => Cow::Owned(details.to_owned()),
+            };
+            let (head, body) = local_reply::render(reply, &state.request.fields, &state.request.method);
+            state.response = Some(head);
+            state.response_trailers = None;
+            body
+        };
+        let plans = through_filters
+            .then(|| self.chain.response_plans())
+            .into_iter()
+            .flatten();
+        let source = ResponseSource::Local(LocalSource::new(body));
+        Pump::new(
+            Direction::Response,
+            plans,
+            source,
+            self.calls(),
+            self.state.clone(),
+        )
+    }
+
+    /// Why the exchange ends without a response.
+    pub(super) fn reset(&self) -> Aborted {
+        let mut state = self.state.borrow_mut();
+        let reason = *state.reset.get_or_insert("reset");
+        if state.facts.flags & flag::DOWNSTREAM_TERMINATION == 0 {
+            state.facts.flags |= flag::LOCAL_RESET;
+        }
+        Aborted(reason)
+    }
+}

@@ -1,0 +1,137 @@
+//! Sending a request to a real upstream, and what to make of it if that fails.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use http::header;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use weir_outbound::{ConnectionInfo, RequestTrailers, SendError, TrailerPath, TrailingBody};
+
+use super::wait::Waited;
+use super::{ClientUpgrade, Exchange, Outgoing};
+use crate::bodies::{Aborted, RequestBody, UpstreamBody};
+use crate::local_reply;
+use crate::pump::Length;
+use crate::snapshot::RoutePlan;
+use crate::stream::facts::{UpstreamFacts, flag};
+use crate::stream::state::Direction;
+
+impl Exchange {
+    /// Sends the request to an upstream and passes on what comes back.
+    pub(super) async fn send(
+        self,
+        route: &RoutePlan,
+        upstream: usize,
+        length: Length,
+        body: RequestBody,
+        client_upgrade: ClientUpgrade,
+    ) -> Result<Outgoing, Aborted> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let authority = snapshot.plan.upstreams[upstream].config.authority.as_deref();
+        let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
+        let request = self.request(route, authority, protocol, body);
+        let request = if length == Length::Open {
+            let trailers = RequestTrailers::new();
+            let mut request = request.map(|body| TrailingBody::with_slot(body, trailers.clone()));
+            request.extensions_mut().insert(trailers);
+            request
+        } else {
+            // Room for trailers there is only in HTTP/2, where they need no preparation.
+            request.map(|body| TrailingBody::with_path(body, TrailerPath::Native))
+        };
+        let began = Instant::now();
+        let sending = snapshot.pools[upstream].send(request);
+        let (mut response, info) = match self.unless_stopped(sending, Some(route.timeout)).await {
+            Waited::Done(Ok(answer)) => answer,
+            Waited::Done(Err(error)) => return self.upstream_failed(&error).await,
+            Waited::Stopped => return self.stopped().await,
+            Waited::TimedOut => {
+                let mut state = self.state.borrow_mut();
+                state.facts.flags |= flag::UPSTREAM_TIMEOUT;
+                let reply =
+                    local_reply::plain(504, "upstream_response_timeout", "upstream request timeout\n");
+                state.reply_with(reply);
+                drop(state);
+                return self.stopped().await;
+            }
+        };
+        self.note_upstream(&info, began.elapsed());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let upstream_upgrade = hyper::upgrade::on(&mut response);
+            return match client_upgrade {
+                Some((client, _)) => self.switch_protocols(response, client, upstream_upgrade).await,
+                None => self.refuse_upstream("upstream_switched_protocols_unasked").await,
+            };
+        }
+        self.respond(response.map(UpstreamBody::Incoming), None).await
+    }
+
+    pub(super) async fn upstream_failed(self, error: &SendError) -> Result<Outgoing, Aborted> {
+        {
+            let mut state = self.state.borrow_mut();
+            if state.stopped(Direction::Request) {
+                drop(state);
+                return self.stopped().await;
+            }
+            tracing::debug!(cluster = %state.facts.cluster, %error, "upstream failed");
+            state.facts.upstream_failure = Some(error.to_string());
+            let (status, details, raised) = match error {
+                SendError::RequestBody { .. } => {
+                    state.source_failed(Direction::Request);
+                    drop(state);
+                    return self.stopped().await;
+                }
+                SendError::Timeout { .. } => (504, "upstream_response_timeout", flag::UPSTREAM_TIMEOUT),
+                SendError::Overflow { .. } => (503, "upstream_overflow", flag::UPSTREAM_OVERFLOW),
+                SendError::Reset { .. } => (
+                    502,
+                    "upstream_reset_before_response_started",
+                    flag::UPSTREAM_REMOTE_RESET,
+                ),
+                SendError::Protocol { .. } => (502, "upstream_protocol_error", flag::UPSTREAM_REMOTE_RESET),
+                SendError::InvalidRequest { .. } => (400, "request_cannot_be_sent", 0),
+                _ => (
+                    503,
+                    "upstream_connection_failure",
+                    flag::UPSTREAM_CONNECTION_FAILURE,
+                ),
+            };
+            state.facts.flags |= raised;
+            let text = format!("upstream error: {}\n", error.reason());
+            state.reply_with(local_reply::plain(status, details, &text));
+        }
+        self.stopped().await
+    }
+
+    pub(super) async fn refuse_upstream(self, details: &'static str) -> Result<Outgoing, Aborted> {
+        self.state
+            .borrow_mut()
+            .reply_with(local_reply::plain(502, details, "Bad Gateway\n"));
+        self.stopped().await
+    }
+
+    pub(super) async fn switch_protocols(
+        self,
+        response: Response<Incoming>,
+        client: OnUpgrade,
+        upstream: OnUpgrade,
+    ) -> Result<Outgoing, Aborted> {
+        let protocol = response.headers().get(header::UPGRADE).cloned();
+        self.state.borrow_mut().facts.switched_to = protocol;
+        self.respond(response.map(UpstreamBody::Incoming), Some((client, upstream)))
+            .await
+    }
+
+    pub(super) fn note_upstream(&self, info: &ConnectionInfo, latency: Duration) {
+        let facts = &mut self.state.borrow_mut().facts;
+        facts.backend_latency = Some(latency);
+        facts.upstream = Some(UpstreamFacts {
+            connection: (*info.connection).clone(),
+            time_to_connection: info.time_to_connection,
+            attempts: info.attempts,
+        });
+        facts.moved_at = Instant::now();
+    }
+}

@@ -1,0 +1,74 @@
+//! Waiting for what a reply or a reset makes pointless.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::Exchange;
+use crate::stream::state::Direction;
+
+/// How waiting ended.
+pub(super) enum Waited<T> {
+    Done(T),
+    Stopped,
+    TimedOut,
+}
+
+impl<T> Waited<T> {
+    /// Whether it was made pointless.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+}
+
+impl Exchange {
+    /// Waits for something that a reply or a reset makes pointless. `limit` counts from the end of the request.
+    pub(super) async fn unless_stopped<F: Future>(
+        &self,
+        work: F,
+        limit: Option<Duration>,
+    ) -> Waited<F::Output> {
+        let mut work = pin!(work);
+        let mut timer = pin!(None::<tokio::time::Sleep>);
+        poll_fn(|cx| {
+            {
+                let mut state = self.state.borrow_mut();
+                if state.stopped(Direction::Request) {
+                    return Poll::Ready(Waited::Stopped);
+                }
+                state.register_service(cx);
+            }
+            if let Poll::Ready(output) = work.as_mut().poll(cx) {
+                // The work itself may have run a filter that replied.
+                let stopped = self.state.borrow().stopped(Direction::Request);
+                return Poll::Ready(if stopped {
+                    Waited::Stopped
+                } else {
+                    Waited::Done(output)
+                });
+            }
+            let Some(limit) = limit else {
+                return Poll::Pending;
+            };
+            loop {
+                match timer.as_mut().as_pin_mut() {
+                    None => timer.set(Some(tokio::time::sleep(limit))),
+                    Some(running) => {
+                        if running.poll(cx).is_pending() {
+                            return Poll::Pending;
+                        }
+                        let sent = self.state.borrow().facts.request_sent_at;
+                        match sent.map(|sent| limit.saturating_sub(sent.elapsed())) {
+                            Some(Duration::ZERO) => return Poll::Ready(Waited::TimedOut),
+                            Some(left) => timer.set(Some(tokio::time::sleep(left))),
+                            // Still sending; that it moves is the business of the idle timeout.
+                            None => timer.set(Some(tokio::time::sleep(limit))),
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    }
+}
