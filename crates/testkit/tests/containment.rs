@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
 use weir_testkit::config::{Config, filter, set};
-use weir_testkit::{Guests, Origin, PATIENCE, Weir};
+use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir};
 
 const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
 
@@ -172,6 +172,87 @@ fn in_and_after_the_response_wasmtime() {
 #[test]
 fn in_and_after_the_response_wasmi() {
     every("wasmi", &LATE, late);
+}
+
+/// Callbacks of the plugin, which no request waits for.
+#[test]
+fn outside_of_streams() {
+    for engine in ENGINES {
+        let origin = Origin::start().unwrap();
+        let what: Vec<_> = ["tick", "queue_ready"]
+            .iter()
+            .flat_map(|callback| FATAL.map(|behaviour| (behaviour, *callback)))
+            .collect();
+        let mut weir = start(engine, &origin, &what, &[]);
+        for (behaviour, callback) in &what {
+            // What becomes of the request depends on whether the VM dies before it ends.
+            send(&weir, &request(behaviour, callback));
+        }
+        let deaths = weir.logs().wait(PATIENCE, |lines| {
+            let died = |line: &&LogLine| line.message().contains("VM will be started again");
+            (lines.iter().filter(died).count() >= what.len()).then_some(())
+        });
+        assert!(
+            deaths.is_some(),
+            "{engine}: a VM still lives:\n{}",
+            weir.logs().text()
+        );
+        for (behaviour, callback) in &what {
+            comes_back(&weir, behaviour, callback);
+        }
+        lives(&mut weir);
+    }
+}
+
+/// While it starts, the guest is refused; the rest serves.
+#[test]
+fn while_it_starts() {
+    let module = Guests::build().unwrap().filter("misbehave").unwrap();
+    for engine in ENGINES {
+        let origin = Origin::start().unwrap();
+        let mut config = Config::new(&origin.url()).route("/healthy", &[]);
+        let mut names = Vec::new();
+        for (callback, key) in [
+            ("start", "vm_config.environment_variables.key_values.MISBEHAVE"),
+            ("root_create", "vm_config.configuration"),
+            ("vm_start", "vm_config.configuration"),
+            ("configure", "configuration"),
+        ] {
+            // In a start function, exit code 0 is a good end, and the allocator is not called.
+            let possible = |behaviour: &str| {
+                callback != "start" || !(behaviour.starts_with("allocator") || behaviour == "exit_zero")
+            };
+            for behaviour in FATAL.into_iter().filter(|behaviour| possible(behaviour)) {
+                let name = format!("{behaviour}-{callback}");
+                let mut block = filter(&name, &module, engine);
+                set(
+                    &mut block,
+                    "limits",
+                    json!({ "memory": "16MiB", "start_deadline": "200ms" }),
+                );
+                set(&mut block, key, json!(format!("{behaviour}@{callback}")));
+                config = config
+                    .filter(&name, block)
+                    .route(&path(behaviour, callback), &[&name]);
+                names.push((name, path(behaviour, callback)));
+            }
+        }
+        let mut weir = Weir::start(config.value()).unwrap();
+        for (name, path) in names {
+            let refused =
+                weir.logs().lines().iter().any(|line| {
+                    line.level() == "error" && line.message().contains(&format!("filter {name}:"))
+                });
+            assert!(
+                refused,
+                "{engine}: {name} is not refused:\n{}",
+                weir.logs().text()
+            );
+            let response = send(&weir, &Request::get(&path)).response().unwrap();
+            assert_eq!(response.status, 503, "{engine}: {name}");
+        }
+        lives(&mut weir);
+    }
 }
 
 #[test]

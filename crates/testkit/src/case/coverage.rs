@@ -10,7 +10,7 @@ use weir_abi::{Callback, IMPORTS, WASI};
 use super::Case;
 
 /// Callbacks that no HTTP request can bring about; the host's own tests drive them, and are searched for their names.
-pub const HOST_TESTS: [&str; 10] = [
+const HOST_TESTS: [&str; 10] = [
     "proxy_on_new_connection",
     "proxy_on_downstream_data",
     "proxy_on_downstream_connection_close",

@@ -33,7 +33,7 @@ use serde_json::Value;
 
 use crate::client::{Outcome, Request};
 
-pub use coverage::{Coverage, HOST_TESTS, Verdict};
+pub use coverage::{Coverage, Verdict};
 pub use parse::ParseError;
 pub use run::Stage;
 
