@@ -57,6 +57,14 @@ impl RequestBody {
             outlet: Outlet::new(length),
         }
     }
+
+    /// No body.
+    pub fn none() -> Self {
+        Self {
+            pump: None,
+            outlet: Outlet::new(Length::None),
+        }
+    }
 }
 
 impl Body for RequestBody {

@@ -164,7 +164,7 @@ impl Exchange {
         let route = &snapshot.plan.routes[route];
         match &route.target {
             Target::Echo => {
-                let request = self.request(route, None, None, body);
+                let request = self.request(route, None, None, body, false);
                 match self.unless_stopped(echo::answer(request), None).await {
                     Waited::Done(Ok(response)) => {
                         self.respond(response.map(|body| UpstreamBody::Echo(Box::new(body))), None)
@@ -299,11 +299,12 @@ impl Exchange {
         authority: Option<&str>,
         protocol: Option<&HeaderValue>,
         body: RequestBody,
+        keep: bool,
     ) -> Request<RequestBody> {
         let mut state = self.state.borrow_mut();
         forward::request(
             &mut state.request,
-            !self.chain.is_empty(),
+            keep || !self.chain.is_empty(),
             route,
             authority,
             protocol,

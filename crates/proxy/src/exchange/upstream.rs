@@ -31,7 +31,9 @@ impl Exchange {
         let snapshot = Rc::clone(&self.snapshot);
         let authority = snapshot.plan.upstreams[upstream].config.authority.as_deref();
         let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
-        let request = self.request(route, authority, protocol, body);
+        // Without a body there is nothing that could be gone by the time of a second try.
+        let repeatable = length == Length::None && self.state.borrow().request.method.is_idempotent();
+        let request = self.request(route, authority, protocol, body, repeatable);
         let request = if length == Length::Open {
             let trailers = RequestTrailers::new();
             let mut request = request.map(|body| TrailingBody::with_slot(body, trailers.clone()));
@@ -42,7 +44,18 @@ impl Exchange {
             request.map(|body| TrailingBody::with_path(body, TrailerPath::Native))
         };
         let began = Instant::now();
-        let sending = snapshot.pools[upstream].send(request);
+        let pool = &snapshot.pools[upstream];
+        let sending = async {
+            match pool.send(request).await {
+                // The upstream closed a kept connection just when the request went out on it: no fault of the client's.
+                Err(error) if repeatable && error.deserves_another_try(true) => {
+                    let again = self.request(route, authority, protocol, RequestBody::none(), false);
+                    pool.send_anew(again.map(|body| TrailingBody::with_path(body, TrailerPath::Native)))
+                        .await
+                }
+                sent => sent,
+            }
+        };
         let (mut response, info) = match self.unless_stopped(sending, Some(route.timeout)).await {
             Waited::Done(Ok(answer)) => answer,
             Waited::Done(Err(error)) => return self.upstream_failed(&error).await,

@@ -290,3 +290,47 @@ fn the_access_log_has_a_line_for_each_request() {
         assert_eq!(line.json["method"], "GET", "{}", line.text);
     }
 }
+
+/// An origin that answers one request on each connection, and closes it when the second comes.
+fn forgetful() -> RawOrigin {
+    RawOrigin::start(|stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut writer = stream;
+        let mut read_head = || {
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|len| len > 2) {
+                line.clear();
+            }
+        };
+        read_head();
+        writer
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
+            .unwrap();
+        read_head();
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_request_lost_with_a_kept_connection_is_sent_again_if_that_is_safe() {
+    let origin = forgetful();
+    // One worker, so that every request finds the connection of the one before.
+    let config = Config::new(&format!("http://{}", origin.address()))
+        .set("workers", json!(1))
+        .route("/", &[]);
+    let weir = Weir::start(config.value()).unwrap();
+    let mut client = Http1::connect(weir.address()).unwrap();
+    for method in ["GET", "GET", "DELETE"] {
+        let head = format!("{method} / HTTP/1.1\r\nhost: weir.test\r\n\r\n");
+        client.send(&head).unwrap();
+        assert_eq!(client.response(method).unwrap().status, 200, "{method}");
+    }
+    client
+        .send("POST / HTTP/1.1\r\nhost: weir.test\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
+    assert_eq!(
+        client.response("POST").unwrap().status,
+        502,
+        "its work might be done twice"
+    );
+}
