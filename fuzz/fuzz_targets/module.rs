@@ -15,7 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(info) => {
             let compiled = HostModule::compile(&*ENGINE, "fuzz.wasm", bytes);
             if let Err(refusal) = info.check() {
-                let compiled = compiled.err().expect("a module that fails the checks is not compiled");
+                let compiled = compiled
+                    .err()
+                    .expect("a module that fails the checks is not compiled");
                 assert_eq!(compiled.to_string(), refusal.to_string());
             }
         }
