@@ -1,4 +1,5 @@
 //! Calls to upstreams: begun by guests, ended by the proxy.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
@@ -58,7 +59,7 @@ fn number(value: u32) -> String {
 on_every_engine! {
     fn a_call_comes_back_to_the_plugin_context(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &caller("proxy_on_request_headers"));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         vm.on_request_headers(id, 1, true).unwrap();
         let (token, call) = recorder.with(|record| record.http_calls.remove(0));
         assert_eq!(recorder.numbers(), [0, token, 2, 0, 2, 0], "ok, then BadArgument for an unknown upstream and a negative timeout");
@@ -82,7 +83,7 @@ on_every_engine! {
 
     fn a_failure_is_zeros_and_a_reason(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &caller("proxy_on_request_headers"));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         vm.on_request_headers(id, 1, true).unwrap();
         let (token, _) = recorder.with(|record| record.http_calls.remove(0));
         recorder.lines();
@@ -97,7 +98,7 @@ on_every_engine! {
 
     fn a_late_result_is_dropped(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &caller("proxy_on_request_headers"));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         vm.on_request_headers(id, 1, true).unwrap();
         let (token, _) = recorder.with(|record| record.http_calls.remove(0));
         vm.finish_stream(id).unwrap();
@@ -113,7 +114,7 @@ on_every_engine! {
         let plugin_id = vm.add_plugin(support::plugin("test")).unwrap();
         let mut statuses = Vec::new();
         for _ in 0..3 {
-            let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
             vm.on_request_headers(id, 1, true).unwrap();
             statuses.push(recorder.numbers()[0]);
         }

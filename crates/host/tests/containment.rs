@@ -1,4 +1,5 @@
 //! Whatever a guest does ends its VM at most, and everybody who waits for it is told.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
@@ -16,8 +17,8 @@ on_every_engine! {
     fn a_trap_ends_the_vm_and_tells_its_streams(engine: &dyn Engine) {
         let body = request_headers("unreachable").replace("(func (export", "(func $the_culprit (export");
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", &body));
-        let (first, first_record) = TestStream::new();
-        let (second, second_record) = TestStream::new();
+        let (first, first_record) = TestStream::recorded();
+        let (second, second_record) = TestStream::recorded();
         let first = vm.create_stream(plugin_id, first).unwrap();
         let second = vm.create_stream(plugin_id, second).unwrap();
         let error = vm.on_request_headers(first, 1, true).unwrap_err();
@@ -39,7 +40,7 @@ on_every_engine! {
 
     fn an_endless_loop_is_stopped(engine: &dyn Engine) {
         let (mut vm, plugin_id, _) = running(engine, &guest("", &request_headers("(loop (br 0)) unreachable")));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         let error = vm.on_request_headers(id, 1, true).unwrap_err();
         assert!(matches!(error, VmError::Trapped { trap: Trap { kind: TrapKind::Deadline, .. }, .. }), "{error}");
     }
@@ -55,7 +56,7 @@ on_every_engine! {
              (call $number (memory.size)) (i32.const 0)",
         );
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", &bomb));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         vm.on_request_headers(id, 1, true).unwrap();
         assert_eq!(recorder.numbers(), [(16 << 20) / 65536]);
     }
@@ -63,14 +64,14 @@ on_every_engine! {
     fn an_endless_recursion_is_stopped(engine: &dyn Engine) {
         let body = format!("(func $deep (result i32) (i32.add (call $deep) (i32.const 1))) {}", request_headers("(call $deep)"));
         let (mut vm, plugin_id, _) = running(engine, &guest("", &body));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         let error = vm.on_request_headers(id, 1, true).unwrap_err();
         assert!(matches!(error, VmError::Trapped { trap: Trap { kind: TrapKind::StackOverflow, .. }, .. }), "{error}");
     }
 
     fn a_panic_of_our_own_ends_the_vm_only(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", &request_headers("(call $number (i32.const 1)) (i32.const 0)")));
-        let (stream, record) = TestStream::new();
+        let (stream, record) = TestStream::recorded();
         let id = vm.create_stream(plugin_id, stream).unwrap();
         recorder.with(|record| record.panic_on_log = true);
         let error = vm.on_request_headers(id, 1, true).unwrap_err();
@@ -88,7 +89,7 @@ on_every_engine! {
              (i32.const 0)",
         );
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", &body));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         vm.on_request_headers(id, 1, true).unwrap();
         assert_eq!(recorder.numbers(), [6, 6, 6, 0]);
     }

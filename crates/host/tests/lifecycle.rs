@@ -1,4 +1,5 @@
 //! Order of callbacks from start to end.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
@@ -24,7 +25,7 @@ on_every_engine! {
     fn callbacks_come_in_the_order_of_the_specification(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", EVERY_STEP));
         assert_eq!(recorder.numbers(), [100, 101, 1, 2, 3]);
-        let (stream, record) = TestStream::new();
+        let (stream, record) = TestStream::recorded();
         let id = vm.create_stream(plugin_id, stream).unwrap();
         vm.on_request_headers(id, 3, true).unwrap();
         vm.on_tick(plugin_id).unwrap();
@@ -76,7 +77,7 @@ on_every_engine! {
         let imports = r#"(import "env" "proxy_done" (func $done (result i32)))
             (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))"#;
         let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, body));
-        let (stream, record) = TestStream::new();
+        let (stream, record) = TestStream::recorded();
         let id = vm.create_stream(plugin_id, stream).unwrap();
         assert_eq!(id.wire(), 2);
         assert_eq!(vm.finish_stream(id).unwrap(), Finish::Deferred);
@@ -95,7 +96,7 @@ on_every_engine! {
             (func (export "proxy_on_delete") (param i32) (call $number (i32.const 7)))"#;
         let imports = r#"(import "env" "proxy_done" (func $done (result i32)))"#;
         let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, body));
-        let id = vm.create_stream(plugin_id, TestStream::new().0).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         assert_eq!(vm.finish_stream(id).unwrap(), Finish::Complete);
         assert_eq!(recorder.numbers(), [7]);
     }

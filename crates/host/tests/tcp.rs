@@ -1,4 +1,5 @@
 //! TCP streams and the callbacks that no HTTP proxy drives.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
 
@@ -30,7 +31,7 @@ on_every_engine! {
             (func (export "proxy_on_downstream_connection_close") (param i32 i32) (call $number (local.get 1)))
             (func (export "proxy_on_upstream_connection_close") (param i32 i32) (call $number (local.get 1)))"#;
         let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, body));
-        let (stream, record) = TestStream::new();
+        let (stream, record) = TestStream::recorded();
         record.lock().unwrap().buffers.extend([
             (BufferType::DownstreamData, b"abcdef".to_vec()),
             (BufferType::UpstreamData, b"answer".to_vec()),

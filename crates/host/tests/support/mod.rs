@@ -188,7 +188,7 @@ pub struct StreamRecord {
 pub struct TestStream(pub Arc<Mutex<StreamRecord>>);
 
 impl TestStream {
-    pub fn new() -> (Box<dyn Stream>, Arc<Mutex<StreamRecord>>) {
+    pub fn recorded() -> (Box<dyn Stream>, Arc<Mutex<StreamRecord>>) {
         let record = Arc::new(Mutex::new(StreamRecord::default()));
         (Box::new(Self(Arc::clone(&record))), record)
     }
