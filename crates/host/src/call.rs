@@ -96,8 +96,8 @@ impl<'a> Call<'a> {
             return Err(Status::InternalFailure.into());
         };
         let pointer = if size == 0 { 0 } else { self.allocate(size)? };
+        let (memory, state) = self.parts();
         if size != 0 {
-            let (memory, state) = self.parts();
             // A pointer outside of memory means a broken allocator: nothing that follows could be trusted.
             let Ok(target) = slice_mut(memory, pointer, size) else {
                 return Err(Trap::host(format!(
@@ -107,12 +107,14 @@ impl<'a> Call<'a> {
             };
             fill(state, target);
         }
-        self.write_u32(data_pointer, pointer)?;
-        self.write_u32(len_pointer, size)?;
+        for (out, value) in [(data_pointer, pointer), (len_pointer, size)] {
+            slice_mut(memory, out, 4)?.copy_from_slice(&value.to_le_bytes());
+        }
         Ok(())
     }
 
     /// Gives the guest what lies in the state's scratch buffer.
+    #[inline]
     pub fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
         let len = self.state().scratch.len();
         self.give(data_pointer, len_pointer, len, |state, out| {

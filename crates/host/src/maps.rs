@@ -60,7 +60,8 @@ impl VmState {
         if map == MapType::HttpRequestHeaders && from.eq_ignore_ascii_case(b"host") {
             name.extend_from_slice(b":authority");
         } else {
-            name.extend(from.iter().map(u8::to_ascii_lowercase));
+            name.extend_from_slice(from);
+            name.make_ascii_lowercase();
         }
     }
 }

@@ -16,8 +16,10 @@ pub(super) fn proxy_get_header_map_value(
     out_len: u32,
 ) -> Result<(), Fault> {
     let map = map_type(map)?;
-    call.check_outputs(&[out, out_len])?;
-    let (name, state) = call.read(name, name_len)?;
+    let (memory, state) = call.parts();
+    slice(memory, out, 4)?;
+    slice(memory, out_len, 4)?;
+    let name = slice(memory, name, name_len)?;
     VmState::set_name(&mut state.name, map, name);
     match state.header(map) {
         Lookup::Found => call.give_scratch(out, out_len),
