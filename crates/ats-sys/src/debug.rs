@@ -154,40 +154,20 @@ static OVERRIDE: Optional<unsafe extern "C" fn() -> bool> = unsafe { Optional::e
 
 /// None is required: the classes of 10.x are no promise, and a plugin works without debug output.
 pub(crate) static SLOTS: &[Slot] = &[
-    Slot {
-        c_name: c"TSIsDebugTagSet",
-        mangled: c"",
-        required: false,
-        address: IS_SET_V9.address(),
-    },
-    Slot {
-        c_name: c"TSDebug",
-        mangled: c"",
-        required: false,
-        address: PRINT_V9.address(),
-    },
-    Slot {
-        c_name: c"",
-        mangled: c"_ZN6DbgCtl14_new_referenceEPKc",
-        required: false,
-        address: REGISTER.address(),
-    },
-    Slot {
-        c_name: c"",
-        mangled: c"_ZN6DbgCtl5printEPKcS1_S1_iS1_z",
-        required: false,
-        address: PRINT_V10.address(),
-    },
-    Slot {
-        c_name: c"",
-        mangled: c"_ZN6DbgCtl12_config_modeE",
-        required: false,
-        address: &MODE.0,
-    },
-    Slot {
-        c_name: c"",
-        mangled: c"_ZN6DbgCtl19_override_global_onEv",
-        required: false,
-        address: OVERRIDE.address(),
-    },
+    Slot::new(c"TSIsDebugTagSet", c"", false, IS_SET_V9.address()),
+    Slot::new(c"TSDebug", c"", false, PRINT_V9.address()),
+    Slot::new(c"", c"_ZN6DbgCtl14_new_referenceEPKc", false, REGISTER.address()),
+    Slot::new(
+        c"",
+        c"_ZN6DbgCtl5printEPKcS1_S1_iS1_z",
+        false,
+        PRINT_V10.address(),
+    ),
+    Slot::new(c"", c"_ZN6DbgCtl12_config_modeE", false, &MODE.0),
+    Slot::new(
+        c"",
+        c"_ZN6DbgCtl19_override_global_onEv",
+        false,
+        OVERRIDE.address(),
+    ),
 ];

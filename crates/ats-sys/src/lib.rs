@@ -25,6 +25,8 @@ mod load;
 mod log;
 mod memory;
 mod table;
+#[cfg(test)]
+mod tests;
 mod types;
 mod version;
 

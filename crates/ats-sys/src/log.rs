@@ -5,7 +5,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::table::{NOT_LOADED, Slot};
+use crate::table::{NOT_LOADED, Slot, name};
 use crate::{Line, TSIOBuffer, TSMBuffer, TSMLoc, version};
 
 type Print = unsafe extern "C" fn(*const c_char, ...);
@@ -32,14 +32,14 @@ macro_rules! printers {
         )*
 
         pub(crate) static SLOTS: &[Slot] = &[
-            $(Slot {
-                c_name: crate::table::name(concat!(stringify!($name), "\0")),
-                mangled: crate::table::name(concat!($mangled, "\0")),
-                required: true,
-                address: &address::$name,
-            },)*
-            Slot { c_name: c"TSMimeHdrPrint", mangled: c"", required: true, address: &PRINT_V9 },
-            Slot { c_name: c"", mangled: c"_Z14TSMimeHdrPrintP10tsapi_mlocP14tsapi_iobuffer", required: true, address: &PRINT_V10 },
+            $(Slot::new(
+                name(concat!(stringify!($name), "\0")),
+                name(concat!($mangled, "\0")),
+                true,
+                &address::$name,
+            ),)*
+            Slot::new(c"TSMimeHdrPrint", c"", true, &PRINT_V9),
+            Slot::new(c"", c"_Z14TSMimeHdrPrintP10tsapi_mlocP14tsapi_iobuffer", true, &PRINT_V10),
         ];
     };
 }

@@ -51,12 +51,16 @@ macro_rules! functions {
                 mangled: $crate::table::name(concat!($mangled, "\0")),
                 required: true,
                 address: &address::$name,
+                #[cfg(test)]
+                arguments: &[$(stringify!($type)),*],
             },)*
             $($crate::table::Slot {
                 c_name: $crate::table::name(concat!(stringify!($may), "\0")),
                 mangled: $crate::table::name(concat!($may_mangled, "\0")),
                 required: false,
                 address: $may.address(),
+                #[cfg(test)]
+                arguments: &[$(stringify!($may_type)),*],
             },)*
         ];
     };

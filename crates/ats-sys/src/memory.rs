@@ -90,9 +90,4 @@ static FREE: AtomicPtr<c_void> = AtomicPtr::new(NOT_LOADED);
 pub(crate) static TRACKED_SLOTS: &[Slot] = tracked::SLOTS;
 
 /// The function whose two symbols differ by more than the mangling.
-pub(crate) static SLOTS: &[Slot] = &[Slot {
-    c_name: c"_TSfree",
-    mangled: c"_Z6TSfreePv",
-    required: true,
-    address: &FREE,
-}];
+pub(crate) static SLOTS: &[Slot] = &[Slot::new(c"_TSfree", c"_Z6TSfreePv", true, &FREE)];

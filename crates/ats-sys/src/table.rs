@@ -17,9 +17,29 @@ pub(crate) struct Slot {
     /// Whether the plugin cannot work without it.
     pub required: bool,
     pub address: &'static AtomicPtr<c_void>,
+    /// The argument types as they are written, which the tests mangle.
+    #[cfg(test)]
+    pub arguments: &'static [&'static str],
 }
 
 impl Slot {
+    /// A slot that no macro declares.
+    pub const fn new(
+        c_name: &'static CStr,
+        mangled: &'static CStr,
+        required: bool,
+        address: &'static AtomicPtr<c_void>,
+    ) -> Self {
+        Self {
+            c_name,
+            mangled,
+            required,
+            address,
+            #[cfg(test)]
+            arguments: &[],
+        }
+    }
+
     /// The symbol in a line of releases, empty if that line has none.
     pub const fn symbol(&self, line: Line) -> &'static CStr {
         match line {

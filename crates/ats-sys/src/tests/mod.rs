@@ -1,0 +1,4 @@
+mod itanium;
+mod loading;
+mod numbers;
+mod symbols;
