@@ -1,0 +1,349 @@
+//! The server as a process.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::{Follow, Installation, Settings, files, ports, process};
+
+/// What the server says when it serves.
+const READY: &str = "fully initialized";
+
+/// How long a server that is told to stop may take before it is killed.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long to wait before looking again.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A running server. Killed when dropped, or with this process.
+pub struct AtsServer {
+    child: Child,
+    watchdog: Child,
+    installation: Installation,
+    root: PathBuf,
+    pid: u32,
+    managed: bool,
+    http: SocketAddr,
+    https: Option<SocketAddr>,
+    stopped: Arc<AtomicBool>,
+    // Removed when the server has gone.
+    _folder: Option<TempDir>,
+}
+
+impl AtsServer {
+    /// Starts a server and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// None is installed, or it ended instead of serving; what it wrote is in the message.
+    pub fn start(settings: &Settings) -> Result<Self> {
+        let installation = Installation::find()?;
+        let (folder, root) = match &settings.folder {
+            Some(folder) => {
+                fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                (None, fs::canonicalize(folder)?)
+            }
+            None => {
+                let folder = tempfile::tempdir()?;
+                let root = fs::canonicalize(folder.path())?;
+                (Some(folder), root)
+            }
+        };
+        let http = settings.http_port.map_or_else(ports::free, Ok)?;
+        let https = settings.tls.is_some().then(ports::free).transpose()?;
+        files::write(&root, settings, &installation, http, https)?;
+
+        let child = spawn(&root, settings, &installation)?;
+        let watchdog = match watchdog(&root, child.id()) {
+            Ok(watchdog) => watchdog,
+            Err(error) => {
+                kill(child);
+                return Err(error);
+            }
+        };
+        let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut server = Self {
+            pid: child.id(),
+            child,
+            watchdog,
+            installation,
+            managed: false,
+            http: address(http),
+            https: https.map(address),
+            stopped: Arc::default(),
+            root,
+            _folder: folder,
+        };
+        server.managed = is_managed(settings, &server.installation);
+        server.wait_until_ready(settings.patience)?;
+        // Of the server itself, whatever it was started by.
+        server.pid = server.locked().unwrap_or(server.pid);
+        Ok(server)
+    }
+
+    /// Where it listens in clear text.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Where it listens for TLS, if it does.
+    pub fn https(&self) -> Option<SocketAddr> {
+        self.https
+    }
+
+    /// The process `traffic_server`, also where another one started it.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What it was started from.
+    pub fn installation(&self) -> &Installation {
+        &self.installation
+    }
+
+    /// The folder of everything.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of its configuration.
+    pub fn etc(&self) -> PathBuf {
+        self.root.join("etc")
+    }
+
+    /// Everything that it has written so far, debug output too.
+    pub fn output(&self) -> PathBuf {
+        output(&self.root)
+    }
+
+    /// `diags.log`: notes, warnings and errors.
+    pub fn diags_log(&self) -> PathBuf {
+        self.root.join("log/diags.log")
+    }
+
+    /// `error.log`: failed transactions.
+    pub fn error_log(&self) -> PathBuf {
+        self.root.join("log/error.log")
+    }
+
+    /// What [`AtsServer::output`] holds; empty if it cannot be read.
+    pub fn log_text(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.output()).unwrap_or_default()).into_owned()
+    }
+
+    /// Reads [`AtsServer::output`] from its beginning, until the server has ended.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub fn follow(&self) -> Result<Follow> {
+        Follow::new(&self.output(), self.child.id(), &self.stopped).context("cannot read the server's output")
+    }
+
+    /// Writes a file of its configuration in one step. It is read at the next reload.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
+        files::put(&self.etc().join(name), content)
+    }
+
+    /// Runs `traffic_ctl` and returns what it printed. Before 10 the server must be [`Settings::managed`].
+    ///
+    /// # Errors
+    ///
+    /// It failed.
+    pub fn ctl(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(self.installation.program("traffic_ctl"))
+            .args(args)
+            .env("TS_RUNROOT", self.root.join("runroot.yaml"))
+            .output()
+            .context("cannot run traffic_ctl")?;
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8_lossy(bytes);
+            let lines = text.lines().filter(|line| !line.contains("TS_RUNROOT"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        if !output.status.success() {
+            let command = args.join(" ");
+            bail!("traffic_ctl {command}: {}\n{stdout}{stderr}", output.status);
+        }
+        Ok(stdout)
+    }
+
+    /// The value of a metric. Before 10 it is five seconds old at most.
+    ///
+    /// # Errors
+    ///
+    /// There is none of that name, or [`AtsServer::ctl`] failed.
+    pub fn metric(&self, name: &str) -> Result<String> {
+        let text = self.ctl(&["metric", "get", name])?;
+        let value = text.lines().find_map(|line| line.strip_prefix(name));
+        let value = value.with_context(|| format!("no metric {name}:\n{text}"))?;
+        Ok(value.trim().to_owned())
+    }
+
+    /// Bytes of memory that it has resident now, and the most that it ever had.
+    ///
+    /// # Errors
+    ///
+    /// It has gone.
+    pub fn resident(&self) -> Result<(u64, u64)> {
+        process::resident(self.pid)
+    }
+
+    /// Whether it still runs. One that its manager has started again does not count.
+    pub fn is_alive(&self) -> bool {
+        process::runs(self.pid)
+    }
+
+    /// Waits until it has ended, by whatever.
+    ///
+    /// # Errors
+    ///
+    /// The system does not tell.
+    pub fn wait(&mut self) -> Result<ExitStatus> {
+        let status = self.child.wait()?;
+        self.stopped.store(true, Ordering::Release);
+        Ok(status)
+    }
+
+    /// Ends it gracefully (SIGTERM) and waits; kills it if that takes too long.
+    ///
+    /// # Errors
+    ///
+    /// It had to be killed.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        process::signal(self.child.id(), "TERM")?;
+        let until = Instant::now() + GRACE;
+        let gone = |child: &mut Child, pid| {
+            Ok::<_, anyhow::Error>(child.try_wait()?.is_some() && !process::runs(pid))
+        };
+        while !gone(&mut self.child, self.pid)? {
+            if Instant::now() > until {
+                self.kill();
+                bail!(
+                    "the server did not stop within {GRACE:?}; its log:\n{}",
+                    self.log_text()
+                );
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        self.wait()
+    }
+
+    fn wait_until_ready(&mut self, patience: Duration) -> Result<()> {
+        let until = Instant::now() + patience;
+        loop {
+            let ended = self.child.try_wait()?;
+            let log = self.log_text();
+            if log.contains(READY) {
+                return Ok(());
+            }
+            if let Some(status) = ended {
+                bail!("the server ended instead of serving ({status}); its log:\n{log}");
+            }
+            if Instant::now() > until {
+                bail!("the server does not serve within {patience:?}; its log:\n{log}");
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+    }
+
+    /// The process that holds the server's lock.
+    fn locked(&self) -> Option<u32> {
+        fs::read_to_string(lock(&self.root)).ok()?.trim().parse().ok()
+    }
+
+    fn kill(&mut self) {
+        // What has ended already needs nothing. A manager first, or it would start another server.
+        let _ = self.child.kill();
+        if self.managed
+            && let Some(pid) = self.locked()
+        {
+            let _ = process::signal(pid, "KILL");
+        }
+        let _ = self.child.wait();
+        self.stopped.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for AtsServer {
+    fn drop(&mut self) {
+        self.kill();
+        if let Some(mut stdin) = self.watchdog.stdin.take() {
+            let _ = writeln!(stdin, "over");
+        }
+        let _ = self.watchdog.wait();
+    }
+}
+
+fn output(root: &Path) -> PathBuf {
+    root.join("log/traffic.out")
+}
+
+fn lock(root: &Path) -> PathBuf {
+    root.join("run/server.lock")
+}
+
+fn is_managed(settings: &Settings, installation: &Installation) -> bool {
+    settings.managed && !installation.version().is_10()
+}
+
+fn spawn(root: &Path, settings: &Settings, installation: &Installation) -> Result<Child> {
+    let program = if is_managed(settings, installation) {
+        "traffic_manager"
+    } else {
+        "traffic_server"
+    };
+    let program = installation.program(program);
+    let mut command = match settings.wrapper.split_first() {
+        None => Command::new(&program),
+        Some((wrapper, args)) => {
+            let mut command = Command::new(wrapper);
+            command.args(args).arg(&program);
+            command
+        }
+    };
+    let log = File::create(output(root)).context("cannot write the server's output")?;
+    // Left from an earlier server of the same folder.
+    let _ = fs::remove_file(lock(root));
+    command
+        .current_dir(root)
+        .env("TS_RUNROOT", root.join("runroot.yaml"))
+        .envs(settings.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))
+}
+
+/// A process that kills the server when this one ends without having done so: it waits for the end of its input.
+fn watchdog(root: &Path, pid: u32) -> Result<Child> {
+    let script = "trap '' INT TERM HUP; read -r said; [ \"$said\" = over ] || kill -KILL $1 $(cat \"$2\")";
+    Command::new("sh")
+        .args(["-c", script, "watchdog"])
+        .arg(pid.to_string())
+        .arg(lock(root))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot start sh")
+}
+
+fn kill(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
