@@ -1,7 +1,7 @@
 //! Debug output under a tag, which the two lines do in different ways.
 //!
-//! 9.2 asks `TSIsDebugTagSet` each time. 10.x registers a tag once and keeps a flag for it, next to a mode for the whole
-//! server: 0 is off, an odd number on, 2 on for some clients only.
+//! 9.2 asks `TSIsDebugTagSet` each time. 10.x registers a tag once and keeps a flag for it, next to a mode for the
+//! whole server: 0 is off, an odd number on, 2 on for some clients only.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
@@ -91,7 +91,8 @@ impl DebugTag {
     }
 }
 
-/// Whether debug output under a tag is wanted now; never before `load`. [`DebugTag`] is cheaper where it is asked often.
+/// Whether debug output under a tag is wanted now; never before `load`. [`DebugTag`] is cheaper where it is asked
+/// often.
 pub fn debug_enabled(tag: &CStr) -> bool {
     if let Some(is_set) = IS_SET_V9.get() {
         // SAFETY: the tag ends with NUL; any thread may ask.

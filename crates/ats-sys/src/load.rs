@@ -22,7 +22,7 @@ pub enum LoadError {
     #[error("Traffic Server {0} is not supported: 9.2 and 10.x are")]
     Unsupported(Version),
     /// Functions that the plugin cannot do without are absent.
-    #[error("Traffic Server {version} lacks {} of the functions that are needed: {}", functions.len(), functions.join(", "))]
+    #[error("Traffic Server {version} lacks functions that are needed: {}", functions.join(", "))]
     Missing {
         /// The server that was found.
         version: Version,

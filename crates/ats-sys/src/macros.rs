@@ -7,7 +7,7 @@
 /// is the name itself. `SLOTS` is what `load` looks up.
 macro_rules! functions {
     (
-        required { $(fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $mangled:literal;)* }
+        required { $($(#[$note:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $mangled:literal;)* }
         optional { $(fn $may:ident($($may_arg:ident: $may_type:ty),*) $(-> $may_ret:ty)? = $may_mangled:literal;)* }
     ) => {
         mod address {
@@ -19,6 +19,8 @@ macro_rules! functions {
 
         $(
             #[doc = concat!("C function `", stringify!($name), "`.")]
+            ///
+            $(#[$note])*
             ///
             /// # Safety
             ///

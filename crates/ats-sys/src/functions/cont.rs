@@ -23,8 +23,12 @@ functions! {
             "_Z25TSContScheduleEveryOnPoolP10tsapi_contl12TSThreadPool";
         fn TSContScheduleEveryOnThread(cont: TSCont, every: TSHRTime, thread: TSEventThread) -> TSAction =
             "_Z27TSContScheduleEveryOnThreadP10tsapi_contlP18tsapi_event_thread";
+        /// A thread that the server did not start needs `TSThreadInit` first, or the process crashes. `delay` is in
+        /// milliseconds.
         fn TSContScheduleOnPool(cont: TSCont, delay: TSHRTime, pool: TSThreadPool) -> TSAction =
             "_Z20TSContScheduleOnPoolP10tsapi_contl12TSThreadPool";
+        /// A thread that the server did not start needs `TSThreadInit` first, or the process crashes. `delay` is in
+        /// milliseconds.
         fn TSContScheduleOnThread(cont: TSCont, delay: TSHRTime, thread: TSEventThread) -> TSAction =
             "_Z22TSContScheduleOnThreadP10tsapi_contlP18tsapi_event_thread";
         fn TSContThreadAffinityClear(cont: TSCont) = "_Z25TSContThreadAffinityClearP10tsapi_cont";

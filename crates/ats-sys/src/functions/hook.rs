@@ -23,6 +23,13 @@ functions! {
             out_description: *mut *const c_char
         ) -> TSReturnCode =
             "_Z20TSUserArgIndexLookup13TSUserArgTypeiPPKcS2_";
+        fn TSUserArgIndexNameLookup(
+            kind: TSUserArgType,
+            name: *const c_char,
+            out_index: *mut c_int,
+            out_description: *mut *const c_char
+        ) -> TSReturnCode =
+            "_Z24TSUserArgIndexNameLookup13TSUserArgTypePKcPiPS1_";
         fn TSUserArgIndexReserve(
             kind: TSUserArgType,
             name: *const c_char,
@@ -31,6 +38,7 @@ functions! {
         ) -> TSReturnCode =
             "_Z21TSUserArgIndexReserve13TSUserArgTypePKcS1_Pi";
         fn TSUserArgSet(object: *mut c_void, index: c_int, data: *mut c_void) = "_Z12TSUserArgSetPviS_";
+        /// A thread that the server did not start needs `TSThreadInit` first.
         fn TSVConnReenable(vc: TSVConn) = "_Z15TSVConnReenableP10tsapi_cont";
         fn TSVConnReenableEx(vc: TSVConn, event: TSEvent) = "_Z17TSVConnReenableExP10tsapi_cont7TSEvent";
     }

@@ -6,7 +6,7 @@ use libc::sockaddr;
 
 use crate::{
     TSCont, TSEvent, TSHRTime, TSHostStatus, TSHttpHookID, TSLifecycleHookID, TSMgmtSource,
-    TSPluginRegistrationInfo, TSRecordDataType, TSReturnCode, TSServerState, TSUserArgType,
+    TSPluginRegistrationInfo, TSRecordDataType, TSReturnCode, TSServerState,
 };
 
 functions! {
@@ -18,8 +18,11 @@ functions! {
         fn TSMgmtFloatGet(name: *const c_char, out_value: *mut f32) -> TSReturnCode =
             "_Z14TSMgmtFloatGetPKcPf";
         fn TSMgmtIntGet(name: *const c_char, out_value: *mut i64) -> TSReturnCode = "_Z12TSMgmtIntGetPKcPl";
+        /// The text is the caller's, to be freed by `TSfree`.
         fn TSMgmtStringGet(name: *const c_char, out_value: *mut *mut c_char) -> TSReturnCode =
             "_Z15TSMgmtStringGetPKcPPc";
+        /// 9.2 has no `file_name` and ignores it. On 10.x it is best NULL, and the event comes at every reload; a file
+        /// that does not exist silently drops the callback.
         fn TSMgmtUpdateRegister(cont: TSCont, plugin_name: *const c_char, file_name: *const c_char) =
             "_Z20TSMgmtUpdateRegisterP10tsapi_contPKcS2_";
         fn TSPluginDSOReloadEnable(enabled: c_int) -> TSReturnCode = "_Z23TSPluginDSOReloadEnablei";
@@ -31,13 +34,6 @@ functions! {
         fn TSTrafficServerVersionGetMajor() -> c_int = "_Z30TSTrafficServerVersionGetMajorv";
         fn TSTrafficServerVersionGetMinor() -> c_int = "_Z30TSTrafficServerVersionGetMinorv";
         fn TSTrafficServerVersionGetPatch() -> c_int = "_Z30TSTrafficServerVersionGetPatchv";
-        fn TSUserArgIndexNameLookup(
-            kind: TSUserArgType,
-            name: *const c_char,
-            out_index: *mut c_int,
-            out_description: *mut *const c_char
-        ) -> TSReturnCode =
-            "_Z24TSUserArgIndexNameLookup13TSUserArgTypePKcPiPS1_";
     }
     optional {
         fn TSBase64Decode(

@@ -6,6 +6,8 @@ use crate::{TSRecordDataType, TSReturnCode, TSStatPersistence, TSStatSync};
 
 functions! {
     required {
+        /// The number it answers has no meaning of its own; -1 is a failure and must not be handed to any other
+        /// function.
         fn TSStatCreate(
             name: *const c_char,
             data_type: TSRecordDataType,

@@ -13,6 +13,7 @@ functions! {
     required {
         fn TSCacheUrlSet(txn: TSHttpTxn, url: *const c_char, len: c_int) -> TSReturnCode =
             "_Z13TSCacheUrlSetP13tsapi_httptxnPKci";
+        /// Success says that the transaction was aborted. 10.x writes by whom to `client_abort`, 9.2 leaves it.
         fn TSHttpTxnAborted(txn: TSHttpTxn, client_abort: *mut bool) -> TSReturnCode =
             "_Z16TSHttpTxnAbortedP13tsapi_httptxnPb";
         fn TSHttpTxnCacheLookupCountGet(txn: TSHttpTxn, out_value: *mut c_int) -> TSReturnCode =
@@ -94,8 +95,11 @@ functions! {
             "_Z24TSHttpTxnConfigStringSetP13tsapi_httptxn22TSOverridableConfigKeyPKci";
         fn TSHttpTxnDebugGet(txn: TSHttpTxn) -> c_int = "_Z17TSHttpTxnDebugGetP13tsapi_httptxn";
         fn TSHttpTxnDebugSet(txn: TSHttpTxn, on: c_int) = "_Z17TSHttpTxnDebugSetP13tsapi_httptxni";
+        /// The text is the caller's, to be freed by `TSfree`.
         fn TSHttpTxnEffectiveUrlStringGet(txn: TSHttpTxn, out_len: *mut c_int) -> *mut c_char =
             "_Z30TSHttpTxnEffectiveUrlStringGetP13tsapi_httptxnPi";
+        /// Takes over `body` and `content_type`, which come from `TSmalloc` or `TSstrdup`; NULL for the second is
+        /// text/html.
         fn TSHttpTxnErrorBodySet(txn: TSHttpTxn, body: *mut c_char, len: usize, content_type: *mut c_char) =
             "_Z21TSHttpTxnErrorBodySetP13tsapi_httptxnPcmS1_";
         fn TSHttpTxnIdGet(txn: TSHttpTxn) -> u64 = "_Z14TSHttpTxnIdGetP13tsapi_httptxn";

@@ -66,6 +66,7 @@ functions! {
             "_Z14TSUrlSchemeGetP13tsapi_mbufferP10tsapi_mlocPi";
         fn TSUrlSchemeSet(buf: TSMBuffer, url: TSMLoc, text: *const c_char, len: c_int) -> TSReturnCode =
             "_Z14TSUrlSchemeSetP13tsapi_mbufferP10tsapi_mlocPKci";
+        /// The text is the caller's, to be freed by `TSfree`.
         fn TSUrlStringGet(buf: TSMBuffer, url: TSMLoc, out_len: *mut c_int) -> *mut c_char =
             "_Z14TSUrlStringGetP13tsapi_mbufferP10tsapi_mlocPi";
     }
