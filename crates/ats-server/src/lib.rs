@@ -24,10 +24,13 @@ mod process;
 mod records;
 mod server;
 mod settings;
+mod watchdog;
 
 pub use follow::Follow;
 pub use install::{Installation, Version};
 pub use plugin::plugin_library;
+pub use ports::free_port;
 pub use records::RecordValue;
 pub use server::AtsServer;
 pub use settings::Settings;
+pub use watchdog::Watchdog;

@@ -12,8 +12,13 @@ use anyhow::{Result, bail};
 /// the moment it is chosen and the moment the server listens.
 const PORTS: Range<u16> = 12_000..32_000;
 
-/// A port of 127.0.0.1 that is free, and was not given to anyone in this process before.
-pub(crate) fn free() -> Result<u16> {
+/// A port of 127.0.0.1 that is free, and was not given to anyone in this process before: for programs that cannot be told
+/// "any".
+///
+/// # Errors
+///
+/// There is none.
+pub fn free_port() -> Result<u16> {
     static GIVEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let given = given.get_or_insert_default();
@@ -36,7 +41,7 @@ mod tests {
 
     #[test]
     fn no_port_is_given_twice() {
-        let ports: HashSet<u16> = (0..50).map(|_| free().unwrap()).collect();
+        let ports: HashSet<u16> = (0..50).map(|_| free_port().unwrap()).collect();
         assert_eq!(ports.len(), 50);
         assert!(ports.iter().all(|port| PORTS.contains(port)));
     }

@@ -1,7 +1,6 @@
 //! The server as a process.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::{Follow, Installation, Settings, files, ports, process};
+use crate::{Follow, Installation, Settings, Watchdog, files, ports, process};
 
 /// What the server says when it serves.
 const READY: &str = "fully initialized";
@@ -26,7 +25,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A running server. Killed when dropped, or with this process.
 pub struct AtsServer {
     child: Child,
-    watchdog: Child,
     installation: Installation,
     root: PathBuf,
     pid: u32,
@@ -34,7 +32,8 @@ pub struct AtsServer {
     http: SocketAddr,
     https: Option<SocketAddr>,
     stopped: Arc<AtomicBool>,
-    // Removed when the server has gone.
+    // What follows is let go when the server has gone.
+    _watchdog: Watchdog,
     _folder: Option<TempDir>,
 }
 
@@ -57,12 +56,12 @@ impl AtsServer {
                 (Some(folder), root)
             }
         };
-        let http = settings.http_port.map_or_else(ports::free, Ok)?;
-        let https = settings.tls.is_some().then(ports::free).transpose()?;
+        let http = settings.http_port.map_or_else(ports::free_port, Ok)?;
+        let https = settings.tls.is_some().then(ports::free_port).transpose()?;
         files::write(&root, settings, &installation, http, https)?;
 
         let child = spawn(&root, settings, &installation)?;
-        let watchdog = match watchdog(&root, child.id()) {
+        let watchdog = match Watchdog::of_server(child.id(), &lock(&root)) {
             Ok(watchdog) => watchdog,
             Err(error) => {
                 kill(child);
@@ -73,16 +72,15 @@ impl AtsServer {
         let mut server = Self {
             pid: child.id(),
             child,
-            watchdog,
+            managed: is_managed(settings, &installation),
             installation,
-            managed: false,
             http: address(http),
             https: https.map(address),
             stopped: Arc::default(),
             root,
+            _watchdog: watchdog,
             _folder: folder,
         };
-        server.managed = is_managed(settings, &server.installation);
         server.wait_until_ready(settings.patience)?;
         // Of the server itself, whatever it was started by.
         server.pid = server.locked().unwrap_or(server.pid);
@@ -281,10 +279,6 @@ impl AtsServer {
 impl Drop for AtsServer {
     fn drop(&mut self) {
         self.kill();
-        if let Some(mut stdin) = self.watchdog.stdin.take() {
-            let _ = writeln!(stdin, "over");
-        }
-        let _ = self.watchdog.wait();
     }
 }
 
@@ -327,20 +321,6 @@ fn spawn(root: &Path, settings: &Settings, installation: &Installation) -> Resul
         .stderr(log)
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))
-}
-
-/// A process that kills the server when this one ends without having done so: it waits for the end of its input.
-fn watchdog(root: &Path, pid: u32) -> Result<Child> {
-    let script = "trap '' INT TERM HUP; read -r said; [ \"$said\" = over ] || kill -KILL $1 $(cat \"$2\")";
-    Command::new("sh")
-        .args(["-c", script, "watchdog"])
-        .arg(pid.to_string())
-        .arg(lock(root))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .context("cannot start sh")
 }
 
 fn kill(mut child: Child) {
