@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{guests, sh};
+use crate::{sh, test};
 
 /// The table, from the repository's root.
 const TABLE: &str = "docs/conformance.md";
@@ -19,9 +19,7 @@ pub struct Args {
 
 /// Runs the conformance tests, prints their table and keeps it.
 pub fn run(args: &Args) -> Result<()> {
-    guests::build_all()?;
-    // The cases start the `weir` binary, which cargo builds along with the tests of its package.
-    sh::run(sh::cargo("test --workspace --no-run"))?;
+    test::prepare()?;
     let made = run_tests()?;
 
     let new = std::fs::read_to_string(&made).with_context(|| format!("cannot read {}", made.display()))?;

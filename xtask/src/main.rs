@@ -1,6 +1,7 @@
-//! What developers repeat: serve, test, conformance, bench, ci. `cargo xtask help` lists them.
+//! What developers repeat: serve, ats, test, conformance, bench, ci. `cargo xtask help` lists them.
 #![forbid(unsafe_code)]
 
+mod ats;
 mod bench;
 mod ci;
 mod conformance;
@@ -28,6 +29,8 @@ struct Cli {
 enum Task {
     /// Build the example filters and serve them on 127.0.0.1:8080.
     Serve(serve::Args),
+    /// Build the example filters and the plugin and serve them with Traffic Server on 127.0.0.1:8081.
+    Ats(ats::Args),
     /// Build what the tests need and run all of them.
     Test(test::Args),
     /// Run the conformance tests and write their table to docs/conformance.md.
@@ -41,6 +44,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Serve(args) => serve::run(&args),
+        Task::Ats(args) => ats::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{guests, sh};
 
 /// The routes of all example filters.
-const CONFIG: &str = "filters/weir.yaml";
+pub const CONFIG: &str = "filters/weir.yaml";
 
 /// Arguments of `cargo xtask serve`.
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub fn build_weir(release: bool) -> Result<std::path::PathBuf> {
 }
 
 /// Prints each example filter with the lines to try it, as they stand in its README.
-fn announce(listen: &str) -> Result<()> {
+pub fn announce(listen: &str) -> Result<()> {
     println!("\nServing on http://{listen}/ until Ctrl-C. To try:\n");
     for example in examples()? {
         println!("  {}: {}", example.name, example.title);

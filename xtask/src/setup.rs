@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use weir_ats_server::Installation;
 
 use crate::sh;
 
@@ -51,6 +52,14 @@ pub fn debian_package(package: &str) -> Result<()> {
         "apt-get",
         &format!("install -q -y --no-install-recommends {package}"),
     ))
+}
+
+/// Traffic Server: the one that `WEIR_ATS_PREFIX` names, else Debian's.
+pub fn ats() -> Result<()> {
+    if std::env::var_os("WEIR_ATS_PREFIX").is_none() && !PathBuf::from("/usr/bin/traffic_server").is_file() {
+        debian_package("trafficserver")?;
+    }
+    Installation::find().map(drop)
 }
 
 /// cargo-deny: the one on the PATH, else built once under `target/tools`.

@@ -18,9 +18,9 @@ const WITHOUT_CONFORMANCE: &str = "not (package(weir-testkit) and binary(conform
 /// Builds the guests and runs all tests: with cargo-nextest where it is installed, else with `cargo test`.
 ///
 /// Always the whole workspace, even for one test: the features of dependencies, and so what must be compiled, differ
-/// from selection to selection. The `weir` binary, which tests start, is built along with the tests of its package.
+/// from selection to selection.
 pub fn run(args: &Args) -> Result<()> {
-    guests::build_all()?;
+    prepare()?;
     let nextest = setup::on_path("cargo-nextest");
     let mut tests = if nextest {
         sh::cargo("nextest run --workspace --no-fail-fast")
@@ -44,4 +44,12 @@ pub fn run(args: &Args) -> Result<()> {
     sh::run(guests::cargo(
         "test --workspace --exclude misbehave --exclude conformance --lib --quiet",
     ))
+}
+
+/// Everything that tests start: Traffic Server, the guests, the `weir` binary and the plugin.
+pub fn prepare() -> Result<()> {
+    setup::ats()?;
+    guests::build_all()?;
+    // Not without the tests: features that only they want would make cargo compile everything a second time.
+    sh::run(sh::cargo("build --workspace --lib --bins --tests"))
 }
