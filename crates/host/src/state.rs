@@ -166,7 +166,7 @@ impl VmState {
     }
 
     /// The stream that hostcalls mean; `None` in a plugin context.
-    pub fn stream(&mut self) -> Option<&mut dyn Stream> {
+    pub fn stream(&mut self) -> Option<&mut (dyn Stream + 'static)> {
         let context = self.streams.get_mut(&self.effective?)?;
         Some(context.stream.as_mut())
     }

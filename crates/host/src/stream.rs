@@ -1,5 +1,6 @@
 //! What a proxy offers about one stream: its header maps, bodies, facts and the things a filter may ask of it.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +15,10 @@ use weir_abi::{BufferType, MapType, StreamType};
 ///
 /// Header names arrive in lower case. Pseudo-headers (`:method`, `:status`, ...) are ordinary names of these maps. For
 /// [`MapType::HttpRequestHeaders`] the host has already mapped `host` to `:authority`.
-pub trait Stream: Send {
+///
+/// A proxy's own foreign functions find its handle again with [`ForeignCall::stream_as`](crate::ForeignCall::stream_as),
+/// which is why a handle borrows nothing ([`Any`]).
+pub trait Stream: Send + Any {
     /// Appends the value of the first field line called `name` to `out`.
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup;
 
@@ -60,6 +64,13 @@ pub trait Stream: Send {
 
     /// The filter changed what routes are chosen by; the route is looked up again if it can still matter.
     fn clear_route_cache(&mut self) {}
+
+    /// The filter wants to see no more of the body in this direction (foreign function `decline_body`): from the next
+    /// piece on, the stream goes on as if the module did not export the body callback. A proxy that cannot do that goes on
+    /// calling.
+    fn decline_body(&mut self, direction: StreamType) {
+        let _ = direction;
+    }
 
     /// The VM of this filter has died. A stream that waits for it gets the fail policy now. The handle is dropped next.
     fn vm_died(&mut self);

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use weir_abi::Status;
 use weir_abi::limits::MAX_FOREIGN_RESULTS;
+use weir_abi::{Status, StreamType};
 
 use super::protobuf::{self, Field};
 use super::{ForeignCall, ForeignFunctions};
@@ -17,6 +17,7 @@ pub(super) fn add_to(functions: &mut ForeignFunctions) {
     functions.add("uncompress", uncompress);
     functions.add("clear_route_cache", clear_route_cache);
     functions.add("declare_property", declare_property);
+    functions.add("decline_body", decline_body);
     functions.add("set_envoy_filter_state", set_envoy_filter_state);
     functions.add("shared_data_delete", shared_data_delete);
 }
@@ -97,6 +98,22 @@ fn set_envoy_filter_state(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Resul
     }
 }
 
+/// The calling filter sees no more of the stream's body: of `request`, of `response`, or of both where the argument is
+/// empty.
+fn decline_body(call: &mut ForeignCall<'_>, direction: &[u8]) -> Result<Vec<u8>, Status> {
+    let directions: &[StreamType] = match direction {
+        b"request" => &[StreamType::HttpRequest],
+        b"response" => &[StreamType::HttpResponse],
+        b"" => &[StreamType::HttpRequest, StreamType::HttpResponse],
+        _ => return Err(Status::BadArgument),
+    };
+    let stream = call.stream().ok_or(Status::NotFound)?;
+    for direction in directions {
+        stream.decline_body(*direction);
+    }
+    Ok(Vec::new())
+}
+
 /// Forgets the key of shared data that is the argument. `NotFound` where there is none.
 fn shared_data_delete(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>, Status> {
     call.shared_data().delete(call.vm_id(), key)?;
@@ -129,6 +146,7 @@ mod tests {
                 "clear_route_cache",
                 "compress",
                 "declare_property",
+                "decline_body",
                 "set_envoy_filter_state",
                 "shared_data_delete",
                 "uncompress"
@@ -219,8 +237,36 @@ mod tests {
     }
 
     #[test]
+    fn bodies_are_declined_by_direction() {
+        let (data, functions) = (SharedData::default(), ForeignFunctions::default());
+        let decline = functions.find("decline_body").expect("built in");
+        let (request, response) = (StreamType::HttpRequest, StreamType::HttpResponse);
+        for (argument, outcome, declined) in [
+            (&b"request"[..], Ok(vec![]), vec![request]),
+            (b"response", Ok(vec![]), vec![response]),
+            (b"", Ok(vec![]), vec![request, response]),
+            (b"both", Err(Status::BadArgument), vec![]),
+        ] {
+            let mut stream = Fake::default();
+            let mut call = ForeignCall::new(Some(&mut stream), &data, "vm");
+            assert_eq!(decline(&mut call, argument), outcome);
+            assert_eq!(stream.declined, declined);
+        }
+    }
+
+    #[test]
+    fn a_proxys_function_finds_its_own_handle() {
+        let (data, mut stream) = (SharedData::default(), Fake::default());
+        let mut call = ForeignCall::new(Some(&mut stream), &data, "vm");
+        call.stream_as::<Fake>().expect("it is one").full = true;
+        assert!(stream.full);
+        assert!(ForeignCall::new(None, &data, "vm").stream_as::<Fake>().is_none());
+    }
+
+    #[test]
     fn outside_of_a_stream() {
         assert_eq!(call("clear_route_cache", b""), Ok(vec![]));
+        assert_eq!(call("decline_body", b""), Err(Status::NotFound));
         assert_eq!(
             call("set_envoy_filter_state", b"\x0a\x01p\x12\x01v"),
             Err(Status::NotFound)

@@ -3,6 +3,7 @@
 mod builtin;
 mod protobuf;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ impl ForeignFunctions {
 }
 
 /// The functions that Envoy's users know (`compress`, `uncompress`, `clear_route_cache`, `declare_property`,
-/// `set_envoy_filter_state`), and `shared_data_delete`, which the specification lacks.
+/// `set_envoy_filter_state`), and two that the specification lacks: `decline_body` and `shared_data_delete`.
 impl Default for ForeignFunctions {
     fn default() -> Self {
         let mut functions = Self::none();
@@ -67,23 +68,31 @@ impl fmt::Debug for ForeignFunctions {
 
 /// A call of a foreign function: what it may reach.
 pub struct ForeignCall<'a> {
-    stream: Option<&'a mut dyn Stream>,
+    // Spelled out, since the default would be no longer than the reference and could not be downcast.
+    stream: Option<&'a mut (dyn Stream + 'static)>,
     data: &'a SharedData,
     vm_id: &'a str,
 }
 
 impl<'a> ForeignCall<'a> {
-    pub(crate) fn new(stream: Option<&'a mut dyn Stream>, data: &'a SharedData, vm_id: &'a str) -> Self {
+    pub(crate) fn new(
+        stream: Option<&'a mut (dyn Stream + 'static)>,
+        data: &'a SharedData,
+        vm_id: &'a str,
+    ) -> Self {
         Self { stream, data, vm_id }
     }
 
     /// The stream whose context is effective; `None` in a plugin context.
-    pub fn stream(&mut self) -> Option<&mut dyn Stream> {
-        // Not `as_deref_mut`: the trait object's lifetime has to shrink with the borrow.
-        match &mut self.stream {
-            Some(stream) => Some(*stream),
-            None => None,
-        }
+    pub fn stream(&mut self) -> Option<&mut (dyn Stream + 'static)> {
+        self.stream.as_deref_mut()
+    }
+
+    /// That stream, where it is a handle of this type: what a function of a proxy needs to reach what only that proxy
+    /// knows.
+    pub fn stream_as<T: Stream>(&mut self) -> Option<&mut T> {
+        let stream: &mut dyn Any = self.stream.as_deref_mut()?;
+        stream.downcast_mut()
     }
 
     /// Shared data of the process.

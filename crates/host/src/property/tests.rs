@@ -24,6 +24,7 @@ pub(crate) struct Fake {
     custom: HashMap<Vec<u8>, Vec<u8>>,
     pub full: bool,
     pub route_cache_cleared: bool,
+    pub declined: Vec<StreamType>,
 }
 
 impl Fake {
@@ -104,6 +105,10 @@ impl Stream for Fake {
 
     fn clear_route_cache(&mut self) {
         self.route_cache_cleared = true;
+    }
+
+    fn decline_body(&mut self, direction: StreamType) {
+        self.declined.push(direction);
     }
 
     fn edit_headers(&mut self, _: MapType, _: HeaderEdit<'_>) -> Edit {
