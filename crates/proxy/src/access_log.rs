@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use weir_config::AccessLog;
 
+use crate::stream::StreamState;
 use crate::stream::facts::protocol_name;
-use crate::stream::state::StreamState;
 
 /// Lines are handed over when so many bytes have come together, and every so often by the worker.
 const BATCH: usize = 32 << 10;
@@ -147,8 +147,8 @@ impl Lines {
 }
 
 fn line(out: &mut Vec<u8>, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
-    let facts = &state.facts;
-    let request = &state.request;
+    let facts = &state.messages.facts;
+    let request = &state.messages.request;
     let mut json = Json { out, first: true };
     json.begin();
     json.text("time", timestamp(facts.began).as_bytes());
@@ -157,7 +157,7 @@ fn line(out: &mut Vec<u8>, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
     json.text("host", &request.authority);
     json.text("path", request.path.as_str().as_bytes());
     json.text("protocol", protocol_name(request.version).as_bytes());
-    match &state.response {
+    match &state.messages.response {
         Some(response) if state.response_sent => json.number("status", response.status.as_u16().into()),
         // Nothing was answered.
         _ => json.number("status", 0),
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_whatever_the_client_sends() {
         let state = state(1);
-        state.borrow_mut().request.authority = bytes::Bytes::from_static(b"a\"b\\\n\xff\x7f");
+        state.borrow_mut().messages.request.authority = bytes::Bytes::from_static(b"a\"b\\\n\xff\x7f");
         let mut out = Vec::new();
         let mut filters = ["one", "two"].into_iter();
         line(

@@ -9,19 +9,19 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use weir_chain::{Abort, Direction, Item, Length, LocalSource, Pieces, Pump, Source, SourceError};
 
 use crate::echo::EchoBody;
 use crate::exchange::Exchange;
 use crate::filters::ChainCalls;
-use crate::pump::{Abort, IncomingSource, Item, Length, LocalSource, Pump, Source, SourceError};
-use crate::stream::body::Pieces;
-use crate::stream::state::{Direction, SharedState};
+use crate::source::IncomingSource;
+use crate::stream::{ProxyMessages, SharedState};
 
 /// The request on its way to the upstream.
-pub(crate) type RequestPump = Pump<IncomingSource<Incoming>, ChainCalls>;
+pub(crate) type RequestPump = Pump<IncomingSource<Incoming>, ChainCalls, ProxyMessages>;
 
 /// The response on its way to the client.
-pub(crate) type ResponsePump = Pump<ResponseSource, ChainCalls>;
+pub(crate) type ResponsePump = Pump<ResponseSource, ChainCalls, ProxyMessages>;
 
 /// Errors of bodies.
 pub(crate) type BodyError = Box<dyn Error + Send + Sync>;
@@ -50,7 +50,7 @@ impl RequestBody {
     pub fn new(pump: RequestPump, length: Length) -> Self {
         let ended = length == Length::None;
         if ended {
-            pump.state().borrow_mut().facts.request_sent_at = Some(Instant::now());
+            pump.state().borrow_mut().messages.facts.request_sent_at = Some(Instant::now());
         }
         Self {
             pump: (!ended).then(|| Box::new(pump)),
@@ -81,7 +81,7 @@ impl Body for RequestBody {
         };
         let frame = ready!(this.outlet.poll_frame(pump, Direction::Request, cx));
         if this.outlet.ended {
-            pump.state().borrow_mut().facts.request_sent_at = Some(Instant::now());
+            pump.state().borrow_mut().messages.facts.request_sent_at = Some(Instant::now());
         }
         Poll::Ready(frame)
     }
@@ -137,7 +137,7 @@ impl Body for ResponseBody {
         };
         let frame = ready!(this.outlet.poll_frame(pump, Direction::Response, cx));
         {
-            let facts = &mut pump.state().borrow_mut().facts;
+            let facts = &mut pump.state().borrow_mut().messages.facts;
             facts.moved_at = Instant::now();
             if let Some(Ok(frame)) = &frame
                 && let Some(data) = frame.data_ref()
@@ -194,7 +194,7 @@ impl Outlet {
 
     fn poll_frame<S: Source>(
         &mut self,
-        pump: &mut Pump<S, ChainCalls>,
+        pump: &mut Pump<S, ChainCalls, ProxyMessages>,
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -207,7 +207,7 @@ impl Outlet {
                 Ok(Item::Trailers) => {
                     self.last = true;
                     self.ended = true;
-                    let trailers = pump.state().borrow_mut().trailers(direction).clone();
+                    let trailers = pump.state().borrow_mut().messages.trailers(direction).clone();
                     return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
                 }
                 Ok(Item::End | Item::Head { .. }) => self.last = true,
@@ -231,7 +231,11 @@ impl Outlet {
     }
 }
 
-fn failure<S: Source>(pump: &Pump<S, ChainCalls>, direction: Direction, abort: Abort) -> BodyError {
+fn failure<S: Source>(
+    pump: &Pump<S, ChainCalls, ProxyMessages>,
+    direction: Direction,
+    abort: Abort,
+) -> BodyError {
     let mut state = pump.state().borrow_mut();
     match abort {
         Abort::Source(SourceError(error)) => {

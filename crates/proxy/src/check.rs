@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use weir_config::{FilterConfig, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
+use weir_plan::{Engines, Refusal};
 
-use crate::build::{Builder, Engines, Refusal};
+use crate::build::Builder;
 use crate::error::ProxyError;
 use crate::tls::ServerTls;
 

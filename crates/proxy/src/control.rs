@@ -7,8 +7,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use weir_config::ProxyConfig;
 use weir_host::Shared;
+use weir_plan::Refusal;
 
-use crate::build::{Builder, Built, Refusal};
+use crate::build::{Builder, Built};
 use crate::error::ProxyError;
 use crate::listener;
 use crate::snapshot::Snapshot;
@@ -166,7 +167,7 @@ impl Controller {
                 let equal = current.clone().find(|known| known.identity == plan.identity);
                 if let Some(equal) = equal {
                     // Nobody starts one of the new plan, so that nobody else would tell it.
-                    plan.set_exports(|callback| equal.has(callback));
+                    plan.learn_from(equal);
                 }
                 equal.is_none()
             })

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use weir_config::ConfigError;
+use weir_plan::{PlanError, Refusal};
 
-use crate::build::{BuildError, Refusal};
 use crate::tls::TlsError;
 
 /// Why a proxy cannot start, or why a reload changed nothing.
@@ -18,7 +18,7 @@ pub enum ProxyError {
     Config(#[from] ConfigError),
     /// A runtime or an upstream cannot be used.
     #[error(transparent)]
-    Build(#[from] BuildError),
+    Plan(#[from] PlanError),
     /// A listener's TLS cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),

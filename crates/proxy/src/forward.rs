@@ -4,10 +4,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, Uri};
+use weir_chain::{RequestHead, fields};
 
 use crate::snapshot::RoutePlan;
-use crate::stream::fields;
-use crate::stream::head::RequestHead;
 
 /// Makes the request that goes upstream. `keep`: the head stays readable for filters, so it is copied.
 pub(crate) fn request<B>(

@@ -5,11 +5,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Version};
+use weir_chain::{RequestHead, fields, local_reply, parse_authority};
 use weir_host::LocalResponse;
-
-use crate::local_reply;
-use crate::stream::fields;
-use crate::stream::head::{RequestHead, parse_authority};
 
 /// A request that may go on.
 pub(crate) struct Ingested {

@@ -1,15 +1,14 @@
 //! The embedded proxy: listeners, filter chain, body pump, reload.
 //!
 //! A [`Proxy`] has worker threads, each with its own sockets, VMs and connections. A request passes the filters of its
-//! route in order (`pump`), goes to its upstream, and the response passes them in reverse; `exchange` is where that is
-//! written down from beginning to end.
+//! route in order (`weir_chain`), goes to its upstream, and the response passes them in reverse; `exchange` is where that
+//! is written down from beginning to end.
 #![forbid(unsafe_code)]
 
 mod accept;
 mod access_log;
 mod bodies;
 mod build;
-mod certificate;
 mod check;
 mod connection;
 mod control;
@@ -19,28 +18,27 @@ mod exchange;
 mod filters;
 mod forward;
 mod ingest;
+mod length;
 mod listener;
-mod local_reply;
 mod places;
 mod proxy;
-mod pump;
 mod rounds;
+mod routes;
 mod run;
 mod snapshot;
+mod source;
 mod stream;
 #[cfg(test)]
 mod testing;
 mod tls;
 mod upgrade;
-mod upstreams;
 mod vm;
 mod watched_io;
 mod worker;
 
-pub use build::{BuildError, Engines, Refusal};
 pub use check::{Report, check, check_filters};
 pub use error::ProxyError;
 pub use proxy::{ConfigSource, Proxy, ProxyHandle};
 pub use run::Signals;
 pub use tls::TlsError;
-pub use upstreams::UpstreamError;
+pub use weir_plan::{Engines, PlanError, Refusal, UpstreamError};

@@ -10,9 +10,10 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_config::{AccessLog, ConfigError, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
+use weir_plan::{Engines, Refusal};
 
 use crate::access_log::{Lines, Writer};
-use crate::build::{Builder, Engines, Refusal};
+use crate::build::Builder;
 use crate::control::{Controller, OnRefusal};
 use crate::error::ProxyError;
 use crate::worker::{self, Message};

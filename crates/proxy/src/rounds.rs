@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use atomic_refcell::AtomicRefCell;
 use tokio::sync::Notify;
+use weir_chain::local_reply;
 use weir_config::Timeouts;
 
 use crate::connection::Watch;
-use crate::local_reply;
 use crate::places::Places;
 use crate::stream::facts::flag;
-use crate::stream::state::{SharedState, StreamState};
+use crate::stream::{SharedState, StreamState};
 use crate::worker::Worker;
 
 /// How often log lines are handed to their writer.
@@ -145,11 +145,11 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
         };
         let mut state = state.borrow_mut();
         // A filter may hold a message for as long as it likes; a tunnel has its own ways to end.
-        if state.is_held() || state.facts.switched_to.is_some() {
-            state.facts.moved_at = now;
+        if state.is_held() || state.messages.facts.switched_to.is_some() {
+            state.messages.facts.moved_at = now;
             continue;
         }
-        let still = now.saturating_duration_since(state.facts.moved_at);
+        let still = now.saturating_duration_since(state.messages.facts.moved_at);
         if still <= limit {
             continue;
         }
@@ -160,8 +160,8 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
             }
             continue;
         }
-        state.facts.flags |= flag::STREAM_IDLE_TIMEOUT;
-        let status = if state.facts.request_sent_at.is_some() {
+        state.messages.facts.flags |= flag::STREAM_IDLE_TIMEOUT;
+        let status = if state.messages.facts.request_sent_at.is_some() {
             504
         } else {
             408

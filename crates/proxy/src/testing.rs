@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Version};
+use weir_chain::RequestHead;
 
 use crate::stream::facts::{ConnectionFacts, StreamFacts};
-use crate::stream::head::RequestHead;
-use crate::stream::state::{SharedState, StreamState};
+use crate::stream::{ProxyMessages, SharedState, StreamState};
 
 /// The state of a stream that has just begun, with so many filters.
 pub(crate) fn state(filters: usize) -> SharedState {
@@ -29,5 +29,5 @@ pub(crate) fn state(filters: usize) -> SharedState {
         tls: None,
     };
     let facts = StreamFacts::new(Arc::new(connection), "route".into(), "cluster".into(), 1);
-    StreamState::new(request, filters, facts).share()
+    StreamState::new(ProxyMessages::new(request, facts), filters).share()
 }

@@ -6,13 +6,13 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::exchange::Exchange;
-use crate::stream::state::SharedState;
+use crate::stream::SharedState;
 
 /// Puts back into the head of a 101 what belongs to the connection.
 pub(crate) fn head(mut head: Response<()>, state: &SharedState) -> Response<()> {
     let fields = head.headers_mut();
     fields.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Some(protocol) = &state.borrow().facts.switched_to {
+    if let Some(protocol) = &state.borrow().messages.facts.switched_to {
         fields.insert(header::UPGRADE, protocol.clone());
     }
     fields.remove(header::CONTENT_LENGTH);
@@ -33,8 +33,8 @@ pub(crate) fn tunnel(mut exchange: Exchange, client: OnUpgrade, upstream: OnUpgr
             outcome = carry => {
                 let mut state = exchange.state.borrow_mut();
                 if let Ok(Ok((up, down))) = outcome {
-                    state.facts.request_body += up;
-                    state.facts.response_body += down;
+                    state.messages.facts.request_body += up;
+                    state.messages.facts.response_body += down;
                 }
                 drop(state);
                 // However it ended: who speaks another protocol has other ways to end than HTTP's.

@@ -14,13 +14,14 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
 use weir_host::{ContextId, HttpCall, Shared, Vm};
 use weir_outbound::{TrailingBody, UpstreamPool};
+use weir_plan::{Reach, VmPlan};
 
 use crate::accept::{self, Accepting};
 use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
 use crate::exchange::{self, Exchange};
 use crate::rounds::{self, Connections, Streams};
-use crate::snapshot::{Reach, Snapshot, VmPlan};
+use crate::snapshot::Snapshot;
 use crate::tls::ServerTls;
 use crate::vm::events::Events;
 use crate::vm::slot::{LiveVm, SlotRef, VmSlot};

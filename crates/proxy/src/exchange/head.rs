@@ -1,13 +1,11 @@
 //! The head of a response as it goes out.
 
 use http::{Response, Version};
+use weir_chain::{Length, ResponseHead, fields};
 use weir_outbound::TrailerPath;
 
 use crate::bodies::ResponsePump;
 use crate::connection::Connection;
-use crate::pump::Length;
-use crate::stream::fields;
-use crate::stream::head::ResponseHead;
 
 pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
     if head.needs_stripping {

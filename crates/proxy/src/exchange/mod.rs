@@ -16,6 +16,9 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use weir_chain::{
+    Abort, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, fields, local_reply,
+};
 use weir_outbound::TrailingBody;
 
 use crate::bodies::{
@@ -24,16 +27,13 @@ use crate::bodies::{
 use crate::connection::Connection;
 use crate::filters::{Chain, ChainCalls};
 use crate::ingest::{self, Ingested};
-use crate::pump::{
-    Abort, IncomingSource, Item, Length, LocalSource, Pump, poll_response_length, settle_request_length,
-};
+use crate::length::{poll_response_length, settle_request_length};
 use crate::snapshot::{RoutePlan, Target};
+use crate::source::IncomingSource;
 use crate::stream::facts::{StreamFacts, flag};
-use crate::stream::fields;
-use crate::stream::head::ResponseHead;
-use crate::stream::state::{Direction, Reply, SharedState, StreamState};
+use crate::stream::{ProxyMessages, SharedState, StreamState};
 use crate::worker::WorkerSnapshot;
-use crate::{echo, forward, local_reply, upgrade};
+use crate::{echo, filters, forward, upgrade};
 use head::{take_head, trailer_path};
 use wait::Waited;
 
@@ -47,7 +47,7 @@ pub(crate) struct Exchange {
     /// What it is served from.
     pub snapshot: Rc<WorkerSnapshot>,
     /// Its filters.
-    pub chain: Rc<Chain>,
+    pub chain: Arc<Chain>,
     /// Its state.
     pub state: SharedState,
     /// The place of its route, where there is one.
@@ -92,13 +92,13 @@ pub(crate) async fn serve(
     let chain = match route {
         Some(route) => {
             let filters = &snapshot.plan.routes[route].filters;
-            Chain::new(&snapshot, filters, &head.authority, head.path.as_str().as_bytes())
+            filters::chain(&snapshot, filters, &head.authority, head.path.as_str().as_bytes())
         }
         None => Chain::empty(),
     };
     let (name, cluster, endpoints) = names(&snapshot, route);
     let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
-    let state = StreamState::new(head, chain.len(), facts).share();
+    let state = StreamState::new(ProxyMessages::new(head, facts), chain.len()).share();
     let place = connection.worker.streams.enter(&state, connection.facts.id);
     let exchange = Exchange {
         connection,
@@ -154,7 +154,7 @@ impl Exchange {
         }
         let Some(route) = self.route_now() else {
             let mut state = self.state.borrow_mut();
-            state.facts.flags |= flag::NO_ROUTE;
+            state.messages.facts.flags |= flag::NO_ROUTE;
             state.reply_with(local_reply::plain(404, "route_not_found", "Not Found\n"));
             drop(state);
             return self.stopped().await;
@@ -180,7 +180,7 @@ impl Exchange {
                 let mut response = Response::new(UpstreamBody::Fixed(answer.body.clone()));
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = answer.fields.clone();
-                if self.state.borrow().request.method == Method::HEAD {
+                if self.state.borrow().messages.request.method == Method::HEAD {
                     *response.body_mut() = UpstreamBody::Fixed(Bytes::new());
                 }
                 self.respond(response, None).await
@@ -199,10 +199,10 @@ impl Exchange {
         fields::strip_connection_fields(&mut parts.headers);
         {
             let mut state = self.state.borrow_mut();
-            if state.facts.details.is_empty() {
-                state.facts.details = Cow::Borrowed("via_upstream");
+            if state.messages.facts.details.is_empty() {
+                state.messages.facts.details = Cow::Borrowed("via_upstream");
             }
-            state.response = Some(ResponseHead {
+            state.messages.response = Some(ResponseHead {
                 status: parts.status,
                 fields: parts.headers,
                 needs_stripping: false,
@@ -236,7 +236,7 @@ impl Exchange {
                 return self.replaced(&abort);
             }
         };
-        let method = self.state.borrow().request.method.clone();
+        let method = self.state.borrow().messages.request.method.clone();
         let length = match &tunnel {
             None => {
                 let patient = self.is_patient();
@@ -251,9 +251,9 @@ impl Exchange {
         let (head, version) = {
             let mut state = self.state.borrow_mut();
             state.response_sent = true;
-            let version = state.request.version;
+            let version = state.messages.request.version;
             let keep = !self.chain.is_empty();
-            let head = state.response.as_mut().ok_or(Aborted("no_head"))?;
+            let head = state.messages.response.as_mut().ok_or(Aborted("no_head"))?;
             (take_head(head, keep), version)
         };
         let path = trailer_path(version, length, &self.connection);
@@ -275,10 +275,11 @@ impl Exchange {
                 .any(|kind| value.as_bytes().starts_with(kind))
         };
         let kind = state
+            .messages
             .response
             .as_ref()
             .and_then(|head| head.fields.get(header::CONTENT_TYPE));
-        state.facts.request_sent_at.is_some() && !kind.is_some_and(listens)
+        state.messages.facts.request_sent_at.is_some() && !kind.is_some_and(listens)
     }
 
     async fn aborted(self, direction: Direction, abort: Abort) -> Result<Outgoing, Aborted> {
@@ -303,7 +304,7 @@ impl Exchange {
     ) -> Request<RequestBody> {
         let mut state = self.state.borrow_mut();
         forward::request(
-            &mut state.request,
+            &mut state.messages.request,
             keep || !self.chain.is_empty(),
             route,
             authority,
@@ -318,12 +319,12 @@ impl Exchange {
         if !std::mem::take(&mut state.route_cleared) {
             return self.route;
         }
-        let path = state.request.path.as_str().as_bytes();
-        let route = self.snapshot.plan.route(&state.request.authority, path);
+        let path = state.messages.request.path.as_str().as_bytes();
+        let route = self.snapshot.plan.route(&state.messages.request.authority, path);
         let (name, cluster, endpoints) = names(&self.snapshot, route);
-        state.facts.route = name;
-        state.facts.cluster = cluster;
-        state.facts.endpoints = endpoints;
+        state.messages.facts.route = name;
+        state.messages.facts.cluster = cluster;
+        state.messages.facts.endpoints = endpoints;
         route
     }
 
@@ -333,7 +334,7 @@ impl Exchange {
     }
 
     fn calls(&self) -> ChainCalls {
-        ChainCalls::new(Rc::clone(&self.chain), self.state.clone())
+        ChainCalls::new(Arc::clone(&self.chain), self.state.clone())
     }
 }
 
@@ -342,7 +343,7 @@ impl Drop for Exchange {
         {
             let mut state = self.state.borrow_mut();
             state.finished = true;
-            state.facts.duration = Some(state.facts.began_at.elapsed());
+            state.messages.facts.duration = Some(state.messages.facts.began_at.elapsed());
             if !self.complete && state.reset.is_none() {
                 // hyper gave the exchange up: the client has gone.
                 state.source_failed(Direction::Request);

@@ -3,16 +3,14 @@
 use std::borrow::Cow;
 use std::task::Context;
 
+use weir_chain::{Abort, Direction, LocalSource, Pump, local_reply};
 use weir_host::LocalResponse;
 use weir_outbound::TrailingBody;
 
 use super::head::{local_length, take_head, trailer_path};
 use super::{Exchange, Outgoing};
 use crate::bodies::{Aborted, ResponseBody, ResponsePump, ResponseSource};
-use crate::local_reply;
-use crate::pump::{Abort, LocalSource, Pump};
 use crate::stream::facts::flag;
-use crate::stream::state::Direction;
 
 impl Exchange {
     /// A response was on its way through the filters and one of them gave another: that one goes out as it is.
@@ -30,8 +28,12 @@ impl Exchange {
         let _ = pump.poll_item(&mut Context::from_waker(std::task::Waker::noop()));
         let (head, length, version) = {
             let mut state = self.state.borrow_mut();
-            let head = state.response.as_mut().ok_or(Aborted("no_head"))?;
-            (take_head(head, true), local_length(&pump), state.request.version)
+            let head = state.messages.response.as_mut().ok_or(Aborted("no_head"))?;
+            (
+                take_head(head, true),
+                local_length(&pump),
+                state.messages.request.version,
+            )
         };
         let path = trailer_path(version, length, &self.connection);
         Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
@@ -53,13 +55,17 @@ impl Exchange {
     pub(super) fn reply(&self, reply: LocalResponse, through_filters: bool) -> ResponsePump {
         let body = {
             let mut state = self.state.borrow_mut();
-            state.facts.details = match reply.details.as_str() {
+            state.messages.facts.details = match reply.details.as_str() {
                 "" => Cow::Borrowed("direct_response"),
                 details => Cow::Owned(details.to_owned()),
             };
-            let (head, body) = local_reply::render(reply, &state.request.fields, &state.request.method);
-            state.response = Some(head);
-            state.response_trailers = None;
+            let (head, body) = local_reply::render(
+                reply,
+                &state.messages.request.fields,
+                &state.messages.request.method,
+            );
+            state.messages.response = Some(head);
+            state.messages.response_trailers = None;
             body
         };
         let plans = through_filters
@@ -80,8 +86,8 @@ impl Exchange {
     pub(super) fn reset(&self) -> Aborted {
         let mut state = self.state.borrow_mut();
         let reason = *state.reset.get_or_insert("reset");
-        if state.facts.flags & flag::DOWNSTREAM_TERMINATION == 0 {
-            state.facts.flags |= flag::LOCAL_RESET;
+        if state.messages.facts.flags & flag::DOWNSTREAM_TERMINATION == 0 {
+            state.messages.facts.flags |= flag::LOCAL_RESET;
         }
         Aborted(reason)
     }

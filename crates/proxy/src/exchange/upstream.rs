@@ -7,16 +7,14 @@ use http::header;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use weir_chain::{Direction, Length, local_reply};
 use weir_outbound::{ConnectionInfo, RequestTrailers, SendError, TrailerPath, TrailingBody};
 
 use super::wait::Waited;
 use super::{ClientUpgrade, Exchange, Outgoing};
 use crate::bodies::{Aborted, RequestBody, UpstreamBody};
-use crate::local_reply;
-use crate::pump::Length;
 use crate::snapshot::RoutePlan;
 use crate::stream::facts::{UpstreamFacts, flag};
-use crate::stream::state::Direction;
 
 impl Exchange {
     /// Sends the request to an upstream and passes on what comes back.
@@ -32,7 +30,8 @@ impl Exchange {
         let authority = snapshot.plan.upstreams[upstream].config.authority.as_deref();
         let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
         // Without a body there is nothing that could be gone by the time of a second try.
-        let repeatable = length == Length::None && self.state.borrow().request.method.is_idempotent();
+        let repeatable =
+            length == Length::None && self.state.borrow().messages.request.method.is_idempotent();
         let request = self.request(route, authority, protocol, body, repeatable);
         let request = if length == Length::Open {
             let trailers = RequestTrailers::new();
@@ -62,7 +61,7 @@ impl Exchange {
             Waited::Stopped => return self.stopped().await,
             Waited::TimedOut => {
                 let mut state = self.state.borrow_mut();
-                state.facts.flags |= flag::UPSTREAM_TIMEOUT;
+                state.messages.facts.flags |= flag::UPSTREAM_TIMEOUT;
                 let reply =
                     local_reply::plain(504, "upstream_response_timeout", "upstream request timeout\n");
                 state.reply_with(reply);
@@ -88,8 +87,8 @@ impl Exchange {
                 drop(state);
                 return self.stopped().await;
             }
-            tracing::debug!(cluster = %state.facts.cluster, %error, "upstream failed");
-            state.facts.upstream_failure = Some(error.to_string());
+            tracing::debug!(cluster = %state.messages.facts.cluster, %error, "upstream failed");
+            state.messages.facts.upstream_failure = Some(error.to_string());
             let (status, details, raised) = match error {
                 SendError::RequestBody { .. } => {
                     state.source_failed(Direction::Request);
@@ -111,7 +110,7 @@ impl Exchange {
                     flag::UPSTREAM_CONNECTION_FAILURE,
                 ),
             };
-            state.facts.flags |= raised;
+            state.messages.facts.flags |= raised;
             let text = format!("upstream error: {}\n", error.reason());
             state.reply_with(local_reply::plain(status, details, &text));
         }
@@ -132,13 +131,13 @@ impl Exchange {
         upstream: OnUpgrade,
     ) -> Result<Outgoing, Aborted> {
         let protocol = response.headers().get(header::UPGRADE).cloned();
-        self.state.borrow_mut().facts.switched_to = protocol;
+        self.state.borrow_mut().messages.facts.switched_to = protocol;
         self.respond(response.map(UpstreamBody::Incoming), Some((client, upstream)))
             .await
     }
 
     pub(super) fn note_upstream(&self, info: &ConnectionInfo, latency: Duration) {
-        let facts = &mut self.state.borrow_mut().facts;
+        let facts = &mut self.state.borrow_mut().messages.facts;
         facts.backend_latency = Some(latency);
         facts.upstream = Some(UpstreamFacts {
             connection: (*info.connection).clone(),

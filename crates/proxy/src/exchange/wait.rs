@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use weir_chain::Direction;
+
 use super::Exchange;
-use crate::stream::state::Direction;
 
 /// How waiting ended.
 pub(super) enum Waited<T> {
@@ -58,7 +59,7 @@ impl Exchange {
                         if running.poll(cx).is_pending() {
                             return Poll::Pending;
                         }
-                        let sent = self.state.borrow().facts.request_sent_at;
+                        let sent = self.state.borrow().messages.facts.request_sent_at;
                         match sent.map(|sent| limit.saturating_sub(sent.elapsed())) {
                             Some(Duration::ZERO) => return Poll::Ready(Waited::TimedOut),
                             Some(left) => timer.set(Some(tokio::time::sleep(left))),

@@ -6,13 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Version};
+use weir_chain::{FieldLines, fields};
 use weir_host::{CertificateField, Fact, FactValue};
 use weir_outbound::Established;
 
-use crate::certificate;
-use crate::stream::fields::byte_size;
-use crate::stream::head::FieldLines;
-use crate::stream::state::StreamState;
+use crate::stream::ProxyMessages;
 use crate::tls::TlsSession;
 
 /// What holds for all streams of a client connection.
@@ -130,8 +128,8 @@ impl StreamFacts {
 }
 
 /// Answers [`weir_host::Stream::fact`].
-pub(crate) fn fact(state: &StreamState, fact: Fact) -> Option<FactValue> {
-    let facts = &state.facts;
+pub(crate) fn fact(messages: &ProxyMessages, fact: Fact) -> Option<FactValue> {
+    let facts = &messages.facts;
     let connection = &*facts.connection;
     let upstream = facts.upstream.as_ref();
     let bytes = |text: &str| Some(FactValue::Bytes(text.as_bytes().to_vec()));
@@ -141,15 +139,15 @@ pub(crate) fn fact(state: &StreamState, fact: Fact) -> Option<FactValue> {
         Fact::DestinationAddress => Some(FactValue::Address(connection.local)),
         Fact::RequestTime => Some(FactValue::Time(facts.began)),
         Fact::RequestDuration => facts.duration.map(FactValue::Duration),
-        Fact::RequestProtocol => bytes(protocol_name(state.request.version)),
+        Fact::RequestProtocol => bytes(protocol_name(messages.request.version)),
         Fact::RequestSize => int(facts.request_body),
         Fact::RequestTotalSize => int(facts.request_body
-            + head_size(&state.request)
-            + trailers_size(state.request_trailers.as_ref())),
+            + head_size(&messages.request)
+            + trailers_size(messages.request_trailers.as_ref())),
         Fact::ResponseSize => int(facts.response_body),
         Fact::ResponseTotalSize => {
-            let head = state.response.as_ref().map_or(0, |head| head_size(head));
-            int(facts.response_body + head + trailers_size(state.response_trailers.as_ref()))
+            let head = messages.response.as_ref().map_or(0, |head| head_size(head));
+            int(facts.response_body + head + trailers_size(messages.response_trailers.as_ref()))
         }
         Fact::ResponseCodeDetails => (!facts.details.is_empty())
             .then(|| bytes(&facts.details))
@@ -200,7 +198,7 @@ pub(crate) fn protocol_name(version: Version) -> &'static str {
 }
 
 fn certificate_field(der: &[u8], field: CertificateField) -> Option<FactValue> {
-    certificate::field(der, field).map(|text| FactValue::Bytes(text.into_bytes()))
+    weir_chain::certificate_field(der, field).map(|text| FactValue::Bytes(text.into_bytes()))
 }
 
 fn head_size(head: &dyn FieldLines) -> u64 {
@@ -210,5 +208,5 @@ fn head_size(head: &dyn FieldLines) -> u64 {
 }
 
 fn trailers_size(trailers: Option<&http::HeaderMap>) -> u64 {
-    trailers.map_or(0, |trailers| byte_size(trailers) as u64)
+    trailers.map_or(0, |trailers| fields::byte_size(trailers) as u64)
 }

@@ -1,9 +1,12 @@
-//! One HTTP exchange: its state, and the handles through which the VMs of its filters reach it.
+//! One HTTP exchange: its messages, and what is known of it beyond them.
 
-pub(crate) mod body;
 pub(crate) mod facts;
-pub(crate) mod fields;
-pub(crate) mod handle;
-pub(crate) mod head;
-pub(crate) mod notes;
-pub(crate) mod state;
+mod messages;
+
+pub(crate) use messages::ProxyMessages;
+
+/// The state of one exchange.
+pub(crate) type StreamState = weir_chain::StreamState<ProxyMessages>;
+
+/// The same, as the pumps and the filters' VMs share it.
+pub(crate) type SharedState = weir_chain::SharedState<ProxyMessages>;

@@ -10,9 +10,9 @@ use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use weir_abi::limits::MIN_TICK_PERIOD;
 use weir_host::{ContextId, HttpCall, HttpCallResponse, HttpCallResult};
-use weir_outbound::{AllowList, CallLimits, CallResponse, Caller, HttpCallRequest};
+use weir_outbound::{CallResponse, Caller, HttpCallRequest};
+use weir_plan::Reach;
 
-use crate::snapshot::Reach;
 use crate::vm::slot::LiveVm;
 
 /// The events of a worker's VMs. A VM may begin calls and ticks while it is still being started on another thread; what
@@ -71,7 +71,7 @@ impl Events {
         let caller = {
             let mut instances = self.instances.borrow_mut();
             let entry = instances.entry(instance).or_default();
-            entry.caller.get_or_insert_with(|| new_caller(reach)).clone()
+            entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
         let request = HttpCallRequest {
             upstream: call.upstream,
@@ -179,19 +179,4 @@ fn deliver(vm: &LiveVm, event: Event) {
         Event::HttpCallResponse(token, result) => vm.enter(|vm| vm.on_http_call_response(token, result)),
         Event::QueueReady(plugin, queue) => vm.enter(|vm| vm.on_queue_ready(plugin, queue)),
     };
-}
-
-fn new_caller(reach: &Reach) -> Caller {
-    // What the guest may name directly stands among the upstreams, under its `host:port`.
-    let upstreams = reach.upstreams.iter().map(|(name, upstream)| {
-        if upstream.name == *name {
-            return Arc::clone(upstream);
-        }
-        let mut renamed = (**upstream).clone();
-        renamed.name.clone_from(name);
-        Arc::new(renamed)
-    });
-    let mut limits = CallLimits::default();
-    limits.timeout = reach.call_timeout;
-    Caller::new(upstreams, AllowList::default(), limits)
 }

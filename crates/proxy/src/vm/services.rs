@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_abi::{LogLevel, Status};
 use weir_host::{ContextId, HttpCall, QueueWaker, Services};
+use weir_plan::Reach;
 
-use crate::snapshot::Reach;
 use crate::worker::Message;
 
 /// The services of one VM.
@@ -16,22 +16,17 @@ pub(crate) struct VmServices {
     pub instance: u64,
     /// What its guest may reach.
     pub reach: Arc<Reach>,
-    /// The worker that the VM belongs to; `None` for a canary, which begins nothing.
-    pub worker: Option<UnboundedSender<Message>>,
+    /// The worker that the VM belongs to.
+    pub worker: UnboundedSender<Message>,
 }
 
 impl Services for VmServices {
     fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status> {
-        let known =
-            std::str::from_utf8(&call.upstream).is_ok_and(|name| self.reach.upstreams.contains_key(name));
-        if !known {
+        if !self.reach.knows(&call.upstream) {
             return Err(Status::BadArgument);
         }
-        let Some(worker) = &self.worker else {
-            return Ok(());
-        };
         let (instance, reach) = (self.instance, Arc::clone(&self.reach));
-        worker
+        self.worker
             .send(Message::HttpCall {
                 instance,
                 reach,
@@ -42,14 +37,12 @@ impl Services for VmServices {
     }
 
     fn set_tick_period(&mut self, plugin: ContextId, period: Option<Duration>) {
-        if let Some(worker) = &self.worker {
-            // A worker that is gone takes the VM with it.
-            let _ = worker.send(Message::Tick {
-                instance: self.instance,
-                plugin,
-                period,
-            });
-        }
+        // A worker that is gone takes the VM with it.
+        let _ = self.worker.send(Message::Tick {
+            instance: self.instance,
+            plugin,
+            period,
+        });
     }
 
     fn log_level(&self) -> LogLevel {
@@ -57,20 +50,7 @@ impl Services for VmServices {
     }
 
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
-        let kept = plugin.and_then(|plugin| self.reach.log_levels.get(plugin));
-        if kept.is_some_and(|kept| level < *kept) {
-            return;
-        }
-        let (plugin, module) = (plugin.unwrap_or_default(), self.reach.module.as_str());
-        let text = String::from_utf8_lossy(message);
-        match level {
-            LogLevel::Trace => tracing::trace!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Debug => tracing::debug!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Info => tracing::info!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Warn => tracing::warn!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Error => tracing::error!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Critical => tracing::error!(target: "guest", plugin, module, critical = true, "{text}"),
-        }
+        self.reach.log(level, plugin, message);
     }
 }
 

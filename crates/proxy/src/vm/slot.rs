@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 use weir_abi::limits::DONE_WAIT;
+use weir_chain::VmGone;
 use weir_host::{ContextId, RestartBackoff, Shared, Vm, VmError};
+use weir_plan::VmPlan;
 
-use crate::pump::VmGone;
-use crate::snapshot::VmPlan;
 use crate::vm::start::{self, StartedVm};
 use crate::worker::Message;
 

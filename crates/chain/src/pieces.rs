@@ -13,7 +13,7 @@ const JOINED: usize = 16 << 10;
 
 /// Body bytes in pieces. One piece, which is the rule, costs no allocation.
 #[derive(Debug, Default)]
-pub(crate) struct Pieces {
+pub struct Pieces {
     /// Empty where it has been taken, or all lies in `rest`.
     first: Bytes,
     rest: VecDeque<Bytes>,

@@ -4,21 +4,19 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use atomic_refcell::AtomicRefCell;
-use http::HeaderMap;
 use smallvec::SmallVec;
 use weir_host::LocalResponse;
 
-use crate::stream::body::Pieces;
-use crate::stream::facts::{StreamFacts, flag};
-use crate::stream::head::{RequestHead, ResponseHead};
-use crate::stream::notes::Notes;
+use crate::messages::Messages;
+use crate::notes::Notes;
+use crate::pieces::Pieces;
 
 /// A stream's state. Never borrowed across a call into a VM, because the guest's hostcalls borrow it.
-pub(crate) type SharedState = Arc<AtomicRefCell<StreamState>>;
+pub type SharedState<M> = Arc<AtomicRefCell<StreamState<M>>>;
 
 /// A direction of an HTTP stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Direction {
+pub enum Direction {
     /// From the client; filters in the order of the chain.
     Request,
     /// To the client; filters in reverse.
@@ -26,15 +24,9 @@ pub(crate) enum Direction {
 }
 
 /// The state of one stream.
-pub(crate) struct StreamState {
-    /// Head of the request; kept to the end, for `on_log`.
-    pub request: RequestHead,
-    /// Trailers of the request.
-    pub request_trailers: Option<HeaderMap>,
-    /// Head of the response, from the moment there is one.
-    pub response: Option<ResponseHead>,
-    /// Trailers of the response.
-    pub response_trailers: Option<HeaderMap>,
+pub struct StreamState<M> {
+    /// The heads, trailers and facts.
+    pub messages: M,
     /// One for each filter of the chain, in its order.
     pub filters: SmallVec<[FilterState; 2]>,
     /// Whether a filter or the proxy itself answers.
@@ -49,8 +41,6 @@ pub(crate) struct StreamState {
     pub route_cleared: bool,
     /// What filters stored with `proxy_set_property`.
     pub notes: Notes,
-    /// What is known beyond the messages.
-    pub facts: StreamFacts,
     request_waker: Option<Waker>,
     response_waker: Option<Waker>,
     service_waker: Option<Waker>,
@@ -58,7 +48,7 @@ pub(crate) struct StreamState {
 
 /// An answer that does not come from the upstream.
 #[derive(Debug, Default)]
-pub(crate) enum Reply {
+pub enum Reply {
     /// None.
     #[default]
     None,
@@ -70,7 +60,7 @@ pub(crate) enum Reply {
 
 /// One filter's part of a stream.
 #[derive(Debug, Default)]
-pub(crate) struct FilterState {
+pub struct FilterState {
     /// Its part of the request.
     pub request: Side,
     /// Its part of the response.
@@ -81,7 +71,7 @@ pub(crate) struct FilterState {
 
 /// One filter's part of one direction.
 #[derive(Debug, Default)]
-pub(crate) struct Side {
+pub struct Side {
     /// Body that the filter may read and change now.
     pub body: Option<Pieces>,
     /// That body is complete.
@@ -98,16 +88,15 @@ pub(crate) struct Side {
     pub held: bool,
     /// The filter asked for a held direction to go on.
     pub resume: bool,
+    /// The filter wants to see no more of the body.
+    pub declined: bool,
 }
 
-impl StreamState {
-    /// The state of a stream whose request has just come.
-    pub fn new(request: RequestHead, filters: usize, facts: StreamFacts) -> Self {
+impl<M: Messages> StreamState<M> {
+    /// The state of a stream whose request has just come, with so many filters in its chain.
+    pub fn new(messages: M, filters: usize) -> Self {
         let mut state = Self {
-            request,
-            request_trailers: None,
-            response: None,
-            response_trailers: None,
+            messages,
             filters: SmallVec::new(),
             reply: Reply::None,
             reset: None,
@@ -115,7 +104,6 @@ impl StreamState {
             finished: false,
             route_cleared: false,
             notes: Notes::default(),
-            facts,
             request_waker: None,
             response_waker: None,
             service_waker: None,
@@ -125,7 +113,7 @@ impl StreamState {
     }
 
     /// Puts the state where handles can share it.
-    pub fn share(self) -> SharedState {
+    pub fn share(self) -> SharedState<M> {
         Arc::new(AtomicRefCell::new(self))
     }
 
@@ -135,14 +123,6 @@ impl StreamState {
         match direction {
             Direction::Request => &mut filter.request,
             Direction::Response => &mut filter.response,
-        }
-    }
-
-    /// Trailers of a direction.
-    pub fn trailers(&mut self, direction: Direction) -> &mut Option<HeaderMap> {
-        match direction {
-            Direction::Request => &mut self.request_trailers,
-            Direction::Response => &mut self.response_trailers,
         }
     }
 
@@ -184,17 +164,13 @@ impl StreamState {
         self.wake_all();
     }
 
-    /// The sender of a direction broke off.
+    /// The sender of a direction broke off: the stream is reset.
     pub fn source_failed(&mut self, direction: Direction) {
-        let (reason, flag) = match direction {
-            Direction::Request => ("downstream_remote_disconnect", flag::DOWNSTREAM_TERMINATION),
-            Direction::Response => (
-                "upstream_reset_after_response_started",
-                flag::UPSTREAM_REMOTE_RESET,
-            ),
-        };
-        self.facts.flags |= flag;
-        self.reset_with(reason);
+        self.messages.source_failed(direction);
+        self.reset_with(match direction {
+            Direction::Request => "downstream_remote_disconnect",
+            Direction::Response => "upstream_reset_after_response_started",
+        });
     }
 
     /// Whether a filter holds a direction.

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use weir_config::{FilterConfig, Route, RouteTarget};
+use weir_plan::{Planned, UpstreamError, Upstreams};
 
 use crate::snapshot::{FilterPlan, RoutePlan, StaticAnswer, Target, UpstreamPlan};
-use crate::upstreams::{self, UpstreamError, Upstreams};
 
-/// Plans a route. `places` says which VM and plugin each filter has.
-pub(super) fn plan(route: &Route, target: Target, places: &[(Arc<FilterConfig>, usize, usize)]) -> RoutePlan {
+/// Plans a route whose filters have been planned.
+pub(crate) fn plan(route: &Route, target: Target, planned: &Planned) -> RoutePlan {
     RoutePlan {
         name: route.name.as_str().into(),
         matches: route.matches.clone(),
@@ -22,23 +22,16 @@ pub(super) fn plan(route: &Route, target: Target, places: &[(Arc<FilterConfig>, 
         filters: route
             .filters
             .iter()
-            .map(|filter| plan_filter(&filter.name, &filter.filter, places))
+            .map(|filter| plan_filter(&filter.name, &filter.filter, planned))
             .collect(),
     }
 }
 
-fn plan_filter(
-    name: &str,
-    filter: &Arc<FilterConfig>,
-    places: &[(Arc<FilterConfig>, usize, usize)],
-) -> FilterPlan {
+fn plan_filter(name: &str, filter: &Arc<FilterConfig>, planned: &Planned) -> FilterPlan {
     FilterPlan {
         name: name.into(),
         config: Arc::clone(filter),
-        vm: places
-            .iter()
-            .find(|(known, ..)| known == filter)
-            .map(|(_, vm, plugin)| (*vm, *plugin)),
+        vm: planned.place(filter),
         fail_open: filter.fail_policy == weir_config::FailPolicy::Open,
         limit: usize::try_from(filter.body_limit).unwrap_or(usize::MAX),
     }
@@ -53,7 +46,7 @@ fn cluster(target: &RouteTarget) -> Arc<str> {
 }
 
 /// Makes the target of a route ready. `plans` grows by upstreams that no route has named before.
-pub(super) fn target(
+pub(crate) fn target(
     target: &RouteTarget,
     upstreams: &mut Upstreams,
     plans: &mut Vec<UpstreamPlan>,
@@ -84,9 +77,17 @@ pub(super) fn target(
             let upstream = upstreams.ready(config)?;
             plans.push(UpstreamPlan {
                 config: Arc::clone(config),
-                upstream: Arc::new(upstreams::for_routes(&upstream)),
+                upstream: Arc::new(for_routes(&upstream)),
             });
             Ok(Target::Upstream(plans.len() - 1))
         }
     }
+}
+
+/// The same upstream for the requests of routes, which bring their authority themselves: a route's own choice goes
+/// before the upstream's.
+fn for_routes(upstream: &weir_outbound::Upstream) -> weir_outbound::Upstream {
+    let mut upstream = upstream.clone();
+    upstream.authority = None;
+    upstream
 }

@@ -4,7 +4,7 @@ use weir_abi::limits::MAX_STREAM_STATE_BYTES;
 
 /// Paths and values, few enough that a list beats a map. One bound for all filters of a stream.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
+pub struct Notes {
     entries: Vec<(Vec<u8>, Vec<u8>)>,
     bytes: usize,
 }

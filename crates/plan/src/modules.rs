@@ -9,13 +9,14 @@ use weir_config::VmConfig;
 use weir_engine::Engine;
 use weir_host::HostModule;
 
-use super::{BuildError, Engines};
+use crate::engines::Engines;
+use crate::error::PlanError;
 
 /// The first bytes of every WebAssembly module.
 const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// Modules by file, runtime and content.
-pub(super) struct Modules {
+pub(crate) struct Modules {
     engines: Engines,
     known: Mutex<HashMap<Key, Arc<Compiled>>>,
     /// Those of the configuration before.
@@ -49,11 +50,10 @@ impl Modules {
     }
 
     /// Whether the runtime that a VM names is there.
-    pub fn check_runtime(&self, config: &VmConfig) -> Result<&Arc<dyn Engine>, BuildError> {
+    pub fn check_runtime(&self, config: &VmConfig) -> Result<&Arc<dyn Engine>, PlanError> {
         self.engines
-            .0
-            .get(config.runtime.name.as_str())
-            .ok_or_else(|| BuildError::Runtime {
+            .find(&config.runtime.name)
+            .ok_or_else(|| PlanError::Runtime {
                 place: config
                     .runtime
                     .location

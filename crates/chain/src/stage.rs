@@ -1,9 +1,9 @@
 //! One filter's stage in one direction: what it has seen, what it holds back, what it may pass on.
 
-use crate::pump::chain::Interest;
-use crate::stream::body::Pieces;
+use crate::pieces::Pieces;
+use crate::pump::Interest;
 
-/// The state of a stage. The moves are made by [`Pump`](crate::pump::Pump).
+/// The state of a stage. The moves are made by [`Pump`](crate::Pump).
 pub(crate) struct Stage {
     /// Place of the filter in the chain.
     pub filter: usize,
@@ -35,6 +35,10 @@ pub(crate) struct Stage {
     pub finished: bool,
     /// The VM has died and the stream goes on without the filter.
     pub bypassed: bool,
+    /// The filter wants to see no more of the body.
+    pub declined: bool,
+    /// The filter has seen something of the body.
+    pub body_shown: bool,
 }
 
 /// Where the head of the message is.
@@ -91,7 +95,14 @@ impl Stage {
             trailers: Trailers::None,
             finished: false,
             bypassed: false,
+            declined: false,
+            body_shown: false,
         }
+    }
+
+    /// Whether the filter has a body callback, and has not declined further calls of it.
+    pub fn wants_body(&self) -> bool {
+        self.interest.body && !self.declined
     }
 
     /// Whether the message ends with what has been let go.
@@ -112,6 +123,6 @@ impl Stage {
             && !self.unseen_end
             && self.trailers == Trailers::None
             && !self.finished
-            && (self.bypassed || !(self.interest.body || self.interest.trailers))
+            && (self.bypassed || !(self.wants_body() || self.interest.trailers))
     }
 }

@@ -8,7 +8,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 /// A field of a certificate in DER; `None` where it lacks the field or cannot be read.
-pub(crate) fn field(der: &[u8], field: CertificateField) -> Option<String> {
+pub fn certificate_field(der: &[u8], field: CertificateField) -> Option<String> {
     match field {
         CertificateField::Sha256Digest => return Some(hex(&Sha256::digest(der))),
         CertificateField::Pem => return Some(url_encoded_pem(der)),
@@ -140,13 +140,16 @@ mod tests {
         let key = rcgen::KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&key).unwrap();
         let der = certificate.der();
-        let get = |which| field(der, which).unwrap();
+        let get = |which| certificate_field(der, which).unwrap();
         assert_eq!(get(CertificateField::Subject), "CN=edge,O=Weir\\, Ltd");
         assert_eq!(get(CertificateField::DnsSan), "a.example");
         assert_eq!(get(CertificateField::UriSan), "spiffe://weir/edge");
         assert_eq!(get(CertificateField::Sha256Digest).len(), 64);
         assert!(get(CertificateField::Pem).starts_with("-----BEGIN%20CERTIFICATE-----%0A"));
-        assert_eq!(field(b"no certificate", CertificateField::Subject), None);
+        assert_eq!(
+            certificate_field(b"no certificate", CertificateField::Subject),
+            None
+        );
     }
 
     #[test]

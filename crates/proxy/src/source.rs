@@ -1,4 +1,4 @@
-//! Where a message comes from: the network, or the proxy itself.
+//! Messages from the network, as the beginning of a chain.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -6,29 +6,9 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use http_body::Body;
+use weir_chain::{Direction, Item, Pieces, Source, SourceError};
 
-use crate::pump::Item;
-use crate::stream::body::Pieces;
-use crate::stream::state::{Direction, SharedState};
-
-/// The beginning of a chain.
-pub(crate) trait Source {
-    /// The next piece. The head comes first and at once.
-    fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>>;
-
-    /// Whether asking for more costs the sender nothing that it may not want to give: a client that waits for
-    /// `100 Continue` is not asked while a filter still ponders.
-    fn may_read_ahead(&self) -> bool {
-        true
-    }
-
-    /// Length of the whole body as the sender announced it.
-    fn announced_length(&self) -> Option<u64>;
-}
-
-/// The sender broke off.
-#[derive(Debug)]
-pub(crate) struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
+use crate::stream::SharedState;
 
 /// A message from the network, counted on its way in.
 pub(crate) struct IncomingSource<B> {
@@ -62,7 +42,7 @@ impl<B: Body> IncomingSource<B> {
     }
 
     fn count(&self, bytes: usize) {
-        let facts = &mut self.state.borrow_mut().facts;
+        let facts = &mut self.state.borrow_mut().messages.facts;
         facts.moved_at = Instant::now();
         if self.direction == Direction::Request {
             facts.request_body += bytes as u64;
@@ -113,7 +93,7 @@ where
                         if trailers.is_empty() {
                             return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                         }
-                        *self.state.borrow_mut().trailers(self.direction) = Some(trailers);
+                        *self.state.borrow_mut().messages.trailers(self.direction) = Some(trailers);
                         return Poll::Ready(Ok(Item::Trailers));
                     }
                 }
@@ -127,42 +107,5 @@ where
 
     fn announced_length(&self) -> Option<u64> {
         self.announced
-    }
-}
-
-/// A message that the proxy made.
-pub(crate) struct LocalSource {
-    body: Option<Bytes>,
-    length: u64,
-    head_given: bool,
-}
-
-impl LocalSource {
-    /// An empty body makes a message without one.
-    pub fn new(body: Bytes) -> Self {
-        Self {
-            length: body.len() as u64,
-            body: (!body.is_empty()).then_some(body),
-            head_given: false,
-        }
-    }
-}
-
-impl Source for LocalSource {
-    fn poll_item(&mut self, _cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>> {
-        if !self.head_given {
-            self.head_given = true;
-            return Poll::Ready(Ok(Item::Head {
-                end_of_stream: self.body.is_none(),
-            }));
-        }
-        Poll::Ready(Ok(match self.body.take() {
-            Some(body) => Item::Data(body.into(), true),
-            None => Item::End,
-        }))
-    }
-
-    fn announced_length(&self) -> Option<u64> {
-        Some(self.length)
     }
 }

@@ -5,14 +5,14 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use weir_host::LocalResponse;
 
-use crate::stream::fields;
-use crate::stream::head::ResponseHead;
+use crate::fields;
+use crate::head::ResponseHead;
 
 /// Reasons of this many bytes at most go into `grpc-message`.
 const MAX_GRPC_MESSAGE: usize = 1024;
 
 /// An answer with a plain text.
-pub(crate) fn plain(status: u16, details: &str, body: &str) -> LocalResponse {
+pub fn plain(status: u16, details: &str, body: &str) -> LocalResponse {
     LocalResponse {
         status,
         details: details.to_owned(),
@@ -24,7 +24,7 @@ pub(crate) fn plain(status: u16, details: &str, body: &str) -> LocalResponse {
 
 /// Turns an answer into a head and a body, as Envoy does: `content-length`, `content-type`, then the lines given. A
 /// gRPC request gets status 200 and says the rest in `grpc-status` and `grpc-message`.
-pub(crate) fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> (ResponseHead, Bytes) {
+pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> (ResponseHead, Bytes) {
     if is_grpc(request) {
         return (grpc_head(&response), Bytes::new());
     }

@@ -10,10 +10,13 @@ use http::{HeaderMap, HeaderValue};
 use weir_abi::{BufferType, MapType, StreamType};
 use weir_host::{BodyAction, HeaderEdit, HeadersAction, LocalResponse, Stream, StreamAction};
 
-use super::*;
-use crate::stream::handle::StreamHandle;
-use crate::stream::state::{Direction, Reply, SharedState};
-use crate::testing;
+use crate::testing::{self, Maps};
+use crate::{
+    Abort, Direction, FilterCalls, Interest, Item, Length, Pump, Reply, SharedState, Source, SourceError,
+    StagePlan, VmGone,
+};
+
+type StreamHandle = crate::StreamHandle<Maps>;
 
 /// What a filter does when it is called: what it answers, and before that what it does to the stream.
 type Play = Box<dyn FnMut(&mut StreamHandle, Event) -> Answer>;
@@ -34,7 +37,7 @@ enum Answer {
 }
 
 struct Players {
-    state: SharedState,
+    state: SharedState<Maps>,
     plays: Vec<Play>,
     seen: Rc<RefCell<Vec<(usize, Event)>>>,
 }
@@ -96,8 +99,8 @@ impl Source for Fed {
 }
 
 struct Rig {
-    pump: Pump<Fed, Players>,
-    state: SharedState,
+    pump: Pump<Fed, Players, Maps>,
+    state: SharedState<Maps>,
     input: Rc<RefCell<VecDeque<Item>>>,
     seen: Rc<RefCell<Vec<(usize, Event)>>>,
 }
@@ -155,7 +158,7 @@ impl Rig {
     fn feed_trailers(&self) {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-t", HeaderValue::from_static("1"));
-        self.state.borrow_mut().request_trailers = Some(trailers);
+        self.state.borrow_mut().messages.request_trailers = Some(trailers);
         self.feed([Item::Trailers]);
     }
 
@@ -575,25 +578,13 @@ fn a_filter_that_holds_its_head_holds_the_body_of_those_after_it() {
 
 #[test]
 fn the_length_of_a_body_is_said_only_where_it_is_known() {
-    let content_length = |rig: &Rig| {
-        let state = rig.state.borrow();
-        state
-            .request
-            .fields
-            .get("content-length")
-            .map(|value| value.to_str().unwrap().to_owned())
-    };
     let length = |rig: &mut Rig| {
         assert!(matches!(
             rig.poll(),
             Poll::Ready(Ok(Item::Head { end_of_stream: false }))
         ));
-        rig.state
-            .borrow_mut()
-            .request
-            .fields
-            .insert("content-length", HeaderValue::from_static("99"));
-        settle_request_length(&mut rig.pump, &mut Context::from_waker(Waker::noop()), false)
+        rig.pump
+            .poll_length(&mut Context::from_waker(Waker::noop()), false)
     };
     // A filter that collects the whole body, all of which is there.
     let mut rig = Rig::new(vec![answers(
@@ -601,13 +592,94 @@ fn the_length_of_a_body_is_said_only_where_it_is_known() {
         &[BodyAction::StopAndBuffer],
     )]);
     rig.feed([head(), data("ab", false), data("cd", true)]);
-    assert_eq!(length(&mut rig), Length::Exact(4));
-    assert_eq!(content_length(&rig).as_deref(), Some("4"));
+    assert_eq!(length(&mut rig), Poll::Ready(Length::Exact(4)));
     assert_eq!(rig.drain(), "abcd.");
     // One that lets a first part go.
     let mut rig = Rig::new(vec![answers(HeadersAction::Continue, &[])]);
     rig.feed([head(), data("ab", false), data("cd", true)]);
-    assert_eq!(length(&mut rig), Length::Open);
-    assert_eq!(content_length(&rig), None);
+    assert_eq!(length(&mut rig), Poll::Ready(Length::Open));
     assert_eq!(rig.drain(), "ab,cd.");
+    // One that goes on collecting.
+    let mut rig = Rig::new(vec![answers(
+        HeadersAction::Continue,
+        &[BodyAction::StopAndBuffer],
+    )]);
+    rig.feed([head(), data("ab", false)]);
+    assert_eq!(length(&mut rig), Poll::Pending);
+}
+
+/// A filter that declines the body at its `at`th call (the headers are the first), with these answers.
+fn declines(at: usize, headers: HeadersAction, body: &'static [BodyAction]) -> Play {
+    let mut play = answers(headers, body);
+    let mut calls = 0;
+    Box::new(move |handle, event| {
+        calls += 1;
+        if calls == at {
+            handle.decline_body(StreamType::HttpRequest);
+        }
+        play(handle, event)
+    })
+}
+
+#[test]
+fn a_filter_that_declines_in_its_headers_sees_no_body() {
+    let mut rig = Rig::new(vec![declines(1, HeadersAction::Continue, &[])]);
+    rig.feed([head(), data("ab", false)]);
+    assert_eq!(rig.drain(), "[head]ab,…");
+    assert!(!rig.pump.may_change_body());
+    rig.feed_trailers();
+    assert_eq!(rig.drain(), "[trailers]");
+    assert_eq!(rig.seen(), [(0, Event::Headers(false)), (0, Event::Trailers(1))]);
+}
+
+#[test]
+fn a_filter_that_declines_later_may_have_changed_the_body() {
+    let mut rig = Rig::new(vec![declines(2, HeadersAction::StopIteration, &[])]);
+    rig.feed([head(), data("ab", false), data("cd", true)]);
+    assert!(matches!(rig.poll(), Poll::Ready(Ok(Item::Head { .. }))));
+    assert!(rig.pump.may_change_body());
+    assert_eq!(rig.drain(), "ab,cd.");
+    assert_eq!(
+        rig.seen(),
+        [(0, Event::Headers(false)), (0, Event::Body("ab".into(), false))]
+    );
+}
+
+#[test]
+fn what_a_filter_held_goes_on_with_the_first_piece_that_it_declined() {
+    let body = &[BodyAction::StopAndBuffer];
+    let mut rig = Rig::new(vec![declines(2, HeadersAction::StopIteration, body)]);
+    rig.feed([head(), data("ab", false)]);
+    assert_eq!(rig.drain(), "…");
+    rig.feed([data("cd", true)]);
+    assert_eq!(rig.drain(), "[head]abcd.");
+    assert_eq!(rig.seen().len(), 2);
+}
+
+#[test]
+fn what_came_while_everything_was_stopped_is_not_shown_once_declined() {
+    let mut rig = Rig::new(vec![declines(1, HeadersAction::StopAllAndWatermark, &[])]);
+    rig.feed([head(), data("ab", false), data("", true)]);
+    assert_eq!(rig.drain(), "…");
+    rig.resume(0);
+    assert_eq!(rig.drain(), "[head]ab.");
+    assert_eq!(rig.seen(), [(0, Event::Headers(false))]);
+}
+
+#[test]
+fn declining_one_direction_leaves_the_other() {
+    let mut rig = Rig::new(vec![answers(HeadersAction::Continue, &[])]);
+    StreamHandle::new(rig.state.clone(), 0).decline_body(StreamType::HttpResponse);
+    rig.feed([head(), data("ab", true)]);
+    assert_eq!(rig.drain(), "[head]ab.");
+    assert_eq!(rig.seen().len(), 2);
+}
+
+#[test]
+fn a_sender_that_breaks_off_resets_the_stream() {
+    let state = testing::state(0);
+    state.borrow_mut().source_failed(Direction::Response);
+    let state = state.borrow();
+    assert_eq!(state.reset, Some("upstream_reset_after_response_started"));
+    assert_eq!(state.messages.failed, [Direction::Response]);
 }

@@ -9,13 +9,14 @@ use weir_host::{
     Capabilities, FailPolicy, HostModule, HttpCallFailure, PluginSpec, Shared, StartError, VmLimits, VmSpec,
 };
 
-use super::Refusal;
-use super::modules::Modules;
-use crate::snapshot::{Identity, Reach, VmPlan};
-use crate::vm::start;
+use crate::canary;
+use crate::error::Refusal;
+use crate::modules::Modules;
+use crate::reach::Reach;
+use crate::vm::{Identity, VmPlan};
 
 /// A VM that is being put together, with the filters that want it.
-pub(super) struct Group {
+pub(crate) struct Group {
     /// What its filters say about the VM; equal for all of them.
     pub config: VmConfig,
     /// The filters, each once.
@@ -26,7 +27,7 @@ pub(super) struct Group {
 
 /// What came of trying a VM.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Its plan, and the filters that are its plugins, in its order; `None` where no filter was accepted.
     pub accepted: Option<(VmPlan, Vec<Arc<FilterConfig>>)>,
     /// Filters that were refused.
@@ -34,7 +35,7 @@ pub(super) struct Outcome {
 }
 
 /// Plans a VM and tries it. Filters that are refused are left out, and the rest is tried again.
-pub(super) fn run(
+pub(crate) fn run(
     group: &Group,
     upstreams: &HashMap<String, Arc<weir_outbound::Upstream>>,
     log_level: LogLevel,
@@ -62,7 +63,7 @@ pub(super) fn run(
     };
     let attempt = |filters: &[Arc<FilterConfig>]| {
         let plan = plan(group, filters, &spec, upstreams, log_level);
-        start::canary(&plan, shared).map(|()| plan)
+        canary::run(&plan, shared).map(|()| plan)
     };
     while !filters.is_empty() {
         let error = match attempt(&filters) {
@@ -134,7 +135,7 @@ fn spec(config: &VmConfig, modules: &Modules) -> Result<VmSpec, String> {
 
 /// Puts filters together that share a VM: those with equal VM configurations, unless they mean different upstreams by
 /// one name.
-pub(super) fn group<'a>(filters: impl Iterator<Item = &'a Arc<FilterConfig>>) -> Vec<Group> {
+pub(crate) fn group<'a>(filters: impl Iterator<Item = &'a Arc<FilterConfig>>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     for filter in filters {
         let agrees = |group: &&mut Group| {

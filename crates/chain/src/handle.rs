@@ -1,66 +1,63 @@
 //! A stream as one filter's VM holds it.
 
 use bytes::Bytes;
-use http::HeaderMap;
 use weir_abi::{BufferType, MapType, StreamType};
 use weir_host::{BufferStatus, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream};
 
-use crate::stream::facts;
-use crate::stream::head::FieldLines;
-use crate::stream::state::{Direction, SharedState, StreamState};
+use crate::messages::Messages;
+use crate::state::{Direction, SharedState, Side, StreamState};
 
 /// One filter's handle on a stream. What the guest asks for is noted in the state; the pumps carry it out once the
 /// callback has returned.
-pub(crate) struct StreamHandle {
-    state: SharedState,
+pub struct StreamHandle<M> {
+    state: SharedState<M>,
     filter: usize,
 }
 
-impl StreamHandle {
+impl<M> StreamHandle<M> {
     /// The handle of the filter with this place in the chain.
-    pub fn new(state: SharedState, filter: usize) -> Self {
+    pub fn new(state: SharedState<M>, filter: usize) -> Self {
         Self { state, filter }
+    }
+
+    /// The stream's state, for foreign functions of the proxy.
+    pub fn state(&self) -> &SharedState<M> {
+        &self.state
     }
 }
 
-impl Stream for StreamHandle {
+impl<M: Messages> Stream for StreamHandle<M> {
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
-        match lines(&self.state.borrow(), self.filter, map) {
-            Some(lines) => lines.value(name, out),
-            None => Lookup::NoMap,
+        let state = self.state.borrow();
+        if state.shows(self.filter, map) {
+            state.messages.header(map, name, out)
+        } else {
+            Lookup::NoMap
         }
     }
 
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
-        match lines(&self.state.borrow(), self.filter, map) {
-            Some(lines) => {
-                lines.visit(visit);
-                Lookup::Found
-            }
-            None => Lookup::NoMap,
+        let state = self.state.borrow();
+        if state.shows(self.filter, map) {
+            state.messages.headers(map, visit)
+        } else {
+            Lookup::NoMap
         }
     }
 
     fn edit_headers(&mut self, map: MapType, edit: HeaderEdit<'_>) -> Edit {
         let state = &mut *self.state.borrow_mut();
-        let finished = state.finished;
-        let filter = &mut state.filters[self.filter];
         match map {
-            MapType::HttpRequestHeaders if filter.request.head_passed || finished => Edit::TooLate,
-            MapType::HttpRequestHeaders => state.request.edit(edit),
-            MapType::HttpResponseHeaders => match &mut state.response {
-                None => Edit::Absent,
-                Some(_) if filter.response.head_passed || finished => Edit::TooLate,
-                Some(head) => head.edit(edit),
-            },
-            MapType::HttpRequestTrailers => self.filter_trailers(state, Direction::Request, edit),
-            MapType::HttpResponseTrailers => self.filter_trailers(state, Direction::Response, edit),
+            MapType::HttpRequestHeaders => state.edit_head(self.filter, Direction::Request, map, edit),
+            MapType::HttpResponseHeaders => state.edit_head(self.filter, Direction::Response, map, edit),
+            MapType::HttpRequestTrailers => state.edit_trailers(self.filter, Direction::Request, map, edit),
+            MapType::HttpResponseTrailers => state.edit_trailers(self.filter, Direction::Response, map, edit),
             _ => Edit::Absent,
         }
     }
 
     fn buffer(&self, buffer: BufferType) -> Option<BufferStatus> {
-        let direction = direction_of(buffer)?;
+        let direction = direction_of_buffer(buffer)?;
         let mut state = self.state.borrow_mut();
         let side = state.side(self.filter, direction);
         let body = side.body.as_ref()?;
@@ -71,7 +68,7 @@ impl Stream for StreamHandle {
     }
 
     fn read_buffer(&self, buffer: BufferType, start: usize, out: &mut [u8]) {
-        let Some(direction) = direction_of(buffer) else {
+        let Some(direction) = direction_of_buffer(buffer) else {
             return;
         };
         if let Some(body) = &self.state.borrow_mut().side(self.filter, direction).body {
@@ -80,7 +77,7 @@ impl Stream for StreamHandle {
     }
 
     fn splice_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: &[u8]) -> Edit {
-        let Some(direction) = direction_of(buffer) else {
+        let Some(direction) = direction_of_buffer(buffer) else {
             return Edit::Absent;
         };
         match &mut self.state.borrow_mut().side(self.filter, direction).body {
@@ -93,7 +90,11 @@ impl Stream for StreamHandle {
     }
 
     fn fact(&self, fact: Fact) -> Option<FactValue> {
-        facts::fact(&self.state.borrow(), fact)
+        self.state.borrow().messages.fact(fact)
+    }
+
+    fn custom_property(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
+        self.state.borrow().messages.custom_property(path, out)
     }
 
     fn filter_state(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
@@ -105,10 +106,8 @@ impl Stream for StreamHandle {
     }
 
     fn resume(&mut self, direction: StreamType) {
-        let direction = match direction {
-            StreamType::HttpRequest => Direction::Request,
-            StreamType::HttpResponse => Direction::Response,
-            StreamType::Downstream | StreamType::Upstream => return,
+        let Some(direction) = direction_of_stream(direction) else {
+            return;
         };
         let mut state = self.state.borrow_mut();
         let side = state.side(self.filter, direction);
@@ -138,6 +137,12 @@ impl Stream for StreamHandle {
         self.state.borrow_mut().route_cleared = true;
     }
 
+    fn decline_body(&mut self, direction: StreamType) {
+        if let Some(direction) = direction_of_stream(direction) {
+            self.state.borrow_mut().side(self.filter, direction).declined = true;
+        }
+    }
+
     fn vm_died(&mut self) {
         let mut state = self.state.borrow_mut();
         state.filters[self.filter].dead = true;
@@ -145,52 +150,62 @@ impl Stream for StreamHandle {
     }
 }
 
-impl StreamHandle {
-    fn filter_trailers(&self, state: &mut StreamState, direction: Direction, edit: HeaderEdit<'_>) -> Edit {
-        let side = state.side(self.filter, direction);
+impl<M: Messages> StreamState<M> {
+    /// Whether a filter sees a map now, if there is one.
+    fn shows(&self, filter: usize, map: MapType) -> bool {
+        let Some(filter) = self.filters.get(filter) else {
+            return false;
+        };
+        let shows_trailers = |side: &Side| side.trailers_here || side.may_add_trailers;
+        match map {
+            MapType::HttpRequestHeaders | MapType::HttpResponseHeaders => true,
+            MapType::HttpRequestTrailers => shows_trailers(&filter.request),
+            MapType::HttpResponseTrailers => shows_trailers(&filter.response),
+            _ => false,
+        }
+    }
+
+    fn edit_head(&mut self, filter: usize, direction: Direction, map: MapType, edit: HeaderEdit<'_>) -> Edit {
+        let late = self.finished || self.side(filter, direction).head_passed;
+        if late && self.messages.head_count(direction) > 0 {
+            return Edit::TooLate;
+        }
+        self.messages.edit(map, edit, false)
+    }
+
+    fn edit_trailers(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        map: MapType,
+        edit: HeaderEdit<'_>,
+    ) -> Edit {
+        let exist = self.messages.trailers_count(direction).is_some();
+        let side = self.side(filter, direction);
         let (here, passed, may_add) = (side.trailers_here, side.trailers_passed, side.may_add_trailers);
-        let trailers = state.trailers(direction);
-        match trailers {
-            Some(_) if passed => Edit::TooLate,
-            Some(trailers) if here || may_add => FieldLines::edit(trailers, edit),
-            None if may_add => {
-                let mut new = HeaderMap::new();
-                let outcome = FieldLines::edit(&mut new, edit);
-                if !new.is_empty() {
-                    *trailers = Some(new);
-                }
-                outcome
-            }
-            _ => Edit::Absent,
+        if exist && passed {
+            Edit::TooLate
+        } else if may_add || (exist && here) {
+            self.messages.edit(map, edit, may_add)
+        } else {
+            Edit::Absent
         }
     }
 }
 
-/// The map that a filter sees now.
-fn lines(state: &StreamState, filter: usize, map: MapType) -> Option<&dyn FieldLines> {
-    let filter = state.filters.get(filter)?;
-    match map {
-        MapType::HttpRequestHeaders => Some(&state.request),
-        MapType::HttpResponseHeaders => state.response.as_ref().map(|head| head as &dyn FieldLines),
-        MapType::HttpRequestTrailers => visible(&filter.request, state.request_trailers.as_ref()),
-        MapType::HttpResponseTrailers => visible(&filter.response, state.response_trailers.as_ref()),
-        _ => None,
-    }
-}
-
-fn visible<'a>(
-    side: &crate::stream::state::Side,
-    trailers: Option<&'a HeaderMap>,
-) -> Option<&'a dyn FieldLines> {
-    let trailers = trailers?;
-    (side.trailers_here || side.may_add_trailers).then_some(trailers as &dyn FieldLines)
-}
-
-fn direction_of(buffer: BufferType) -> Option<Direction> {
+fn direction_of_buffer(buffer: BufferType) -> Option<Direction> {
     match buffer {
         BufferType::HttpRequestBody => Some(Direction::Request),
         BufferType::HttpResponseBody => Some(Direction::Response),
         _ => None,
+    }
+}
+
+fn direction_of_stream(stream: StreamType) -> Option<Direction> {
+    match stream {
+        StreamType::HttpRequest => Some(Direction::Request),
+        StreamType::HttpResponse => Some(Direction::Response),
+        StreamType::Downstream | StreamType::Upstream => None,
     }
 }
 
@@ -239,7 +254,7 @@ mod tests {
             Edit::Done
         );
         assert_eq!(
-            state.borrow().response_trailers.as_ref().map(HeaderMap::len),
+            state.borrow().messages.trailers_count(Direction::Response),
             Some(1)
         );
     }

@@ -8,15 +8,15 @@ use smallvec::SmallVec;
 use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction};
 
 use crate::local_reply;
-use crate::pump::Item;
-use crate::pump::source::{Source, SourceError};
-use crate::pump::stage::{Head, Hold, Stage, Trailers};
-use crate::stream::body::Pieces;
-use crate::stream::head::FieldLines;
-use crate::stream::state::{Direction, Reply, SharedState, StreamState};
+use crate::messages::Messages;
+use crate::pieces::Pieces;
+use crate::source::{Item, Source, SourceError};
+use crate::stage::{Head, Hold, Stage, Trailers};
+use crate::state::{Direction, Reply, SharedState, StreamState};
+use crate::vm::VmGone;
 
 /// How the filters of a chain are called. Between two calls the VM may die: that is an `Err`.
-pub(crate) trait FilterCalls {
+pub trait FilterCalls {
     /// The head has come to a filter.
     fn on_headers(
         &mut self,
@@ -44,13 +44,9 @@ pub(crate) trait FilterCalls {
     ) -> Result<StreamAction, VmGone>;
 }
 
-/// The VM of a filter is dead, or has just died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct VmGone;
-
 /// Which callbacks a filter has in a direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Interest {
+pub struct Interest {
     /// The headers callback; in the request direction it is also where the stream's context is made.
     pub headers: bool,
     /// The body callback.
@@ -61,7 +57,7 @@ pub(crate) struct Interest {
 
 /// What a pump has to know of a filter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct StagePlan {
+pub struct StagePlan {
     /// Place of the filter in the chain.
     pub filter: usize,
     /// Its callbacks.
@@ -73,35 +69,46 @@ pub(crate) struct StagePlan {
 }
 
 /// A message on its way through a chain.
-pub(crate) struct Pump<S, C> {
+pub struct Pump<S, C, M> {
     direction: Direction,
     stages: SmallVec<[Stage; 2]>,
     source: S,
     calls: C,
-    state: SharedState,
+    state: SharedState<M>,
     /// No stage has anything to do any more.
     direct: bool,
     /// A piece that was pulled early.
     peeked: Option<Result<Item, Abort>>,
 }
 
+/// What is known of the length of a body when its head goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// There is no body.
+    None,
+    /// So many bytes.
+    Exact(u64),
+    /// Only the end of the body will tell.
+    Open,
+}
+
 /// A message that goes no further.
 #[derive(Debug)]
-pub(crate) enum Abort {
+pub enum Abort {
     /// A reply or a reset lies in the stream's state.
     Stopped,
     /// The sender broke off.
     Source(SourceError),
 }
 
-impl<S: Source, C: FilterCalls> Pump<S, C> {
+impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
     /// `plans` in the order in which the message passes the filters.
     pub fn new(
         direction: Direction,
         plans: impl IntoIterator<Item = StagePlan>,
         source: S,
         calls: C,
-        state: SharedState,
+        state: SharedState<M>,
     ) -> Self {
         let stages: SmallVec<[Stage; 2]> = plans
             .into_iter()
@@ -143,8 +150,10 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
 
     /// Whether a filter may change the body.
     pub fn may_change_body(&self) -> bool {
-        // One whose VM has died may have changed what it held.
-        self.stages.iter().any(|stage| stage.interest.body)
+        // One whose VM has died may have changed what it held, and one that has declined what it saw before.
+        self.stages
+            .iter()
+            .any(|stage| stage.interest.body && (stage.body_shown || !stage.declined))
     }
 
     /// Pulls the next piece and keeps it for the next [`Pump::poll_item`]. `None` where the message was broken off.
@@ -155,6 +164,21 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         Poll::Ready(self.peeked.as_ref().and_then(|item| item.as_ref().ok()))
     }
 
+    /// How long the body of a message will be whose head has come through with this `end_of_stream`. Ready without a
+    /// piece of the body where no filter can change it, else as soon as the first piece has been let go.
+    pub fn poll_length(&mut self, cx: &mut Context<'_>, end_of_stream: bool) -> Poll<Length> {
+        if end_of_stream {
+            return Poll::Ready(Length::None);
+        }
+        if !self.may_change_body() {
+            return Poll::Ready(self.announced_length().map_or(Length::Open, Length::Exact));
+        }
+        Poll::Ready(match ready!(self.poll_peek(cx)) {
+            Some(Item::Data(body, true)) => Length::Exact(body.len() as u64),
+            _ => Length::Open,
+        })
+    }
+
     /// Length of the whole body as the sender announced it, whatever of it stages hold. Right only where no filter
     /// changes the body.
     pub fn announced_length(&self) -> Option<u64> {
@@ -162,7 +186,7 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
     }
 
     /// The stream's state.
-    pub fn state(&self) -> &SharedState {
+    pub fn state(&self) -> &SharedState<M> {
         &self.state
     }
 
@@ -215,6 +239,7 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         let stage = &mut self.stages[index];
         let dead = state.filters[stage.filter].dead;
         let side = state.side(stage.filter, self.direction);
+        stage.declined |= side.declined;
         if std::mem::take(&mut side.resume) {
             stage.let_go(&mut side.body);
         }
@@ -285,13 +310,7 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         if !stage.interest.headers || stage.bypassed {
             return;
         }
-        let count = {
-            let state = self.state.borrow();
-            match self.direction {
-                Direction::Request => state.request.count(),
-                Direction::Response => state.response.as_ref().map_or(0, FieldLines::count),
-            }
-        };
+        let count = self.state.borrow().messages.head_count(self.direction);
         let action = self
             .calls
             .on_headers(stage.filter, self.direction, count, end_of_stream);
@@ -327,16 +346,18 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
     fn call_body(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
         let stage = &mut self.stages[index];
         if !stage.calls_body() {
-            // As if the callback had said Continue, which also lets go of what a headers callback held.
+            // As if the callback had said Continue, which also lets go of what earlier callbacks held.
+            let mut state = self.state.borrow_mut();
+            stage.let_go(&mut state.side(stage.filter, self.direction).body);
             stage.ready.append(&mut pieces);
-            stage.hold = Hold::Nothing;
             return;
         }
         // Trailers that came while everything was stopped are still to be shown: the body does not end the message.
         let end_of_stream = end_of_stream && stage.trailers == Trailers::None;
+        stage.body_shown = true;
         let size = {
             let mut state = self.state.borrow_mut();
-            let has_trailers = state.trailers(self.direction).is_some();
+            let has_trailers = state.messages.trailers_count(self.direction).is_some();
             let side = state.side(stage.filter, self.direction);
             let body = side.body.get_or_insert_default();
             if !stage.accumulate {
@@ -351,7 +372,7 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
             .calls
             .on_body(stage.filter, self.direction, size, end_of_stream);
         let state = &mut *self.state.borrow_mut();
-        let made_trailers = end_of_stream && state.trailers(self.direction).is_some();
+        let made_trailers = end_of_stream && state.messages.trailers_count(self.direction).is_some();
         let side = state.side(stage.filter, self.direction);
         side.may_add_trailers = false;
         if made_trailers {
@@ -412,10 +433,7 @@ impl<S: Source, C: FilterCalls> Pump<S, C> {
         let count = {
             let state = &mut *self.state.borrow_mut();
             state.side(stage.filter, self.direction).trailers_here = true;
-            state
-                .trailers(self.direction)
-                .as_ref()
-                .map_or(0, http::HeaderMap::len)
+            state.messages.trailers_count(self.direction).unwrap_or_default()
         };
         let action = if stage.interest.trailers && !stage.bypassed {
             self.calls.on_trailers(stage.filter, self.direction, count)
@@ -452,7 +470,7 @@ impl Stage {
     }
 
     fn calls_body(&self) -> bool {
-        self.interest.body && !self.bypassed
+        self.wants_body() && !self.bypassed
     }
 
     /// Whether something that came while everything was stopped can be shown now.
@@ -474,7 +492,7 @@ impl Stage {
 }
 
 /// Gives a stream what the fail policy says about a filter whose VM is dead.
-fn bypass_or_fail(stage: &mut Stage, state: &mut StreamState, direction: Direction) {
+fn bypass_or_fail<M: Messages>(stage: &mut Stage, state: &mut StreamState<M>, direction: Direction) {
     // A reply that is on its way has been decided on, perhaps because this very filter failed.
     let replying =
         direction == Direction::Response && matches!(state.reply, Reply::Given) && !state.response_sent;
@@ -485,7 +503,7 @@ fn bypass_or_fail(stage: &mut Stage, state: &mut StreamState, direction: Directi
     }
 }
 
-fn too_large(state: &mut StreamState, direction: Direction) {
+fn too_large<M: Messages>(state: &mut StreamState<M>, direction: Direction) {
     let (reply, reason): (LocalResponse, _) = match direction {
         Direction::Request => {
             let reason = "request_payload_too_large";

@@ -14,12 +14,12 @@ const CONNECTION_FIELDS: [HeaderName; 5] = [
 ];
 
 /// Whether a field belongs to one connection.
-pub(crate) fn is_connection_field(name: &HeaderName) -> bool {
+pub fn is_connection_field(name: &HeaderName) -> bool {
     CONNECTION_FIELDS.contains(name)
 }
 
 /// Whether a field may not stand in trailers (RFC 9110, 6.5.1): it frames, routes or describes the message.
-pub(crate) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
+pub fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::CONTENT_LENGTH
@@ -37,7 +37,7 @@ pub(crate) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
 }
 
 /// Removes all lines of a name. `HeaderMap::remove` would move the last name into the gap.
-pub(crate) fn remove(map: &mut HeaderMap, name: &HeaderName) -> bool {
+pub fn remove(map: &mut HeaderMap, name: &HeaderName) -> bool {
     if !map.contains_key(name) {
         return false;
     }
@@ -50,7 +50,7 @@ pub(crate) fn remove(map: &mut HeaderMap, name: &HeaderName) -> bool {
 }
 
 /// Keeps the lines whose name `keep` accepts, in their order.
-pub(crate) fn retain(map: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+pub fn retain(map: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     let old = std::mem::take(map);
     let mut kept = HeaderMap::with_capacity(old.len());
     let mut current: Option<HeaderName> = None;
@@ -66,7 +66,7 @@ pub(crate) fn retain(map: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
 }
 
 /// Takes away what belongs to the connection that a message came in on, and what its `connection` field names.
-pub(crate) fn strip_connection_fields(map: &mut HeaderMap) {
+pub fn strip_connection_fields(map: &mut HeaderMap) {
     if let Some(te) = map.get(header::TE)
         && !has_token(te.as_bytes(), b"trailers")
     {
@@ -94,7 +94,7 @@ pub(crate) fn strip_connection_fields(map: &mut HeaderMap) {
 }
 
 /// Whether a comma-separated list holds a token, in any case.
-pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
+pub fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|byte| *byte == b',').any(|item| {
         let item = item.split(|byte| *byte == b';').next().unwrap_or_default();
         item.trim_ascii().eq_ignore_ascii_case(token)
@@ -102,7 +102,7 @@ pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
 }
 
 /// Sum of the bytes of names and values.
-pub(crate) fn byte_size(map: &HeaderMap) -> usize {
+pub fn byte_size(map: &HeaderMap) -> usize {
     map.iter()
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum()

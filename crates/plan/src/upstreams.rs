@@ -14,8 +14,8 @@ pub struct UpstreamError {
 }
 
 /// Upstreams that have been made ready, so that equal ones share TLS settings and session tickets.
-#[derive(Default)]
-pub(crate) struct Upstreams {
+#[derive(Debug, Default)]
+pub struct Upstreams {
     ready: Vec<(Arc<Upstream>, Arc<weir_outbound::Upstream>)>,
 }
 
@@ -64,12 +64,4 @@ fn convert(config: &Upstream) -> Result<weir_outbound::Upstream, TlsError> {
         })?);
     }
     Ok(upstream)
-}
-
-/// The same upstream for the requests of routes, which bring their authority themselves: a route's own choice goes
-/// before the upstream's.
-pub(crate) fn for_routes(upstream: &weir_outbound::Upstream) -> weir_outbound::Upstream {
-    let mut upstream = upstream.clone();
-    upstream.authority = None;
-    upstream
 }

@@ -6,14 +6,14 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, StatusCode, Version};
 use weir_host::{Edit, HeaderEdit, Lookup};
 
-use crate::stream::fields;
+use crate::fields;
 
 /// Most lines that a guest can bring a map to; `http::HeaderMap` has a bound of its own above this.
 const MAX_LINES: usize = 4096;
 
 /// Head of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestHead {
+pub struct RequestHead {
     /// `:method`.
     pub method: Method,
     /// `:scheme`.
@@ -32,7 +32,7 @@ pub(crate) struct RequestHead {
 
 /// Head of a response.
 #[derive(Clone, Debug)]
-pub(crate) struct ResponseHead {
+pub struct ResponseHead {
     /// `:status`.
     pub status: StatusCode,
     /// The fields.
@@ -42,7 +42,7 @@ pub(crate) struct ResponseHead {
 }
 
 /// What filters can do with a head or with trailers.
-pub(crate) trait FieldLines {
+pub trait FieldLines {
     /// Value of the first line of a name.
     fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup;
     /// All lines, pseudo-headers first.
@@ -226,7 +226,7 @@ impl FieldLines for HeaderMap {
 }
 
 /// An authority as it may stand in a request. Empty is legal where a request has none.
-pub(crate) fn parse_authority(value: &[u8]) -> Option<Bytes> {
+pub fn parse_authority(value: &[u8]) -> Option<Bytes> {
     if value.is_empty() {
         return Some(Bytes::new());
     }

@@ -1,0 +1,41 @@
+//! A message on its way through a chain of filters: what actions mean, what is held, replies, resets.
+//!
+//! There is no task per stream and no channel between filters: whoever wants the next piece of a message (the connection
+//! to the upstream, the connection to the client) polls the last stage of a [`Pump`], which polls the one before it, down
+//! to the [`Source`]. Not polling is back-pressure; pausing is not being ready.
+//!
+//! A proxy brings what differs between proxies: how it keeps messages ([`Messages`]), where messages come from
+//! ([`Source`]), and where the VMs of a plan are ([`VmPlace`]). Everything else about a stream lies in its
+//! [`StreamState`], shared by the pumps that move it and the [`StreamHandle`]s that its filters' VMs hold.
+#![forbid(unsafe_code)]
+
+mod certificate;
+pub mod fields;
+mod filters;
+mod handle;
+mod head;
+pub mod local_reply;
+mod messages;
+mod notes;
+mod pieces;
+mod pump;
+mod source;
+mod stage;
+mod state;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod vm;
+
+pub use certificate::certificate_field;
+pub use filters::{Chain, ChainCalls, ChainFilter};
+pub use handle::StreamHandle;
+pub use head::{FieldLines, RequestHead, ResponseHead, parse_authority};
+pub use messages::Messages;
+pub use notes::Notes;
+pub use pieces::Pieces;
+pub use pump::{Abort, FilterCalls, Interest, Length, Pump, StagePlan};
+pub use source::{Item, LocalSource, Source, SourceError};
+pub use state::{Direction, FilterState, Reply, SharedState, Side, StreamState};
+pub use vm::{LiveVm, VmGone, VmPlace};

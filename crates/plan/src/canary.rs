@@ -1,0 +1,39 @@
+//! Trying a VM: it is started, configured and thrown away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_abi::{LogLevel, Status};
+use weir_host::{ContextId, HttpCall, Services, Shared, StartError, Vm};
+
+use crate::reach::Reach;
+use crate::vm::VmPlan;
+
+/// Starts a VM of a plan, and throws it away.
+pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), StartError> {
+    let services = Canary(Arc::clone(&plan.reach));
+    Vm::canary(&plan.spec, &plan.plugins, shared, Box::new(services))
+}
+
+/// The services of a VM that is thrown away: it may talk, but nothing that it begins ever ends.
+struct Canary(Arc<Reach>);
+
+impl Services for Canary {
+    fn http_call(&mut self, _token: u32, call: HttpCall) -> Result<(), Status> {
+        if self.0.knows(&call.upstream) {
+            Ok(())
+        } else {
+            Err(Status::BadArgument)
+        }
+    }
+
+    fn set_tick_period(&mut self, _plugin: ContextId, _period: Option<Duration>) {}
+
+    fn log_level(&self) -> LogLevel {
+        self.0.log_level
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        self.0.log(level, plugin, message);
+    }
+}

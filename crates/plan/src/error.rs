@@ -1,0 +1,48 @@
+//! What can be wrong with one filter, and with all of them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::upstreams::UpstreamError;
+
+/// A filter that cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The filter's name.
+    pub filter: String,
+    /// The module's file.
+    pub module: PathBuf,
+    /// Why, in words that name the module's file where the reason does not.
+    pub reason: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: filter {}: {}",
+            self.module.display(),
+            self.filter,
+            self.reason
+        )
+    }
+}
+
+/// Filters that cannot be planned at all, whatever becomes of each.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A runtime that this build does not have.
+    #[error("{place}the runtime {written} is not built in; there are: {available}")]
+    Runtime {
+        /// Where it stands, with `: `; or empty.
+        place: String,
+        /// As it was written.
+        written: String,
+        /// What there is.
+        available: String,
+    },
+    /// An upstream's certificates.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+}

@@ -1,0 +1,24 @@
+//! From filter configurations to VMs that can be started: modules compiled once, VMs described, each tried in a
+//! throw-away VM.
+//!
+//! A proxy gives its [`Planner`] the filters of a configuration and gets a [`VmPlan`] for each VM, which it starts as often
+//! as it wants to (for each worker, say). [`Reach`] is what such a VM's [`Services`](weir_host::Services) need to know.
+#![forbid(unsafe_code)]
+
+mod canary;
+mod engines;
+mod error;
+mod modules;
+mod parallel;
+mod planner;
+mod reach;
+mod trial;
+mod upstreams;
+mod vm;
+
+pub use engines::Engines;
+pub use error::{PlanError, Refusal};
+pub use planner::{Planned, Planner};
+pub use reach::Reach;
+pub use upstreams::{UpstreamError, Upstreams};
+pub use vm::{Identity, VmPlan};

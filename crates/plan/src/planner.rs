@@ -1,0 +1,118 @@
+//! Planning: filters are put together in VMs, and each VM is tried.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weir_abi::LogLevel;
+use weir_config::FilterConfig;
+use weir_host::Shared;
+
+use crate::engines::Engines;
+use crate::error::{PlanError, Refusal};
+use crate::modules::Modules;
+use crate::parallel::in_parallel;
+use crate::trial::{self, Group, Outcome};
+use crate::upstreams::Upstreams;
+use crate::vm::VmPlan;
+
+/// Plans VMs, and remembers modules from one plan to the next.
+pub struct Planner {
+    shared: Shared,
+    modules: Modules,
+}
+
+/// What came of planning.
+#[derive(Default)]
+pub struct Planned {
+    /// The VMs of the filters that serve, without those that were refused.
+    pub vms: Vec<Arc<VmPlan>>,
+    /// Each filter that was accepted, the place of its VM among `vms`, and the place of its plugin in that VM's plan.
+    pub places: Vec<(Arc<FilterConfig>, usize, usize)>,
+    /// Filters that were refused.
+    pub refused: Vec<Refusal>,
+    /// The upstreams that guests may call. A proxy that sends requests to upstreams makes its own ready here too, so that
+    /// equal ones share what can be shared.
+    pub upstreams: Upstreams,
+}
+
+impl Planned {
+    /// The place of a filter's VM, and of its plugin in that VM's plan; `None` where it was refused.
+    pub fn place(&self, filter: &FilterConfig) -> Option<(usize, usize)> {
+        self.places
+            .iter()
+            .find(|(known, ..)| **known == *filter)
+            .map(|(_, vm, plugin)| (*vm, *plugin))
+    }
+}
+
+impl Planner {
+    /// A planner for these runtimes; VMs share `shared`.
+    pub fn new(engines: Engines, shared: Shared) -> Self {
+        Self {
+            shared,
+            modules: Modules::new(engines),
+        }
+    }
+
+    /// Plans the VMs of the filters that serve, and tries each in a throw-away VM. Those to `spare` are tried as well, and
+    /// get no place. `log_level` is for filters that name none.
+    ///
+    /// Blocks: compiles, reads files, starts guests. Modules that no filter uses are forgotten.
+    pub fn plan(
+        &mut self,
+        serving: &[Arc<FilterConfig>],
+        spare: &[Arc<FilterConfig>],
+        log_level: LogLevel,
+    ) -> Result<Planned, PlanError> {
+        let mut groups = trial::group(serving.iter());
+        let count = groups.len();
+        groups.extend(trial::group(spare.iter()));
+        let mut planned = Planned::default();
+        let outcomes = self.try_groups(&groups, log_level, &mut planned.upstreams)?;
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            planned.refused.extend(outcome.refused);
+            if let Some((plan, accepted)) = outcome.accepted
+                && index < count
+            {
+                let vm = planned.vms.len();
+                planned.places.extend(
+                    accepted
+                        .into_iter()
+                        .enumerate()
+                        .map(|(plugin, filter)| (filter, vm, plugin)),
+                );
+                planned.vms.push(Arc::new(plan));
+            }
+        }
+        Ok(planned)
+    }
+
+    /// Tries filters that nothing serves: what is wrong with them.
+    pub fn try_filters(&mut self, filters: &[Arc<FilterConfig>]) -> Result<Vec<Refusal>, PlanError> {
+        Ok(self.plan(&[], filters, LogLevel::Info)?.refused)
+    }
+
+    /// Tries each VM, as many at a time as there are cores.
+    fn try_groups(
+        &mut self,
+        groups: &[Group],
+        log_level: LogLevel,
+        upstreams: &mut Upstreams,
+    ) -> Result<Vec<Outcome>, PlanError> {
+        self.modules.begin();
+        let mut ready = Vec::with_capacity(groups.len());
+        for group in groups {
+            self.modules.check_runtime(&group.config)?;
+            let mut own = HashMap::new();
+            for (name, upstream) in &group.upstreams {
+                own.insert(name.clone(), upstreams.ready(upstream)?);
+            }
+            ready.push((group, own));
+        }
+        let outcomes = in_parallel(&ready, |(group, upstreams)| {
+            trial::run(group, upstreams, log_level, &self.modules, &self.shared)
+        });
+        self.modules.end();
+        Ok(outcomes)
+    }
+}

@@ -1,0 +1,73 @@
+//! From a configuration to a snapshot: VMs planned and tried, routes put together.
+
+use std::sync::Arc;
+
+use weir_config::{FilterConfig, ProxyConfig};
+use weir_host::Shared;
+use weir_plan::{Engines, PlanError, Planner, Refusal};
+
+use crate::routes;
+use crate::snapshot::Snapshot;
+
+/// What came of a configuration.
+pub(crate) struct Built {
+    /// Ready to serve, without the filters that were refused.
+    pub snapshot: Snapshot,
+    /// Filters that were refused.
+    pub refused: Vec<Refusal>,
+}
+
+/// Makes snapshots, and remembers modules from one to the next.
+pub(crate) struct Builder(Planner);
+
+impl Builder {
+    /// A builder for these runtimes; VMs share `shared`.
+    pub fn new(engines: Engines, shared: Shared) -> Self {
+        Self(Planner::new(engines, shared))
+    }
+
+    /// Builds a snapshot. Blocks: compiles, reads files, starts throw-away VMs.
+    pub fn build(&mut self, config: &ProxyConfig) -> Result<Built, PlanError> {
+        let used: Vec<Arc<FilterConfig>> = config
+            .routes
+            .iter()
+            .flat_map(|route| route.filters.iter().map(|filter| Arc::clone(&filter.filter)))
+            .collect();
+        // Filters that no route names are tried as well: a mistake in them should not wait for the day they are used.
+        let is_named = |name: &str| {
+            config
+                .routes
+                .iter()
+                .any(|route| route.filters.iter().any(|used| used.name == name))
+        };
+        let spare: Vec<Arc<FilterConfig>> = config
+            .filters
+            .iter()
+            .filter(|(name, _)| !is_named(name))
+            .map(|(_, filter)| Arc::clone(filter))
+            .collect();
+        let mut planned = self.0.plan(&used, &spare, config.log_level)?;
+        let mut upstreams = Vec::new();
+        let mut plans = Vec::with_capacity(config.routes.len());
+        for route in &config.routes {
+            let target = routes::target(&route.target, &mut planned.upstreams, &mut upstreams)?;
+            plans.push(routes::plan(route, target, &planned));
+        }
+        let snapshot = Snapshot {
+            routes: plans,
+            vms: planned.vms,
+            upstreams,
+            limits: config.limits,
+            timeouts: config.timeouts,
+        };
+        Ok(Built {
+            snapshot,
+            refused: planned.refused,
+        })
+    }
+
+    /// Tries filters that belong to no proxy configuration.
+    pub fn try_filters(&mut self, filters: &[Arc<FilterConfig>]) -> Result<Vec<Refusal>, PlanError> {
+        self.0.try_filters(filters)
+    }
+}

@@ -1,0 +1,163 @@
+//! How long a body will be, said right: `content-length` is recomputed where the whole body is known when the head goes
+//! out, kept where nobody can have changed the body, and taken away otherwise.
+
+use std::task::{Context, Poll};
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use weir_chain::{FilterCalls, Length, Pump, Source, fields};
+
+use crate::stream::ProxyMessages;
+
+/// Settles the length of a request whose head has come through with this `end_of_stream`.
+pub(crate) fn settle_request_length<S: Source, C: FilterCalls>(
+    pump: &mut Pump<S, C, ProxyMessages>,
+    cx: &mut Context<'_>,
+    end_of_stream: bool,
+) -> Length {
+    // The head of a request does not wait for its body: the upstream may have something to say about it.
+    let length = match pump.poll_length(cx, end_of_stream) {
+        Poll::Ready(length) => length,
+        Poll::Pending => Length::Open,
+    };
+    let mut state = pump.state().borrow_mut();
+    let lines = &mut state.messages.request.fields;
+    match length {
+        // Whoever announced a body still announces one, now an empty one.
+        Length::None if lines.contains_key(header::CONTENT_LENGTH) => set(lines, 0),
+        Length::None => {}
+        Length::Exact(bytes) => set(lines, bytes),
+        Length::Open => remove(lines),
+    }
+    length
+}
+
+/// As [`settle_request_length`], for the response to a request with `method`.
+///
+/// `patient`: where a filter may change the body, the head waits for the first piece that the filters let go. So the
+/// length of a body that a filter collects is known, and one that turns out to be too large, or that a filter objects to,
+/// can still be answered with a status.
+pub(crate) fn poll_response_length<S: Source, C: FilterCalls>(
+    pump: &mut Pump<S, C, ProxyMessages>,
+    cx: &mut Context<'_>,
+    end_of_stream: bool,
+    method: &Method,
+    patient: bool,
+) -> Poll<Length> {
+    let status = pump
+        .state()
+        .borrow()
+        .messages
+        .response
+        .as_ref()
+        .map_or(StatusCode::OK, |head| head.status);
+    if method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+        // The length is that of the body that is not sent, and stays if it is one.
+        let mut state = pump.state().borrow_mut();
+        if let Some(head) = &mut state.messages.response
+            && head
+                .fields
+                .get(header::CONTENT_LENGTH)
+                .is_some_and(|value| !is_number(value))
+        {
+            remove(&mut head.fields);
+        }
+        return Poll::Ready(Length::None);
+    }
+    let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::RESET_CONTENT;
+    let length = match pump.poll_length(cx, end_of_stream || bodiless) {
+        Poll::Ready(length) => length,
+        Poll::Pending if patient => return Poll::Pending,
+        Poll::Pending => Length::Open,
+    };
+    let mut state = pump.state().borrow_mut();
+    let Some(head) = &mut state.messages.response else {
+        return Poll::Ready(length);
+    };
+    match length {
+        Length::None if bodiless => remove(&mut head.fields),
+        Length::None | Length::Exact(0) => set(&mut head.fields, 0),
+        Length::Exact(bytes) => set(&mut head.fields, bytes),
+        Length::Open => remove(&mut head.fields),
+    }
+    Poll::Ready(length)
+}
+
+fn set(lines: &mut HeaderMap, bytes: u64) {
+    lines.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
+}
+
+fn remove(lines: &mut HeaderMap) {
+    fields::remove(lines, &header::CONTENT_LENGTH);
+}
+
+fn is_number(value: &HeaderValue) -> bool {
+    !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use bytes::Bytes;
+    use weir_chain::{Direction, Interest, Item, LocalSource, StagePlan, VmGone};
+    use weir_host::{BodyAction, HeadersAction, StreamAction};
+
+    use super::*;
+    use crate::testing;
+
+    /// A filter that answers each body call so.
+    struct Answers(BodyAction);
+
+    impl FilterCalls for Answers {
+        fn on_headers(&mut self, _: usize, _: Direction, _: usize, _: bool) -> Result<HeadersAction, VmGone> {
+            Ok(HeadersAction::Continue)
+        }
+
+        fn on_body(&mut self, _: usize, _: Direction, _: usize, _: bool) -> Result<BodyAction, VmGone> {
+            Ok(self.0)
+        }
+
+        fn on_trailers(&mut self, _: usize, _: Direction, _: usize) -> Result<StreamAction, VmGone> {
+            Ok(StreamAction::Continue)
+        }
+    }
+
+    /// What becomes of a request's `content-length` of 99, with a body of 4 bytes.
+    fn settled(action: BodyAction) -> (Length, Option<String>) {
+        let state = testing::state(1);
+        let plan = StagePlan {
+            filter: 0,
+            interest: Interest {
+                headers: true,
+                body: true,
+                trailers: false,
+            },
+            fail_open: true,
+            limit: 10,
+        };
+        let source = LocalSource::new(Bytes::from_static(b"body"));
+        let mut pump = Pump::new(Direction::Request, [plan], source, Answers(action), state.clone());
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(matches!(pump.poll_item(cx), Poll::Ready(Ok(Item::Head { .. }))));
+        state
+            .borrow_mut()
+            .messages
+            .request
+            .fields
+            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
+        let length = settle_request_length(&mut pump, cx, false);
+        let state = state.borrow();
+        let line = state.messages.request.fields.get(header::CONTENT_LENGTH);
+        (length, line.map(|value| value.to_str().unwrap().to_owned()))
+    }
+
+    #[test]
+    fn a_length_is_said_anew_where_it_is_known_and_else_not_at_all() {
+        assert_eq!(
+            settled(BodyAction::Continue),
+            (Length::Exact(4), Some("4".to_owned()))
+        );
+        assert_eq!(settled(BodyAction::StopAndBuffer), (Length::Open, None));
+    }
+}
