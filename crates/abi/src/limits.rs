@@ -76,6 +76,10 @@ pub const MAX_IO_SLICES: usize = 1024;
 /// Bytes of body held while a filter pauses, unless configured: what Envoy's listeners hold by default.
 pub const BODY: usize = 1 << 20;
 
+/// How long filters may hold a stream in a proxy whose own timeouts do not run meanwhile. Longer than a call of theirs may
+/// take, so that it is the call that fails first.
+pub const STREAM_DEADLINE: Duration = Duration::from_secs(90);
+
 /// Bytes of notes (`proxy_set_property`, filter state), names and values together, per stream.
 pub const MAX_STREAM_STATE_BYTES: usize = 1 << 20;
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use weir_abi::LogLevel;
+use weir_abi::limits::STREAM_DEADLINE;
 
 use super::bytes::configuration;
 use super::{or, route, upstream, vm};
 use crate::read::{Field, Keys};
-use crate::{FailPolicy, FilterConfig, HttpCallFailure, Limits, Timeouts, Upstream, VmLimits};
+use crate::{FailPolicy, FilterConfig, HttpCallFailure, Limits, Ticks, Timeouts, Upstream, VmLimits};
 
 /// What a filter gets from around it.
 pub(super) struct Defaults {
@@ -71,7 +72,17 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
     let matches = or(keys.take("match"), Vec::new(), |field| {
         Some(field.items_or_one().iter().filter_map(route::condition).collect())
     });
-    let (limits, body_limit) = limits(keys, defaults.body_limit);
+    let cache_transformed = or(keys.take("cache_transformed"), false, Field::boolean);
+    let call_by_authority = or(keys.take("call_by_authority"), false, Field::boolean);
+    let ticks = or(keys.take("ticks"), Ticks::default(), |field| {
+        field.choice(&[("one_vm", Ticks::OneVm), ("every_vm", Ticks::EveryVm)])
+    });
+    let watch = or(keys.take("watch"), false, Field::boolean);
+    let Bounds {
+        vm: limits,
+        body: body_limit,
+        stream_deadline,
+    } = limits(keys, defaults.body_limit);
     let upstreams = upstreams(keys, defaults);
     let vm = vm::read(keys, limits, strict);
     let source = keys.field().document.path.clone();
@@ -88,6 +99,11 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
         body_limit,
         upstreams,
         matches,
+        stream_deadline,
+        cache_transformed,
+        call_by_authority,
+        ticks,
+        watch,
         vm: vm?,
     })
 }
@@ -122,11 +138,21 @@ pub(super) fn log_level(field: &Field<'_>) -> Option<LogLevel> {
     ])
 }
 
-/// The VM's limits and the body limit, which is the filter's.
-fn limits(block: &Keys<'_>, body: u64) -> (VmLimits, u64) {
+/// What stands under `limits`: the VM's bounds, and the filter's own.
+struct Bounds {
+    vm: VmLimits,
+    body: u64,
+    stream_deadline: Duration,
+}
+
+fn limits(block: &Keys<'_>, body: u64) -> Bounds {
     let defaults = VmLimits::default();
     let Some(keys) = block.take("limits").and_then(|field| field.keys()) else {
-        return (defaults, body);
+        return Bounds {
+            vm: defaults,
+            body,
+            stream_deadline: STREAM_DEADLINE,
+        };
     };
     let limits = VmLimits {
         memory: or(keys.take("memory"), defaults.memory, memory),
@@ -150,8 +176,13 @@ fn limits(block: &Keys<'_>, body: u64) -> (VmLimits, u64) {
         ),
     };
     let body = or(keys.take("body"), body, Field::size);
+    let stream_deadline = or(keys.take("stream_deadline"), STREAM_DEADLINE, Field::duration);
     keys.finish();
-    (limits, body)
+    Bounds {
+        vm: limits,
+        body,
+        stream_deadline,
+    }
 }
 
 /// Linear memory: at least a page, at most what 32-bit addresses reach.

@@ -39,8 +39,28 @@ pub struct FilterConfig {
     pub upstreams: IndexMap<String, Arc<Upstream>>,
     /// Requests that the filter sees: those that any of these match. Empty means all.
     pub matches: Vec<RouteMatch>,
+    /// How long the filter may hold a stream, in Traffic Server; 90 s unless given.
+    pub stream_deadline: Duration,
+    /// Whether what the filter makes of a response goes into Traffic Server's cache.
+    pub cache_transformed: bool,
+    /// Whether a call whose upstream is not known goes to its `:authority`, if `direct_upstreams` lists that.
+    pub call_by_authority: bool,
+    /// In which VMs the filter's ticks run.
+    pub ticks: Ticks,
+    /// Whether Traffic Server's plugin loads again when a file of the filter changes.
+    pub watch: bool,
     /// What makes the VM.
     pub vm: VmConfig,
+}
+
+/// In which of a filter's VMs, one for each thread of Traffic Server, its ticks run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Ticks {
+    /// In one of them.
+    #[default]
+    OneVm,
+    /// In each of them.
+    EveryVm,
 }
 
 impl FilterConfig {

@@ -5,7 +5,7 @@ mod proxy;
 mod route;
 mod upstream;
 
-pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, VmConfig, VmLimits};
+pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, Ticks, VmConfig, VmLimits};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
