@@ -8,7 +8,7 @@
 macro_rules! functions {
     (
         required { $($(#[$note:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $mangled:literal;)* }
-        optional { $(fn $may:ident($($may_arg:ident: $may_type:ty),*) $(-> $may_ret:ty)? = $may_mangled:literal;)* }
+        optional { $($(#[$may_doc:meta])* fn $may:ident($($may_arg:ident: $may_type:ty),*) $(-> $may_ret:ty)? = $may_mangled:literal;)* }
     ) => {
         mod address {
             use std::ffi::c_void;
@@ -42,6 +42,7 @@ macro_rules! functions {
 
         $(
             #[doc = concat!("C function `", stringify!($may), "`, where the server has it.")]
+            $(#[$may_doc])*
             pub static $may: $crate::table::Optional<unsafe extern "C" fn($($may_type),*) $(-> $may_ret)?> =
                 // SAFETY: the slot below fills it with the function of this name, whose C signature this is.
                 unsafe { $crate::table::Optional::empty() };

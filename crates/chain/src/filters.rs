@@ -15,6 +15,8 @@ use crate::vm::{LiveVm, VmGone, VmPlace};
 /// The filters that see a stream. Shared by the two directions, which need not be on one thread if the proxy's VMs need not
 /// be either.
 pub struct Chain<P: VmPlace> {
+    /// Filters that come before, where a chain was extended after a stream had begun.
+    base: Option<Arc<Self>>,
     filters: SmallVec<[ChainFilter<P>; 2]>,
 }
 
@@ -52,6 +54,15 @@ impl<P: VmPlace> Chain<P> {
     /// A chain of these filters, in the order in which they see the request.
     pub fn new(filters: impl IntoIterator<Item = ChainFilter<P>>) -> Arc<Self> {
         Arc::new(Self {
+            base: None,
+            filters: filters.into_iter().collect(),
+        })
+    }
+
+    /// A chain of the filters of `base`, which may know of the stream already, and of these behind them.
+    pub fn extending(base: Arc<Self>, filters: impl IntoIterator<Item = ChainFilter<P>>) -> Arc<Self> {
+        Arc::new(Self {
+            base: Some(base),
             filters: filters.into_iter().collect(),
         })
     }
@@ -63,22 +74,38 @@ impl<P: VmPlace> Chain<P> {
 
     /// Number of filters.
     pub fn len(&self) -> usize {
-        self.filters.len()
+        self.before() + self.filters.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.len() == 0
+    }
+
+    /// Number of filters that come before those of this very chain.
+    fn before(&self) -> usize {
+        self.base.as_ref().map_or(0, |base| base.len())
+    }
+
+    fn get(&self, filter: usize) -> Option<&ChainFilter<P>> {
+        match filter.checked_sub(self.before()) {
+            Some(own) => self.filters.get(own),
+            None => self.base.as_ref()?.get(filter),
+        }
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>)> {
+        (0..self.len()).filter_map(|index| Some((index, self.get(index)?)))
     }
 
     /// The place in the route of a filter of the chain.
     pub fn plan(&self, filter: usize) -> Option<usize> {
-        self.filters.get(filter).map(|filter| filter.plan)
+        self.get(filter).map(|filter| filter.plan)
     }
 
     /// The stages of the request.
     pub fn request_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
-        self.filters.iter().enumerate().map(|(index, filter)| {
+        self.iter().map(|(index, filter)| {
             let has = |callback| filter.has(callback);
             StagePlan {
                 filter: index,
@@ -96,24 +123,20 @@ impl<P: VmPlace> Chain<P> {
 
     /// The stages of the response: the filters that know of the stream and want to hear of the response, in reverse.
     pub fn response_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
-        self.filters
-            .iter()
-            .enumerate()
-            .rev()
-            .filter_map(|(index, filter)| {
-                filter.stream.get()?;
-                let interest = Interest {
-                    headers: filter.has(Callback::ResponseHeaders),
-                    body: filter.has(Callback::ResponseBody),
-                    trailers: filter.has(Callback::ResponseTrailers),
-                };
-                (interest != Interest::default()).then_some(StagePlan {
-                    filter: index,
-                    interest,
-                    fail_open: filter.fail_open,
-                    limit: filter.limit,
-                })
+        self.iter().rev().filter_map(|(index, filter)| {
+            filter.stream.get()?;
+            let interest = Interest {
+                headers: filter.has(Callback::ResponseHeaders),
+                body: filter.has(Callback::ResponseBody),
+                trailers: filter.has(Callback::ResponseTrailers),
+            };
+            (interest != Interest::default()).then_some(StagePlan {
+                filter: index,
+                interest,
+                fail_open: filter.fail_open,
+                limit: filter.limit,
             })
+        })
     }
 
     /// Whether any filter that knows of the stream still wants body callbacks in a direction: it has the callback, has not
@@ -124,14 +147,14 @@ impl<P: VmPlace> Chain<P> {
             Direction::Request => (Callback::RequestBody, |filter| filter.request.declined),
             Direction::Response => (Callback::ResponseBody, |filter| filter.response.declined),
         };
-        self.filters.iter().zip(&state.filters).any(|(filter, part)| {
+        self.iter().zip(&state.filters).any(|((_, filter), part)| {
             filter.stream.get().is_some() && filter.has(callback) && !part.dead && !declined(part)
         })
     }
 
     /// Ends the stream in all filters, in the order of the chain. Called once, when nothing more will be polled.
     pub fn finish(&self) {
-        for filter in &self.filters {
+        for (_, filter) in self.iter() {
             let Some((vm, context)) = filter.stream.get() else {
                 continue;
             };
@@ -156,7 +179,7 @@ impl<P: VmPlace, M: Messages> ChainCalls<P, M> {
 
     /// Tells a filter of the stream, and shows it the request's headers.
     fn begin(&self, index: usize, count: usize, end_of_stream: bool) -> Result<HeadersAction, VmGone> {
-        let filter = self.chain.filters.get(index).ok_or(VmGone)?;
+        let filter = self.chain.get(index).ok_or(VmGone)?;
         let (place, plugin) = filter.place.as_ref().ok_or(VmGone)?;
         let vm = place.live().ok_or(VmGone)?;
         let plugin = vm.context(*plugin).ok_or(VmGone)?;
@@ -172,7 +195,6 @@ impl<P: VmPlace, M: Messages> ChainCalls<P, M> {
 
     fn stream(&self, filter: usize) -> Result<&(P::Vm, ContextId), VmGone> {
         self.chain
-            .filters
             .get(filter)
             .and_then(|filter| filter.stream.get())
             .ok_or(VmGone)

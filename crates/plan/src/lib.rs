@@ -15,10 +15,13 @@ mod reach;
 mod trial;
 mod upstreams;
 mod vm;
+mod watch;
 
 pub use engines::Engines;
 pub use error::{PlanError, Refusal};
+pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
 pub use reach::Reach;
 pub use upstreams::{UpstreamError, Upstreams};
 pub use vm::{Identity, VmPlan};
+pub use watch::FileWatch;

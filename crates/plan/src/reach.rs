@@ -17,6 +17,8 @@ pub struct Reach {
     pub log_level: LogLevel,
     /// The lowest level of each plugin, by name.
     pub log_levels: HashMap<String, LogLevel>,
+    /// Whether a call whose upstream is not known may go to its authority.
+    pub by_authority: bool,
     /// File name of the module, for the log.
     pub module: String,
 }
@@ -25,6 +27,11 @@ impl Reach {
     /// Whether a guest may call the upstream of this name.
     pub fn knows(&self, upstream: &[u8]) -> bool {
         std::str::from_utf8(upstream).is_ok_and(|name| self.upstreams.contains_key(name))
+    }
+
+    /// Whether a call whose upstream is not known may go to this authority: the document lists it and wants that.
+    pub fn knows_by_authority(&self, authority: &[u8]) -> bool {
+        self.by_authority && self.knows(authority)
     }
 
     /// What makes the calls of a VM.

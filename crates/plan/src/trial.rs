@@ -191,9 +191,12 @@ fn plan(
             *entry = (*entry).min(level(filter));
             levels
         }),
+        // The filters of a VM share what it may reach, so one that does not want it keeps the others from it.
+        by_authority: filters.iter().all(|filter| filter.call_by_authority),
         module: group.config.code.display().to_string(),
     };
     let identity = Identity {
+        by_authority: reach.by_authority,
         config: group.config.clone(),
         digest: *spec.module.digest(),
         plugins: plugins.iter().map(|plugin| PluginSpec::clone(plugin)).collect(),

@@ -35,6 +35,8 @@ pub struct Identity {
     pub upstreams: Vec<(String, Arc<weir_config::Upstream>)>,
     /// Log levels of the plugins.
     pub log_levels: Vec<LogLevel>,
+    /// Whether calls may go by their authority.
+    pub by_authority: bool,
 }
 
 impl VmPlan {

@@ -220,10 +220,14 @@ impl ProxyHandle {
         &self.0.shared
     }
 
-    /// The files to watch, and whether to.
-    pub(crate) fn files(&self) -> (Vec<PathBuf>, bool) {
+    /// The files to watch: none where the configuration wants that.
+    pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
         let state = self.state();
-        (state.files.clone(), state.watch)
+        if state.watch {
+            state.files.clone()
+        } else {
+            Vec::new()
+        }
     }
 
     fn serve(&self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {

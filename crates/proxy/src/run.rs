@@ -1,13 +1,11 @@
 //! Running until a signal ends it: reload on SIGHUP and when a file changes.
 
-use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use weir_plan::FileWatch;
 
 use crate::error::ProxyError;
 use crate::proxy::{Proxy, ProxyHandle};
@@ -76,8 +74,11 @@ async fn follow_signals(
     interrupt: &mut Signal,
 ) {
     let (events, mut changes) = unbounded_channel();
-    let mut watch = FileWatch::new(events);
-    watch.follow(&proxy);
+    let mut watch = FileWatch::new(move || {
+        // Nobody listens any more when the proxy ends.
+        let _ = events.send(());
+    });
+    watch.follow(proxy.watched_files());
     loop {
         tokio::select! {
             _ = terminate.recv() => return,
@@ -103,7 +104,7 @@ async fn follow_signals(
             // How it went has been logged.
             _ = reload => {}
         }
-        watch.follow(&proxy);
+        watch.follow(proxy.watched_files());
     }
 }
 
@@ -113,79 +114,4 @@ async fn quiet_after_change(changes: &mut UnboundedReceiver<()>) {
     }
     // An end of the channel is an end of changes, too.
     while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
-}
-
-/// Watches the folders of files. Files themselves are replaced rather than written to by most editors and by
-/// orchestrators, so that a watch on them would see only the first change.
-struct FileWatch {
-    events: UnboundedSender<()>,
-    watcher: Option<RecommendedWatcher>,
-    folders: HashSet<PathBuf>,
-    files: HashMap<PathBuf, Option<Stamp>>,
-}
-
-/// What tells a file from what it was.
-type Stamp = (SystemTime, u64, u64);
-
-impl FileWatch {
-    fn new(events: UnboundedSender<()>) -> Self {
-        Self {
-            events,
-            watcher: None,
-            folders: HashSet::new(),
-            files: HashMap::new(),
-        }
-    }
-
-    /// Watches what the proxy is made of now.
-    fn follow(&mut self, proxy: &ProxyHandle) {
-        let (files, wanted) = proxy.files();
-        if !wanted {
-            *self = Self::new(self.events.clone());
-            return;
-        }
-        self.files = files
-            .into_iter()
-            .map(|file| (file.clone(), stamp(&file)))
-            .collect();
-        let folders: HashSet<PathBuf> = self
-            .files
-            .keys()
-            .filter_map(|file| file.parent().map(Path::to_owned))
-            .collect();
-        if folders == self.folders && self.watcher.is_some() {
-            return;
-        }
-        match watch(&folders, self.events.clone()) {
-            Ok(watcher) => {
-                self.watcher = Some(watcher);
-                self.folders = folders;
-            }
-            Err(error) => tracing::warn!(%error, "files cannot be watched; SIGHUP reloads"),
-        }
-    }
-
-    /// Whether a file is not what it was.
-    fn has_changed(&self) -> bool {
-        self.files.iter().any(|(file, known)| stamp(file) != *known)
-    }
-}
-
-fn watch(folders: &HashSet<PathBuf>, events: UnboundedSender<()>) -> notify::Result<RecommendedWatcher> {
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !matches!(event.kind, EventKind::Access(_))) {
-            // Nobody listens any more when the proxy ends.
-            let _ = events.send(());
-        }
-    })?;
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    Ok(watcher)
-}
-
-fn stamp(file: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
 }

@@ -70,5 +70,12 @@ functions! {
         fn TSUrlStringGet(buf: TSMBuffer, url: TSMLoc, out_len: *mut c_int) -> *mut c_char =
             "_Z14TSUrlStringGetP13tsapi_mbufferP10tsapi_mlocPi";
     }
-    optional {}
+    optional {
+        /// Only on 9.2: on 10.x what follows a semicolon is part of the path.
+        fn TSUrlHttpParamsGet(buf: TSMBuffer, url: TSMLoc, out_len: *mut c_int) -> *const c_char =
+            "_Z18TSUrlHttpParamsGetP13tsapi_mbufferP10tsapi_mlocPi";
+        /// Only on 9.2.
+        fn TSUrlHttpParamsSet(buf: TSMBuffer, url: TSMLoc, text: *const c_char, len: c_int) -> TSReturnCode =
+            "_Z18TSUrlHttpParamsSetP13tsapi_mbufferP10tsapi_mlocPKci";
+    }
 }
