@@ -1,0 +1,394 @@
+//! Metrics as statistics of the server: `traffic_ctl metric get wasm.NAME`, `traffic_ctl metric match wasm`.
+//!
+//! A counter or gauge of a guest is `wasm.NAME`, a histogram five of them: `.count`, `.sum` and, worked out from its
+//! buckets, `.p50`, `.p90`, `.p99`. Our own counters are `wasm.weir.NAME`. Characters other than letters, digits, `-`, `_`
+//! and `.` become `_`; where two names become one that way, the later gets a number.
+//!
+//! The server keeps a fixed number of statistics (`proxy.config.stat_api.max_stats_allowed`, 256 unless it is raised, 1000
+//! at most on 9.2) and gives none back, so a statistic is made once and never again.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CString, c_int};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use weir_ats_sys::{
+    TS_RECORDDATATYPE_INT, TS_STAT_NON_PERSISTENT, TS_STAT_SYNC_SUM, TS_SUCCESS, TSStatCreate,
+    TSStatFindName, TSStatIntSet,
+};
+use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue, Metrics};
+
+/// What the plugin counts about itself.
+pub(crate) static COUNTERS: Counters = Counters::new();
+
+/// Most bytes of a statistic's name.
+const MAX_NAME: usize = 200;
+
+macro_rules! counters {
+    ($($(#[doc = $help:literal])+ $name:ident,)*) => {
+        /// The plugin's own counters.
+        #[derive(Debug)]
+        pub(crate) struct Counters {
+            $($(#[doc = $help])+ pub $name: AtomicU64,)*
+        }
+
+        impl Counters {
+            const fn new() -> Self {
+                Self { $($name: AtomicU64::new(0),)* }
+            }
+
+            /// Name, meaning and value of each.
+            fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), concat!($($help),+), self.$name.load(Ordering::Relaxed)),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// VMs that have been started.
+    vm_started,
+    /// VMs that have died.
+    vm_died,
+    /// VMs that could not be started.
+    vm_start_failed,
+    /// Streams that filters have seen.
+    streams,
+    /// Answers that filters have given.
+    local_responses,
+    /// Streams that went on without a filter that had failed.
+    fail_open,
+    /// Streams that were refused because a filter had failed.
+    fail_closed,
+    /// Streams that filters held for too long.
+    stream_deadlines,
+    /// Configurations that were taken up after the first.
+    reloads,
+    /// Configurations that were refused at a reload.
+    reload_failures,
+}
+
+impl Counters {
+    /// The counters in Prometheus' text format, as `weir_NAME_total`: no guest's metric begins like that.
+    fn render_prometheus(&self) -> String {
+        self.all()
+            .map(|(name, help, value)| {
+                let help = help.trim();
+                format!(
+                    "# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n"
+                )
+            })
+            .collect()
+    }
+}
+
+/// Counts one more.
+#[inline]
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Guests' metrics as `wasm_NAME` and our own counters, in Prometheus' text format 0.0.4.
+pub(crate) fn render_prometheus(metrics: &Metrics) -> String {
+    metrics.render_prometheus("wasm_") + &COUNTERS.render_prometheus()
+}
+
+/// The statistics that have been made, and what the server keeps them in.
+#[derive(Debug, Default)]
+pub(crate) struct ServerStats<B = Server> {
+    board: B,
+    /// Statistics of each metric, by its name; `None` where the server had no place for one.
+    of_metric: HashMap<String, Vec<Option<c_int>>>,
+    /// Statistics of our counters, in their order.
+    own: Vec<Option<c_int>>,
+    names: HashSet<String>,
+    /// The server took no more; it has been said.
+    full: bool,
+}
+
+/// Where statistics are shown.
+pub(crate) trait Board {
+    /// The statistic of this name, new if there is none. `None`: there is no place for it.
+    fn open(&mut self, name: &str) -> Option<c_int>;
+
+    /// Sets a statistic that [`Board::open`] has given.
+    fn set(&mut self, stat: c_int, value: i64);
+}
+
+impl ServerStats {
+    /// No statistics so far.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl<B: Board> ServerStats<B> {
+    /// Brings the server's statistics to the state of the metrics. For one thread, which is known to the server.
+    pub fn sync(&mut self, metrics: &Metrics) {
+        if self.own.is_empty() {
+            // Ours come first, so that they are there whatever guests define.
+            self.own = COUNTERS
+                .all()
+                .map(|(name, ..)| self.open(&format!("weir.{name}")))
+                .collect();
+        }
+        for (stat, (.., value)) in self.own.iter().zip(COUNTERS.all()) {
+            if let Some(stat) = stat {
+                self.board.set(*stat, saturated(value));
+            }
+        }
+        for metric in metrics.snapshot() {
+            self.show(metric);
+        }
+    }
+
+    fn show(&mut self, metric: MetricSnapshot) {
+        let MetricSnapshot { name, value } = metric;
+        if !self.of_metric.contains_key(&name) {
+            let stats = parts(&value)
+                .iter()
+                .map(|(suffix, _)| self.open(&format!("{name}{suffix}")))
+                .collect();
+            self.of_metric.insert(name.clone(), stats);
+        }
+        let Some(stats) = self.of_metric.get(&name) else {
+            return;
+        };
+        for (stat, (_, value)) in stats.iter().zip(parts(&value)) {
+            if let Some(stat) = stat {
+                self.board.set(*stat, value);
+            }
+        }
+    }
+
+    fn open(&mut self, name: &str) -> Option<c_int> {
+        if self.full {
+            return None;
+        }
+        let name = self.unique(name);
+        let stat = self.board.open(&name);
+        if stat.is_none() {
+            self.full = true;
+            tracing::warn!(
+                metric = name,
+                "the server takes no more statistics: this and later metrics are not shown in it \
+                 (proxy.config.stat_api.max_stats_allowed says how many it takes)"
+            );
+        }
+        stat
+    }
+
+    /// A name that no statistic has yet.
+    fn unique(&mut self, name: &str) -> String {
+        let base = safe(name);
+        let mut name = base.clone();
+        let mut number = 2;
+        while !self.names.insert(name.clone()) {
+            name = format!("{base}_{number}");
+            number += 1;
+        }
+        name
+    }
+}
+
+/// The statistics that a metric becomes: what is added to its name, and their values.
+fn parts(value: &MetricValue) -> Vec<(&'static str, i64)> {
+    match value {
+        MetricValue::Counter(value) => vec![("", saturated(*value))],
+        MetricValue::Gauge(value) => vec![("", *value)],
+        MetricValue::Histogram(histogram) => vec![
+            (".count", saturated(histogram.count)),
+            (".sum", saturated(histogram.sum)),
+            (".p50", saturated(quantile(histogram, 50))),
+            (".p90", saturated(quantile(histogram, 90))),
+            (".p99", saturated(quantile(histogram, 99))),
+        ],
+    }
+}
+
+/// The value that so many per cent of the samples do not exceed, as far as the buckets tell: samples are taken to lie
+/// evenly within a bucket, and those above the last bound to lie at it. 0 without samples.
+fn quantile(histogram: &HistogramSnapshot, percent: u64) -> u64 {
+    // The sample with this number (from 1) when all are sorted.
+    let rank = (u128::from(histogram.count) * u128::from(percent)).div_ceil(100);
+    let (mut below, mut lower) = (0, 0);
+    for (upper, cumulative) in HISTOGRAM_BOUNDS.iter().zip(histogram.cumulative) {
+        if cumulative > below && u128::from(cumulative) >= rank {
+            let (within, width) = (rank - u128::from(below), u128::from(upper - lower));
+            let share = width * within / u128::from(cumulative - below);
+            return lower + u64::try_from(share).unwrap_or(u64::MAX);
+        }
+        (below, lower) = (cumulative, *upper);
+    }
+    if histogram.count == 0 { 0 } else { lower }
+}
+
+fn saturated(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A name that the server's tools take.
+fn safe(name: &str) -> String {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let name = name.chars().map(|c| if legal(c) { c } else { '_' });
+    "wasm.".chars().chain(name).take(MAX_NAME).collect()
+}
+
+/// The server itself.
+#[derive(Debug, Default)]
+pub(crate) struct Server;
+
+impl Board for Server {
+    fn open(&mut self, name: &str) -> Option<c_int> {
+        let name = CString::new(name).ok()?;
+        let mut stat: c_int = -1;
+        // SAFETY: the name ends with NUL, and the function writes to the place it is given.
+        let known = unsafe { TSStatFindName(name.as_ptr(), &mut stat) } == TS_SUCCESS;
+        if !known {
+            // SAFETY: the name ends with NUL and is copied; type, persistence and way of adding up are among those that
+            // every version takes.
+            stat = unsafe {
+                TSStatCreate(
+                    name.as_ptr(),
+                    TS_RECORDDATATYPE_INT,
+                    TS_STAT_NON_PERSISTENT,
+                    TS_STAT_SYNC_SUM,
+                )
+            };
+        }
+        // -1 is refused. Others are opaque: 10.2 has bits of the type in them.
+        (stat != -1).then_some(stat)
+    }
+
+    fn set(&mut self, stat: c_int, value: i64) {
+        // SAFETY: the number came from the server, and is not -1.
+        unsafe { TSStatIntSet(stat, value) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_abi::MetricType;
+
+    use super::*;
+
+    /// A server with so many places.
+    #[derive(Default)]
+    struct Places {
+        most: usize,
+        names: Vec<String>,
+        values: HashMap<c_int, i64>,
+        asked: usize,
+    }
+
+    impl Board for Places {
+        fn open(&mut self, name: &str) -> Option<c_int> {
+            self.asked += 1;
+            if self.names.len() >= self.most {
+                return None;
+            }
+            self.names.push(name.into());
+            c_int::try_from(self.names.len() - 1).ok()
+        }
+
+        fn set(&mut self, stat: c_int, value: i64) {
+            self.values.insert(stat, value);
+        }
+    }
+
+    fn stats(most: usize) -> ServerStats<Places> {
+        ServerStats {
+            board: Places {
+                most,
+                ..Places::default()
+            },
+            of_metric: HashMap::new(),
+            own: Vec::new(),
+            names: HashSet::new(),
+            full: false,
+        }
+    }
+
+    fn value(stats: &ServerStats<Places>, name: &str) -> Option<i64> {
+        let place = stats.board.names.iter().position(|known| known == name)?;
+        stats.board.values.get(&c_int::try_from(place).ok()?).copied()
+    }
+
+    #[test]
+    fn metrics_become_statistics_once() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let counter = cache.define(MetricType::Counter, b"a b").unwrap();
+        let gauge = cache.define(MetricType::Gauge, b"a_b").unwrap();
+        let histogram = cache.define(MetricType::Histogram, b"h").unwrap();
+        cache.increment(counter, 2).unwrap();
+        cache.record(gauge, (-3_i64).cast_unsigned()).unwrap();
+        for sample in 1..=100 {
+            cache.record(histogram, sample).unwrap();
+        }
+        let mut stats = stats(1000);
+        stats.sync(&metrics);
+        assert_eq!(value(&stats, "wasm.a_b"), Some(2));
+        assert_eq!(value(&stats, "wasm.a_b_2"), Some(-3));
+        assert_eq!(value(&stats, "wasm.h.count"), Some(100));
+        assert_eq!(value(&stats, "wasm.h.sum"), Some(5050));
+        assert_eq!(value(&stats, "wasm.h.p50"), Some(50));
+        assert_eq!(value(&stats, "wasm.h.p90"), Some(90));
+        assert_eq!(value(&stats, "wasm.h.p99"), Some(99));
+        assert!(value(&stats, "wasm.weir.vm_started").is_some());
+
+        let asked = stats.board.asked;
+        cache.increment(counter, 5).unwrap();
+        stats.sync(&metrics);
+        assert_eq!(value(&stats, "wasm.a_b"), Some(7));
+        assert_eq!(stats.board.asked, asked);
+    }
+
+    #[test]
+    fn a_server_without_places_is_asked_once() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        for name in [b"a", b"b", b"c"] {
+            cache.define(MetricType::Counter, name).unwrap();
+        }
+        let own = COUNTERS.all().count();
+        let mut stats = stats(own + 1);
+        for _ in 0..3 {
+            stats.sync(&metrics);
+        }
+        assert_eq!(value(&stats, "wasm.a"), Some(0));
+        assert_eq!(value(&stats, "wasm.b"), None);
+        assert_eq!(stats.board.asked, own + 2);
+    }
+
+    #[test]
+    fn quantiles_of_few_samples() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        let id = cache.define(MetricType::Histogram, b"h").unwrap();
+        let quantiles = || match &metrics.snapshot()[0].value {
+            MetricValue::Histogram(histogram) => [50, 99].map(|percent| quantile(histogram, percent)),
+            _ => panic!("a histogram"),
+        };
+        assert_eq!(quantiles(), [0, 0]);
+        cache.record(id, 150).unwrap();
+        assert_eq!(quantiles(), [200, 200]);
+        cache.record(id, u64::MAX).unwrap();
+        assert_eq!(quantiles(), [200, 5_000_000_000_000]);
+    }
+
+    #[test]
+    fn names_are_safe() {
+        assert_eq!(safe("up time/µ%s\n"), "wasm.up_time___s_");
+        assert_eq!(safe(&"x".repeat(1000)).len(), MAX_NAME);
+    }
+
+    #[test]
+    fn the_page_has_both_kinds() {
+        let metrics = Metrics::default();
+        metrics.cache().define(MetricType::Counter, b"requests").unwrap();
+        let page = render_prometheus(&metrics);
+        assert!(page.contains("\nwasm_requests 0\n"));
+        assert!(page.contains("# HELP weir_streams_total Streams that filters have seen.\n"));
+        assert!(page.contains("\nweir_streams_total "));
+    }
+}
