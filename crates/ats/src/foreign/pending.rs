@@ -1,0 +1,248 @@
+//! What a guest has asked for a transaction and what can only be done at a later hook.
+//!
+//! Filters see a request before the cache is asked and a response when it is on its way to the client; what concerns the
+//! lookup or the origin's answer has to wait for the hooks between. A transaction that has such wishes gets a continuation
+//! of its own, which ends with it.
+
+use std::ffi::{CString, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use weir_abi::Status;
+use weir_ats_sys::{
+    Hook, TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE, TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE,
+    TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_READ_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TS_SUCCESS,
+    TS_USER_ARGS_TXN, TSCacheLookupResult, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
+    TSEvent, TSHttpTxn, TSHttpTxnCacheLookupStatusGet, TSHttpTxnCacheLookupStatusSet, TSHttpTxnCachedRespGet,
+    TSHttpTxnHookAdd, TSHttpTxnReenable, TSHttpTxnServerRespGet, TSMutex, TSUserArgGet,
+    TSUserArgIndexReserve, TSUserArgSet, hook,
+};
+
+use crate::txn::mime::Head;
+
+/// Most bytes of configuration texts that one transaction may override.
+const MAX_TEXT: usize = 64 << 10;
+
+/// The wishes of one transaction.
+#[derive(Default)]
+struct Pending {
+    /// What a hit of the cache is to count as.
+    lookup_status: Option<TSCacheLookupResult>,
+    /// Seconds that the cache may use the origin's answer.
+    ttl: Option<u32>,
+    /// Texts that the server reads for as long as the transaction lasts.
+    texts: Vec<CString>,
+}
+
+/// What a hit of the cache is to count as. Before the lookup.
+pub(super) fn set_lookup_status(txn: TSHttpTxn, status: TSCacheLookupResult) -> Result<(), Status> {
+    with(txn, |pending| pending.lookup_status = Some(status))
+}
+
+/// How long the cache may use the origin's answer. Before that comes.
+pub(super) fn set_ttl(txn: TSHttpTxn, seconds: u32) -> Result<(), Status> {
+    with(txn, |pending| pending.ttl = Some(seconds))
+}
+
+/// Keeps a text until the transaction has ended; its address.
+pub(super) fn keep(txn: TSHttpTxn, text: CString) -> Result<*const std::ffi::c_char, Status> {
+    with(txn, |pending| {
+        let kept: usize = pending.texts.iter().map(|text| text.count_bytes() + 1).sum();
+        if kept + text.count_bytes() >= MAX_TEXT {
+            return Err(Status::InternalFailure);
+        }
+        // A text lies on the heap, where it stays if the list moves.
+        let address = text.as_ptr();
+        pending.texts.push(text);
+        Ok(address)
+    })?
+}
+
+/// Gives the wishes of a transaction to `change`, and makes them if there are none.
+fn with<R>(txn: TSHttpTxn, change: impl FnOnce(&mut Pending) -> R) -> Result<R, Status> {
+    let slot = slot().ok_or(Status::InternalFailure)?;
+    // SAFETY: the transaction exists, and the slot is one of transactions.
+    let known = unsafe { TSUserArgGet(txn.as_ptr(), slot) };
+    let cont = if known.is_null() {
+        begin(txn, slot)
+    } else {
+        TSCont(known)
+    };
+    // SAFETY: a continuation in our slot is one of `begin`, with its data until `end`, which clears the slot. Whoever is
+    // here works on the transaction and nobody else does, and neither does `change` come back here.
+    let pending = unsafe { TSContDataGet(cont).cast::<Pending>().as_mut() };
+    pending.map(change).ok_or(Status::InternalFailure)
+}
+
+fn begin(txn: TSHttpTxn, slot: c_int) -> TSCont {
+    let pending = Box::into_raw(Box::<Pending>::default());
+    // SAFETY: the transaction exists and has not ended, so that its last hook is still to come, where `end` frees what
+    // is made here. Hooks of a transaction run under its own lock.
+    unsafe {
+        let cont = TSContCreate(on_hook, TSMutex::NULL);
+        TSContDataSet(cont, pending.cast());
+        TSUserArgSet(txn.as_ptr(), slot, cont.as_ptr());
+        for place in [Hook::CacheLookupComplete, Hook::ReadResponseHdr, Hook::TxnClose] {
+            TSHttpTxnHookAdd(txn, hook(place), cont);
+        }
+        cont
+    }
+}
+
+/// Runs at the hooks of a transaction that has wishes.
+unsafe extern "C" fn on_hook(cont: TSCont, event: TSEvent, txn: *mut c_void) -> c_int {
+    let txn = TSHttpTxn(txn);
+    let run = || {
+        if event == TS_EVENT_HTTP_TXN_CLOSE {
+            end(cont, txn);
+            return;
+        }
+        // SAFETY: as in `with`.
+        let Some(pending) = (unsafe { TSContDataGet(cont).cast::<Pending>().as_mut() }) else {
+            return;
+        };
+        match event {
+            TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE => {
+                if let Some(status) = pending.lookup_status.take() {
+                    apply_lookup_status(txn, status);
+                }
+            }
+            TS_EVENT_HTTP_READ_RESPONSE_HDR => {
+                if let Some(seconds) = pending.ttl
+                    && apply_ttl(txn, seconds)
+                {
+                    pending.ttl = None;
+                }
+            }
+            _ => {}
+        }
+    };
+    if catch_unwind(AssertUnwindSafe(run)).is_err() {
+        tracing::error!("a panic at a hook of a transaction; what a filter has asked for is not done");
+    }
+    // SAFETY: the server waits for this at each hook.
+    unsafe { TSHttpTxnReenable(txn, TS_EVENT_HTTP_CONTINUE) };
+    0
+}
+
+fn end(cont: TSCont, txn: TSHttpTxn) {
+    if let Some(slot) = slot() {
+        // SAFETY: the transaction exists until this hook is over.
+        unsafe { TSUserArgSet(txn.as_ptr(), slot, std::ptr::null_mut()) };
+    }
+    // SAFETY: the data are the box of `begin`, and this is the last hook: nobody asks for them again.
+    unsafe {
+        let pending = TSContDataGet(cont).cast::<Pending>();
+        TSContDataSet(cont, std::ptr::null_mut());
+        TSContDestroy(cont);
+        if !pending.is_null() {
+            drop(Box::from_raw(pending));
+        }
+    }
+}
+
+/// Our place for user data of transactions; `None` where other plugins have taken all of them.
+fn slot() -> Option<c_int> {
+    static SLOT: OnceLock<Option<c_int>> = OnceLock::new();
+    *SLOT.get_or_init(|| {
+        let mut slot: c_int = -1;
+        // SAFETY: the texts end with NUL, and the function writes to the place it is given.
+        let reserved = unsafe {
+            TSUserArgIndexReserve(
+                TS_USER_ARGS_TXN,
+                c"weir.pending".as_ptr(),
+                c"what filters have asked for".as_ptr(),
+                &mut slot,
+            )
+        };
+        (reserved == TS_SUCCESS).then_some(slot)
+    })
+}
+
+/// Only a hit can become something else. The server takes a miss for a hit neither, and goes wrong where nothing was
+/// looked up.
+fn apply_lookup_status(txn: TSHttpTxn, status: TSCacheLookupResult) {
+    let mut now: c_int = -1;
+    // SAFETY: the transaction exists; the getter writes to the place it is given.
+    let known = unsafe { TSHttpTxnCacheLookupStatusGet(txn, &mut now) };
+    let now = TSCacheLookupResult(now);
+    let hit = now == TS_CACHE_LOOKUP_HIT_FRESH || now == TS_CACHE_LOOKUP_HIT_STALE;
+    if known == TS_SUCCESS && hit && now != status {
+        // SAFETY: this is the hook at which the server allows it.
+        unsafe { TSHttpTxnCacheLookupStatusSet(txn, status.0) };
+    }
+}
+
+/// Puts the time into the origin's answer; `false` for an interim one, after which the real one comes.
+fn apply_ttl(txn: TSHttpTxn, seconds: u32) -> bool {
+    // SAFETY: the transaction exists, and this is the hook at which its answer may be changed.
+    let answer =
+        unsafe { Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(txn, buffer, loc) == TS_SUCCESS) };
+    let Some(answer) = answer else {
+        return true;
+    };
+    let status = answer.status();
+    if status < 200 {
+        return false;
+    }
+    let mut control = cache_control(answer);
+    if control.is_empty() && status == 304 {
+        // What the answer says replaces what is stored, so it has to be said again.
+        // SAFETY: the transaction exists; the head is only read, and now.
+        let stored = unsafe {
+            Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(txn, buffer, loc) == TS_SUCCESS)
+        };
+        control = stored.map(cache_control).unwrap_or_default();
+    }
+    answer.replace(b"cache-control", &with_ttl(&control, seconds));
+    true
+}
+
+/// The lines of `cache-control`, joined.
+fn cache_control(head: Head) -> Vec<u8> {
+    let mut joined = Vec::new();
+    head.visit(&mut |name, value| {
+        if name == b"cache-control" {
+            if !joined.is_empty() {
+                joined.extend_from_slice(b", ");
+            }
+            joined.extend_from_slice(value);
+        }
+    });
+    joined
+}
+
+/// The directives of a `cache-control`, with `s-maxage` as the last.
+fn with_ttl(control: &[u8], seconds: u32) -> Vec<u8> {
+    let mut out = Vec::with_capacity(control.len() + 24);
+    let mut quoted = false;
+    for directive in control.split(|byte| {
+        quoted ^= *byte == b'"';
+        *byte == b',' && !quoted
+    }) {
+        let directive = directive.trim_ascii();
+        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+        if !directive.is_empty() && !name.trim_ascii().eq_ignore_ascii_case(b"s-maxage") {
+            out.extend_from_slice(directive);
+            out.extend_from_slice(b", ");
+        }
+    }
+    out.extend_from_slice(format!("s-maxage={seconds}").as_bytes());
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_ttl;
+
+    #[test]
+    fn the_time_is_said_once_and_the_rest_is_kept() {
+        let control = |control: &str| String::from_utf8(with_ttl(control.as_bytes(), 60)).expect("text");
+        assert_eq!(control(""), "s-maxage=60");
+        assert_eq!(control("max-age=5"), "max-age=5, s-maxage=60");
+        assert_eq!(
+            control("S-MaxAge = 1,public , no-cache=\"set-cookie, s-maxage=3\",,s-maxage=2"),
+            "public, no-cache=\"set-cookie, s-maxage=3\", s-maxage=60"
+        );
+    }
+}
