@@ -1,8 +1,9 @@
-//! Real origin, real proxy and guests built from source, for the tests.
+//! Real origin, real proxies and guests built from source, for the tests.
 //!
 //! Everything here blocks: a test reads from the top down, and what waits, waits with a bound.
 #![forbid(unsafe_code)]
 
+mod ats;
 pub mod case;
 pub mod client;
 pub mod config;
@@ -14,12 +15,13 @@ mod ports;
 mod tls;
 mod weir;
 
+pub use ats::{Ats, AtsConfig, Mode};
 pub use guests::Guests;
 pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};
 pub use paths::{repository, weir_binary};
 pub use ports::{blackhole, refused_port};
-pub use tls::Authority;
+pub use tls::{Authority, Identity};
 pub use weir::Weir;
 
 /// How long anything that must happen may take before a test fails. Far more than it needs, so that a busy machine

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The lines that a process has written to one of its outputs so far.
 #[derive(Default)]
@@ -24,13 +24,16 @@ struct State {
 pub struct LogLine {
     /// As it was written.
     pub text: String,
-    /// The same as JSON; null where it is none.
+    /// The same as JSON; null where it is none. A line of the plugin in Traffic Server's log becomes `level` and `message`.
     pub json: Value,
 }
 
 impl LogLine {
     fn new(text: String) -> Self {
-        let json = serde_json::from_str(&text).unwrap_or(Value::Null);
+        let json = serde_json::from_str(&text)
+            .ok()
+            .or_else(|| plugin_line(&text))
+            .unwrap_or(Value::Null);
         Self { text, json }
     }
 
@@ -116,5 +119,75 @@ impl Logs {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the plugin says in Traffic Server's log: warnings and errors in the server's own form, everything less as debug
+/// output.
+///
+/// ```text
+/// [Nov 25 22:41:07.222] [ET_NET 0] WARNING: [wasm] message key=value
+/// [Nov 25 22:41:07.222] [ET_NET 0] ERROR: [wasm] critical: message key=value
+/// [Nov 25 22:41:07.222] [ET_NET 0] DIAG: (wasm) info: message key=value
+/// ```
+fn plugin_line(text: &str) -> Option<Value> {
+    // The first marker is the server's; a message may hold others.
+    let at = |marker: &str| text.find(marker).map(|start| (start, start + marker.len()));
+    let markers = [
+        (at(" WARNING: [wasm] "), "warn"),
+        // What the ABI calls critical is an error in any log.
+        (at(" ERROR: [wasm] "), "error"),
+        (at(" DIAG: "), ""),
+    ];
+    let found = markers
+        .into_iter()
+        .filter_map(|(at, level)| at.map(|at| (at, level)));
+    let ((_, end), level) = found.min_by_key(|((start, _), _)| *start)?;
+    let rest = text.get(end..)?;
+    let (level, message) = match level {
+        "" => {
+            let (_, rest) = rest.split_once("(wasm) ")?;
+            rest.split_once(": ")
+                .filter(|(level, _)| ["info", "debug", "trace"].contains(level))?
+        }
+        level => (level, rest),
+    };
+    Some(json!({ "level": level, "message": message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_either_proxy_are_read() {
+        for (text, level, message) in [
+            (r#"{"level":"WARN","message":"x","plugin":"p"}"#, "warn", "x"),
+            (
+                "[Nov 25 22:41:07.222] [ET_NET 0] WARNING: [wasm] x ERROR: [wasm] y key=1",
+                "warn",
+                "x ERROR: [wasm] y key=1",
+            ),
+            (
+                "[Nov 25 22:41:07.222] traffic_server ERROR: [wasm] critical: x plugin=\"a b\"",
+                "error",
+                "critical: x plugin=\"a b\"",
+            ),
+            (
+                "[Nov 25 22:41:07.222] [ET_NET 0] DIAG: (wasm) info: x: y",
+                "info",
+                "x: y",
+            ),
+            (
+                "[Nov 25 22:41:07.222] [ET_NET 0] DIAG: <host.rs:1 (log)> (wasm) trace: x",
+                "trace",
+                "x",
+            ),
+        ] {
+            let line = LogLine::new(text.to_owned());
+            assert_eq!((line.level().as_str(), line.message()), (level, message));
+        }
+        let line = LogLine::new("[Nov 25 22:41:07.222] traffic_server NOTE: x".to_owned());
+        assert_eq!((line.level().as_str(), line.message()), ("", line.text.as_str()));
     }
 }

@@ -1,42 +1,49 @@
-//! Every conformance case on every engine, through the real proxy.
+//! Every conformance case on every engine, through the real proxies.
 //!
-//! `cargo test -p weir-testkit --test conformance -- wasmtime::get_header` runs some. With `WEIR_CONFORMANCE_TABLE=FILE`
-//! and nothing left out, the page `docs/conformance.md` is written to that file.
+//! `cargo test -p weir-testkit --test conformance -- wasmi::get_header` runs some, `-- ats::wasmi::get_header` only those of
+//! them that go through Traffic Server. With `WEIR_CONFORMANCE_TABLE=FILE` and nothing left out, the page
+//! `docs/conformance.md` is written to that file.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
+use weir_ats_server::{Installation, plugin_library};
 use weir_engine::{Ability, Engine};
 use weir_engine_wasmi::WasmiEngine;
 use weir_engine_wasmtime::WasmtimeEngine;
-use weir_testkit::case::{Case, Coverage, Stage, Verdict};
-
-/// Name under which the cases say that they are for this proxy.
-const PROXY: &str = "embedded";
+use weir_testkit::case::{Case, Coverage, Proxy, Stage, Verdict};
 
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
-    let cases: Vec<Case> = Case::all()?;
-    let cases: Vec<Case> = cases
-        .into_iter()
-        .filter(|case| case.proxies.is_empty() || case.proxies.iter().any(|proxy| proxy == PROXY))
-        .collect();
     let engines: [Box<dyn Engine>; 2] = [
         Box::new(WasmtimeEngine::new(&Default::default())?),
         Box::new(WasmiEngine::new()),
     ];
-    let names: Vec<&str> = engines.iter().map(|engine| engine.name()).collect();
-    let coverage = Arc::new(Mutex::new(Coverage::new(&cases, &names)));
-
+    let columns: Vec<String> = Proxy::ALL
+        .iter()
+        .flat_map(|proxy| engines.iter().map(|engine| column(*proxy, engine.name())))
+        .collect();
+    let coverage = Coverage::new(&Case::all(Proxy::Embedded)?, &columns);
     let mut trials = vec![Trial::test("coverage", {
-        let cases = cases.clone();
-        move || Ok(Coverage::new(&cases, &[]).check()?)
+        let coverage = coverage.clone();
+        move || Ok(coverage.check()?)
     })];
-    for engine in &engines {
-        let abilities: Vec<&str> = engine.abilities().iter().map(Ability::name).collect();
-        for case in &cases {
-            trials.push(trial(engine.name(), &abilities, case, &coverage));
+
+    let coverage = Arc::new(Mutex::new(coverage));
+    for proxy in Proxy::ALL {
+        // Without it nothing can be said about the cases; and nothing said must not look like success.
+        if let Err(error) = available(proxy) {
+            let failed = Failed::from(format!("{error:#}"));
+            trials.push(Trial::test(proxy.name(), move || Err(failed)));
+            continue;
+        }
+        let cases = Case::all(proxy)?;
+        for engine in &engines {
+            let abilities: Vec<&str> = engine.abilities().iter().map(Ability::name).collect();
+            for case in &cases {
+                trials.extend(trial(proxy, engine.name(), &abilities, case, &coverage));
+            }
         }
     }
 
@@ -49,32 +56,65 @@ fn main() -> Result<()> {
     conclusion.exit()
 }
 
-fn trial(engine: &str, abilities: &[&str], case: &Case, coverage: &Arc<Mutex<Coverage>>) -> Trial {
+fn available(proxy: Proxy) -> Result<()> {
+    if proxy == Proxy::Ats {
+        Installation::find()?;
+        plugin_library()?;
+    }
+    Ok(())
+}
+
+/// What the table calls an engine in a proxy.
+fn column(proxy: Proxy, engine: &str) -> String {
+    match proxy {
+        Proxy::Embedded => engine.to_owned(),
+        Proxy::Ats => format!("Traffic Server: {engine}"),
+    }
+}
+
+/// A case to be run; `None` for one that is for other proxies.
+fn trial(
+    proxy: Proxy,
+    engine: &str,
+    abilities: &[&str],
+    case: &Case,
+    coverage: &Arc<Mutex<Coverage>>,
+) -> Option<Trial> {
     let note = {
-        let (coverage, engine, name) = (Arc::clone(coverage), engine.to_owned(), case.name.clone());
+        let (coverage, column, name) = (Arc::clone(coverage), column(proxy, engine), case.name.clone());
         move |verdict| {
             coverage
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .note(&engine, &name, verdict)
+                .note(&column, &name, verdict)
         }
     };
-    let name = format!("{engine}::{}", case.name);
-    if let Some(ability) = case.lacking(abilities) {
+    if !case.is_for(proxy) {
+        note(Verdict::Elsewhere);
+        return None;
+    }
+    let name = match proxy {
+        Proxy::Embedded => format!("{engine}::{}", case.name),
+        Proxy::Ats => format!("{}::{engine}::{}", proxy.name(), case.name),
+    };
+    let by_proxy = case.lacks.as_deref().map(|ability| (proxy.name(), ability));
+    let by_engine = case.lacking(abilities).map(|ability| (engine, ability));
+    if let Some((who, ability)) = by_proxy.or(by_engine) {
         note(Verdict::Lacks(ability.to_owned()));
         // The name says why, so that the report of the run does.
-        let skipped = format!("{name} (skipped: {engine} has no {ability})");
-        return Trial::test(skipped, || Ok(())).with_ignored_flag(true);
+        let skipped = format!("{name} (skipped: {who} has no {ability})");
+        return Some(Trial::test(skipped, || Ok(())).with_ignored_flag(true));
     }
     let (engine, case) = (engine.to_owned(), case.clone());
-    Trial::test(name, move || {
-        let result = Stage::shared().and_then(|stage| stage.run(&case, &engine));
-        note(if result.is_ok() {
-            Verdict::Passed
-        } else {
-            Verdict::Failed
+    Some(Trial::test(name, move || {
+        let result = Stage::shared().and_then(|stage| stage.run(&case, proxy, &engine));
+        let skips = case.skips();
+        note(match &result {
+            Ok(()) if skips.is_empty() => Verdict::Passed,
+            Ok(()) => Verdict::PassedWithout(skips.join(", ")),
+            Err(_) => Verdict::Failed,
         });
         // Not with `{:?}`: a backtrace of the test says nothing about the proxy.
         result.map_err(|error| Failed::from(format!("{error:#}")))
-    })
+    }))
 }

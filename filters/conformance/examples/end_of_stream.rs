@@ -16,6 +16,7 @@
 //! header: x-report: response headers, end 1
 //!
 //! request: POST /?status=204
+//! ats/skips: trailers
 //! send-chunk: hello
 //! send-trailer: x-sum: 1
 //! status: 204
@@ -30,6 +31,7 @@
 //! header: x-report: response headers, end 1
 //!
 //! request: POST /?status=204 h2
+//! ats/skips: trailers
 //! send-chunk: hello
 //! send-trailer: x-sum: 1
 //! status: 204

@@ -13,7 +13,7 @@
 //! log: info: lifecycle: create a stream context of the plugin true
 //! log: info: lifecycle: request headers of it true
 //! log: info: lifecycle: request body
-//! log: info: lifecycle: request trailers
+//! embedded/log: info: lifecycle: request trailers
 //! log: info: lifecycle: response headers
 //! log: info: lifecycle: response body
 //! log: info: lifecycle: done, :method Ok "POST", :status Ok "200"

@@ -1,6 +1,7 @@
 //! Trailers of a request, read and changed, in both protocols.
 //!
 //! covers: proxy_on_request_trailers
+//! ats/lacks: trailers
 //!
 //! request: POST /
 //! send-chunk: hello

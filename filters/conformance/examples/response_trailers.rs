@@ -1,6 +1,7 @@
 //! Trailers of a response, read and changed, in both protocols.
 //!
 //! covers: proxy_on_response_trailers
+//! ats/lacks: trailers
 //!
 //! request: GET /?chunk=hello&trailer=x-sum:1&trailer=x-old:1
 //! send-header: te: trailers

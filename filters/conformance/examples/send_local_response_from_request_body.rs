@@ -9,6 +9,7 @@
 //! upstream: none
 //!
 //! request: POST /
+//! ats/skips: trailers
 //! send-chunk: good
 //! send-trailer: x-bad: 1
 //! status: 403

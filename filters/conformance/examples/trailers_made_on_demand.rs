@@ -1,6 +1,7 @@
 //! A filter may add trailers to a message that has none when it sees the end of the body. No trailers callback follows.
 //!
 //! covers: proxy_on_request_body proxy_on_response_body proxy_add_header_map_value
+//! ats/lacks: trailers
 //!
 //! request: POST /?chunk=hello
 //! send-header: te: trailers

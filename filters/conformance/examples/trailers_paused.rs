@@ -1,6 +1,7 @@
 //! Trailers wait for the filter, and with them the end of the message.
 //!
 //! covers: proxy_on_request_trailers proxy_on_response_trailers proxy_continue_stream
+//! ats/lacks: trailers
 //!
 //! request: POST /?chunk=hello&trailer=x-sum:1
 //! send-header: te: trailers

@@ -1,4 +1,4 @@
-//! The proxy's configuration for a case.
+//! The proxies' configurations for a case.
 
 use std::path::Path;
 
@@ -6,21 +6,16 @@ use serde_json::{Map, Value, json};
 
 use super::{Case, Filter, run::Stage};
 use crate::config::{self, set};
+use crate::{AtsConfig, Mode};
 
 /// The configuration of a proxy that serves one case with one engine.
 pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Value {
-    let names: Vec<String> = (1..=case.filters.len())
-        .map(|number| name(case, number))
-        .collect();
-    let filters: Map<String, Value> = names
-        .iter()
-        .zip(&case.filters)
-        .map(|(name, filter)| {
-            (
-                name.clone(),
-                json!({ "config": block(case, name, filter, engine, module) }),
-            )
-        })
+    let blocks = blocks(case, engine, module);
+    let names: Vec<Value> = blocks.iter().map(|block| block["name"].clone()).collect();
+    let filters: Map<String, Value> = blocks
+        .into_iter()
+        .enumerate()
+        .map(|(index, block)| (name(case, index + 1), json!({ "config": block })))
         .collect();
     json!({
         "listeners": [
@@ -33,11 +28,7 @@ pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Val
         // One VM, so that what a case keeps in memory is there at its next request.
         "workers": 1,
         "watch": false,
-        "upstreams": {
-            "origin": stage.origin.url(),
-            "refused": format!("http://{}", stage.refused),
-            "blackhole": format!("http://{}", stage.blackhole),
-        },
+        "upstreams": upstreams(stage),
         "filters": filters,
         "routes": [{
             "name": case.name,
@@ -46,6 +37,36 @@ pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Val
             "upstream": "origin",
         }],
     })
+}
+
+/// The same for Traffic Server. A filter's document has no proxy's around it: the upstreams are in each.
+pub(super) fn ats(case: &Case, engine: &str, module: &Path, stage: &Stage) -> AtsConfig {
+    let mut config = AtsConfig::new(stage.origin.address());
+    config.tls = Some(stage.identity.clone());
+    if case.remap {
+        config.mode = Mode::Remap;
+    }
+    for mut block in blocks(case, engine, module) {
+        set(&mut block, "upstreams", upstreams(stage));
+        config = config.filter(block);
+    }
+    config
+}
+
+fn upstreams(stage: &Stage) -> Value {
+    json!({
+        "origin": stage.origin.url(),
+        "refused": format!("http://{}", stage.refused),
+        "blackhole": format!("http://{}", stage.blackhole),
+    })
+}
+
+/// The filters, in order.
+fn blocks(case: &Case, engine: &str, module: &Path) -> Vec<Value> {
+    let filters = case.filters.iter().enumerate();
+    filters
+        .map(|(index, filter)| block(case, &name(case, index + 1), filter, engine, module))
+        .collect()
 }
 
 /// The first filter has the case's name, the others a number behind it.

@@ -39,45 +39,48 @@ const NEVER: [(&str, &str); 3] = [
     ),
 ];
 
-/// What became of a case with an engine.
+/// What became of a case with a proxy and an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All was as the case says.
     Passed,
     /// It was not.
     Failed,
-    /// The engine lacks this ability.
+    /// All was as the case says, but requests were left out for lack of this.
+    PassedWithout(String),
+    /// The engine or the proxy lacks this ability.
     Lacks(String),
+    /// It is not for this proxy.
+    Elsewhere,
 }
 
 /// What the cases cover, and what became of them.
 #[derive(Clone, Debug)]
 pub struct Coverage {
     cases: Vec<Case>,
-    engines: Vec<String>,
+    columns: Vec<String>,
     verdicts: BTreeMap<(String, String), Verdict>,
 }
 
 impl Coverage {
-    /// Of these cases with these engines; no verdict yet.
-    pub fn new(cases: &[Case], engines: &[&str]) -> Self {
-        let engines = engines.iter().map(|engine| (*engine).to_owned()).collect();
+    /// Of these cases with these engines and proxies, each pair a column; no verdict yet.
+    pub fn new(cases: &[Case], columns: &[String]) -> Self {
         Self {
             cases: cases.to_vec(),
-            engines,
+            columns: columns.to_vec(),
             verdicts: BTreeMap::new(),
         }
     }
 
     /// Notes what became of a case.
-    pub fn note(&mut self, engine: &str, case: &str, verdict: Verdict) {
+    pub fn note(&mut self, column: &str, case: &str, verdict: Verdict) {
         self.verdicts
-            .insert((case.to_owned(), engine.to_owned()), verdict);
+            .insert((case.to_owned(), column.to_owned()), verdict);
     }
 
-    /// Whether every case has a verdict with every engine.
+    /// Whether every case has a verdict in every column.
     pub fn is_whole(&self) -> bool {
-        self.verdicts.len() == self.cases.len() * self.engines.len()
+        self.verdicts.len() == self.cases.len() * self.columns.len()
     }
 
     /// Checks that everything is covered, and that cases cover what exists.
@@ -119,11 +122,11 @@ impl Coverage {
         let _ = write!(
             page,
             "\n## Cases\n\n| case | {} | what |\n",
-            self.engines.join(" | ")
+            self.columns.join(" | ")
         );
-        let _ = writeln!(page, "|---|{}---|", "---|".repeat(self.engines.len()));
+        let _ = writeln!(page, "|---|{}---|", "---|".repeat(self.columns.len()));
         for case in &self.cases {
-            let verdicts = self.engines.iter().map(|engine| self.verdict(&case.name, engine));
+            let verdicts = self.columns.iter().map(|column| self.verdict(&case.name, column));
             let verdicts: Vec<String> = verdicts.collect();
             let _ = writeln!(
                 page,
@@ -136,10 +139,12 @@ impl Coverage {
         page
     }
 
-    fn verdict(&self, case: &str, engine: &str) -> String {
-        match self.verdicts.get(&(case.to_owned(), engine.to_owned())) {
+    fn verdict(&self, case: &str, column: &str) -> String {
+        match self.verdicts.get(&(case.to_owned(), column.to_owned())) {
             Some(Verdict::Passed) => "yes".to_owned(),
             Some(Verdict::Failed) => "**no**".to_owned(),
+            Some(Verdict::PassedWithout(ability)) => format!("yes, without {ability}"),
+            Some(Verdict::Elsewhere) => "–".to_owned(),
             Some(Verdict::Lacks(ability)) => format!("skipped: no {ability}"),
             None => "not run".to_owned(),
         }
@@ -169,10 +174,11 @@ impl Coverage {
 const INTRODUCTION: &str = "\
 # Conformance
 
-What of the ABI is tested, and on which engines. Made by `cargo xtask conformance`: do not edit.
+What of the ABI is tested, on which engines and in which proxies. Made by `cargo xtask conformance`: do not edit.
 
 Each case is a file of `filters/conformance/examples`: a guest on the raw ABI, and in its head the requests that are
-sent through `weir serve` and what must come back. Its name here is its name there.
+sent through the proxy and what must come back. Its name here is its name there. The columns that name an engine alone are
+`weir serve`, the others Traffic Server with the plugin; what either cannot do is in the case, too.
 ";
 
 /// Everything that can be covered, under its titles.
@@ -214,15 +220,18 @@ fn host_test(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::case::Proxy;
 
     #[test]
     fn everything_is_covered() {
-        Coverage::new(&Case::all().unwrap(), &[]).check().unwrap();
+        Coverage::new(&Case::all(Proxy::Embedded).unwrap(), &[])
+            .check()
+            .unwrap();
     }
 
     #[test]
     fn what_nobody_covers_is_an_error() {
-        let mut cases = Case::all().unwrap();
+        let mut cases = Case::all(Proxy::Embedded).unwrap();
         cases.retain(|case| case.name != "abort");
         cases[0].covers.push("proxy_no_such_call".to_owned());
         let error = Coverage::new(&cases, &[]).check().unwrap_err().to_string();

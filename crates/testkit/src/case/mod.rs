@@ -7,18 +7,24 @@
 //! |---|---|
 //! | `covers: NAME ...` | hostcalls, WASI functions and callbacks that the case is about; `NAME/0.1.0` is a callback's old shape |
 //! | `needs: ABILITY, ...` | skipped on engines without |
-//! | `proxies: NAME ...` | only in these proxies; all unless given |
+//! | `proxies: NAME ...` | only in these proxies, `embedded` or `ats`; all unless given |
+//! | `lacks: ABILITY` | the proxy has not what the case needs: it is skipped there |
+//! | `load: remap` | in Traffic Server, as plugin of the remap rule and not of everything |
 //! | `configuration: TEXT`, `vm-configuration: TEXT`, `vm-id: TEXT`, `plugin-root-id: TEXT` | of the filter; the `vm-id` is the case's name unless given |
 //! | `filter: KEY = JSON` | any other key of the filter; dots lead into maps |
 //! | `then: ...` | what follows is about a further filter of the chain, the same module |
 //! | `request: METHOD PATH [h2] [tls]` | a request; `PATH` is below `/c/CASE` |
 //! | `send-header: NAME: VALUE`, `send-body: TEXT`, `send-chunk: TEXT`, `send-trailer: NAME: VALUE` | the rest of it |
+//! | `skips: ABILITY` | the proxy has not what this request needs: it is left out there |
 //! | `status: CODE`, `header: NAME: VALUE`, `no-header: NAME`, `body: LINE`, `trailer: NAME: VALUE`, `no-trailer: NAME`, `header-or-trailer: NAME: VALUE` | what must come back |
 //! | `connection: reset` | no whole response comes |
 //! | `upstream: METHOD PATH`, `upstream: none` | what must arrive upstream; that of the request unless given |
 //! | `upstream-header: NAME: VALUE`, `upstream-no-header: NAME`, `upstream-body: TEXT`, `upstream-trailer: NAME: VALUE`, `upstream-no-trailer: NAME` | and what of it |
 //! | `log: LEVEL: TEXT` | the proxy's log has a line of that level that holds the text; several, in this order |
 //! | `no-log: TEXT` | it has no such line |
+//!
+//! `PROXY/DIRECTIVE` is for one proxy only, such as `ats/lacks: trailers`. Before `request` that holds for all that is said
+//! of the request.
 //!
 //! `\n`, `\r`, `\t`, `\0`, `\\` and `\xHH` stand for bytes.
 
@@ -37,6 +43,15 @@ pub use coverage::{Coverage, Verdict};
 pub use parse::ParseError;
 pub use run::Stage;
 
+/// A proxy that cases run through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proxy {
+    /// `weir serve`.
+    Embedded,
+    /// Traffic Server with the plugin.
+    Ats,
+}
+
 /// A case.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -49,7 +64,11 @@ pub struct Case {
     /// Abilities without which it is skipped.
     pub needs: Vec<String>,
     /// Proxies that it is for; empty means all.
-    pub proxies: Vec<String>,
+    pub proxies: Vec<Proxy>,
+    /// What the proxy lacks for it.
+    pub lacks: Option<String>,
+    /// Mounted at the remap rule, where there is one.
+    pub remap: bool,
     /// The chain of filters; at least one.
     pub filters: Vec<Filter>,
     /// The requests, in order.
@@ -84,6 +103,8 @@ pub struct Exchange {
     pub http2: bool,
     /// Over TLS.
     pub tls: bool,
+    /// What the proxy lacks for it.
+    pub skips: Option<String>,
     /// What must come back.
     pub expect: Expect,
     /// What must arrive upstream.
@@ -115,6 +136,23 @@ pub struct Upstream {
     pub(crate) no_trailers: Vec<String>,
 }
 
+impl Proxy {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Embedded, Self::Ats];
+
+    /// Its name in cases.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Ats => "ats",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|proxy| proxy.name() == name)
+    }
+}
+
 impl Upstream {
     /// Whether anything must arrive.
     pub(crate) fn some(&self) -> bool {
@@ -130,18 +168,35 @@ impl Upstream {
 }
 
 impl Case {
-    /// Reads the cases of `filters/conformance/examples`, by name.
+    /// Reads the cases of `filters/conformance/examples` as they are for a proxy, by name.
     ///
     /// # Errors
     ///
     /// A file cannot be read, or a directive of it not be understood.
-    pub fn all() -> anyhow::Result<Vec<Self>> {
-        parse::folder(&crate::repository().join("filters/conformance/examples"))
+    pub fn all(proxy: Proxy) -> anyhow::Result<Vec<Self>> {
+        parse::folder(&crate::repository().join("filters/conformance/examples"), proxy)
+    }
+
+    /// Whether it is for a proxy, which may still lack something.
+    pub fn is_for(&self, proxy: Proxy) -> bool {
+        self.proxies.is_empty() || self.proxies.contains(&proxy)
     }
 
     /// Where it is mounted.
     pub fn path(&self) -> String {
         format!("/c/{}", self.name)
+    }
+
+    /// What the proxy lacks for some of its requests.
+    pub fn skips(&self) -> Vec<&str> {
+        let mut skips: Vec<&str> = self
+            .exchanges
+            .iter()
+            .filter_map(|exchange| exchange.skips.as_deref())
+            .collect();
+        skips.sort_unstable();
+        skips.dedup();
+        skips
     }
 
     /// The first ability in `needs` that is not among `abilities`.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Case, Exchange, Expect, Filter, Upstream, escape};
+use super::{Case, Exchange, Expect, Filter, Proxy, Upstream, escape};
 use crate::client::{Content, Request};
 
 /// A line of a head that is not understood.
@@ -25,7 +25,7 @@ impl std::fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 /// The cases of a folder, by name.
-pub(super) fn folder(folder: &Path) -> Result<Vec<Case>> {
+pub(super) fn folder(folder: &Path, proxy: Proxy) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
@@ -36,15 +36,15 @@ pub(super) fn folder(folder: &Path) -> Result<Vec<Case>> {
                 .to_string_lossy()
                 .into_owned();
             let text = fs::read_to_string(&path)?;
-            cases.push(case(&name, &text).with_context(|| path.display().to_string())?);
+            cases.push(case(&name, &text, proxy).with_context(|| path.display().to_string())?);
         }
     }
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
 }
 
-/// Reads the head of a case.
-fn case(name: &str, text: &str) -> Result<Case, ParseError> {
+/// Reads the head of a case, for a proxy.
+fn case(name: &str, text: &str, proxy: Proxy) -> Result<Case, ParseError> {
     let mut reader = Reader {
         case: Case {
             name: name.to_owned(),
@@ -52,11 +52,15 @@ fn case(name: &str, text: &str) -> Result<Case, ParseError> {
             covers: Vec::new(),
             needs: Vec::new(),
             proxies: Vec::new(),
+            lacks: None,
+            remap: false,
             filters: vec![Filter::default()],
             exchanges: Vec::new(),
             logs: Vec::new(),
             no_logs: Vec::new(),
         },
+        proxy,
+        elsewhere: None,
     };
     let mut lines = text
         .lines()
@@ -75,19 +79,38 @@ fn case(name: &str, text: &str) -> Result<Case, ParseError> {
 
 struct Reader {
     case: Case,
+    proxy: Proxy,
+    /// What is being read is a request for other proxies.
+    elsewhere: Option<Exchange>,
 }
 
 impl Reader {
     fn directive(&mut self, line: &str) -> Result<(), String> {
         let (key, value) = line.split_once(':').ok_or("no directive")?;
         let value = value.trim();
+        let (proxy, key) = match key.split_once('/') {
+            Some((name, key)) => (named(name)?, key),
+            None => (self.proxy, key),
+        };
+        if key == "request" {
+            return self.request(value, proxy);
+        }
+        if proxy != self.proxy {
+            return Ok(());
+        }
         match key {
             "covers" => self.case.covers.extend(words(value)),
             "needs" => self
                 .case
                 .needs
                 .extend(value.split(',').map(|need| need.trim().to_owned())),
-            "proxies" => self.case.proxies.extend(words(value)),
+            "proxies" => {
+                for name in value.split_whitespace() {
+                    self.case.proxies.push(named(name)?);
+                }
+            }
+            "lacks" => self.case.lacks = Some(value.to_owned()),
+            "load" if value == "remap" => self.case.remap = true,
             "then" => self.case.filters.push(Filter::default()),
             "configuration" => self.filter()?.configuration = Some(value.to_owned()),
             "vm-configuration" => self.filter()?.vm_configuration = Some(value.to_owned()),
@@ -103,10 +126,9 @@ impl Reader {
                 self.case.logs.push((level.to_owned(), text.to_owned()));
             }
             "no-log" => self.case.no_logs.push(value.to_owned()),
-            "request" => self.request(value)?,
             _ => {
-                let exchange = self.case.exchanges.last_mut().ok_or("no `request` before this")?;
-                exchange_directive(exchange, key, value)?;
+                let exchange = self.elsewhere.as_mut().or(self.case.exchanges.last_mut());
+                exchange_directive(exchange.ok_or("no `request` before this")?, key, value)?;
             }
         }
         Ok(())
@@ -116,7 +138,7 @@ impl Reader {
         self.case.filters.last_mut().ok_or_else(|| "no filter".to_owned())
     }
 
-    fn request(&mut self, value: &str) -> Result<(), String> {
+    fn request(&mut self, value: &str, proxy: Proxy) -> Result<(), String> {
         let mut words = value.split_whitespace();
         let (Some(method), Some(path)) = (words.next(), words.next()) else {
             return Err("expected a method and a path".to_owned());
@@ -125,6 +147,7 @@ impl Reader {
             request: Request::new(method, &format!("{}{path}", self.case.path())),
             http2: false,
             tls: false,
+            skips: None,
             expect: Expect::default(),
             upstream: Upstream::default(),
         };
@@ -135,9 +158,18 @@ impl Reader {
                 _ => return Err(format!("{word} is neither h2 nor tls")),
             }
         }
-        self.case.exchanges.push(exchange);
+        if proxy == self.proxy {
+            self.elsewhere = None;
+            self.case.exchanges.push(exchange);
+        } else {
+            self.elsewhere = Some(exchange);
+        }
         Ok(())
     }
+}
+
+fn named(name: &str) -> Result<Proxy, String> {
+    Proxy::named(name).ok_or_else(|| format!("{name} is no proxy"))
 }
 
 fn exchange_directive(exchange: &mut Exchange, key: &str, value: &str) -> Result<(), String> {
@@ -154,6 +186,7 @@ fn exchange_directive(exchange: &mut Exchange, key: &str, value: &str) -> Result
             other => *other = Content::Chunks(vec![bytes(value)?]),
         },
         "send-trailer" => request.trailers.push(field(value)?),
+        "skips" => exchange.skips = Some(value.to_owned()),
         "status" => expect.status = Some(value.parse().map_err(|_| "no status")?),
         "connection" if value == "reset" => expect.reset = true,
         "header" => expect.headers.push(field(value)?),
@@ -232,7 +265,7 @@ use conformance::*;
 
     #[test]
     fn a_head_is_read() {
-        let case = case("name", HEAD).unwrap();
+        let case = case("name", HEAD, Proxy::Embedded).unwrap();
         assert_eq!(case.description, "What it is about, in two lines.");
         assert_eq!(case.covers, ["proxy_log", "proxy_on_log"]);
         assert_eq!(case.needs, ["backtrace", "memory limit"]);
@@ -270,22 +303,57 @@ use conformance::*;
             "send-body: \\q",
             "request: GET",
             "filter: a",
+            "load: x",
+            "nginx/status: 200",
         ] {
             let text = format!("//! About.\n//!\n//! request: GET /\n//! {line}\n");
-            let error = case("name", &text).unwrap_err().to_string();
+            let error = case("name", &text, Proxy::Embedded).unwrap_err().to_string();
             assert!(error.contains(line), "{error}");
         }
-        assert!(case("name", "//! About.\n//!\n//! status: 200\n").is_err());
+        assert!(case("name", "//! About.\n//!\n//! status: 200\n", Proxy::Embedded).is_err());
     }
 
     #[test]
     fn the_cases_are_read() {
-        let cases = Case::all().unwrap();
-        assert!(
-            cases
-                .iter()
-                .all(|case| !case.description.is_empty() && !case.exchanges.is_empty())
-        );
-        assert!(cases.len() > 70, "{}", cases.len());
+        for proxy in Proxy::ALL {
+            let cases = Case::all(proxy).unwrap();
+            assert!(
+                cases
+                    .iter()
+                    .all(|case| !case.description.is_empty() && !case.exchanges.is_empty())
+            );
+            assert!(cases.len() > 70, "{}", cases.len());
+        }
+    }
+
+    #[test]
+    fn proxies_differ_where_it_is_said() {
+        let text = "\
+//! About.
+//!
+//! ats/load: remap
+//! request: GET /
+//! status: 200
+//! ats/header: x-a: 1
+//! embedded/request: GET /trailers
+//! status: 201
+//! ats/request: GET /none
+//! status: 202
+//! ats/skips: trailers
+//! request: GET /last
+//! status: 203
+";
+        let statuses = |case: &Case| {
+            let statuses = case.exchanges.iter().map(|exchange| exchange.expect.status);
+            statuses.flatten().collect::<Vec<_>>()
+        };
+        let embedded = case("name", text, Proxy::Embedded).unwrap();
+        assert_eq!(statuses(&embedded), [200, 201, 203]);
+        assert!(!embedded.remap && embedded.exchanges[0].expect.headers.is_empty());
+        assert!(embedded.skips().is_empty());
+        let ats = case("name", text, Proxy::Ats).unwrap();
+        assert_eq!(statuses(&ats), [200, 202, 203]);
+        assert!(ats.remap && ats.exchanges[0].expect.headers.len() == 1);
+        assert_eq!(ats.skips(), ["trailers"]);
     }
 }

@@ -6,10 +6,10 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
-use super::{Case, Exchange, config, expect};
+use super::{Case, Exchange, Proxy, config, expect};
 use crate::client::{Http1, Http2, Outcome};
 use crate::tls::Identity;
-use crate::{Authority, Guests, LogLine, Origin, PATIENCE, Record, Weir, blackhole, refused_port};
+use crate::{Ats, Authority, Guests, LogLine, Logs, Origin, PATIENCE, Record, Weir, blackhole, refused_port};
 
 /// Name in the certificate of the proxy.
 const SERVER_NAME: &str = "weir.test";
@@ -24,6 +24,13 @@ pub struct Stage {
     pub(super) blackhole: SocketAddr,
     _listener: TcpListener,
     _folder: TempDir,
+}
+
+/// A proxy that runs.
+struct Running<'a> {
+    plain: SocketAddr,
+    tls: SocketAddr,
+    logs: &'a Logs,
 }
 
 impl Stage {
@@ -60,17 +67,46 @@ impl Stage {
     /// # Errors
     ///
     /// Something is not as the case says; the proxy's log is in the message.
-    pub fn run(&self, case: &Case, engine: &str) -> Result<()> {
+    pub fn run(&self, case: &Case, proxy: Proxy, engine: &str) -> Result<()> {
         let module = self.guests.example(&case.name)?;
-        let weir = Weir::start(&config::of(case, engine, &module, self))?;
-        let result = self.exchanges(case, &weir).and_then(|()| logs(case, &weir));
-        result.with_context(|| format!("the proxy's log:\n{}", weir.logs().text()))
+        match proxy {
+            Proxy::Embedded => {
+                let weir = Weir::start(&config::of(case, engine, &module, self))?;
+                self.case(
+                    case,
+                    &Running {
+                        plain: weir.address(),
+                        tls: weir.listener(1),
+                        logs: weir.logs(),
+                    },
+                )
+            }
+            Proxy::Ats => {
+                let ats = Ats::start(&config::ats(case, engine, &module, self))?;
+                self.case(
+                    case,
+                    &Running {
+                        plain: ats.address(),
+                        tls: ats.tls_address()?,
+                        logs: ats.logs(),
+                    },
+                )
+            }
+        }
     }
 
-    fn exchanges(&self, case: &Case, weir: &Weir) -> Result<()> {
+    fn case(&self, case: &Case, proxy: &Running<'_>) -> Result<()> {
+        let result = self.exchanges(case, proxy).and_then(|()| logs(case, proxy.logs));
+        result.with_context(|| format!("the proxy's log:\n{}", proxy.logs.text()))
+    }
+
+    fn exchanges(&self, case: &Case, proxy: &Running<'_>) -> Result<()> {
         for (number, exchange) in case.exchanges.iter().enumerate() {
+            if exchange.skips.is_some() {
+                continue;
+            }
             let first = self.origin.records().len();
-            let outcome = self.send(exchange, weir);
+            let outcome = self.send(exchange, proxy);
             let compared = outcome.and_then(|outcome| {
                 exchange.expect.compare(&outcome)?;
                 self.compare_upstream(case, exchange, first)
@@ -89,18 +125,17 @@ impl Stage {
         Ok(())
     }
 
-    fn send(&self, exchange: &Exchange, weir: &Weir) -> Result<Outcome> {
+    fn send(&self, exchange: &Exchange, proxy: &Running<'_>) -> Result<Outcome> {
         let request = &exchange.request;
         match (exchange.http2, exchange.tls) {
-            (false, false) => Http1::connect(weir.address())?.request(request),
-            (true, false) => Http2::connect(weir.address())?.request(request),
+            (false, false) => Http1::connect(proxy.plain)?.request(request),
+            (true, false) => Http2::connect(proxy.plain)?.request(request),
             (false, true) => {
                 let tls = self.authority.client(&["http/1.1"])?;
-                Http1::connect_tls(weir.listener(1), tls, SERVER_NAME)?.request(request)
+                Http1::connect_tls(proxy.tls, tls, SERVER_NAME)?.request(request)
             }
             (true, true) => {
-                Http2::connect_tls(weir.listener(1), self.authority.client(&["h2"])?, SERVER_NAME)?
-                    .request(request)
+                Http2::connect_tls(proxy.tls, self.authority.client(&["h2"])?, SERVER_NAME)?.request(request)
             }
         }
     }
@@ -133,24 +168,22 @@ impl Stage {
 }
 
 /// Waits for the log lines of a case and checks that there are no others that it forbids.
-fn logs(case: &Case, weir: &Weir) -> Result<()> {
+fn logs(case: &Case, logs: &Logs) -> Result<()> {
     let missing = |lines: &[LogLine]| {
         let mut lines = lines.iter();
         case.logs
             .iter()
             .find(|(level, text)| !lines.any(|line| line.level() == *level && holds(line, text)))
     };
-    let all = weir
-        .logs()
-        .wait(PATIENCE, |lines| missing(lines).is_none().then_some(()));
+    let all = logs.wait(PATIENCE, |lines| missing(lines).is_none().then_some(()));
     if all.is_none() {
-        let Some((level, text)) = missing(&weir.logs().lines()) else {
+        let Some((level, text)) = missing(&logs.lines()) else {
             return Ok(());
         };
         bail!("no log line `{level}: {text}`, or not in this order");
     }
     for text in &case.no_logs {
-        let lines = weir.logs().lines();
+        let lines = logs.lines();
         let line = lines.iter().find(|line| holds(line, text));
         ensure!(line.is_none(), "a log line that should not be: {line:?}");
     }
