@@ -30,7 +30,7 @@ pub use backoff::RestartBackoff;
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
 pub use error::{StartError, VmError};
-pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions};
+pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use ids::ContextId;
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};

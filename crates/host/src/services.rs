@@ -45,6 +45,14 @@ pub trait Services: Send {
         Err(Status::NotFound)
     }
 
+    /// A way to answer a foreign function of this plugin context later, with a token that no other answer under way has.
+    /// What is delivered goes to [`Vm::on_foreign_function`](crate::Vm::on_foreign_function). `None` for a proxy that has
+    /// no such way.
+    fn deferred_answer(&mut self, plugin: crate::ContextId) -> Option<crate::Later> {
+        let _ = plugin;
+        None
+    }
+
     /// Sets the period in which [`Vm::on_tick`](crate::Vm::on_tick) is called for a plugin context; `None` ends it.
     fn set_tick_period(&mut self, plugin: crate::ContextId, period: Option<Duration>);
 

@@ -171,6 +171,15 @@ impl VmState {
         Some(context.stream.as_mut())
     }
 
+    /// The stream that hostcalls mean, and what the proxy offers besides.
+    pub fn stream_and_services(&mut self) -> (Option<&mut (dyn Stream + 'static)>, &mut dyn Services) {
+        let stream = self.effective.and_then(|id| self.streams.get_mut(&id));
+        (
+            stream.map(|context| context.stream.as_mut()),
+            self.services.as_mut(),
+        )
+    }
+
     /// The plugin context of the effective context.
     pub fn plugin_id(&self) -> Option<ContextId> {
         let id = self.effective?;

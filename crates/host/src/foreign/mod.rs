@@ -1,6 +1,7 @@
 //! Foreign functions: what guests may call beyond the specification, by name and with opaque bytes.
 
 mod builtin;
+mod later;
 mod protobuf;
 
 use std::any::Any;
@@ -10,7 +11,8 @@ use std::sync::Arc;
 
 use weir_abi::Status;
 
-use crate::{SharedData, Stream};
+pub use self::later::Later;
+use crate::{ContextId, Services, SharedData, Stream};
 
 /// A foreign function: takes the guest's arguments, answers with bytes of its own.
 ///
@@ -70,6 +72,8 @@ impl fmt::Debug for ForeignFunctions {
 pub struct ForeignCall<'a> {
     // Spelled out, since the default would be no longer than the reference and could not be downcast.
     stream: Option<&'a mut (dyn Stream + 'static)>,
+    /// Who calls, and what can bring an answer to it later.
+    caller: Option<(ContextId, &'a mut dyn Services)>,
     data: &'a SharedData,
     vm_id: &'a str,
 }
@@ -80,7 +84,18 @@ impl<'a> ForeignCall<'a> {
         data: &'a SharedData,
         vm_id: &'a str,
     ) -> Self {
-        Self { stream, data, vm_id }
+        Self {
+            stream,
+            caller: None,
+            data,
+            vm_id,
+        }
+    }
+
+    /// The call of a plugin context that `services` can bring an answer to later.
+    pub(crate) fn by(mut self, plugin: ContextId, services: &'a mut dyn Services) -> Self {
+        self.caller = Some((plugin, services));
+        self
     }
 
     /// The stream whose context is effective; `None` in a plugin context.
@@ -93,6 +108,13 @@ impl<'a> ForeignCall<'a> {
     pub fn stream_as<T: Stream>(&mut self) -> Option<&mut T> {
         let stream: &mut dyn Any = self.stream.as_deref_mut()?;
         stream.downcast_mut()
+    }
+
+    /// A way to answer after the function has returned. `None` where the proxy has none: for a VM that is only being tried,
+    /// and in proxies that do not offer it.
+    pub fn later(&mut self) -> Option<Later> {
+        let (plugin, services) = self.caller.as_mut()?;
+        services.deferred_answer(*plugin)
     }
 
     /// Shared data of the process.

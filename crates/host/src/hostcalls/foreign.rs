@@ -31,7 +31,12 @@ pub(super) fn proxy_call_foreign_function(
     let name = std::str::from_utf8(name).map_err(|_| Status::NotFound)?;
     let function = shared.foreign_functions().find(name).ok_or(Status::NotFound)?;
     let spec = std::sync::Arc::clone(&state.spec);
-    let mut foreign = ForeignCall::new(state.stream(), shared.data(), &spec.vm_id);
+    let plugin = state.plugin_id();
+    let (stream, services) = state.stream_and_services();
+    let mut foreign = ForeignCall::new(stream, shared.data(), &spec.vm_id);
+    if let Some(plugin) = plugin {
+        foreign = foreign.by(plugin, services);
+    }
     let result = function(&mut foreign, arguments)?;
     if !wants_result {
         return Ok(());

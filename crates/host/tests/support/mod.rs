@@ -9,8 +9,8 @@ use weir_abi::{BufferType, LogLevel, MapType, Status, StreamType};
 use weir_engine::Engine;
 use weir_host::{
     BufferStatus, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall, HeaderEdit,
-    HostModule, HttpCall, HttpCallFailure, LocalResponse, Lookup, Pairs, PluginSpec, QueueWaker, Services,
-    Shared, StartError, Stream, Vm, VmLimits, VmSpec,
+    HostModule, HttpCall, HttpCallFailure, Later, LocalResponse, Lookup, Pairs, PluginSpec, QueueWaker,
+    Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
 };
 
 /// Runs each test on every engine.
@@ -77,6 +77,7 @@ pub struct Record {
     pub grpc: Vec<String>,
     pub ticks: Vec<(ContextId, Option<Duration>)>,
     pub woken: Vec<(ContextId, u32)>,
+    pub answers: Vec<(ContextId, u32, Vec<u8>)>,
     pub panic_on_log: bool,
 }
 
@@ -144,6 +145,13 @@ impl Services for Recorder {
     fn grpc_close(&mut self, token: u32) -> Result<(), Status> {
         self.with(|record| record.grpc.push(format!("close {token}")));
         Ok(())
+    }
+
+    fn deferred_answer(&mut self, plugin: ContextId) -> Option<Later> {
+        let (recorder, token) = (self.clone(), 77);
+        Some(Later::new(token, move |answer| {
+            recorder.with(|record| record.answers.push((plugin, token, answer)));
+        }))
     }
 
     fn set_tick_period(&mut self, plugin: ContextId, period: Option<Duration>) {
