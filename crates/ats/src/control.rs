@@ -1,0 +1,437 @@
+//! What is loaded: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weir_abi::LogLevel;
+use weir_config::{Environment, FilterConfig, Ticks};
+use weir_host::Shared;
+use weir_plan::{Planned, Planner, Refusal, VmPlan};
+
+use crate::engines;
+use crate::events::Hub;
+use crate::net_thread::NetThread;
+use crate::plugin::{Engines, GLOBAL};
+use crate::stats::{COUNTERS, bump};
+use crate::thread_chain::{ThreadChain, ThreadFilter};
+use crate::vm::place::{Place, PlaceRef};
+use crate::vm::start;
+
+/// Loads and reloads.
+pub(crate) struct Control {
+    planner: Planner,
+    shared: Shared,
+    hub: Hub,
+    threads: &'static [&'static NetThread],
+    folder: PathBuf,
+    /// By number. The first is that of `plugin.config`; remap rules with the same files share one.
+    instances: Vec<Instance>,
+    /// The VMs that run, one list of places for each plan.
+    vms: Vec<Vm>,
+    /// Between the beginning and the end of `remap.config`: its rules are loaded together at the end.
+    in_remap: bool,
+    /// Instances have come or gone since VMs were last planned.
+    changed: bool,
+}
+
+/// The documents of `plugin.config`, or of remap rules.
+#[derive(Default)]
+struct Instance {
+    files: Vec<PathBuf>,
+    /// Those that could be read, in the order of the files.
+    filters: Vec<Arc<FilterConfig>>,
+    /// Rules that use it.
+    users: usize,
+}
+
+/// A VM that each net thread has a place for.
+struct Vm {
+    plan: Arc<VmPlan>,
+    places: Vec<Arc<Place>>,
+}
+
+/// What filters that cannot be used mean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OnRefusal {
+    /// Serve with the rest: there is nothing better to go on with.
+    ServeTheRest,
+    /// Keep what is being served.
+    Keep,
+}
+
+/// Nothing has been changed; what is wrong has been logged.
+pub(crate) struct Kept;
+
+impl Control {
+    /// Nothing is loaded so far.
+    pub fn new(
+        engines: Engines,
+        shared: Shared,
+        hub: Hub,
+        threads: &'static [&'static NetThread],
+        folder: PathBuf,
+    ) -> Self {
+        Self {
+            planner: Planner::new(engines, shared.clone()),
+            shared,
+            hub,
+            threads,
+            folder,
+            instances: vec![Instance::default()],
+            vms: Vec::new(),
+            in_remap: false,
+            changed: false,
+        }
+    }
+
+    /// Adds documents to an instance. What is wrong with one is logged, and it is left out.
+    pub fn add_files(&mut self, instance: usize, files: &[PathBuf]) {
+        let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
+        let filters: Vec<_> = files.iter().filter_map(|file| self.read(file)).collect();
+        if let Some(instance) = self.instances.get_mut(instance) {
+            instance.files.extend(files);
+            instance.filters.extend(filters);
+            self.changed = true;
+        }
+    }
+
+    /// Makes the instance of a remap rule, or finds the one with the same documents. A document that is wrong fails the
+    /// rule while the server runs, so that its old rules stay; at start the rule is served without the filter.
+    pub fn new_instance(&mut self, files: &[PathBuf]) -> Result<usize, String> {
+        let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
+        let known = self
+            .instances
+            .iter()
+            .skip(GLOBAL + 1)
+            .position(|instance| instance.users > 0 && instance.files == files)
+            .map(|place| place + GLOBAL + 1);
+        if let Some(number) = known {
+            self.instances[number].users += 1;
+            return Ok(number);
+        }
+        let number = self
+            .instances
+            .iter()
+            .skip(GLOBAL + 1)
+            .position(|instance| instance.users == 0)
+            .map_or(self.instances.len(), |place| place + GLOBAL + 1);
+        if number == self.instances.len() {
+            self.instances.push(Instance::default());
+        }
+        self.instances[number] = Instance {
+            users: 1,
+            ..Instance::default()
+        };
+        self.add_files(number, &files);
+        if !self.in_remap {
+            self.apply_at_start();
+        }
+        Ok(number)
+    }
+
+    /// A remap rule has no use for its instance any more.
+    pub fn drop_instance(&mut self, number: usize) {
+        if number == GLOBAL {
+            return;
+        }
+        if let Some(instance) = self.instances.get_mut(number) {
+            instance.users = instance.users.saturating_sub(1);
+            if instance.users == 0 {
+                *instance = Instance::default();
+                self.changed = true;
+            }
+        }
+        if self.changed && !self.in_remap {
+            // Transactions that have begun keep their chains; the rest is freed away from the server's thread.
+            self.hub
+                .send(crate::events::Command::Run(Box::new(crate::reload::tidy)));
+        }
+    }
+
+    /// `remap.config` is about to be read.
+    pub fn begin_remap(&mut self) {
+        self.in_remap = true;
+    }
+
+    /// `remap.config` has been read.
+    pub fn end_remap(&mut self) {
+        self.in_remap = false;
+        self.apply_at_start();
+    }
+
+    /// Serves what has been added, without what is refused.
+    pub fn apply_at_start(&mut self) {
+        if self.changed {
+            // What was refused has been logged.
+            let _ = self.apply(None, OnRefusal::ServeTheRest);
+        }
+    }
+
+    /// Reads all documents again and serves from them. What is wrong is logged, and then everything stays as it is.
+    pub fn reload(&mut self) -> Result<(), Kept> {
+        let mut wrong = false;
+        let mut read: Vec<Vec<Arc<FilterConfig>>> = Vec::new();
+        for instance in &self.instances {
+            let mut filters = Vec::new();
+            for file in &instance.files {
+                match self.read(file) {
+                    Some(filter) => filters.push(filter),
+                    None => wrong = true,
+                }
+            }
+            read.push(filters);
+        }
+        if wrong {
+            return Err(Kept);
+        }
+        self.apply(Some(read), OnRefusal::Keep)
+    }
+
+    /// The files that what is loaded was read from, where somebody wants them watched.
+    pub fn watched_files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> = self
+            .instances
+            .iter()
+            .flat_map(|instance| &instance.filters)
+            .filter(|filter| filter.watch)
+            .flat_map(|filter| filter.files())
+            .collect();
+        files.sort_unstable();
+        files.dedup();
+        files
+    }
+
+    /// Plans the VMs of all instances, starts those that do not run yet, and has the net threads serve from them.
+    fn apply(&mut self, read: Option<Vec<Vec<Arc<FilterConfig>>>>, on_refusal: OnRefusal) -> Result<(), Kept> {
+        let filters: Vec<Vec<Arc<FilterConfig>>> = match read {
+            Some(read) => read,
+            None => self
+                .instances
+                .iter()
+                .map(|instance| instance.filters.clone())
+                .collect(),
+        };
+        let namesakes = namesakes(&filters);
+        for (filter, other) in &namesakes {
+            tracing::error!(
+                "{}: config.name: the name {:?} is taken by {}; give each filter document a name of its own",
+                filter.source.display(),
+                filter.name,
+                other.display(),
+            );
+        }
+        if on_refusal == OnRefusal::Keep && !namesakes.is_empty() {
+            return Err(Kept);
+        }
+        // One that is refused keeps its place in the chain: its streams get its fail policy.
+        let is_namesake = |filter: &Arc<FilterConfig>| {
+            namesakes.iter().any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
+        };
+        let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
+        serving.retain(|filter| !is_namesake(filter));
+        let planned = self.plan(&mut serving, on_refusal)?;
+        planned.refused.iter().for_each(report);
+        if on_refusal == OnRefusal::Keep && !planned.refused.is_empty() {
+            return Err(Kept);
+        }
+        let vms = self.start_vms(&planned, &serving, on_refusal)?;
+        for (thread, index) in self.threads.iter().zip(0..) {
+            let chains = filters
+                .iter()
+                .map(|filters| Some(Arc::new(chain(filters, &planned, &vms, index))))
+                .collect();
+            thread.install(chains);
+        }
+        for (instance, filters) in self.instances.iter_mut().zip(filters) {
+            instance.filters = filters;
+        }
+        let old = std::mem::replace(&mut self.vms, vms);
+        for vm in old {
+            let stays = self.vms.iter().any(|other| same(&other.places, &vm.places));
+            if !stays {
+                vm.places.iter().for_each(|place| place.retire());
+            }
+        }
+        self.changed = false;
+        Ok(())
+    }
+
+    /// Plans the VMs of filters. One that cannot even be planned is left out where the rest is to be served.
+    fn plan(&mut self, serving: &mut Vec<Arc<FilterConfig>>, on_refusal: OnRefusal) -> Result<Planned, Kept> {
+        let error = match self.planner.plan(serving, &[], LogLevel::Info) {
+            Ok(planned) => return Ok(planned),
+            Err(error) => error,
+        };
+        if on_refusal == OnRefusal::Keep {
+            tracing::error!("{error}");
+            return Err(Kept);
+        }
+        serving.retain(|filter| match self.planner.plan(std::slice::from_ref(filter), &[], LogLevel::Info) {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!("{}: {error}", filter.source.display());
+                false
+            }
+        });
+        self.planner.plan(serving, &[], LogLevel::Info).map_err(|error| {
+            tracing::error!("{error}");
+            Kept
+        })
+    }
+
+    /// The VMs of a plan, on each net thread: those that run already, and new ones for the rest.
+    fn start_vms(
+        &self,
+        planned: &Planned,
+        serving: &[Arc<FilterConfig>],
+        on_refusal: OnRefusal,
+    ) -> Result<Vec<Vm>, Kept> {
+        let mut vms = Vec::with_capacity(planned.vms.len());
+        let mut fresh = Vec::new();
+        for plan in &planned.vms {
+            let known = self.vms.iter().find(|known| known.plan.identity == plan.identity);
+            if let Some(known) = known {
+                plan.learn_from(&known.plan);
+                vms.push(Vm {
+                    plan: Arc::clone(&known.plan),
+                    places: known.places.clone(),
+                });
+                continue;
+            }
+            let places: Vec<_> = self
+                .threads
+                .iter()
+                .map(|thread| {
+                    let ticks = ticks(plan, serving, thread.index);
+                    Place::new(Arc::clone(plan), thread, ticks, self.hub.clone())
+                })
+                .collect();
+            fresh.extend(places.iter().cloned());
+            vms.push(Vm {
+                plan: Arc::clone(plan),
+                places,
+            });
+        }
+        let failed = self.start_all(&fresh);
+        if failed.is_empty() {
+            return Ok(vms);
+        }
+        if on_refusal == OnRefusal::Keep {
+            fresh.iter().for_each(|place| place.retire());
+            return Err(Kept);
+        }
+        // They have passed their trial, so they may yet come up.
+        failed.iter().for_each(|place| place.revive());
+        Ok(vms)
+    }
+
+    /// Starts the VMs of places, as many at a time as there are cores; gives those that did not start.
+    fn start_all(&self, places: &[Arc<Place>]) -> Vec<Arc<Place>> {
+        let outcomes = weir_plan::in_parallel(places, |place| {
+            start::start(place, &self.shared, &self.hub)
+                .inspect_err(|error| tracing::error!("{error}"))
+                .is_err()
+        });
+        let failed = places.iter().zip(outcomes).filter(|(_, failed)| *failed);
+        failed.map(|(place, _)| Arc::clone(place)).collect()
+    }
+
+    fn read(&self, file: &Path) -> Option<Arc<FilterConfig>> {
+        let environment = Environment::process().with_folder(&self.folder);
+        let loaded = FilterConfig::load(file, &environment).and_then(|filter| {
+            filter.check_runtime(engines::NAMES)?;
+            Ok(filter)
+        });
+        match loaded {
+            Ok(filter) => Some(Arc::new(filter)),
+            Err(error) => {
+                error.to_string().lines().for_each(|line| tracing::error!("{line}"));
+                None
+            }
+        }
+    }
+
+    fn absolute(&self, file: &Path) -> PathBuf {
+        self.folder.join(file)
+    }
+}
+
+/// The chain of an instance on one net thread.
+fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, vms: &[Vm], thread: usize) -> ThreadChain {
+    let filter = |config: &Arc<FilterConfig>| {
+        let place = planned.place(config).and_then(|(vm, plugin)| {
+            let place = vms.get(vm)?.places.get(thread)?;
+            Some((PlaceRef(Arc::clone(place)), plugin))
+        });
+        let replies = place.as_ref().is_some_and(|(place, _)| {
+            let hostcalls = &place.0.plan.spec.module.info().hostcalls;
+            hostcalls.iter().any(|name| name == "proxy_send_local_response")
+        });
+        ThreadFilter {
+            config: Arc::clone(config),
+            place,
+            replies,
+        }
+    };
+    ThreadChain {
+        filters: filters.iter().map(filter).collect(),
+    }
+}
+
+/// For each plugin of a VM, whether its ticks run on the net thread of this number.
+fn ticks(plan: &VmPlan, serving: &[Arc<FilterConfig>], thread: usize) -> Vec<bool> {
+    let by_name: HashMap<&str, Ticks> = serving
+        .iter()
+        .map(|filter| (filter.name.as_str(), filter.ticks))
+        .collect();
+    plan.plugins
+        .iter()
+        .map(|plugin| match by_name.get(plugin.name.as_str()) {
+            Some(Ticks::EveryVm) => true,
+            Some(Ticks::OneVm) | None => thread == 0,
+        })
+        .collect()
+}
+
+/// Filters whose name another document has already, with that document. One document may serve in several places.
+fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, PathBuf)> {
+    let mut names: HashMap<&str, &PathBuf> = HashMap::new();
+    let mut namesakes = Vec::new();
+    for filter in instances.iter().flatten() {
+        let first = *names.entry(filter.name.as_str()).or_insert(&filter.source);
+        if *first != filter.source {
+            namesakes.push((Arc::clone(filter), first.clone()));
+        }
+    }
+    namesakes
+}
+
+fn same(one: &[Arc<Place>], other: &[Arc<Place>]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
+}
+
+fn report(refusal: &Refusal) {
+    tracing::error!("{refusal}");
+}
+
+impl Control {
+    /// Frees what no rule uses any more.
+    pub fn tidy(&mut self) {
+        self.apply_at_start();
+    }
+
+    /// Counts and logs how a reload went.
+    pub fn reload_and_report(&mut self) {
+        match self.reload() {
+            Ok(()) => {
+                bump(&COUNTERS.reloads);
+                tracing::info!("filters have been loaded again");
+            }
+            Err(Kept) => {
+                bump(&COUNTERS.reload_failures);
+                tracing::error!("filters have not been loaded again: the ones that were loaded before go on");
+            }
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The functions that the server looks up in this library.
+
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use weir_ats_sys::{
+    TS_ERROR, TS_SUCCESS, TSError, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister, TSPluginRegistrationInfo,
+    TSREMAP_NO_REMAP, TSRemapInterface, TSRemapRequestInfo, TSRemapStatus, TSReturnCode,
+};
+
+use crate::plugin::{GLOBAL, setup};
+use crate::{guard, reload, txn};
+
+/// Loads the plugin for all transactions: a line `wasm.so a.yaml b.yaml` of `plugin.config`. Several lines make one chain,
+/// in their order.
+///
+/// # Safety
+///
+/// Called by the server while it starts, with `argc` texts in `argv`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn TSPluginInit(argc: c_int, argv: *const *const c_char) {
+    // SAFETY: the server's arguments.
+    let arguments = unsafe { texts(argc, argv) };
+    guard::catch(|| init(arguments.get(1..).unwrap_or_default()));
+}
+
+fn init(arguments: &[PathBuf]) {
+    let plugin = match setup() {
+        Ok(plugin) => plugin,
+        // The server goes on without the plugin: without its functions there is nothing that could be refused.
+        Err(error) => return report(&format!("wasm.so cannot be used: {error}")),
+    };
+    let info = TSPluginRegistrationInfo {
+        plugin_name: c"wasm".as_ptr(),
+        vendor_name: c"Weir".as_ptr(),
+        support_email: c"".as_ptr(),
+    };
+    // SAFETY: the texts end with NUL and are copied; called from TSPluginInit, as both functions demand.
+    unsafe {
+        if TSPluginRegister(&info) != TS_SUCCESS {
+            tracing::warn!("the server did not register the plugin");
+        }
+        // One set of statics for `plugin.config` and `remap.config`.
+        TSPluginDSOReloadEnable(0);
+    }
+    let mut files = Vec::new();
+    for argument in arguments {
+        match argument.to_str().and_then(|text| text.strip_prefix("--metrics=")) {
+            Some(address) => serve_metrics(plugin, address),
+            None => files.push(argument.clone()),
+        }
+    }
+    if files.is_empty() && arguments.is_empty() {
+        tracing::error!("plugin.config: wasm.so has no file; expected: wasm.so FILTER.yaml ...");
+    }
+    plugin.add_global_hooks();
+    plugin.control().add_files(GLOBAL, &files);
+    plugin.control().apply_at_start();
+    reload::follow();
+}
+
+fn serve_metrics(plugin: &crate::plugin::Plugin, address: &str) {
+    match std::net::TcpListener::bind(address) {
+        Ok(listener) => plugin.hub.send(crate::events::Command::ServeMetrics { listener }),
+        Err(error) => tracing::error!(
+            "plugin.config: wasm.so --metrics={address}: {error}; expected an address to listen on, such as 127.0.0.1:9180"
+        ),
+    }
+}
+
+/// Prepares the library for remap rules.
+///
+/// # Safety
+///
+/// Called by the server while it reads `remap.config`; `errbuf` has room for `errbuf_size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn TSRemapInit(
+    _interface: *mut TSRemapInterface,
+    errbuf: *mut c_char,
+    errbuf_size: c_int,
+) -> TSReturnCode {
+    let prepared = guard::catch(|| setup().map(drop).map_err(|error| error.to_string()));
+    // SAFETY: the server's buffer.
+    unsafe { answer(prepared.unwrap_or_else(panicked), errbuf, errbuf_size) }
+}
+
+/// Makes the instance of a rule: `@plugin=wasm.so @pparam=a.yaml @pparam=b.yaml`.
+///
+/// # Safety
+///
+/// Called by the server while it reads `remap.config`, with `argc` texts in `argv`, a place for the instance, and a buffer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn TSRemapNewInstance(
+    argc: c_int,
+    argv: *const *const c_char,
+    instance: *mut *mut c_void,
+    errbuf: *mut c_char,
+    errbuf_size: c_int,
+) -> TSReturnCode {
+    // SAFETY: the server's arguments; the first two are the URLs of the rule.
+    let arguments = unsafe { texts(argc, argv) };
+    let made = guard::catch(|| new_instance(arguments.get(2..).unwrap_or_default()));
+    let made = made.unwrap_or_else(|| panicked().map(|()| 0)).map(|number| {
+        if !instance.is_null() {
+            // SAFETY: the server's place for a pointer; ours carries the number of the instance, from 1.
+            unsafe { *instance = std::ptr::without_provenance_mut(number) };
+        }
+    });
+    // SAFETY: the server's buffer.
+    unsafe { answer(made, errbuf, errbuf_size) }
+}
+
+fn new_instance(files: &[PathBuf]) -> Result<usize, String> {
+    if files.is_empty() {
+        return Err("wasm.so: no filter file; expected @plugin=wasm.so @pparam=FILTER.yaml".to_owned());
+    }
+    let plugin = setup().map_err(|error| error.to_string())?;
+    let mut control = plugin.control();
+    control.new_instance(files)
+}
+
+/// A rule is no more.
+///
+/// # Safety
+///
+/// `instance` came from [`TSRemapNewInstance`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn TSRemapDeleteInstance(instance: *mut c_void) {
+    guard::catch(|| {
+        if let Ok(plugin) = setup() {
+            plugin.control().drop_instance(instance.addr());
+        }
+    });
+}
+
+/// `remap.config` is about to be read.
+#[unsafe(no_mangle)]
+pub extern "C" fn TSRemapPreConfigReload() {
+    guard::catch(|| {
+        if let Ok(plugin) = setup() {
+            plugin.control().begin_remap();
+        }
+    });
+}
+
+/// `remap.config` has been read.
+#[unsafe(no_mangle)]
+pub extern "C" fn TSRemapPostConfigReload(_status: c_int) {
+    guard::catch(|| {
+        if let Ok(plugin) = setup() {
+            plugin.control().end_remap();
+            reload::follow();
+        }
+    });
+}
+
+/// A request matches a rule.
+///
+/// # Safety
+///
+/// Called by the server with an instance of [`TSRemapNewInstance`] and a transaction whose mutex is held.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn TSRemapDoRemap(
+    instance: *mut c_void,
+    http: TSHttpTxn,
+    _info: *mut TSRemapRequestInfo,
+) -> TSRemapStatus {
+    guard::catch(|| txn::on_remap(http, instance.addr()));
+    TSREMAP_NO_REMAP
+}
+
+/// The arguments of the server.
+///
+/// # Safety
+///
+/// `argv` holds `argc` texts that end with NUL.
+unsafe fn texts(argc: c_int, argv: *const *const c_char) -> Vec<PathBuf> {
+    let count = usize::try_from(argc).unwrap_or(0);
+    let text = |index: usize| {
+        // SAFETY: the caller vouches for it.
+        let text = unsafe { CStr::from_ptr(*argv.add(index)) };
+        PathBuf::from(OsStr::from_bytes(text.to_bytes()))
+    };
+    if argv.is_null() {
+        return Vec::new();
+    }
+    (0..count).map(text).collect()
+}
+
+/// Answers the server, an error with its text in the server's buffer.
+///
+/// # Safety
+///
+/// `errbuf` is null or has room for `errbuf_size` bytes.
+unsafe fn answer(result: Result<(), String>, errbuf: *mut c_char, errbuf_size: c_int) -> TSReturnCode {
+    let Err(error) = result else {
+        return TS_SUCCESS;
+    };
+    report(&error);
+    let room = usize::try_from(errbuf_size).unwrap_or(0);
+    if !errbuf.is_null() && room > 0 {
+        let count = error.len().min(room - 1);
+        // SAFETY: the caller vouches for the room.
+        unsafe {
+            std::ptr::copy_nonoverlapping(error.as_ptr(), errbuf.cast(), count);
+            errbuf.add(count).write(0);
+        }
+    }
+    TS_ERROR
+}
+
+fn panicked() -> Result<(), String> {
+    Err("wasm.so: an error in the plugin itself; see the log".to_owned())
+}
+
+/// Writes to the server's log, or where that is not there yet to standard error.
+fn report(error: &str) {
+    if !weir_ats_sys::is_loaded() {
+        eprintln!("{error}");
+        return;
+    }
+    let text = format!("[wasm] {error}").replace('\0', " ");
+    if let Ok(text) = std::ffi::CString::new(text) {
+        TSError(&text);
+    }
+}

@@ -1,0 +1,29 @@
+//! Every way from the server into this plugin: no panic gets out.
+
+use std::ffi::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs what an event of the server is about. Answers 0, which the server expects.
+pub(crate) fn event(run: impl FnOnce()) -> c_int {
+    catch(run);
+    0
+}
+
+/// Runs something; a panic is logged and ends there.
+///
+/// What the panic left behind is seen again only through locks that recover and through state that belongs to one
+/// stream, which is failed.
+pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => Some(value),
+        Err(panic) => {
+            let message = panic
+                .downcast_ref::<&str>()
+                .copied()
+                .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+                .unwrap_or("no message");
+            tracing::error!("the plugin panicked: {message}");
+            None
+        }
+    }
+}

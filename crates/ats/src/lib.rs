@@ -1,0 +1,24 @@
+//! `wasm.so`: Proxy-Wasm modules in Apache Traffic Server, as a global plugin and in remap rules.
+//!
+//! The entry points of the server are here and in [`entry`]; everything below belongs to one of three parts: what is
+//! loaded ([`control`], [`reload`]), the VMs and what happens to them outside of streams ([`vm`], [`events`],
+//! [`net_thread`]), and transactions ([`txn`]). How actions of filters move a message is `weir-chain`'s; what VMs are made
+//! of is `weir-plan`'s.
+
+mod control;
+mod engines;
+mod entry;
+mod events;
+mod foreign;
+mod guard;
+mod log;
+mod metrics_page;
+mod net_thread;
+mod plugin;
+mod property;
+mod reload;
+mod stats;
+mod thread_chain;
+mod tls;
+mod txn;
+mod vm;

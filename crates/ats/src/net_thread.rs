@@ -1,0 +1,164 @@
+//! The server's net threads: each has VMs of its own, the chains that transactions on it begin with, and a mailbox.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use weir_ats_sys::{
+    TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContScheduleOnPool,
+    TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSMutexCreate,
+};
+
+use crate::events::Event;
+use crate::guard;
+use crate::thread_chain::ThreadChain;
+
+/// A net thread, as the plugin knows it. Lives as long as the process.
+pub(crate) struct NetThread {
+    /// Its number, from 0.
+    pub index: usize,
+    chains: Mutex<Vec<Option<Arc<ThreadChain>>>>,
+    mailbox: Mutex<VecDeque<Event>>,
+    scheduled: AtomicBool,
+    own: OnceLock<Own>,
+}
+
+/// What a net thread has once it has been seen running.
+struct Own {
+    thread: TSEventThread,
+    mail: TSCont,
+}
+
+/// The lock of a net thread. Whoever works on a stream holds that of the thread on which the stream began: its VMs, the
+/// states of its streams and what filters do to them are for one at a time. It is never contended unless the server
+/// moves a transaction to another thread, and never held while the server is given control.
+pub(crate) type Guard = MutexGuard<'static, Vec<Option<Arc<ThreadChain>>>>;
+
+static THREADS: OnceLock<Vec<&'static NetThread>> = OnceLock::new();
+static CLAIMED: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static CURRENT: Cell<Option<&'static NetThread>> = const { Cell::new(None) };
+}
+
+/// The net threads that VMs are started for. The first call decides on their number.
+pub(crate) fn all(count: impl FnOnce() -> usize) -> &'static [&'static NetThread] {
+    THREADS.get_or_init(|| (0..count().max(1)).map(NetThread::leak).collect())
+}
+
+/// The net thread that runs. A thread that is one too many shares the VMs of another.
+pub(crate) fn current() -> Option<&'static NetThread> {
+    if let Some(current) = CURRENT.get() {
+        return Some(current);
+    }
+    let threads = THREADS.get()?;
+    let number = CLAIMED.fetch_add(1, Ordering::Relaxed);
+    let thread = *threads.get(number % threads.len())?;
+    CURRENT.set(Some(thread));
+    thread.claim();
+    Some(thread)
+}
+
+/// Makes every net thread known, so that each gets its mail before it has seen a request.
+pub(crate) fn introduce() {
+    // SAFETY: the handler and the new mutex fit; the continuation lives as long as the process.
+    let cont = unsafe { TSContCreate(on_introduction, TSMutexCreate()) };
+    let count = THREADS.get().map_or(0, Vec::len);
+    for _ in 0..2 * count {
+        // SAFETY: called from a thread of the server; the server takes the threads of the pool in turn.
+        unsafe { TSContScheduleOnPool(cont, 0, TS_THREAD_POOL_NET) };
+    }
+}
+
+unsafe extern "C" fn on_introduction(_cont: TSCont, _event: TSEvent, _data: *mut c_void) -> c_int {
+    guard::event(|| {
+        current();
+    })
+}
+
+impl NetThread {
+    fn leak(index: usize) -> &'static Self {
+        Box::leak(Box::new(Self {
+            index,
+            chains: Mutex::default(),
+            mailbox: Mutex::default(),
+            scheduled: AtomicBool::new(false),
+            own: OnceLock::new(),
+        }))
+    }
+
+    /// Takes the lock.
+    #[inline]
+    pub fn lock(&'static self) -> Guard {
+        self.chains.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the chains that transactions begin with, by the number of their instance.
+    pub fn install(&'static self, chains: Vec<Option<Arc<ThreadChain>>>) {
+        let old = std::mem::replace(&mut *self.lock(), chains);
+        // Outside of the lock: what is dropped may end VMs.
+        drop(old);
+    }
+
+    /// Leaves something for the thread to do. From a thread that the server knows.
+    pub fn post(&'static self, event: Event) {
+        self.mailbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back(event);
+        self.ring();
+    }
+
+    fn ring(&'static self) {
+        // A thread that has not been seen yet is told when it is.
+        if let Some(own) = self.own.get()
+            && !self.scheduled.swap(true, Ordering::AcqRel)
+        {
+            // SAFETY: the continuation lives as long as the process, and the thread too.
+            unsafe { TSContScheduleOnThread(own.mail, 0, own.thread) };
+        }
+    }
+
+    fn claim(&'static self) {
+        self.own.get_or_init(|| {
+            // SAFETY: the handler and the new mutex fit; the data is a reference that lives as long as the process.
+            unsafe {
+                let mail = TSContCreate(on_mail, TSMutexCreate());
+                TSContDataSet(mail, std::ptr::from_ref(self).cast_mut().cast());
+                Own {
+                    thread: TSEventThreadSelf(),
+                    mail,
+                }
+            }
+        });
+        let waits = !self
+            .mailbox
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty();
+        if waits {
+            self.ring();
+        }
+    }
+
+    fn open_mail(&'static self) {
+        self.scheduled.store(false, Ordering::Release);
+        let mail = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
+        for event in mail {
+            let guard = self.lock();
+            // An event that goes wrong in our own code must not take the rest of the mail with it.
+            guard::catch(|| event.deliver());
+            drop(guard);
+        }
+    }
+}
+
+unsafe extern "C" fn on_mail(cont: TSCont, _event: TSEvent, _data: *mut c_void) -> c_int {
+    guard::event(|| {
+        // SAFETY: the data of this continuation is a `NetThread` that lives as long as the process (`claim`).
+        let thread: &'static NetThread = unsafe { &*TSContDataGet(cont).cast::<NetThread>() };
+        thread.open_mail();
+    })
+}

@@ -1,0 +1,181 @@
+//! The plugin as the process has it: one, whichever way it was loaded, and however often.
+
+use std::ffi::{CStr, c_int};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use weir_ats_sys::{
+    TS_HTTP_READ_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS,
+    TS_USER_ARGS_TXN, TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex,
+    TSUserArgIndexReserve, Version,
+};
+use weir_host::Shared;
+
+use crate::control::Control;
+use crate::events::Hub;
+use crate::{engines, foreign, log, net_thread, reload, txn};
+
+/// The instance of `plugin.config`; remap rules have the others.
+pub(crate) const GLOBAL: usize = 0;
+
+/// The plugin.
+pub(crate) struct Plugin {
+    /// The slot of transactions that is ours.
+    pub txn_arg: c_int,
+    /// Handles hooks that are added to single transactions.
+    pub txn_cont: TSCont,
+    /// The server answers `Expect: 100-continue` by itself.
+    pub answers_continue: bool,
+    /// The way to what waits.
+    pub hub: Hub,
+    control: Mutex<Control>,
+    global_hooks: AtomicBool,
+}
+
+/// Why the plugin cannot work in this server at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    #[error(transparent)]
+    Load(#[from] weir_ats_sys::LoadError),
+    #[error("the server has no free user argument for transactions")]
+    NoUserArgument,
+    #[error("a runtime cannot be used: {0}")]
+    Engines(String),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+static PLUGIN: OnceLock<Plugin> = OnceLock::new();
+
+/// The plugin, once [`setup`] has succeeded; all callbacks of the server come after that.
+#[inline]
+pub(crate) fn plugin() -> &'static Plugin {
+    PLUGIN.get().unwrap_or_else(|| {
+        // No hook is added before, so the server cannot have called us.
+        unreachable!("the plugin was called before it was set up")
+    })
+}
+
+/// Prepares the process, once.
+pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
+    static ONCE: Mutex<()> = Mutex::new(());
+    let version = weir_ats_sys::load()?;
+    log::install();
+    let _once = ONCE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(plugin) = PLUGIN.get() {
+        return Ok(plugin);
+    }
+    let plugin = make(version)?;
+    Ok(PLUGIN.get_or_init(|| plugin))
+}
+
+fn make(version: &Version) -> Result<Plugin, SetupError> {
+    let mut txn_arg: c_int = -1;
+    // SAFETY: called while the server loads plugins; both texts end with NUL and are copied.
+    let reserved = unsafe {
+        TSUserArgIndexReserve(
+            TS_USER_ARGS_TXN,
+            c"wasm".as_ptr(),
+            c"state of Wasm filters".as_ptr(),
+            &mut txn_arg,
+        )
+    };
+    if reserved != TS_SUCCESS {
+        return Err(SetupError::NoUserArgument);
+    }
+    let engines = engines::built_in().map_err(SetupError::Engines)?;
+    let shared = Shared::new(foreign::functions());
+    let hub = Hub::start(shared.clone())?;
+    let threads = net_thread::all(net_thread_count);
+    tracing::debug!(
+        server = %version,
+        threads = threads.len(),
+        engines = %engines::names(),
+        "wasm.so {}", env!("CARGO_PKG_VERSION")
+    );
+    net_thread::introduce();
+    reload::register();
+    // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
+    let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
+    let folder = config_folder();
+    let control = Control::new(engines, shared, hub.clone(), threads, folder);
+    Ok(Plugin {
+        txn_arg,
+        txn_cont,
+        answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
+        hub,
+        control: Mutex::new(control),
+        global_hooks: AtomicBool::new(false),
+    })
+}
+
+impl Plugin {
+    /// What loads and reloads, one at a time.
+    pub fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all transactions are looked at.
+    pub fn has_global_hooks(&self) -> bool {
+        self.global_hooks.load(Ordering::Acquire)
+    }
+
+    /// Has the server call us about all transactions from now on.
+    pub fn add_global_hooks(&self) {
+        if self.global_hooks.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        // SAFETY: the handler fits, and the continuation lives as long as the process.
+        unsafe {
+            let cont = TSContCreate(txn::on_global_event, TSMutex::NULL);
+            TSHttpHookAdd(TS_HTTP_READ_REQUEST_HDR_HOOK, cont);
+            TSHttpHookAdd(TS_HTTP_SEND_RESPONSE_HDR_HOOK, cont);
+            TSHttpHookAdd(TS_HTTP_TXN_CLOSE_HOOK, cont);
+        }
+    }
+}
+
+/// The folder that relative file names begin at.
+fn config_folder() -> PathBuf {
+    // SAFETY: a static text of the server's that ends with NUL, or null.
+    let folder = unsafe { TSConfigDirGet() };
+    if folder.is_null() {
+        return PathBuf::from(".");
+    }
+    // SAFETY: as above.
+    let folder = unsafe { CStr::from_ptr(folder) };
+    use std::os::unix::ffi::OsStrExt;
+    PathBuf::from(std::ffi::OsStr::from_bytes(folder.to_bytes()))
+}
+
+/// A number of the server's configuration.
+fn record(name: &CStr) -> Option<i64> {
+    let mut value = 0;
+    // SAFETY: the name ends with NUL; the value is written to.
+    (unsafe { TSMgmtIntGet(name.as_ptr(), &mut value) } == TS_SUCCESS).then_some(value)
+}
+
+/// How many net threads the server runs, by its configuration.
+fn net_thread_count() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let automatic = record(c"proxy.config.exec_thread.autoconfig")
+        .or_else(|| record(c"proxy.config.exec_thread.autoconfig.enabled"))
+        .unwrap_or(1);
+    if automatic == 0 {
+        let limit = record(c"proxy.config.exec_thread.limit").unwrap_or(1);
+        return usize::try_from(limit).unwrap_or(1).clamp(1, 1024);
+    }
+    let mut scale = 1.5;
+    // SAFETY: the name ends with NUL; the value is written to.
+    unsafe { TSMgmtFloatGet(c"proxy.config.exec_thread.autoconfig.scale".as_ptr(), &mut scale) };
+    ((cores as f32 * scale) as usize).clamp(1, 1024)
+}
+
+/// Engines of the process, for messages.
+pub(crate) type Engines = weir_plan::Engines;
+
+const _: fn() = || {
+    fn shared<T: Send + Sync>() {}
+    shared::<Arc<Plugin>>();
+};

@@ -1,0 +1,214 @@
+//! What the server knows about a transaction beyond its messages: facts, in Envoy's terms.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, c_char, c_int};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use weir_ats_sys::{
+    TS_MILESTONE_SERVER_BEGIN_WRITE, TS_MILESTONE_SERVER_CONNECT, TS_MILESTONE_SERVER_CONNECT_END,
+    TS_MILESTONE_SERVER_FIRST_READ, TS_MILESTONE_UA_BEGIN, TS_SUCCESS, TSHttpSsnClientVConnGet, TSHttpTxn,
+    TSHttpTxnClientAddrGet, TSHttpTxnClientProtocolStackGet, TSHttpTxnClientReqBodyBytesGet,
+    TSHttpTxnClientReqHdrBytesGet, TSHttpTxnClientRespBodyBytesGet, TSHttpTxnClientRespHdrBytesGet,
+    TSHttpTxnIncomingAddrGet, TSHttpTxnMilestoneGet, TSHttpTxnNextHopAddrGet, TSHttpTxnOutgoingAddrGet,
+    TSHttpTxnServerAddrGet, TSHttpTxnSsnGet, TSMilestonesType, TSVConn,
+};
+use weir_host::{Fact, FactValue};
+
+use crate::tls;
+
+/// The upstream's answer broke off (Envoy's `StreamInfo::CoreResponseFlag`).
+pub(crate) const UPSTREAM_REMOTE_RESET: i64 = 1 << 4;
+/// The client went away.
+pub(crate) const DOWNSTREAM_TERMINATION: i64 = 1 << 14;
+
+/// What only the plugin knows.
+#[derive(Debug, Default)]
+pub(crate) struct TxnFacts {
+    /// Why the response is what it is.
+    pub details: Cow<'static, str>,
+    /// Envoy's response flags.
+    pub flags: i64,
+    /// How long it all took; known at the end.
+    pub duration: Option<Duration>,
+}
+
+/// Answers [`weir_host::Stream::fact`]. `txn` is `None` once the server has ended the transaction.
+pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Option<FactValue> {
+    match fact {
+        Fact::RequestDuration => return facts.duration.map(FactValue::Duration),
+        Fact::ResponseCodeDetails => {
+            return (!facts.details.is_empty()).then(|| FactValue::Bytes(facts.details.as_bytes().to_vec()));
+        }
+        Fact::ResponseFlags => return Some(FactValue::Int(facts.flags)),
+        Fact::ListenerDirection => return Some(FactValue::Int(1)),
+        _ => {}
+    }
+    let txn = txn?;
+    // SAFETY: in this block and below: the transaction exists while `txn` is given; the getters only read.
+    let bytes = |head: unsafe fn(TSHttpTxn) -> c_int, body: Option<unsafe fn(TSHttpTxn) -> i64>| {
+        let head = i64::from(unsafe { head(txn) });
+        let body = body.map_or(0, |body| unsafe { body(txn) });
+        Some(FactValue::Int(head.saturating_add(body)))
+    };
+    match fact {
+        // SAFETY: as above.
+        Fact::SourceAddress => address(unsafe { TSHttpTxnClientAddrGet(txn) }.cast()),
+        // SAFETY: as above.
+        Fact::DestinationAddress => address(unsafe { TSHttpTxnIncomingAddrGet(txn) }.cast()),
+        // SAFETY: as above.
+        Fact::UpstreamLocalAddress => address(unsafe { TSHttpTxnOutgoingAddrGet(txn) }.cast()),
+        Fact::UpstreamAddress => {
+            // SAFETY: as above.
+            let server = address(unsafe { TSHttpTxnServerAddrGet(txn) }.cast());
+            // SAFETY: as above.
+            server.or_else(|| address(unsafe { TSHttpTxnNextHopAddrGet(txn) }.cast()))
+        }
+        Fact::RequestTime => {
+            let begun = milestone(txn, TS_MILESTONE_UA_BEGIN)?;
+            Some(FactValue::Time(UNIX_EPOCH + Duration::from_nanos(begun)))
+        }
+        Fact::RequestProtocol => Some(FactValue::Bytes(protocol(txn).as_bytes().to_vec())),
+        // SAFETY: as above.
+        Fact::RequestSize => Some(FactValue::Int(unsafe { TSHttpTxnClientReqBodyBytesGet(txn) })),
+        Fact::RequestTotalSize => bytes(TSHttpTxnClientReqHdrBytesGet, Some(TSHttpTxnClientReqBodyBytesGet)),
+        // SAFETY: as above.
+        Fact::ResponseSize => Some(FactValue::Int(unsafe { TSHttpTxnClientRespBodyBytesGet(txn) })),
+        Fact::ResponseTotalSize => {
+            bytes(TSHttpTxnClientRespHdrBytesGet, Some(TSHttpTxnClientRespBodyBytesGet))
+        }
+        Fact::ResponseBackendLatency => {
+            let sent = milestone(txn, TS_MILESTONE_SERVER_BEGIN_WRITE)?;
+            let answered = milestone(txn, TS_MILESTONE_SERVER_FIRST_READ)?;
+            span(sent, answered)
+        }
+        Fact::UpstreamPoolReadyDuration => {
+            let begun = milestone(txn, TS_MILESTONE_SERVER_CONNECT)?;
+            let done = milestone(txn, TS_MILESTONE_SERVER_CONNECT_END)?;
+            span(begun, done)
+        }
+        Fact::ConnectionId => Some(FactValue::Int(connection_id(txn))),
+        Fact::ConnectionMtls => Some(FactValue::Bool(
+            client_connection(txn).is_some_and(|vc| tls::peer_certificate(vc).is_some()),
+        )),
+        Fact::ConnectionRequestedServerName => {
+            tls::server_name(client_connection(txn)?).map(FactValue::Bytes)
+        }
+        Fact::ConnectionTlsVersion => tls::version(client_connection(txn)?).map(FactValue::Bytes),
+        Fact::ConnectionLocalCertificate(field) => {
+            certificate(tls::local_certificate(client_connection(txn)?)?, field)
+        }
+        Fact::ConnectionPeerCertificate(field) => {
+            certificate(tls::peer_certificate(client_connection(txn)?)?, field)
+        }
+        Fact::UpstreamTlsVersion => tls::version(origin_connection(txn)?).map(FactValue::Bytes),
+        Fact::UpstreamPeerCertificate(field) => {
+            certificate(tls::peer_certificate(origin_connection(txn)?)?, field)
+        }
+        Fact::UpstreamLocalCertificate(field) => {
+            certificate(tls::local_certificate(origin_connection(txn)?)?, field)
+        }
+        _ => None,
+    }
+}
+
+fn certificate(der: Vec<u8>, field: weir_host::CertificateField) -> Option<FactValue> {
+    weir_chain::certificate_field(&der, field).map(|text| FactValue::Bytes(text.into_bytes()))
+}
+
+/// A moment of a transaction in nanoseconds since 1970, once it has passed.
+pub(crate) fn milestone(txn: TSHttpTxn, milestone: TSMilestonesType) -> Option<u64> {
+    let mut time = 0;
+    // SAFETY: the transaction exists; the getter writes to `time`.
+    let known = unsafe { TSHttpTxnMilestoneGet(txn, milestone, &mut time) };
+    (known == TS_SUCCESS && time > 0).then_some(time.cast_unsigned())
+}
+
+fn span(from: u64, to: u64) -> Option<FactValue> {
+    Some(FactValue::Duration(Duration::from_nanos(to.checked_sub(from)?)))
+}
+
+/// How long a transaction has taken so far.
+pub(crate) fn elapsed(txn: TSHttpTxn) -> Option<Duration> {
+    let begun = UNIX_EPOCH + Duration::from_nanos(milestone(txn, TS_MILESTONE_UA_BEGIN)?);
+    SystemTime::now().duration_since(begun).ok()
+}
+
+/// The client's protocol, in Envoy's words.
+fn protocol(txn: TSHttpTxn) -> &'static str {
+    let mut protocols: [*const c_char; 8] = [std::ptr::null(); 8];
+    let mut count: c_int = 0;
+    // SAFETY: the transaction exists; as many entries are written as the array has.
+    let known = unsafe { TSHttpTxnClientProtocolStackGet(txn, 8, protocols.as_mut_ptr(), &mut count) };
+    let count = usize::try_from(count).unwrap_or(0).min(protocols.len());
+    let mut name = "HTTP/1.1";
+    for protocol in &protocols[..if known == TS_SUCCESS { count } else { 0 }] {
+        if protocol.is_null() {
+            continue;
+        }
+        // SAFETY: the entries are static texts of the server's that end with NUL.
+        match unsafe { CStr::from_ptr(*protocol) }.to_bytes() {
+            b"h2" => name = "HTTP/2",
+            b"h3" => name = "HTTP/3",
+            b"http/1.0" => name = "HTTP/1.0",
+            _ => {}
+        }
+    }
+    name
+}
+
+/// Whether the client came in over TLS.
+pub(crate) fn is_tls(txn: TSHttpTxn) -> bool {
+    client_connection(txn).is_some_and(tls::is_tls)
+}
+
+fn client_connection(txn: TSHttpTxn) -> Option<TSVConn> {
+    // SAFETY: the transaction exists; it may have lost its session.
+    let session = unsafe { TSHttpTxnSsnGet(txn) };
+    if session.is_null() {
+        return None;
+    }
+    // SAFETY: the session exists while its transaction does.
+    let connection = unsafe { TSHttpSsnClientVConnGet(session) };
+    (!connection.is_null()).then_some(connection)
+}
+
+fn origin_connection(txn: TSHttpTxn) -> Option<TSVConn> {
+    // SAFETY: the transaction exists.
+    let connection = unsafe { weir_ats_sys::TSHttpTxnServerVConnGet(txn) };
+    (!connection.is_null()).then_some(connection)
+}
+
+fn connection_id(txn: TSHttpTxn) -> i64 {
+    // SAFETY: the transaction exists; it may have lost its session.
+    let session = unsafe { TSHttpTxnSsnGet(txn) };
+    if session.is_null() {
+        return 0;
+    }
+    // SAFETY: the session exists while its transaction does.
+    unsafe { weir_ats_sys::TSHttpSsnIdGet(session) }
+}
+
+fn address(address: *const libc::sockaddr) -> Option<FactValue> {
+    if address.is_null() {
+        return None;
+    }
+    // SAFETY: the server's getters give null or an address of the family that it says.
+    let family = c_int::from(unsafe { (*address).sa_family });
+    let address = match family {
+        libc::AF_INET => {
+            // SAFETY: as above; 9.2 and 10 give pointers into their own, properly aligned, unions of addresses.
+            let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
+            let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
+            SocketAddr::new(IpAddr::V4(ip), u16::from_be(address.sin_port))
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above.
+            let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
+            let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+            SocketAddr::new(IpAddr::V6(ip), u16::from_be(address.sin6_port))
+        }
+        _ => return None,
+    };
+    Some(FactValue::Address(address))
+}

@@ -1,0 +1,133 @@
+//! The server's hooks, and which part of a transaction's work each stands for.
+
+use std::ffi::{c_int, c_void};
+
+use weir_ats_sys::{
+    TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_POST_REMAP,
+    TS_EVENT_HTTP_READ_REQUEST_HDR, TS_EVENT_HTTP_READ_RESPONSE_HDR, TS_EVENT_HTTP_SEND_REQUEST_HDR,
+    TS_EVENT_HTTP_SEND_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TSCont, TSEvent, TSHttpTxn, TSHttpTxnReenable,
+    TSUserArgSet,
+};
+
+use super::{Flow, Next, Txn, TxnPtr};
+use crate::net_thread;
+use crate::plugin::{GLOBAL, plugin};
+
+/// Handles the hooks that stand for all transactions.
+pub(crate) unsafe extern "C" fn on_global_event(_cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
+    let http = TSHttpTxn(data);
+    let done = crate::guard::catch(|| {
+        if event == TS_EVENT_HTTP_READ_REQUEST_HDR {
+            on_read_request(http);
+        } else {
+            on_event(http, event);
+        }
+    });
+    if done.is_none() {
+        go_on(http);
+    }
+    0
+}
+
+/// Handles the hooks that were added to one transaction.
+pub(crate) unsafe extern "C" fn on_transaction_event(_cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
+    let http = TSHttpTxn(data);
+    if crate::guard::catch(|| on_event(http, event)).is_none() {
+        go_on(http);
+    }
+    0
+}
+
+fn go_on(http: TSHttpTxn) {
+    // SAFETY: the transaction is stopped at a hook of ours, which is answered once: a panic in the work on a transaction is
+    // caught inside (`Txn::work`), so one that gets here came before.
+    unsafe { TSHttpTxnReenable(http, TS_EVENT_HTTP_CONTINUE) };
+}
+
+fn on_read_request(http: TSHttpTxn) {
+    let begun = net_thread::current().and_then(|thread| {
+        let chain = thread.lock().get(GLOBAL).cloned().flatten()?;
+        (!chain.filters.is_empty()).then_some((thread, chain))
+    });
+    let Some((thread, chain)) = begun else {
+        return go_on(http);
+    };
+    Txn::begin(http, thread).work(|txn| {
+        let flow = txn.begin_request(chain);
+        txn.settle(flow)
+    });
+}
+
+/// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
+pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
+    let Some(thread) = net_thread::current() else {
+        return;
+    };
+    // SAFETY: the transaction exists and its mutex is held; no other reference is alive.
+    let known = unsafe { TxnPtr::of(http) };
+    let thread = known.map_or(thread, TxnPtr::thread);
+    let Some(chain) = thread.lock().get(instance).cloned().flatten() else {
+        return;
+    };
+    if chain.filters.is_empty() {
+        return;
+    }
+    known.unwrap_or_else(|| Txn::begin(http, thread)).work(|txn| {
+        if !plugin().has_global_hooks() {
+            txn.watch_the_end();
+        }
+        let flow = txn.begin_request(chain);
+        txn.after_remap = flow;
+        if flow != Flow::Continue {
+            txn.stop_after_remap();
+        }
+        Next::Nothing
+    });
+}
+
+fn on_event(http: TSHttpTxn, event: TSEvent) {
+    // SAFETY: the transaction is stopped at a hook of ours, under its mutex; no other reference is alive.
+    let Some(txn) = (unsafe { TxnPtr::of(http) }) else {
+        return go_on(http);
+    };
+    match event {
+        TS_EVENT_HTTP_SEND_RESPONSE_HDR => txn.work(Txn::on_send_response),
+        TS_EVENT_HTTP_POST_REMAP => txn.work(Txn::on_post_remap),
+        TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE => txn.work(Txn::on_cache_lookup),
+        TS_EVENT_HTTP_READ_RESPONSE_HDR => txn.work(Txn::on_read_response),
+        TS_EVENT_HTTP_SEND_REQUEST_HDR => txn.work(Txn::on_send_request),
+        TS_EVENT_HTTP_TXN_CLOSE => on_close(http, txn),
+        _ => go_on(http),
+    }
+}
+
+fn on_close(http: TSHttpTxn, txn: TxnPtr) {
+    // SAFETY: the transaction still exists; what is taken away is released below.
+    unsafe { TSUserArgSet(http.as_ptr(), plugin().txn_arg, std::ptr::null_mut()) };
+    txn.work(|txn| {
+        txn.close();
+        Next::Nothing
+    });
+    // SAFETY: the user argument held it (`begin`) and has been cleared; `txn` is not used any more.
+    unsafe { txn.release() };
+    go_on(http);
+}
+
+impl Txn {
+    /// Answers a hook at which the server can be kept waiting.
+    fn settle(&mut self, flow: Flow) -> Next {
+        self.parked = flow == Flow::Pause;
+        if self.parked {
+            self.await_filters();
+        }
+        Next::flow(self.http, flow)
+    }
+
+    /// What a remap rule's filters wanted is carried out here: a plugin cannot pause inside the mapping.
+    fn on_post_remap(&mut self) -> Next {
+        match self.after_remap {
+            Flow::Pause => self.advance_at_hook(),
+            flow => Next::flow(self.http, flow),
+        }
+    }
+}

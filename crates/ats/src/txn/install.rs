@@ -1,0 +1,157 @@
+//! Which hooks a transaction needs, and when its bodies pass through transforms of ours.
+
+use std::ffi::c_int;
+
+use weir_ats_sys::{
+    TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE, TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK,
+    TS_HTTP_POST_REMAP_HOOK, TS_HTTP_READ_RESPONSE_HDR_HOOK, TS_HTTP_REQUEST_TRANSFORM_HOOK,
+    TS_HTTP_RESPONSE_TRANSFORM_HOOK, TS_HTTP_SEND_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK,
+    TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS, TSCacheLookupResult, TSContDataSet, TSHttpHookID, TSHttpTxnCacheLookupStatusGet,
+    TSHttpTxnCachedRespGet, TSHttpTxnHookAdd, TSHttpTxnServerRespGet, TSHttpTxnTransformedRespCache,
+    TSHttpTxnUntransformedRespCache, TSTransformCreate,
+};
+use weir_chain::Direction;
+
+use super::mime::Head;
+use super::request_body::{self, RequestTransform};
+use super::response_body::{self, ResponseTransform};
+use super::well_known::names;
+use super::{Next, Txn};
+use crate::plugin::plugin;
+
+impl Txn {
+    /// The request's head has come through: prepares for the bodies.
+    pub(super) fn install_transforms(&mut self) {
+        if self.request_has_body {
+            self.install_request_transform();
+        }
+        if self.wants_response_body() {
+            if let Some(head) = self.state.borrow().messages.client_request() {
+                // A filter has to see the whole of what the client gets a part of.
+                head.remove_known(names().range);
+            }
+            if !std::mem::replace(&mut self.hooks.response, true) {
+                self.add_hook(TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK);
+                self.add_hook(TS_HTTP_READ_RESPONSE_HDR_HOOK);
+            }
+        }
+    }
+
+    fn install_request_transform(&mut self) {
+        let wanted = self.head_deferred
+            || self
+                .chain
+                .wants_body(Direction::Request, &self.state.borrow());
+        if !wanted || self.request_transform.is_some() {
+            return;
+        }
+        let (chunked, length) = {
+            let state = self.state.borrow();
+            let Some(head) = state.messages.client_request() else {
+                return;
+            };
+            if !plugin().answers_continue {
+                // The answer to the body would be lost behind the origin's own 100 Continue.
+                head.remove(b"expect");
+            }
+            (head.has(names().transfer_encoding), head.content_length())
+        };
+        // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
+        // holds (`keep`) until it is closed.
+        unsafe {
+            let transform = TSTransformCreate(request_body::on_event, self.http);
+            TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
+            self.keep();
+            self.request_input.attach(transform, chunked);
+            self.request_transform = Some(RequestTransform::new(transform, chunked, length));
+            TSHttpTxnHookAdd(self.http, TS_HTTP_REQUEST_TRANSFORM_HOOK, transform.into());
+        }
+        if !std::mem::replace(&mut self.hooks.send_request, true) {
+            self.add_hook(TS_HTTP_SEND_REQUEST_HDR_HOOK);
+        }
+    }
+
+    /// The cache has answered: the last moment to have a cached response pass through a transform.
+    pub(super) fn on_cache_lookup(&mut self) -> Next {
+        let mut status: c_int = -1;
+        // SAFETY: the transaction is stopped at the hook that this is for.
+        let known = unsafe { TSHttpTxnCacheLookupStatusGet(self.http, &mut status) } == TS_SUCCESS;
+        let hit = known && [TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE].contains(&TSCacheLookupResult(status));
+        if hit && self.reply.is_none() && !self.keeps_transformed() && !self.state.borrow().messages.is_head() {
+            let http = self.http;
+            // SAFETY: as above; the getter says whether there is a cached response.
+            let cached = unsafe {
+                Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(http, buffer, loc) == TS_SUCCESS)
+            };
+            let empty = cached.and_then(Head::content_length) == Some(0);
+            if !(TSCacheLookupResult(status) == TS_CACHE_LOOKUP_HIT_FRESH && empty) && self.wants_response_body() {
+                self.install_response_transform();
+            }
+        }
+        Next::flow(self.http, super::Flow::Continue)
+    }
+
+    /// The origin has answered.
+    pub(super) fn on_read_response(&mut self) -> Next {
+        let http = self.http;
+        // SAFETY: the transaction is stopped at the hook that this is for.
+        let head =
+            unsafe { Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS) };
+        if let Some(head) = head
+            && self.response_transform.is_none()
+            && self.reply.is_none()
+            && head.status() >= 200
+            && !matches!(head.status(), 204..=206 | 304)
+            && head.content_length() != Some(0)
+            && !self.state.borrow().messages.is_head()
+            && self.wants_response_body()
+        {
+            self.install_response_transform();
+        }
+        Next::flow(http, super::Flow::Continue)
+    }
+
+    fn install_response_transform(&mut self) {
+        if self.response_transform.is_some() {
+            return;
+        }
+        let transformed = c_int::from(self.keeps_transformed());
+        // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
+        // holds (`keep`) until it is closed. Both switches have to be set, or every hit is written to the cache again.
+        unsafe {
+            let transform = TSTransformCreate(response_body::on_event, self.http);
+            TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
+            self.keep();
+            self.response_transform = Some(ResponseTransform::new(transform));
+            TSHttpTxnHookAdd(self.http, TS_HTTP_RESPONSE_TRANSFORM_HOOK, transform.into());
+            TSHttpTxnUntransformedRespCache(self.http, 1 - transformed);
+            TSHttpTxnTransformedRespCache(self.http, transformed);
+        }
+    }
+
+    /// Whether what filters make of a response goes into the cache.
+    fn keeps_transformed(&self) -> bool {
+        let mut filters = self.origins.iter().flat_map(|origin| &origin.filters);
+        filters.any(|filter| filter.config.cache_transformed)
+    }
+
+    /// Adds the hooks at the end of the transaction, where no global hook is there for all of them.
+    pub(super) fn watch_the_end(&mut self) {
+        if !std::mem::replace(&mut self.hooks.own_end, true) {
+            self.add_hook(TS_HTTP_SEND_RESPONSE_HDR_HOOK);
+            self.add_hook(TS_HTTP_TXN_CLOSE_HOOK);
+        }
+    }
+
+    /// Stops the transaction once more when its URL has been mapped.
+    pub(super) fn stop_after_remap(&mut self) {
+        if !std::mem::replace(&mut self.hooks.post_remap, true) {
+            self.add_hook(TS_HTTP_POST_REMAP_HOOK);
+        }
+    }
+
+    fn add_hook(&self, hook: TSHttpHookID) {
+        // SAFETY: the transaction exists; the continuation lives as long as the process.
+        unsafe { TSHttpTxnHookAdd(self.http, hook, plugin().txn_cont) };
+    }
+}

@@ -1,0 +1,600 @@
+//! The messages of one transaction as filters see them: read and changed where they lie, in the server's memory.
+
+use std::borrow::Cow;
+
+use weir_abi::MapType;
+use weir_ats_sys::{
+    TS_SUCCESS, TSHttpTxn, TSHttpTxnClientReqGet, TSHttpTxnClientRespGet, TSHttpTxnServerReqGet,
+    TSHttpTxnTransformRespGet,
+};
+use weir_chain::{Direction, FieldLines, Messages, ResponseHead, parse_authority};
+use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
+
+use super::facts::{self, TxnFacts};
+use super::mime::{Head, is_name, is_value};
+use super::well_known::names;
+use crate::property;
+
+/// The messages of one transaction, and what is known of it.
+pub(crate) struct TxnMessages {
+    /// The transaction; `None` once the server has ended it.
+    txn: Option<TSHttpTxn>,
+    /// Which head the response is.
+    pub response: Response,
+    /// The request to the origin has been made from the client's: what is changed now is changed in both.
+    pub server_request: bool,
+    /// What is known beyond the messages.
+    pub facts: TxnFacts,
+    /// What is left of the messages when the transaction has ended, for contexts that wait for `proxy_done`.
+    kept: Option<Box<Kept>>,
+}
+
+// SAFETY: the handle is an address. It is used by whoever works on the transaction, which is one thread at a time: the
+// server's, under the transaction's mutex, or one of ours while the transaction waits for us; and both hold the lock of
+// the net thread that the stream belongs to (`crate::net_thread`).
+unsafe impl Send for TxnMessages {}
+// SAFETY: as above; nothing is changed through a shared reference.
+unsafe impl Sync for TxnMessages {}
+
+/// Which head is the response's.
+pub(crate) enum Response {
+    /// There is none yet.
+    None,
+    /// The one that goes to the client, at SEND_RESPONSE_HDR. Its framing is the server's.
+    Client,
+    /// The one of the transform, before its output has been opened.
+    Transform(Framing),
+    /// An answer of a filter, which the server does not have yet.
+    Local(Box<ResponseHead>),
+}
+
+/// What is told about the length of a transformed response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Framing {
+    /// What `content-length` shows.
+    pub length: Option<u64>,
+    /// A filter removed it.
+    pub removed: bool,
+}
+
+struct Kept {
+    request: Vec<(Vec<u8>, Vec<u8>)>,
+    response: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl TxnMessages {
+    /// The messages of a transaction whose request has been read.
+    ///
+    /// # Safety
+    ///
+    /// The transaction exists until [`TxnMessages::end`] is called.
+    pub unsafe fn new(txn: TSHttpTxn, facts: TxnFacts) -> Self {
+        Self {
+            txn: Some(txn),
+            response: Response::None,
+            server_request: false,
+            facts,
+            kept: None,
+        }
+    }
+
+    /// The transaction, while the server has it.
+    pub const fn txn(&self) -> Option<TSHttpTxn> {
+        self.txn
+    }
+
+    /// The transaction ends. `keep`: somebody may still want to read the messages.
+    pub fn end(&mut self, keep: bool) {
+        if keep {
+            let mut kept = Box::new(Kept {
+                request: Vec::new(),
+                response: Vec::new(),
+            });
+            let push = |lines: &mut Vec<(Vec<u8>, Vec<u8>)>, name: &[u8], value: &[u8]| {
+                lines.push((name.to_vec(), value.to_vec()));
+            };
+            self.visit_request(&mut |name, value| push(&mut kept.request, name, value));
+            self.visit_response(&mut |name, value| push(&mut kept.response, name, value));
+            self.kept = Some(kept);
+        }
+        self.txn = None;
+    }
+
+    /// The client's request.
+    pub fn client_request(&self) -> Option<Head> {
+        let txn = self.txn?;
+        // SAFETY: the transaction exists (`new`), and with it its request.
+        unsafe { Head::from_getter(|buffer, loc| TSHttpTxnClientReqGet(txn, buffer, loc) == TS_SUCCESS) }
+    }
+
+    /// The request to the origin, once there is one.
+    pub fn origin_request(&self) -> Option<Head> {
+        let txn = self.txn?;
+        // SAFETY: the transaction exists (`new`); the getter says whether the message does.
+        unsafe { Head::from_getter(|buffer, loc| TSHttpTxnServerReqGet(txn, buffer, loc) == TS_SUCCESS) }
+    }
+
+    /// The response's head in the server's memory.
+    pub fn server_response(&self) -> Option<Head> {
+        let txn = self.txn?;
+        // SAFETY: the transaction exists (`new`); the getters say whether the message does, and it stays until the hook
+        // or transform event is over that set `response`, or to the transaction's end.
+        unsafe {
+            match self.response {
+                Response::Client => {
+                    Head::from_getter(|buffer, loc| TSHttpTxnClientRespGet(txn, buffer, loc) == TS_SUCCESS)
+                }
+                Response::Transform(_) => {
+                    Head::from_getter(|buffer, loc| TSHttpTxnTransformRespGet(txn, buffer, loc) == TS_SUCCESS)
+                }
+                Response::None | Response::Local(_) => None,
+            }
+        }
+    }
+
+    /// Appends `:authority`: the `Host` field, or else the host in the request line.
+    pub fn authority(&self, out: &mut Vec<u8>) {
+        if let Some(head) = self.client_request() {
+            authority(head, out);
+        }
+    }
+
+    /// Appends `:path`.
+    pub fn path(&self, out: &mut Vec<u8>) {
+        if let Some(url) = self.client_request().and_then(Head::url) {
+            url.path(out);
+        }
+    }
+
+    /// Whether the request is a HEAD.
+    pub fn is_head(&self) -> bool {
+        self.client_request().is_some_and(|head| head.method() == b"HEAD")
+    }
+
+    fn request_value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        let Some(head) = self.client_request() else {
+            return match &self.kept {
+                Some(kept) => kept_value(&kept.request, name, out),
+                None => Lookup::NoMap,
+            };
+        };
+        match name {
+            b":authority" => authority(head, out),
+            b":path" => {
+                if let Some(url) = head.url() {
+                    url.path(out);
+                }
+            }
+            b":method" => out.extend_from_slice(head.method()),
+            b":scheme" => out.extend_from_slice(self.scheme(head).as_ref()),
+            name if is_connection_field(name) => return Lookup::Missing,
+            name => return found(head.value(name, out)),
+        }
+        Lookup::Found
+    }
+
+    fn visit_request(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
+        let Some(head) = self.client_request() else {
+            return match &self.kept {
+                Some(kept) => kept_lines(&kept.request, visit),
+                None => Lookup::NoMap,
+            };
+        };
+        let mut text = Vec::with_capacity(64);
+        authority(head, &mut text);
+        visit(b":authority", &text);
+        text.clear();
+        if let Some(url) = head.url() {
+            url.path(&mut text);
+        }
+        visit(b":path", &text);
+        visit(b":method", head.method());
+        visit(b":scheme", self.scheme(head).as_ref());
+        head.visit(&mut |name, value| {
+            if name != b"host" && !is_connection_field(name) {
+                visit(name, value);
+            }
+        });
+        Lookup::Found
+    }
+
+    fn scheme(&self, head: Head) -> Cow<'static, [u8]> {
+        let written = head.url().map(|url| url.scheme().to_vec()).unwrap_or_default();
+        if !written.is_empty() {
+            return Cow::Owned(written);
+        }
+        let tls = self.txn.is_some_and(facts::is_tls);
+        Cow::Borrowed(if tls { b"https" } else { b"http" })
+    }
+
+    fn edit_request(&self, edit: HeaderEdit<'_>) -> Edit {
+        let Some(client) = self.client_request() else {
+            return Edit::Absent;
+        };
+        let outcome = edit_request(client, edit);
+        // What the server has copied from already has to be changed as well.
+        if outcome == Edit::Done
+            && self.server_request
+            && let Some(origin) = self.origin_request()
+        {
+            edit_request(origin, edit);
+        }
+        outcome
+    }
+
+    fn response_value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        if let Response::Local(head) = &self.response {
+            return head.value(name, out);
+        }
+        let Some(head) = self.server_response() else {
+            return match &self.kept {
+                Some(kept) if !kept.response.is_empty() => kept_value(&kept.response, name, out),
+                _ => Lookup::NoMap,
+            };
+        };
+        match name {
+            b":status" => {
+                out.extend_from_slice(head.status().to_string().as_bytes());
+                Lookup::Found
+            }
+            b"content-length" if matches!(self.response, Response::Transform(_)) => match self.shown_length() {
+                Some(length) => {
+                    out.extend_from_slice(length.to_string().as_bytes());
+                    Lookup::Found
+                }
+                None => Lookup::Missing,
+            },
+            name if is_connection_field(name) => Lookup::Missing,
+            name => found(head.value(name, out)),
+        }
+    }
+
+    fn visit_response(&self, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
+        if let Response::Local(head) = &self.response {
+            head.visit(visit);
+            return Lookup::Found;
+        }
+        let Some(head) = self.server_response() else {
+            return match &self.kept {
+                Some(kept) if !kept.response.is_empty() => kept_lines(&kept.response, visit),
+                _ => Lookup::NoMap,
+            };
+        };
+        visit(b":status", head.status().to_string().as_bytes());
+        let transformed = matches!(self.response, Response::Transform(_));
+        head.visit(&mut |name, value| {
+            if !(is_connection_field(name) || (transformed && name == b"content-length")) {
+                visit(name, value);
+            }
+        });
+        if transformed && let Some(length) = self.shown_length() {
+            visit(b"content-length", length.to_string().as_bytes());
+        }
+        Lookup::Found
+    }
+
+    fn shown_length(&self) -> Option<u64> {
+        match self.response {
+            Response::Transform(framing) if !framing.removed => framing.length,
+            _ => None,
+        }
+    }
+
+    fn edit_response(&mut self, edit: HeaderEdit<'_>) -> Edit {
+        if let Response::Local(head) = &mut self.response {
+            return head.edit(edit);
+        }
+        let Some(head) = self.server_response() else {
+            return Edit::Absent;
+        };
+        let outcome = edit_response(head, edit);
+        if let (Edit::Done, Response::Transform(framing)) = (outcome, &mut self.response) {
+            let removes = match edit {
+                HeaderEdit::Remove(name) => name == b"content-length",
+                HeaderEdit::SetAll(lines) => !lines.iter().any(|(name, _)| *name == b"content-length"),
+                HeaderEdit::Add(..) | HeaderEdit::Replace(..) => false,
+            };
+            framing.removed |= removes;
+        }
+        outcome
+    }
+}
+
+impl Messages for TxnMessages {
+    fn head_count(&self, direction: Direction) -> usize {
+        match direction {
+            Direction::Request => self.client_request().map_or(0, |head| {
+                4 + head.lines() - head.lines_of(names().host) - connection_lines(head)
+            }),
+            Direction::Response => {
+                if let Response::Local(head) = &self.response {
+                    return head.count();
+                }
+                let Some(head) = self.server_response() else {
+                    return 0;
+                };
+                let mut count = 1 + head.lines() - connection_lines(head);
+                if matches!(self.response, Response::Transform(_)) {
+                    count -= head.lines_of(names().content_length);
+                    count += usize::from(self.shown_length().is_some());
+                }
+                count
+            }
+        }
+    }
+
+    /// The plugin interface of the server has no trailers.
+    fn trailers_count(&self, _direction: Direction) -> Option<usize> {
+        None
+    }
+
+    fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        match map {
+            MapType::HttpRequestHeaders => self.request_value(name, out),
+            MapType::HttpResponseHeaders => self.response_value(name, out),
+            _ => Lookup::NoMap,
+        }
+    }
+
+    fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
+        match map {
+            MapType::HttpRequestHeaders => self.visit_request(visit),
+            MapType::HttpResponseHeaders => self.visit_response(visit),
+            _ => Lookup::NoMap,
+        }
+    }
+
+    fn edit(&mut self, map: MapType, edit: HeaderEdit<'_>, may_add: bool) -> Edit {
+        match map {
+            MapType::HttpRequestHeaders => self.edit_request(edit),
+            MapType::HttpResponseHeaders => self.edit_response(edit),
+            _ => {
+                if may_add {
+                    warn_of_trailers();
+                }
+                Edit::Absent
+            }
+        }
+    }
+
+    fn fact(&self, fact: Fact) -> Option<FactValue> {
+        facts::fact(self.txn, &self.facts, fact)
+    }
+
+    fn custom_property(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
+        self.txn.is_some_and(|txn| property::read(txn, path, out))
+    }
+
+    fn source_failed(&mut self, direction: Direction) {
+        self.facts.flags |= match direction {
+            Direction::Request => facts::DOWNSTREAM_TERMINATION,
+            Direction::Response => facts::UPSTREAM_REMOTE_RESET,
+        };
+    }
+}
+
+/// A copy of a request's head for what wants one that lies outside of the server's memory.
+pub(crate) fn content_type_and_method(messages: &TxnMessages) -> (http::HeaderMap, http::Method) {
+    let mut fields = http::HeaderMap::new();
+    let mut method = http::Method::GET;
+    if let Some(head) = messages.client_request() {
+        head.with_value(names().content_type, |value| {
+            if let Ok(value) = http::HeaderValue::from_bytes(value) {
+                fields.insert(http::header::CONTENT_TYPE, value);
+            }
+        });
+        method = http::Method::from_bytes(head.method()).unwrap_or_default();
+    }
+    (fields, method)
+}
+
+fn authority(head: Head, out: &mut Vec<u8>) {
+    let host = head.with_value(names().host, |value| out.extend_from_slice(value));
+    if host.is_some() {
+        return;
+    }
+    if let Some(url) = head.url() {
+        out.extend_from_slice(url.host());
+        if let Some(port) = url.port()
+            && !url.host().is_empty()
+        {
+            out.extend_from_slice(format!(":{port}").as_bytes());
+        }
+    }
+}
+
+fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_pseudo(name) => {
+            set_pseudo(head, name, value)
+        }
+        // Without them there is no request; the host warns about it.
+        HeaderEdit::Remove(name) if is_pseudo(name) => Edit::Invalid,
+        HeaderEdit::SetAll(lines) => {
+            let valid = |(name, value): &(&[u8], &[u8])| {
+                if is_pseudo(name) {
+                    pseudo_is_valid(name, value)
+                } else {
+                    is_name(name) && is_value(value)
+                }
+            };
+            if !lines.iter().all(valid) {
+                return Edit::Invalid;
+            }
+            head.retain(|name| name == b"host" || is_framing(name));
+            for (name, value) in lines {
+                let outcome = edit_request(head, HeaderEdit::Add(name, value));
+                if outcome != Edit::Done {
+                    return outcome;
+                }
+            }
+            Edit::Done
+        }
+        edit => edit_field(head, edit),
+    }
+}
+
+fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    match edit {
+        HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => match status(value) {
+            Some(status) => {
+                head.set_status(status);
+                Edit::Done
+            }
+            None => Edit::Invalid,
+        },
+        HeaderEdit::Remove(b":status") => Edit::Invalid,
+        HeaderEdit::SetAll(lines) => {
+            let valid = |(name, value): &(&[u8], &[u8])| {
+                if *name == b":status" {
+                    status(value).is_some()
+                } else {
+                    is_name(name) && is_value(value)
+                }
+            };
+            if !lines.iter().all(valid) {
+                return Edit::Invalid;
+            }
+            head.retain(is_framing);
+            for (name, value) in lines {
+                let outcome = edit_response(head, HeaderEdit::Add(name, value));
+                if outcome != Edit::Done {
+                    return outcome;
+                }
+            }
+            Edit::Done
+        }
+        edit => edit_field(head, edit),
+    }
+}
+
+/// A change of an ordinary field. What frames the message and what belongs to the connection is the server's: such a
+/// change is taken and has no effect, as on a proxy that strips and recomputes these fields afterwards.
+fn edit_field(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    let done = match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => {
+            if !(is_name(name) && is_value(value)) {
+                return Edit::Invalid;
+            }
+            if is_framing(name) {
+                true
+            } else if matches!(edit, HeaderEdit::Add(..)) {
+                head.add(name, value)
+            } else {
+                head.replace(name, value)
+            }
+        }
+        HeaderEdit::Remove(name) => {
+            if !is_framing(name) {
+                head.remove(name);
+            }
+            true
+        }
+        HeaderEdit::SetAll(_) => false,
+    };
+    if done { Edit::Done } else { Edit::Invalid }
+}
+
+fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
+    if !pseudo_is_valid(name, value) {
+        return Edit::Invalid;
+    }
+    let done = match name {
+        b":method" => head.set_method(value),
+        b":path" => head.url().is_some_and(|url| url.set_path(value)),
+        b":scheme" => match head.url() {
+            // A request line without a host has no scheme either.
+            Some(url) if !url.host().is_empty() => url.set_scheme(value),
+            url => url.is_some(),
+        },
+        _ => {
+            if let Some(url) = head.url()
+                && !url.host().is_empty()
+            {
+                url.set_authority(value);
+            }
+            head.replace(b"Host", value)
+        }
+    };
+    if done { Edit::Done } else { Edit::Invalid }
+}
+
+fn pseudo_is_valid(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b":method" => is_name(value),
+        b":path" => {
+            (value == b"*" || value.first() == Some(&b'/'))
+                && http::uri::PathAndQuery::try_from(value)
+                    .is_ok_and(|path| path.as_str().as_bytes() == value)
+        }
+        b":scheme" => http::uri::Scheme::try_from(value).is_ok(),
+        _ => parse_authority(value).is_some(),
+    }
+}
+
+/// A status that ends an exchange.
+fn status(value: &[u8]) -> Option<u16> {
+    let status = http::StatusCode::from_bytes(value).ok()?;
+    (!status.is_informational() && status.as_u16() < 600).then(|| status.as_u16())
+}
+
+fn is_pseudo(name: &[u8]) -> bool {
+    matches!(name, b":path" | b":method" | b":scheme" | b":authority" | b"host")
+}
+
+/// Fields that belong to one connection (RFC 9110, 7.6.1). The server keeps them where filters cannot see them.
+pub(crate) fn is_connection_field(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
+    )
+}
+
+/// Fields that say where a message ends, or belong to one connection.
+fn is_framing(name: &[u8]) -> bool {
+    name == b"content-length" || is_connection_field(name)
+}
+
+fn connection_lines(head: Head) -> usize {
+    let names = names();
+    [
+        names.connection,
+        names.keep_alive,
+        names.proxy_connection,
+        names.transfer_encoding,
+        names.upgrade,
+    ]
+    .into_iter()
+    .map(|name| head.lines_of(name))
+    .sum()
+}
+
+fn found(found: bool) -> Lookup {
+    if found { Lookup::Found } else { Lookup::Missing }
+}
+
+fn kept_value(lines: &[(Vec<u8>, Vec<u8>)], name: &[u8], out: &mut Vec<u8>) -> Lookup {
+    match lines.iter().find(|(known, _)| known == name) {
+        Some((_, value)) => {
+            out.extend_from_slice(value);
+            Lookup::Found
+        }
+        None => Lookup::Missing,
+    }
+}
+
+fn kept_lines(lines: &[(Vec<u8>, Vec<u8>)], visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
+    lines.iter().for_each(|(name, value)| visit(name, value));
+    Lookup::Found
+}
+
+#[cold]
+fn warn_of_trailers() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "a filter wants to add trailers; Traffic Server has no plugin interface for trailers, so they are dropped \
+             (said once)"
+        );
+    });
+}

@@ -1,0 +1,370 @@
+//! A message head in the server's own memory.
+
+use std::ffi::{c_char, c_int};
+
+use smallvec::SmallVec;
+use weir_ats_sys::{
+    TS_SUCCESS, TSHandleMLocRelease, TSHttpHdrMethodGet, TSHttpHdrMethodSet, TSHttpHdrReasonLookup,
+    TSHttpHdrReasonSet, TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSHttpHdrVersionGet, TSMBuffer,
+    TSMLoc, TSMimeHdrFieldAppend, TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind,
+    TSMimeHdrFieldGet, TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup,
+    TSMimeHdrFieldValueStringGet, TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
+};
+
+use super::well_known::{Name, names};
+
+/// Most bytes that one value may have; the server keeps lengths of strings in 16 bits in some places.
+const MAX_VALUE: usize = 60 << 10;
+
+/// A message head in a transaction's memory. Valid while the transaction holds the message; see [`super::messages`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    buffer: TSMBuffer,
+    loc: TSMLoc,
+}
+
+/// A field of a head, released when dropped.
+struct Field {
+    head: Head,
+    loc: TSMLoc,
+}
+
+impl Drop for Field {
+    fn drop(&mut self) {
+        // SAFETY: the location was given out for this head and is released once.
+        unsafe { TSHandleMLocRelease(self.head.buffer, self.head.loc, self.loc) };
+    }
+}
+
+impl Field {
+    fn name(&self) -> &[u8] {
+        let mut len: c_int = 0;
+        // SAFETY: the field belongs to this head.
+        let text = unsafe { TSMimeHdrFieldNameGet(self.head.buffer, self.head.loc, self.loc, &mut len) };
+        bytes(text, len)
+    }
+
+    fn value(&self) -> &[u8] {
+        let mut len: c_int = 0;
+        // SAFETY: the field belongs to this head; -1 asks for the whole line.
+        let text =
+            unsafe { TSMimeHdrFieldValueStringGet(self.head.buffer, self.head.loc, self.loc, -1, &mut len) };
+        bytes(text, len)
+    }
+
+    fn set(&self, value: &[u8]) -> bool {
+        let (buffer, head) = (self.head.buffer, self.head.loc);
+        // SAFETY: the field belongs to this head; the value is copied.
+        unsafe {
+            TSMimeHdrFieldValueStringSet(
+                buffer,
+                head,
+                self.loc,
+                -1,
+                value.as_ptr().cast(),
+                value.len() as c_int,
+            ) == TS_SUCCESS
+        }
+    }
+
+    fn next(&self) -> Option<Self> {
+        // SAFETY: the field belongs to this head.
+        let loc = unsafe { TSMimeHdrFieldNext(self.head.buffer, self.head.loc, self.loc) };
+        self.head.field(loc)
+    }
+
+    fn next_of_name(&self) -> Option<Self> {
+        // SAFETY: the field belongs to this head.
+        let loc = unsafe { TSMimeHdrFieldNextDup(self.head.buffer, self.head.loc, self.loc) };
+        self.head.field(loc)
+    }
+
+    fn destroy(self) {
+        // SAFETY: the field belongs to this head; its handle is released by the drop that follows.
+        unsafe { TSMimeHdrFieldDestroy(self.head.buffer, self.head.loc, self.loc) };
+    }
+}
+
+impl Head {
+    /// # Safety
+    ///
+    /// Both belong together, and the message exists for as long as the value is used.
+    pub unsafe fn new(buffer: TSMBuffer, loc: TSMLoc) -> Self {
+        Self { buffer, loc }
+    }
+
+    /// A head from a getter of the transaction that fills in both halves and says whether the message exists.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Head::new`].
+    #[inline]
+    pub unsafe fn from_getter(get: impl FnOnce(&mut TSMBuffer, &mut TSMLoc) -> bool) -> Option<Self> {
+        let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
+        (get(&mut buffer, &mut loc) && !buffer.is_null() && !loc.is_null()).then_some(Self { buffer, loc })
+    }
+
+    /// The two halves, for functions of the server that take a head.
+    pub const fn parts(self) -> (TSMBuffer, TSMLoc) {
+        (self.buffer, self.loc)
+    }
+
+    #[inline]
+    fn field(self, loc: TSMLoc) -> Option<Field> {
+        (!loc.is_null()).then_some(Field { head: self, loc })
+    }
+
+    #[inline]
+    fn find(self, name: &[u8]) -> Option<Field> {
+        // SAFETY: the head is valid (`Head::new`).
+        let loc = unsafe {
+            TSMimeHdrFieldFind(
+                self.buffer,
+                self.loc,
+                name.as_ptr().cast(),
+                name.len() as c_int,
+            )
+        };
+        self.field(loc)
+    }
+
+    #[inline]
+    fn find_known(self, name: Name) -> Option<Field> {
+        // SAFETY: the head is valid (`Head::new`).
+        let loc = unsafe { TSMimeHdrFieldFind(self.buffer, self.loc, name.as_ptr(), name.len()) };
+        self.field(loc)
+    }
+
+    fn first(self) -> Option<Field> {
+        // SAFETY: the head is valid (`Head::new`).
+        if unsafe { TSMimeHdrFieldsCount(self.buffer, self.loc) } <= 0 {
+            return None;
+        }
+        // SAFETY: as above; there is a field number 0.
+        let loc = unsafe { TSMimeHdrFieldGet(self.buffer, self.loc, 0) };
+        self.field(loc)
+    }
+
+    /// Number of field lines.
+    pub fn lines(self) -> usize {
+        // SAFETY: the head is valid (`Head::new`).
+        usize::try_from(unsafe { TSMimeHdrFieldsCount(self.buffer, self.loc) }).unwrap_or(0)
+    }
+
+    /// Number of lines of a name that the server knows.
+    pub fn lines_of(self, name: Name) -> usize {
+        let mut count = 0;
+        let mut field = self.find_known(name);
+        while let Some(found) = field {
+            count += 1;
+            field = found.next_of_name();
+        }
+        count
+    }
+
+    /// Appends the value of the first line of a name to `out`; whether there is one.
+    pub fn value(self, name: &[u8], out: &mut Vec<u8>) -> bool {
+        match self.find(name) {
+            Some(field) => {
+                out.extend_from_slice(field.value());
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The value of the first line of a name, looked at by `look`.
+    pub fn with_value<R>(self, name: Name, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.find_known(name).map(|field| look(field.value()))
+    }
+
+    /// Whether there is a line of a name.
+    pub fn has(self, name: Name) -> bool {
+        self.find_known(name).is_some()
+    }
+
+    /// Shows each line in order, names in lower case.
+    pub fn visit(self, visit: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut lower: SmallVec<[u8; 64]> = SmallVec::new();
+        let mut field = self.first();
+        while let Some(found) = field {
+            lower.clear();
+            lower.extend(found.name().iter().map(u8::to_ascii_lowercase));
+            visit(&lower, found.value());
+            field = found.next();
+        }
+    }
+
+    /// Appends a line; whether that was possible.
+    pub fn add(self, name: &[u8], value: &[u8]) -> bool {
+        let mut loc = TSMLoc::NULL;
+        // SAFETY: the head is valid (`Head::new`); the name is copied.
+        let made = unsafe {
+            TSMimeHdrFieldCreateNamed(
+                self.buffer,
+                self.loc,
+                name.as_ptr().cast(),
+                name.len() as c_int,
+                &mut loc,
+            )
+        };
+        if made != TS_SUCCESS {
+            return false;
+        }
+        let Some(field) = self.field(loc) else {
+            return false;
+        };
+        // SAFETY: the field was made for this head and has not been appended yet.
+        field.set(value) && unsafe { TSMimeHdrFieldAppend(self.buffer, self.loc, field.loc) == TS_SUCCESS }
+    }
+
+    /// Replaces all lines of a name by one, at the place of the first.
+    pub fn replace(self, name: &[u8], value: &[u8]) -> bool {
+        let Some(first) = self.find(name) else {
+            return self.add(name, value);
+        };
+        while let Some(other) = first.next_of_name() {
+            other.destroy();
+        }
+        first.set(value)
+    }
+
+    /// Removes all lines of a name.
+    pub fn remove(self, name: &[u8]) {
+        while let Some(field) = self.find(name) {
+            field.destroy();
+        }
+    }
+
+    /// Removes all lines of a name that the server knows.
+    pub fn remove_known(self, name: Name) {
+        while let Some(field) = self.find_known(name) {
+            field.destroy();
+        }
+    }
+
+    /// Removes the lines whose name (in lower case) `keep` refuses.
+    pub fn retain(self, keep: impl Fn(&[u8]) -> bool) {
+        let mut field = self.first();
+        while let Some(found) = field {
+            let next = found.next();
+            if !keep(&found.name().to_ascii_lowercase()) {
+                found.destroy();
+            }
+            field = next;
+        }
+    }
+
+    /// The method of a request.
+    pub fn method(self) -> &'static [u8] {
+        let mut len: c_int = 0;
+        // SAFETY: the head is that of a request. The text is shortened to the callers' use: it is copied at once.
+        let text = unsafe { TSHttpHdrMethodGet(self.buffer, self.loc, &mut len) };
+        bytes(text, len)
+    }
+
+    /// Sets the method of a request.
+    pub fn set_method(self, method: &[u8]) -> bool {
+        // SAFETY: the head is that of a request; the text is copied.
+        unsafe {
+            TSHttpHdrMethodSet(
+                self.buffer,
+                self.loc,
+                method.as_ptr().cast(),
+                method.len() as c_int,
+            ) == TS_SUCCESS
+        }
+    }
+
+    /// Version as the server writes it: 1.1 is `0x10001`.
+    pub fn version(self) -> i32 {
+        // SAFETY: the head is valid (`Head::new`).
+        unsafe { TSHttpHdrVersionGet(self.buffer, self.loc) }
+    }
+
+    /// The URL of a request.
+    pub fn url(self) -> Option<super::url::Url> {
+        let mut loc = TSMLoc::NULL;
+        // SAFETY: the head is that of a request.
+        let found = unsafe { TSHttpHdrUrlGet(self.buffer, self.loc, &mut loc) };
+        (found == TS_SUCCESS && !loc.is_null()).then(|| super::url::Url::new(self.buffer, self.loc, loc))
+    }
+
+    /// The status of a response.
+    pub fn status(self) -> u16 {
+        // SAFETY: the head is that of a response.
+        let status = unsafe { TSHttpHdrStatusGet(self.buffer, self.loc) };
+        u16::try_from(status).unwrap_or(0)
+    }
+
+    /// Sets the status of a response, with the reason that belongs to it.
+    pub fn set_status(self, status: u16) {
+        let status = c_int::from(status);
+        // SAFETY: the head is that of a response; the reason is a static text of the server's, or null.
+        unsafe {
+            TSHttpHdrStatusSet(self.buffer, self.loc, status);
+            let reason = TSHttpHdrReasonLookup(status);
+            if !reason.is_null() {
+                let len = libc::strlen(reason) as c_int;
+                TSHttpHdrReasonSet(self.buffer, self.loc, reason, len);
+            }
+        }
+    }
+
+    /// Length that `content-length` gives.
+    pub fn content_length(self) -> Option<u64> {
+        self.with_value(names().content_length, |value| {
+            std::str::from_utf8(value).ok()?.trim().parse().ok()
+        })?
+    }
+}
+
+/// Whether a name can stand in a head: a token (RFC 9110, 5.6.2).
+pub(crate) fn is_name(name: &[u8]) -> bool {
+    !name.is_empty() && name.len() <= MAX_VALUE && name.iter().all(|byte| is_token(*byte))
+}
+
+const fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
+}
+
+/// Whether a value can stand in a head: no control characters but the tab (RFC 9110, 5.5).
+pub(crate) fn is_value(value: &[u8]) -> bool {
+    value.len() <= MAX_VALUE
+        && value
+            .iter()
+            .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+}
+
+/// What the server gave as text and length. The lifetime is the caller's to keep short: until the head is changed.
+pub(super) fn bytes<'a>(text: *const c_char, len: c_int) -> &'a [u8] {
+    match usize::try_from(len) {
+        // SAFETY: the server's getters give a text of this length, which stays where it is until the head is changed; all
+        // callers copy it before that.
+        Ok(len) if len > 0 && !text.is_null() => unsafe { std::slice::from_raw_parts(text.cast(), len) },
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tokens_and_values_hold_no_controls() {
+        assert!(is_name(b"x-weir_1"));
+        for name in [&b""[..], b"a b", b"a:b", b"\xff", b"a\n"] {
+            assert!(!is_name(name), "{name:?}");
+        }
+        assert!(is_value(b""));
+        assert!(is_value(b"a\tb \xff"));
+        for value in [&b"a\r"[..], b"a\nb", b"\0", b"\x7f"] {
+            assert!(!is_value(value), "{value:?}");
+        }
+        assert!(!is_value(&vec![b'a'; MAX_VALUE + 1]));
+    }
+}

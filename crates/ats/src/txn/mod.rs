@@ -1,0 +1,518 @@
+//! A transaction with filters: what has been done, what is waited for.
+//!
+//! Everything here runs under the transaction's mutex, which the server holds whenever it calls us about the transaction,
+//! and which our own continuations for it share; and under the lock of the net thread that the stream belongs to. That
+//! lock is let go before the server is given control again ([`Next`]), since it may call us from inside.
+
+mod chunked;
+pub(crate) mod facts;
+mod hooks;
+mod install;
+pub(crate) mod messages;
+pub(crate) mod mime;
+mod output;
+mod reply;
+mod request;
+mod request_body;
+mod response;
+mod response_body;
+mod source;
+pub(crate) mod url;
+mod wake;
+mod well_known;
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use weir_abi::Callback;
+use weir_ats_sys::{
+    TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction, TSActionCancel, TSCont,
+    TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy, TSContMutexGet, TSContScheduleOnThread,
+    TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable, TSVConn, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
+};
+use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
+
+pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
+
+use crate::net_thread::NetThread;
+use crate::plugin::plugin;
+use crate::stats::{COUNTERS, bump};
+use crate::thread_chain::ThreadChain;
+use crate::vm::place::PlaceRef;
+use facts::TxnFacts;
+use messages::TxnMessages;
+use reply::FinalReply;
+use request_body::RequestTransform;
+use response_body::ResponseTransform;
+use source::{BodyInput, TxnSource};
+use wake::Wakeup;
+
+/// The pump of either direction.
+pub(crate) type TxnPump = Pump<TxnSource, ChainCalls<PlaceRef, TxnMessages>, TxnMessages>;
+
+/// A transaction that has filters.
+///
+/// Shared by the transaction itself (a user argument) and by its transforms; the last that lets go frees it. The server
+/// ends them in no fixed order.
+pub(crate) struct Txn {
+    http: TSHttpTxn,
+    users: Cell<usize>,
+    thread: &'static NetThread,
+    state: SharedState<TxnMessages>,
+    chain: Arc<Chain<PlaceRef>>,
+    /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
+    origins: Vec<Arc<ThreadChain>>,
+    wakeup: Arc<Wakeup>,
+    wake_cont: Option<TSCont>,
+    deadline: Option<TSAction>,
+    step: Step,
+    /// The server waits for us to go on with the transaction.
+    parked: bool,
+    /// How the request came through the filters of a remap rule.
+    after_remap: Flow,
+
+    request: Option<Box<TxnPump>>,
+    request_input: Rc<BodyInput>,
+    request_has_body: bool,
+    /// The head is still with a filter that wants to see the body first.
+    head_deferred: bool,
+    request_transform: Option<RequestTransform>,
+
+    response: Option<Box<TxnPump>>,
+    response_transform: Option<ResponseTransform>,
+    /// The response's headers have been shown to the filters.
+    response_seen: bool,
+
+    reply: Option<FinalReply>,
+    hooks: Hooks,
+    /// The server has ended it.
+    closed: bool,
+}
+
+/// What is being worked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Nothing.
+    Idle,
+    /// The request's head is on its way through the filters.
+    RequestHead,
+    /// A filter's answer is on its way through the filters.
+    Reply,
+    /// The response's head is on its way through the filters, without a transform.
+    ResponseHead,
+}
+
+/// Which hooks have been added to the transaction.
+#[derive(Clone, Copy, Debug, Default)]
+struct Hooks {
+    post_remap: bool,
+    send_request: bool,
+    response: bool,
+    own_end: bool,
+}
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    /// The transaction goes on.
+    Continue,
+    /// The transaction ends with the answer that has been prepared.
+    Error,
+    /// The filters have to be waited for.
+    Pause,
+}
+
+/// What the server is asked for when the lock has been let go.
+enum Next {
+    Nothing,
+    Reenable(TSHttpTxn, TSEvent),
+    /// Tells whoever writes into a transform what became of it.
+    Input(TSVIO, TSEvent),
+    /// Sets an output going again, and then perhaps its input.
+    Output {
+        output: Option<TSVIO>,
+        input: Option<(TSVIO, TSEvent)>,
+    },
+}
+
+impl Next {
+    fn flow(http: TSHttpTxn, flow: Flow) -> Self {
+        match flow {
+            Flow::Continue => Self::Reenable(http, TS_EVENT_HTTP_CONTINUE),
+            Flow::Error => Self::Reenable(http, TS_EVENT_HTTP_ERROR),
+            Flow::Pause => Self::Nothing,
+        }
+    }
+
+    /// Gives control to the server. The lock of the net thread is not held.
+    fn run(self) {
+        let tell = |vio: TSVIO, event: TSEvent| {
+            // SAFETY: the operation belongs to a transform that has not been closed: this runs in the same event in which
+            // it was looked at, under the transaction's mutex.
+            unsafe {
+                let cont = TSVIOContGet(vio);
+                // A write side without a buffer has nobody who waits for word of it.
+                if !(cont.is_null() || weir_ats_sys::TSVIOBufferGet(vio).is_null()) {
+                    TSContCall(cont, event, vio.as_ptr());
+                }
+            }
+        };
+        match self {
+            Self::Nothing => {}
+            // SAFETY: the transaction is stopped at a hook of ours, and is re-enabled once for it.
+            Self::Reenable(http, event) => unsafe { TSHttpTxnReenable(http, event) },
+            Self::Input(vio, event) => tell(vio, event),
+            Self::Output { output, input } => {
+                if let Some(output) = output {
+                    // SAFETY: the operation was begun by this transform, which has not been closed.
+                    unsafe { weir_ats_sys::TSVIOReenable(output) };
+                }
+                if let Some((vio, event)) = input {
+                    tell(vio, event);
+                }
+            }
+        }
+    }
+}
+
+/// Where the state of a transaction lies. References to it are made for one piece of work at a time, and never kept
+/// while the server has control, since it may call us from inside.
+#[derive(Clone, Copy)]
+pub(crate) struct TxnPtr(NonNull<Txn>);
+
+impl TxnPtr {
+    /// # Safety
+    ///
+    /// It is null or came from [`Txn::begin`], and somebody holds it for as long as the value is used.
+    unsafe fn new(txn: *mut Txn) -> Option<Self> {
+        NonNull::new(txn).map(Self)
+    }
+
+    /// The state of a transaction, where it has one.
+    ///
+    /// # Safety
+    ///
+    /// The transaction exists, its mutex is held, and the value is not used after control was given to the server.
+    #[inline]
+    unsafe fn of(http: TSHttpTxn) -> Option<Self> {
+        // SAFETY: the argument is null or what `begin` put there, and is taken away before that is freed.
+        unsafe { Self::new(weir_ats_sys::TSUserArgGet(http.as_ptr(), plugin().txn_arg).cast()) }
+    }
+
+    /// The net thread that the stream belongs to.
+    fn thread(self) -> &'static NetThread {
+        // SAFETY: whoever made this value vouches for it; the field never changes.
+        unsafe { (*self.0.as_ptr()).thread }
+    }
+
+    /// Runs work on the transaction under the lock of its net thread, and then gives control to the server.
+    fn work(self, work: impl FnOnce(&mut Txn) -> Next) {
+        let (next, wakeup) = {
+            let _lock = self.thread().lock();
+            // SAFETY: whoever made this value vouches for it, and the transaction's mutex is held, so that nobody else
+            // works on it; the reference ends before the server gets control.
+            let txn = unsafe { &mut *self.0.as_ptr() };
+            let wakeup = Arc::clone(&txn.wakeup);
+            wakeup.enter();
+            let next = crate::guard::catch(|| work(txn));
+            (next.unwrap_or_else(|| txn.after_panic()), wakeup)
+        };
+        wakeup.leave();
+        next.run();
+    }
+
+    /// One less that holds it.
+    ///
+    /// # Safety
+    ///
+    /// The caller held it ([`Txn::keep`], or the user argument of the transaction), and no value is used afterwards.
+    unsafe fn release(self) {
+        let txn = self.0.as_ptr();
+        // SAFETY: the caller holds it, so it is still there.
+        let left = unsafe {
+            let users = &(*txn).users;
+            users.set(users.get() - 1);
+            users.get()
+        };
+        if left == 0 {
+            // SAFETY: nobody else holds it, and it came from a box (`Txn::begin`).
+            drop(unsafe { Box::from_raw(txn) });
+        }
+    }
+}
+
+/// The write side of a transform, from which its input comes.
+fn input_of(transform: TSVConn) -> Option<TSVIO> {
+    // SAFETY: the transform has not been closed.
+    let vio = unsafe { TSVConnWriteVIOGet(transform) };
+    (!vio.is_null()).then_some(vio)
+}
+
+impl Txn {
+    /// Makes the state of a transaction; the user argument of the transaction will hold it.
+    fn begin(http: TSHttpTxn, thread: &'static NetThread) -> TxnPtr {
+        bump(&COUNTERS.streams);
+        // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
+        let messages = unsafe { TxnMessages::new(http, TxnFacts::default()) };
+        let txn = Box::new(Self {
+            http,
+            users: Cell::new(1),
+            thread,
+            state: StreamState::new(messages, 0).share(),
+            chain: Chain::empty(),
+            origins: Vec::new(),
+            wakeup: Arc::default(),
+            wake_cont: None,
+            deadline: None,
+            step: Step::Idle,
+            parked: false,
+            after_remap: Flow::Continue,
+            request: None,
+            request_input: Rc::default(),
+            request_has_body: false,
+            head_deferred: false,
+            request_transform: None,
+            response: None,
+            response_transform: None,
+            response_seen: false,
+            reply: None,
+            hooks: Hooks::default(),
+            closed: false,
+        });
+        let txn = NonNull::from(Box::leak(txn));
+        // SAFETY: the index was reserved for transactions; the pointer is taken away again when the transaction ends.
+        unsafe { weir_ats_sys::TSUserArgSet(http.as_ptr(), plugin().txn_arg, txn.as_ptr().cast()) };
+        TxnPtr(txn)
+    }
+
+    /// One more that holds it.
+    fn keep(&self) {
+        self.users.set(self.users.get() + 1);
+    }
+
+    /// Our own code has panicked: the transaction goes on without filters.
+    #[cold]
+    fn after_panic(&mut self) -> Next {
+        self.step = Step::Idle;
+        self.request = None;
+        self.response = None;
+        let parked = std::mem::replace(&mut self.parked, false);
+        if parked {
+            Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE)
+        } else {
+            Next::Nothing
+        }
+    }
+
+    /// Polls until nothing more happens by itself: `poll` gives `None` while something is waited for.
+    fn poll<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Option<T>) -> Option<T> {
+        let waker = Waker::from(Arc::clone(&self.wakeup));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            self.wakeup.take();
+            let done = poll(self, &mut cx);
+            if done.is_some() || !self.wakeup.take() {
+                return done;
+            }
+        }
+    }
+
+    /// The work that is waited for in the present step, from where it stands.
+    fn advance(&mut self) -> Flow {
+        match self.step {
+            Step::Idle => Flow::Continue,
+            Step::RequestHead => self.advance_request(),
+            Step::Reply => self.advance_reply(),
+            Step::ResponseHead => self.advance_response(),
+        }
+    }
+
+    /// Goes on with the step at a hook, where the server can be kept waiting.
+    fn advance_at_hook(&mut self) -> Next {
+        let flow = self.advance();
+        self.parked = flow == Flow::Pause;
+        if self.parked {
+            self.await_filters();
+        } else {
+            self.stop_waiting();
+        }
+        Next::flow(self.http, flow)
+    }
+
+    /// Something happened that filters, or we for them, have been waiting for.
+    fn on_wake(&mut self) -> Next {
+        if self.closed {
+            return Next::Nothing;
+        }
+        if self.parked {
+            return self.advance_at_hook();
+        }
+        if self.response_transform.is_some() {
+            return self.drive_response_body();
+        }
+        if self.request_transform.is_some() {
+            return self.drive_request_body();
+        }
+        Next::Nothing
+    }
+
+    /// Prepares for being woken on this thread, and bounds the wait.
+    fn await_filters(&mut self) {
+        let cont = self.wake_cont.unwrap_or_else(|| {
+            // SAFETY: a transaction is a continuation in the server, whose mutex is the transaction's. The data is this
+            // state; `close` destroys the continuation before it is freed.
+            unsafe {
+                let cont = TSContCreate(on_wake_event, TSContMutexGet(TSCont(self.http.as_ptr())));
+                TSContDataSet(cont, std::ptr::from_mut(self).cast());
+                cont
+            }
+        });
+        self.wake_cont = Some(cont);
+        // SAFETY: the thread that runs is one of the server's.
+        let thread = unsafe { TSEventThreadSelf() };
+        self.wakeup.aim(Some((cont, thread)));
+        if self.deadline.is_none() {
+            let deadline = self.longest_wait();
+            let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
+            // SAFETY: the continuation lives until `close`, which cancels the action.
+            self.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
+        }
+    }
+
+    /// Filters have let go.
+    fn stop_waiting(&mut self) {
+        if let Some(action) = self.deadline.take() {
+            // SAFETY: the action has not come to its event: that takes it out of `deadline`.
+            unsafe { TSActionCancel(action) };
+        }
+    }
+
+    /// The shortest of the stream deadlines of the filters.
+    fn longest_wait(&self) -> std::time::Duration {
+        let filters = self.origins.iter().flat_map(|origin| &origin.filters);
+        filters
+            .map(|filter| filter.config.stream_deadline)
+            .min()
+            .unwrap_or(weir_abi::limits::STREAM_DEADLINE)
+    }
+
+    /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
+    fn on_deadline(&mut self) -> Next {
+        self.deadline = None;
+        if self.closed {
+            return Next::Nothing;
+        }
+        let mut held = false;
+        {
+            let mut state = self.state.borrow_mut();
+            for filter in &mut state.filters {
+                if filter.request.held || filter.response.held {
+                    filter.dead = true;
+                    held = true;
+                }
+            }
+        }
+        if held {
+            bump(&COUNTERS.stream_deadlines);
+            tracing::warn!("a filter has held a stream for longer than its stream_deadline; it gets the fail policy");
+        }
+        self.on_wake()
+    }
+
+    /// Adds the filters of an instance to the chain.
+    fn add_filters(&mut self, origin: Arc<ThreadChain>) {
+        let (mut authority, mut path) = (Vec::new(), Vec::new());
+        if origin.is_conditional() {
+            let state = self.state.borrow();
+            state.messages.authority(&mut authority);
+            state.messages.path(&mut path);
+        }
+        let base = (!self.chain.is_empty()).then(|| Arc::clone(&self.chain));
+        self.chain = origin.select(&authority, &path, base);
+        self.origins.push(origin);
+        let count = self.chain.len();
+        self.state
+            .borrow_mut()
+            .filters
+            .resize_with(count, Default::default);
+    }
+
+    fn calls(&self) -> ChainCalls<PlaceRef, TxnMessages> {
+        ChainCalls::new(Arc::clone(&self.chain), self.state.clone())
+    }
+
+    /// Whether the response has to pass through a transform, if it has a body.
+    fn wants_response_body(&self) -> bool {
+        let state = self.state.borrow();
+        if self.chain.wants_body(Direction::Response, &state) {
+            return true;
+        }
+        // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
+        self.origins.iter().flat_map(|origin| &origin.filters).any(|filter| {
+            filter.replies
+                && filter
+                    .place
+                    .as_ref()
+                    .is_some_and(|(place, _)| place.has(Callback::ResponseHeaders))
+        }) && !state.filters.iter().all(|filter| filter.response.declined)
+    }
+
+    /// The server ends the transaction.
+    fn close(&mut self) {
+        self.closed = true;
+        self.stop_waiting();
+        self.wakeup.aim(None);
+        if let Some(cont) = self.wake_cont.take() {
+            // SAFETY: it was made by us and is destroyed once; an event under way finds it deleted.
+            unsafe { TSContDestroy(cont) };
+        }
+        self.request = None;
+        self.response = None;
+        self.request_input.detach();
+        {
+            let mut state = self.state.borrow_mut();
+            let messages = &mut state.messages;
+            messages.facts.duration = facts::elapsed(self.http);
+            if matches!(messages.response, messages::Response::None) {
+                messages.response = messages::Response::Client;
+            }
+            if self.was_aborted() {
+                state.messages.facts.flags |= facts::DOWNSTREAM_TERMINATION;
+            }
+            state.finished = true;
+        }
+        self.chain.finish();
+        let waits = Arc::strong_count(&self.state) > 1;
+        self.state.borrow_mut().messages.end(waits);
+        self.chain = Chain::empty();
+        self.origins.clear();
+    }
+
+    fn was_aborted(&self) -> bool {
+        let mut by_client = false;
+        // SAFETY: the transaction exists.
+        unsafe { weir_ats_sys::TSHttpTxnAborted(self.http, &mut by_client) == TS_SUCCESS }
+    }
+}
+
+unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
+    crate::guard::event(|| {
+        // SAFETY: the data is the state that `await_filters` put there; `close` destroys the continuation, after which no
+        // event of it comes, before the state is freed. The continuation's mutex is the transaction's.
+        let Some(txn) = (unsafe { TxnPtr::new(TSContDataGet(cont).cast()) }) else {
+            return;
+        };
+        if event == TS_EVENT_IMMEDIATE {
+            txn.work(|txn| {
+                txn.wakeup.arrived();
+                txn.on_wake()
+            });
+        } else {
+            txn.work(Txn::on_deadline);
+        }
+    })
+}

@@ -1,0 +1,215 @@
+//! Answers of filters: through the filters that know of the request, and to the client.
+
+use std::ffi::c_char;
+use std::task::Poll;
+
+use weir_ats_sys::{TSHttpTxnErrorBodySet, TSHttpTxnStatusSet, TSmalloc};
+use weir_chain::{Abort, Direction, Item, LocalSource, ResponseHead, local_reply};
+use weir_host::LocalResponse;
+
+use super::messages::{Response, content_type_and_method};
+use super::mime::Head;
+use super::source::TxnSource;
+use super::{Flow, Step, Txn, TxnPump};
+use crate::stats::{COUNTERS, bump};
+
+/// An answer that has come through the filters.
+pub(super) struct FinalReply {
+    /// Its status.
+    pub status: u16,
+    /// Its lines, without framing.
+    pub lines: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// It has been handed to the server.
+    given: bool,
+}
+
+impl FinalReply {
+    /// An answer that says nothing more.
+    pub fn plain(status: u16) -> Self {
+        Self {
+            status,
+            lines: Vec::new(),
+            body: Vec::new(),
+            given: false,
+        }
+    }
+
+    /// An answer with this head, which has no body yet.
+    pub fn new(head: &ResponseHead) -> Self {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec())
+        };
+        Self {
+            status: head.status.as_u16(),
+            lines: head
+                .fields
+                .iter()
+                .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
+                .map(line)
+                .collect(),
+            body: Vec::new(),
+            given: false,
+        }
+    }
+
+    /// Makes a head in the server's memory that of the answer. Framing, the date and the server's name are the server's.
+    pub fn write(&self, head: Head) {
+        head.retain(|name| {
+            super::messages::is_connection_field(name)
+                || matches!(name, b"content-length" | b"date" | b"server" | b"via")
+        });
+        head.set_status(self.status);
+        for (name, value) in &self.lines {
+            head.add(name, value);
+        }
+    }
+}
+
+impl Txn {
+    /// Sends an answer through the filters that know of the request.
+    pub(super) fn begin_reply(&mut self, reply: LocalResponse) -> Flow {
+        bump(&COUNTERS.local_responses);
+        let body = {
+            let mut state = self.state.borrow_mut();
+            state.messages.facts.details = match reply.details.as_str() {
+                "" => "direct_response".into(),
+                details => details.to_owned().into(),
+            };
+            let (fields, method) = content_type_and_method(&state.messages);
+            let (head, body) = local_reply::render(reply, &fields, &method);
+            state.messages.response = Response::Local(Box::new(head));
+            body
+        };
+        let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
+        self.response = Some(Box::new(TxnPump::new(
+            Direction::Response,
+            plans,
+            TxnSource::Local(LocalSource::new(body)),
+            self.calls(),
+            self.state.clone(),
+        )));
+        self.reply = None;
+        self.step = Step::Reply;
+        self.advance()
+    }
+
+    /// Moves the answer on.
+    pub(super) fn advance_reply(&mut self) -> Flow {
+        let outcome = self.poll(|txn, cx| {
+            loop {
+                let pump = txn.response.as_mut()?;
+                match pump.poll_item(cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(Err(abort)) => return Some(Err(abort)),
+                    Poll::Ready(Ok(Item::Head { end_of_stream })) => {
+                        txn.reply_head_passed();
+                        if end_of_stream {
+                            return Some(Ok(()));
+                        }
+                    }
+                    Poll::Ready(Ok(Item::Data(mut pieces, end))) => {
+                        if let Some(reply) = &mut txn.reply {
+                            while let Some(piece) = pieces.pop() {
+                                reply.body.extend_from_slice(&piece);
+                            }
+                        }
+                        if end {
+                            return Some(Ok(()));
+                        }
+                    }
+                    Poll::Ready(Ok(Item::Trailers | Item::End)) => return Some(Ok(())),
+                }
+            }
+        });
+        match outcome {
+            None => Flow::Pause,
+            Some(Ok(())) => {
+                self.response = None;
+                self.response_seen = true;
+                self.step = Step::Idle;
+                self.give_reply();
+                Flow::Error
+            }
+            Some(Err(Abort::Stopped | Abort::Source(_))) => {
+                self.response = None;
+                let other = self.state.borrow_mut().take_reply();
+                match other {
+                    // What the filters have said of an answer by another answer is not shown to them again.
+                    Some(reply) => {
+                        self.replace_reply(reply);
+                        self.give_reply();
+                        Flow::Error
+                    }
+                    None => self.reset(),
+                }
+            }
+        }
+    }
+
+    fn reply_head_passed(&mut self) {
+        let state = self.state.borrow();
+        if let Response::Local(head) = &state.messages.response {
+            self.reply = Some(FinalReply::new(head));
+        }
+    }
+
+    /// Makes an answer the final one without showing it to filters.
+    pub(super) fn replace_reply(&mut self, reply: LocalResponse) {
+        bump(&COUNTERS.local_responses);
+        let mut state = self.state.borrow_mut();
+        if !reply.details.is_empty() {
+            state.messages.facts.details = reply.details.clone().into();
+        }
+        let (fields, method) = content_type_and_method(&state.messages);
+        let (head, body) = local_reply::render(reply, &fields, &method);
+        let mut reply = FinalReply::new(&head);
+        reply.body = body.to_vec();
+        state.messages.response = Response::Local(Box::new(head));
+        drop(state);
+        self.response_seen = true;
+        self.step = Step::Idle;
+        self.reply = Some(reply);
+    }
+
+    /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error.
+    pub(super) fn give_reply(&mut self) {
+        let Some(reply) = &mut self.reply else {
+            return;
+        };
+        reply.given = true;
+        self.state.borrow_mut().response_sent = true;
+        let kind = reply
+            .lines
+            .iter()
+            .find(|(name, _)| name == b"content-type")
+            .map_or(&b""[..], |(_, value)| value);
+        // SAFETY: the transaction is stopped at a hook; both texts are in memory of the server's, which it frees.
+        unsafe {
+            TSHttpTxnStatusSet(self.http, i32::from(reply.status));
+            TSHttpTxnErrorBodySet(
+                self.http,
+                copy(&reply.body),
+                reply.body.len(),
+                copy_text(kind),
+            );
+        }
+    }
+}
+
+/// A copy in the server's memory.
+fn copy(bytes: &[u8]) -> *mut c_char {
+    // SAFETY: the server's allocator gives the room asked for or ends the process; one byte more, as it has to be some.
+    unsafe {
+        let memory = TSmalloc(bytes.len() + 1).cast::<u8>();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len());
+        memory.add(bytes.len()).write(0);
+        memory.cast()
+    }
+}
+
+/// A copy that ends with NUL; values of fields hold none.
+fn copy_text(text: &[u8]) -> *mut c_char {
+    copy(text)
+}

@@ -1,0 +1,131 @@
+//! The request's head on its way through the filters.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use weir_ats_sys::TSHttpTxn;
+use weir_chain::{Abort, Direction, Item};
+
+use super::messages::TxnMessages;
+use super::reply::FinalReply;
+use super::source::TxnSource;
+use super::well_known::names;
+use super::{Flow, Step, Txn, TxnPump};
+use crate::thread_chain::ThreadChain;
+
+impl Txn {
+    /// Shows the request to the filters of an instance.
+    pub(super) fn begin_request(&mut self, origin: Arc<ThreadChain>) -> Flow {
+        let known = self.chain.len();
+        self.add_filters(origin);
+        if self.chain.len() == known {
+            return Flow::Continue;
+        }
+        if known == 0 {
+            self.request_has_body = has_body(&self.state.borrow().messages);
+        }
+        let end_of_stream = !self.request_has_body;
+        let source = match self.request.take() {
+            Some(pump) if !end_of_stream && pump.may_change_body() => TxnSource::Inner {
+                head: Some(end_of_stream),
+                pump,
+                input: Rc::clone(&self.request_input),
+            },
+            _ => TxnSource::Server {
+                head: Some(end_of_stream),
+                input: Rc::clone(&self.request_input),
+            },
+        };
+        let plans: smallvec::SmallVec<[_; 2]> = self.chain.request_plans().skip(known).collect();
+        self.request = Some(Box::new(TxnPump::new(
+            Direction::Request,
+            plans,
+            source,
+            self.calls(),
+            self.state.clone(),
+        )));
+        self.step = Step::RequestHead;
+        self.advance()
+    }
+
+    /// Moves the request's head on.
+    pub(super) fn advance_request(&mut self) -> Flow {
+        let outcome = self.poll(|txn, cx| {
+            let pump = txn.request.as_mut()?;
+            match pump.poll_item(cx) {
+                Poll::Ready(item) => Some(item),
+                Poll::Pending => None,
+            }
+        });
+        match outcome {
+            Some(Ok(Item::Head { .. })) => self.request_passed(),
+            // A head comes first.
+            Some(Ok(_)) => self.request_passed(),
+            Some(Err(Abort::Stopped | Abort::Source(_))) => self.stopped(),
+            None if self.request_input.take_asked() && self.request_has_body => {
+                // A filter that holds the head wants to see the body. It comes only when the connection to the origin
+                // stands, and the head can be changed until then.
+                self.head_deferred = true;
+                self.request_passed()
+            }
+            None => Flow::Pause,
+        }
+    }
+
+    /// The request's head goes on to the server.
+    fn request_passed(&mut self) -> Flow {
+        self.step = Step::Idle;
+        self.install_transforms();
+        Flow::Continue
+    }
+
+    /// The stream goes no further: answers as the state says, or resets.
+    pub(super) fn stopped(&mut self) -> Flow {
+        self.request = None;
+        self.head_deferred = false;
+        let reply = self.state.borrow_mut().take_reply();
+        match reply {
+            Some(reply) => self.begin_reply(reply),
+            None => self.reset(),
+        }
+    }
+
+    /// Breaks the client's connection off, as far as the server lets us.
+    pub(super) fn reset(&mut self) -> Flow {
+        self.step = Step::Idle;
+        {
+            let mut state = self.state.borrow_mut();
+            let reason = *state.reset.get_or_insert("reset");
+            state.messages.facts.details = reason.into();
+            state.messages.facts.flags |= 1 << 3;
+        }
+        shut_down(self.http);
+        self.reply = Some(FinalReply::plain(500));
+        self.give_reply();
+        Flow::Error
+    }
+}
+
+/// Ends the client's connection, where it carries just this transaction. The server notices when it next reads or writes.
+pub(super) fn shut_down(http: TSHttpTxn) {
+    use std::ffi::c_int;
+    use weir_ats_sys::{TS_SUCCESS, TSHttpTxnClientFdGet, TSHttpTxnClientProtocolStackContains};
+    let mut fd: c_int = -1;
+    // SAFETY: the transaction exists; a connection of HTTP/2 carries others as well and is left alone. Shutting a socket
+    // down leaves its number with the server.
+    unsafe {
+        let multiplexed = TSHttpTxnClientProtocolStackContains(http, c"h2".as_ptr());
+        if multiplexed.is_null() && TSHttpTxnClientFdGet(http, &mut fd) == TS_SUCCESS && fd >= 0 {
+            libc::shutdown(fd, libc::SHUT_RDWR);
+        }
+    }
+}
+
+/// Whether a request has a body.
+fn has_body(messages: &TxnMessages) -> bool {
+    let Some(head) = messages.client_request() else {
+        return false;
+    };
+    head.content_length().is_some_and(|length| length > 0) || head.has(names().transfer_encoding)
+}

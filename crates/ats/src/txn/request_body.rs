@@ -1,0 +1,253 @@
+//! The request's body on its way through the filters: a transform between the client and the origin.
+//!
+//! The server wants to know the length of what it sends before it sends the request's head. So the body is collected
+//! first, as far as the filters' limit goes; a longer one whose length the client has announced is passed on as it comes,
+//! and must keep its length.
+
+use std::ffi::{c_int, c_void};
+use std::task::Poll;
+
+use bytes::Bytes;
+use weir_ats_sys::{
+    TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet, TSContDestroy,
+    TSEvent, TSVConn, TSVConnClosedGet, TSVConnShutdown, TSTransformOutputVConnGet,
+};
+use weir_chain::{Abort, Item, Pieces, local_reply};
+
+use super::output::Output;
+use super::{Flow, Next, Step, Txn, TxnPtr, input_of};
+
+/// A transform between client and origin.
+pub(super) struct RequestTransform {
+    transform: TSVConn,
+    /// The body comes in the framing of HTTP/1.1, whose header must go with it.
+    pub chunked: bool,
+    /// Length that the client has announced.
+    announced: Option<u64>,
+    /// What has come through and waits for the rest.
+    collected: Pieces,
+    output: Option<Output>,
+    /// Everything has come through.
+    complete: bool,
+    /// The origin gets nothing of it: an answer is on its way.
+    refused: bool,
+}
+
+impl RequestTransform {
+    pub fn new(transform: TSVConn, chunked: bool, announced: Option<u64>) -> Self {
+        Self {
+            transform,
+            chunked,
+            announced: if chunked { None } else { announced },
+            collected: Pieces::default(),
+            output: None,
+            complete: false,
+            refused: false,
+        }
+    }
+}
+
+/// Handles the events of a request's transform.
+pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
+    crate::guard::event(|| {
+        let transform = TSVConn::from(cont);
+        // SAFETY: the data is the state that `install_request_transform` put there, which the transform holds until here.
+        // The transform's mutex is the transaction's.
+        unsafe {
+            let txn = TxnPtr::new(TSContDataGet(cont).cast());
+            if TSVConnClosedGet(transform) != 0 {
+                TSContDestroy(cont);
+                if let Some(txn) = txn {
+                    txn.work(|txn| {
+                        txn.request_input.detach();
+                        txn.request_transform = None;
+                        Next::Nothing
+                    });
+                    txn.release();
+                }
+                return;
+            }
+            let Some(txn) = txn else {
+                return;
+            };
+            match event {
+                TS_EVENT_ERROR => txn.work(|_| match input_of(transform) {
+                    Some(vio) => Next::Input(vio, TS_EVENT_ERROR),
+                    None => Next::Nothing,
+                }),
+                TS_EVENT_VCONN_WRITE_COMPLETE => TSVConnShutdown(TSTransformOutputVConnGet(transform), 0, 1),
+                _ => txn.work(Txn::drive_request_body),
+            }
+        }
+    })
+}
+
+impl Txn {
+    /// Moves the request's body on.
+    pub(super) fn drive_request_body(&mut self) -> Next {
+        let Some(transform) = self.request_transform.as_ref().map(|part| part.transform) else {
+            return Next::Nothing;
+        };
+        let Some(input) = input_of(transform) else {
+            return Next::Nothing;
+        };
+        self.request_input.take_asked();
+        self.pump_request_body();
+        let asked = self.request_input.take_asked();
+        let Some(part) = &mut self.request_transform else {
+            return Next::Nothing;
+        };
+        let waits_for_filter =
+            !(part.complete || asked || part.output.as_ref().is_some_and(Output::is_full));
+        if part.refused && !self.request_input.has_ended() {
+            self.request_input.drain();
+        }
+        let ended = self.request_input.has_ended();
+        let output = part.output.as_mut().and_then(Output::flush);
+        let input = if ended {
+            Some((input, TS_EVENT_VCONN_WRITE_COMPLETE))
+        } else if asked || part.refused {
+            Some((input, TS_EVENT_VCONN_WRITE_READY))
+        } else {
+            None
+        };
+        if waits_for_filter {
+            self.await_filters();
+        } else {
+            self.stop_waiting();
+        }
+        Next::Output { output, input }
+    }
+
+    fn pump_request_body(&mut self) {
+        let outcome = self.poll(|txn, cx| {
+            loop {
+                let part = txn.request_transform.as_mut()?;
+                if part.complete || part.output.as_ref().is_some_and(Output::is_full) {
+                    return None;
+                }
+                let item = match txn.request.as_mut()?.poll_item(cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(Err(abort)) => return Some(abort),
+                    Poll::Ready(Ok(item)) => item,
+                };
+                match item {
+                    Item::Head { end_of_stream } => {
+                        txn.head_deferred = false;
+                        if end_of_stream {
+                            txn.request_body_passed(Pieces::default(), true);
+                        }
+                    }
+                    Item::Data(pieces, end) => txn.request_body_passed(pieces, end),
+                    Item::Trailers | Item::End => txn.request_body_passed(Pieces::default(), true),
+                }
+            }
+        });
+        match outcome {
+            None => {}
+            Some(Abort::Stopped) => self.refuse_request_body(),
+            Some(Abort::Source(error)) => {
+                tracing::warn!(error = %error.0, "a request's body is refused");
+                let reply = local_reply::plain(400, "malformed_body", "Bad Request");
+                self.state.borrow_mut().reply_or_reset(reply, "malformed_body");
+                self.refuse_request_body();
+            }
+        }
+    }
+
+    /// A part of the body has come through the filters.
+    fn request_body_passed(&mut self, mut pieces: Pieces, end: bool) {
+        let limit = self.body_limit();
+        let Some(part) = &mut self.request_transform else {
+            return;
+        };
+        part.complete |= end;
+        if part.output.is_none() {
+            part.collected.append(&mut pieces);
+            if part.complete {
+                let length = part.collected.len() as u64;
+                part.output = Some(Output::open(part.transform, Some(length)));
+            } else if part.announced.is_some_and(|announced| announced > limit)
+                && part.collected.len() as u64 > limit
+            {
+                // Too long to be collected: from here on it must keep the length that was announced.
+                part.output = Some(Output::open(part.transform, part.announced));
+            } else if part.announced.is_none() && part.collected.len() as u64 > limit {
+                let reply = local_reply::plain(413, "request_payload_too_large", "Payload Too Large");
+                self.state
+                    .borrow_mut()
+                    .reply_or_reset(reply, "request_payload_too_large");
+                return;
+            } else {
+                return;
+            }
+            pieces = std::mem::take(&mut part.collected);
+        }
+        let Some(output) = &mut part.output else {
+            return;
+        };
+        output.write(&mut pieces);
+        if part.complete && !output.is_complete() {
+            tracing::error!(
+                announced = part.announced,
+                "filters have changed the length of a request body that is longer than limits.body; the request is broken off"
+            );
+            self.state.borrow_mut().reset_with("request_body_length_changed");
+            super::request::shut_down(self.http);
+        }
+    }
+
+    /// The filters answer instead of the origin. The answer is given at SEND_REQUEST_HDR, which comes when the output has
+    /// been opened; it is lost where the request is already on its way.
+    fn refuse_request_body(&mut self) {
+        self.request = None;
+        self.head_deferred = false;
+        let Some(part) = &mut self.request_transform else {
+            return;
+        };
+        part.refused = true;
+        part.complete = true;
+        part.collected.clear();
+        if part.output.is_none() {
+            let mut output = Output::open(part.transform, Some(1));
+            output.write(&mut Pieces::from(Bytes::from_static(b"\n")));
+            part.output = Some(output);
+        } else {
+            super::request::shut_down(self.http);
+        }
+    }
+
+    /// The request is about to be sent to the origin.
+    pub(super) fn on_send_request(&mut self) -> Next {
+        let Some(part) = &self.request_transform else {
+            return Next::flow(self.http, Flow::Continue);
+        };
+        if part.refused && self.reply.is_none() {
+            let flow = if self.step == Step::Idle {
+                self.stopped()
+            } else {
+                self.advance()
+            };
+            self.parked = flow == Flow::Pause;
+            if self.parked {
+                self.await_filters();
+            }
+            return Next::flow(self.http, flow);
+        }
+        if part.chunked
+            && let Some(head) = self.state.borrow().messages.origin_request()
+        {
+            head.remove_known(super::well_known::names().transfer_encoding);
+        }
+        Next::flow(self.http, Flow::Continue)
+    }
+
+    /// The most that is collected of a body.
+    pub(super) fn body_limit(&self) -> u64 {
+        let filters = self.origins.iter().flat_map(|origin| &origin.filters);
+        filters
+            .map(|filter| filter.config.body_limit)
+            .max()
+            .unwrap_or(weir_abi::limits::BODY as u64)
+    }
+}

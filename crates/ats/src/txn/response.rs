@@ -1,0 +1,107 @@
+//! The response's head on its way through the filters where no transform is run: at SEND_RESPONSE_HDR.
+
+use std::rc::Rc;
+use std::task::Poll;
+
+use weir_chain::{Abort, Direction, Item};
+
+use super::messages::Response;
+use super::source::{BodyInput, TxnSource};
+use super::{Flow, Next, Step, Txn, TxnPump};
+
+impl Txn {
+    /// The server is about to send the response's head.
+    pub(super) fn on_send_response(&mut self) -> Next {
+        if self.reply.is_some() {
+            self.write_reply();
+            return Next::flow(self.http, Flow::Continue);
+        }
+        if self.response_seen {
+            // They were shown what the transform sent.
+            self.state.borrow_mut().response_sent = true;
+            return Next::flow(self.http, Flow::Continue);
+        }
+        self.response_seen = true;
+        {
+            let mut state = self.state.borrow_mut();
+            state.messages.response = Response::Client;
+            if state.messages.facts.details.is_empty() {
+                state.messages.facts.details = "via_upstream".into();
+            }
+        }
+        let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
+        if plans.is_empty() {
+            self.state.borrow_mut().response_sent = true;
+            return Next::flow(self.http, Flow::Continue);
+        }
+        // Filters that want to see the body are told that there is none: no transform is run for this response.
+        let wants_body = plans.iter().any(|plan| plan.interest.body);
+        let source = TxnSource::Server {
+            head: Some(wants_body || self.is_bodiless()),
+            input: Rc::new(BodyInput::default()),
+        };
+        self.response = Some(Box::new(TxnPump::new(
+            Direction::Response,
+            plans,
+            source,
+            self.calls(),
+            self.state.clone(),
+        )));
+        self.step = Step::ResponseHead;
+        self.advance_at_hook()
+    }
+
+    /// Moves the response's head on.
+    pub(super) fn advance_response(&mut self) -> Flow {
+        let outcome = self.poll(|txn, cx| {
+            let pump = txn.response.as_mut()?;
+            match pump.poll_item(cx) {
+                Poll::Ready(item) => Some(item),
+                Poll::Pending => None,
+            }
+        });
+        match outcome {
+            None => Flow::Pause,
+            Some(Ok(Item::Head { .. } | Item::Data(..) | Item::Trailers | Item::End)) => {
+                self.response = None;
+                self.step = Step::Idle;
+                self.state.borrow_mut().response_sent = true;
+                Flow::Continue
+            }
+            Some(Err(Abort::Stopped | Abort::Source(_))) => {
+                self.response = None;
+                let reply = self.state.borrow_mut().take_reply();
+                match reply {
+                    Some(reply) => {
+                        self.replace_reply(reply);
+                        self.give_reply();
+                        Flow::Error
+                    }
+                    None => self.reset(),
+                }
+            }
+        }
+    }
+
+    /// Makes the head that the server sends for an answer of ours that of the answer.
+    fn write_reply(&mut self) {
+        let mut state = self.state.borrow_mut();
+        let shown = std::mem::replace(&mut state.messages.response, Response::Client);
+        if let (Some(head), Some(reply)) = (state.messages.server_response(), &self.reply) {
+            reply.write(head);
+        }
+        // The filters go on seeing their own.
+        state.messages.response = shown;
+        state.response_sent = true;
+    }
+
+    fn is_bodiless(&self) -> bool {
+        let state = self.state.borrow();
+        let Some(head) = state.messages.server_response() else {
+            return true;
+        };
+        state.messages.is_head()
+            || matches!(head.status(), 204 | 205 | 304)
+            || head.content_length() == Some(0)
+    }
+}

@@ -1,0 +1,77 @@
+//! Names of header fields as the server keeps them: looking a field up by one of these costs a bit test where it is
+//! absent, by any other name a hash.
+
+use std::ffi::{CStr, c_char, c_void};
+use std::sync::OnceLock;
+
+/// A header field name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name {
+    text: *const c_char,
+    len: i32,
+}
+
+// SAFETY: the text is either static or of the server's, which keeps its table of names until it ends.
+unsafe impl Send for Name {}
+// SAFETY: as above; nobody writes to it.
+unsafe impl Sync for Name {}
+
+impl Name {
+    /// The text, for a function of the server.
+    pub const fn as_ptr(self) -> *const c_char {
+        self.text
+    }
+
+    /// Its length.
+    pub const fn len(self) -> i32 {
+        self.len
+    }
+}
+
+/// The names that this plugin looks up by itself.
+pub(crate) struct WellKnown {
+    pub host: Name,
+    pub connection: Name,
+    pub keep_alive: Name,
+    pub proxy_connection: Name,
+    pub transfer_encoding: Name,
+    pub upgrade: Name,
+    pub content_length: Name,
+    pub content_type: Name,
+    pub range: Name,
+}
+
+/// The names of this server.
+#[inline]
+pub(crate) fn names() -> &'static WellKnown {
+    static NAMES: OnceLock<WellKnown> = OnceLock::new();
+    NAMES.get_or_init(|| WellKnown {
+        host: find(c"TS_MIME_FIELD_HOST", c"Host"),
+        connection: find(c"TS_MIME_FIELD_CONNECTION", c"Connection"),
+        keep_alive: find(c"TS_MIME_FIELD_KEEP_ALIVE", c"Keep-Alive"),
+        proxy_connection: find(c"TS_MIME_FIELD_PROXY_CONNECTION", c"Proxy-Connection"),
+        transfer_encoding: find(c"TS_MIME_FIELD_TRANSFER_ENCODING", c"Transfer-Encoding"),
+        upgrade: find(c"TS_MIME_FIELD_UPGRADE", c"Upgrade"),
+        content_length: find(c"TS_MIME_FIELD_CONTENT_LENGTH", c"Content-Length"),
+        content_type: find(c"TS_MIME_FIELD_CONTENT_TYPE", c"Content-Type"),
+        range: find(c"TS_MIME_FIELD_RANGE", c"Range"),
+    })
+}
+
+fn find(symbol: &CStr, text: &'static CStr) -> Name {
+    // SAFETY: the symbol is a string; what is found is only looked at below.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) }.cast::<*const c_char>();
+    let own = Name {
+        text: text.as_ptr(),
+        len: text.count_bytes() as i32,
+    };
+    if found.cast::<c_void>().is_null() {
+        return own;
+    }
+    // SAFETY: the server exports these symbols as variables of type `const char *` (ts/ts.h), set before plugins start.
+    let interned = unsafe { found.read() };
+    if interned.is_null() {
+        return own;
+    }
+    Name { text: interned, ..own }
+}
