@@ -108,7 +108,8 @@ impl AtsConfig {
             .record("proxy.config.http.insert_squid_x_forwarded_for", 0)
             // An origin that fails is asked at the next request all the same.
             .record("proxy.config.http.down_server.cache_time", 0)
-            .record("proxy.config.http.connect_attempts_max_retries", 0);
+            .record("proxy.config.http.connect_attempts_max_retries", 0)
+            .record("proxy.config.http.connect_attempts_rr_retries", 0);
         if let Some(identity) = &self.tls {
             settings = settings.tls(&identity.certificate, &identity.private_key);
         }

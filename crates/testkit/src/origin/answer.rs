@@ -22,8 +22,21 @@ const PIECE: usize = 64 << 10;
 /// Receives a request and answers it.
 pub(crate) async fn answer(request: Request<Incoming>, kept: Arc<Kept>) -> Response<Outgoing> {
     let (head, body) = request.into_parts();
-    let script = Script::parse(head.uri.query().unwrap_or_default());
+    let mut script = Script::parse(head.uri.query().unwrap_or_default());
     let record = Record::new(&head);
+    if let Some(etag) = &script.etag {
+        script
+            .headers
+            .push(("etag".to_owned(), etag.clone().into_bytes()));
+        if record.values("if-none-match").contains(&etag.as_bytes()) {
+            script = Script {
+                status: Some(304),
+                headers: script.headers,
+                delay: script.delay,
+                ..Script::default()
+            };
+        }
+    }
     let received = if script.early {
         tokio::spawn(receive(record, body, kept));
         Vec::new()

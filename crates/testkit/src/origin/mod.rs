@@ -40,6 +40,7 @@ pub use record::Record;
 /// | `chunk=text` | has a body in pieces, without a length; as often as needed |
 /// | `trailer=name:value` | ends in this field line (in HTTP/1.1, with `te: trailers` in the request only) |
 /// | `delay=100` | waits so many milliseconds before its head and after each chunk |
+/// | `etag=text` | has this entity tag, and is a 304 to who has it already |
 /// | `early` | does not wait for the body of the request |
 /// | `abort` | breaks off after its body instead of ending |
 ///

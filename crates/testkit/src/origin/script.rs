@@ -14,6 +14,7 @@ pub(crate) struct Script {
     pub(crate) chunks: Vec<Vec<u8>>,
     pub(crate) trailers: Fields,
     pub(crate) delay: Duration,
+    pub(crate) etag: Option<String>,
     pub(crate) early: bool,
     pub(crate) abort: bool,
 }
@@ -34,6 +35,7 @@ impl Script {
                 "chunk" => script.chunks.push(value),
                 "trailer" => script.trailers.extend(field(&value)),
                 "delay" => script.delay = Duration::from_millis(number().unwrap_or(0)),
+                "etag" => script.etag = Some(format!("\"{}\"", String::from_utf8_lossy(&value))),
                 "early" => script.early = true,
                 "abort" => script.abort = true,
                 _ => {}
@@ -78,13 +80,14 @@ mod tests {
     #[test]
     fn a_query_is_read() {
         let script = Script::parse(
-            "status=404&header=x:1:2&header=y:%e9&chunk=a&chunk=b%20c&delay=7&abort&other=1&size=%",
+            "status=404&etag=e&header=x:1:2&header=y:%e9&chunk=a&chunk=b%20c&delay=7&abort&other=1&size=%",
         );
         let expected = Script {
             status: Some(404),
             headers: vec![("x".into(), b"1:2".to_vec()), ("y".into(), b"\xe9".to_vec())],
             chunks: vec![b"a".to_vec(), b"b c".to_vec()],
             delay: Duration::from_millis(7),
+            etag: Some("\"e\"".to_owned()),
             abort: true,
             ..Script::default()
         };

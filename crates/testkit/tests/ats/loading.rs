@@ -1,0 +1,207 @@
+//! How the plugin is loaded, and what it makes of files that are missing or wrong.
+
+use serde_json::json;
+use weir_testkit::client::{Http2, Request};
+use weir_testkit::config::{filter, set};
+use weir_testkit::{Ats, AtsConfig, Authority, Mode, Origin};
+
+use crate::{adds, get, module, request, serves, values};
+
+#[test]
+fn as_a_global_plugin() {
+    let origin = Origin::start().unwrap();
+    let config = AtsConfig::new(origin.address())
+        .filter(adds("first", "x-order", "first"))
+        .filter(adds("second", "x-order", "second"));
+    let ats = Ats::start(&config).unwrap();
+    let response = get(&ats, "/");
+    assert_eq!(response.text(), "hello from the origin");
+    // Responses go the way back.
+    assert_eq!(values(&response, "x-order"), ["second", "first"]);
+}
+
+#[test]
+fn as_a_remap_plugin() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address())
+        .rule(format!("map /plain/ {}/", origin.url()))
+        .filter(adds("first", "x-order", "first"))
+        .filter(adds("second", "x-order", "second"));
+    config.mode = Mode::Remap;
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-order"), ["second", "first"]);
+    let plain = get(&ats, "/plain/");
+    assert!(
+        plain.status == 200 && values(&plain, "x-order").is_empty(),
+        "{plain:?}"
+    );
+}
+
+/// Rules have filters of their own beside the global ones.
+#[test]
+fn both_ways_at_once() {
+    let origin = Origin::start().unwrap();
+    let rule =
+        |path: &str, file: &str| format!("map {path} {}/ @plugin=wasm.so @pparam={file}", origin.url());
+    let config = AtsConfig::new(origin.address())
+        .filter(adds("everywhere", "x-everywhere", "1"))
+        .filter_file("one.yaml", &adds("one", "x-rule", "one"))
+        .filter_file("other.yaml", &adds("other", "x-rule", "other"))
+        .rule(rule("/one/", "one.yaml"))
+        .rule(rule("/other/", "other.yaml"));
+    let ats = Ats::start(&config).unwrap();
+    for (path, rule) in [("/one/", vec!["one"]), ("/other/", vec!["other"]), ("/", vec![])] {
+        let response = get(&ats, path);
+        assert_eq!(values(&response, "x-rule"), rule, "{path}\n{}", ats.logs().text());
+        assert_eq!(values(&response, "x-everywhere"), ["1"], "{path}");
+    }
+}
+
+#[test]
+fn a_file_is_named_by_its_path() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("elsewhere.yaml");
+    let document = json!({ "config": adds("elsewhere", "x-seen", "1") });
+    std::fs::write(&file, document.to_string()).unwrap();
+    let mut config = AtsConfig::new(origin.address());
+    config.plugin.push(format!("wasm.so {}", file.display()));
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+}
+
+#[test]
+fn every_protocol_and_thread() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(folder.path()).unwrap();
+    let mut config = AtsConfig::new(origin.address()).filter(adds("seen", "x-seen", "1"));
+    config.threads = 3;
+    config.tls = Some(authority.identity("weir.test").unwrap());
+    let ats = Ats::start(&config).unwrap();
+    for _ in 0..10 {
+        let tls = authority.client(&["h2"]).unwrap();
+        let mut client = Http2::connect_tls(ats.tls_address().unwrap(), tls, "weir.test").unwrap();
+        for outcome in client.requests(&vec![Request::get("/"); 5]).unwrap() {
+            assert_eq!(values(&outcome.response().unwrap(), "x-seen"), ["1"]);
+        }
+        let mut client = Http2::connect(ats.address()).unwrap();
+        let response = client.request(&Request::get("/")).unwrap().response().unwrap();
+        assert_eq!(values(&response, "x-seen"), ["1"]);
+        assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+    }
+}
+
+#[test]
+fn a_missing_file_is_named_and_traffic_passes() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address());
+    config.plugin.push("wasm.so no_such_file.yaml".to_owned());
+    let ats = Ats::start(&config).unwrap();
+    let line = ats.logs().wait_for("no_such_file.yaml").unwrap();
+    assert_eq!(line.level(), "error", "{}", line.text);
+    serves(&ats, "/");
+}
+
+#[test]
+fn a_broken_file_is_named_and_traffic_passes() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address());
+    config.plugin.push("wasm.so broken.yaml".to_owned());
+    config
+        .files
+        .push(("broken.yaml".to_owned(), "config: { name: [ }".to_owned()));
+    let ats = Ats::start(&config).unwrap();
+    let line = ats.logs().wait_for("broken.yaml").unwrap();
+    assert_eq!(line.level(), "error", "{}", line.text);
+    serves(&ats, "/");
+}
+
+#[test]
+fn a_broken_module_gets_the_fail_policy() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.wasm");
+    std::fs::write(&broken, "no module").unwrap();
+    for (open, status) in [(true, 200), (false, 503)] {
+        for mode in [Mode::Global, Mode::Remap] {
+            let mut block = filter("broken", &broken, "wasmtime");
+            set(&mut block, "fail_open", json!(open));
+            let mut config = AtsConfig::new(origin.address()).filter(block);
+            config.mode = mode;
+            let ats = Ats::start(&config).unwrap();
+            let line = ats.logs().wait_for("broken.wasm").unwrap();
+            assert_eq!(line.level(), "error", "{}", line.text);
+            let response = get(&ats, "/");
+            assert_eq!(response.status, status, "{mode:?}\n{}", ats.logs().text());
+        }
+    }
+}
+
+/// The rest of a chain serves, whatever becomes of one filter.
+#[test]
+fn a_broken_filter_does_not_take_others_along() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address());
+    config = config.filter_file("good.yaml", &adds("good", "x-seen", "1"));
+    config
+        .plugin
+        .push("wasm.so no_such_file.yaml good.yaml".to_owned());
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"], "{}", ats.logs().text());
+}
+
+#[test]
+fn a_rule_without_a_file_is_refused() {
+    let origin = Origin::start().unwrap();
+    let config = AtsConfig::new(origin.address()).rule(format!("map /x/ {}/ @plugin=wasm.so", origin.url()));
+    // The server makes of it what it makes of any rule that is wrong.
+    let text = match Ats::start(&config) {
+        Ok(ats) => ats.logs().text(),
+        Err(error) => format!("{error:#}"),
+    };
+    let refused = text.lines().any(|line| line.contains("@pparam"));
+    assert!(refused, "nothing says that @pparam is missing:\n{text}");
+}
+
+#[test]
+fn two_of_one_name_are_refused() {
+    let origin = Origin::start().unwrap();
+    let config = AtsConfig::new(origin.address())
+        .filter_file("one.yaml", &adds("twice", "x-file", "one"))
+        .filter_file("other.yaml", &adds("twice", "x-file", "other"));
+    for lines in [vec!["one.yaml other.yaml"], vec!["one.yaml", "other.yaml"]] {
+        let mut config = config.clone();
+        for line in lines {
+            config.plugin.push(format!("wasm.so {line}"));
+        }
+        let ats = Ats::start(&config).unwrap();
+        let refused = ats.logs().wait(weir_testkit::PATIENCE, |lines| {
+            let line = lines
+                .iter()
+                .find(|line| line.level() == "error" && line.message().contains("twice"))?;
+            Some(line.message().to_owned())
+        });
+        let message = refused.unwrap_or_else(|| panic!("not refused:\n{}", ats.logs().text()));
+        assert!(message.contains("other.yaml"), "{message}");
+        serves(&ats, "/");
+    }
+}
+
+/// Logs without debug tags: warnings and errors are there, the rest is not.
+#[test]
+fn warnings_are_seen_without_debug_output() {
+    let origin = Origin::start().unwrap();
+    let mut block = filter("misbehave", &module("misbehave"), "wasmtime");
+    set(&mut block, "fail_open", json!(true));
+    let config = AtsConfig::new(origin.address())
+        .filter(block)
+        .record("proxy.config.diags.debug.enabled", 0);
+    let ats = Ats::start(&config).unwrap();
+    let panics = Request::get("/").header("x-misbehave", "panic@request_headers");
+    assert_eq!(request(ats.address(), &panics).status, 200);
+    ats.logs().wait_for("told to panic in request_headers").unwrap();
+    let diags = std::fs::read_to_string(ats.server().diags_log()).unwrap();
+    assert!(diags.contains("[wasm]"), "{diags}");
+    assert!(!ats.logs().text().contains("(wasm)"), "{}", ats.logs().text());
+}

@@ -1,0 +1,115 @@
+//! Origins that fail: the client gets what Traffic Server makes of it, the filters see it once, the server lives.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use weir_testkit::client::{Http1, Outcome, Request};
+use weir_testkit::{Ats, AtsConfig, RawOrigin, blackhole, refused_port};
+
+use crate::{adds, get, reads, rewrites, values};
+
+fn served(origin: std::net::SocketAddr) -> Ats {
+    let config = AtsConfig::new(origin)
+        .filter(adds("adds", "x-seen", "1"))
+        .filter(reads("reads"))
+        .filter(rewrites("rewrites"))
+        .record("proxy.config.http.transaction_no_activity_timeout_out", 1)
+        .record("proxy.config.http.connect_attempts_timeout", 1);
+    Ats::start(&config).unwrap()
+}
+
+/// Reads the head of a request.
+fn receive(stream: &mut TcpStream) {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+        head.extend(byte);
+    }
+}
+
+/// Both kinds of requests get an error page with the edit of the filters, twice.
+fn is_an_error(ats: &Ats) {
+    for request in [Request::get("/"), Request::post("/", "hello")] {
+        for _ in 0..2 {
+            let response = crate::request(ats.address(), &request);
+            assert!((500..600).contains(&response.status), "{response:?}");
+            assert_eq!(values(&response, "x-seen"), ["1"], "{response:?}");
+        }
+    }
+    assert!(ats.server().is_alive(), "{}", ats.logs().text());
+}
+
+#[test]
+fn one_that_refuses() {
+    is_an_error(&served(refused_port()));
+}
+
+#[test]
+fn one_that_closes_before_it_answers() {
+    let origin = RawOrigin::start(|mut stream| receive(&mut stream)).unwrap();
+    is_an_error(&served(origin.address()));
+}
+
+#[test]
+fn one_that_never_answers() {
+    let listener = blackhole().unwrap();
+    is_an_error(&served(listener.local_addr().unwrap()));
+}
+
+#[test]
+fn one_that_speaks_something_else() {
+    let origin = RawOrigin::start(|mut stream| {
+        receive(&mut stream);
+        let _ = stream.write_all(b"220 mail.test ESMTP\r\n");
+    });
+    let ats = served(origin.unwrap().address());
+    let response = get(&ats, "/");
+    assert!(response.status >= 200, "{response:?}");
+    assert!(ats.server().is_alive(), "{}", ats.logs().text());
+}
+
+#[test]
+fn one_that_breaks_off() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 10\r\n\r\nhello",
+    ] {
+        let origin = RawOrigin::start(move |mut stream| {
+            receive(&mut stream);
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let ats = served(origin.unwrap().address());
+        for _ in 0..3 {
+            let outcome = Http1::connect(ats.address())
+                .unwrap()
+                .request(&Request::get("/"))
+                .unwrap();
+            // A body that a filter holds back until its end can still become an error; nothing that looks whole may come.
+            if let Outcome::Response(response) = outcome {
+                assert!(response.status >= 500, "{answer:?}: {response:?}");
+            }
+        }
+        assert!(ats.server().is_alive(), "{}", ats.logs().text());
+    }
+}
+
+#[test]
+fn one_that_stalls_in_the_body() {
+    let origin = RawOrigin::start(|mut stream| {
+        receive(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+        // Until the other side gives up.
+        let _ = stream.read(&mut [0]);
+    });
+    let ats = served(origin.unwrap().address());
+    let outcome = Http1::connect(ats.address())
+        .unwrap()
+        .request(&Request::get("/"))
+        .unwrap();
+    assert!(
+        matches!(&outcome, Outcome::Reset)
+            || matches!(&outcome, Outcome::Response(response) if response.status >= 500),
+        "{outcome:?}"
+    );
+    assert!(ats.server().is_alive(), "{}", ats.logs().text());
+}
