@@ -33,7 +33,7 @@
 //! | `ats.txn.redirect_retries` | int | redirects that the server has followed |
 //! | `ats.txn.uuid` | text | of the server and the transaction |
 //! | `ats.url.effective` | text | the request's URL as it is now |
-//! | `ats.url.pristine` | text | as it was before any rule |
+//! | `ats.url.pristine` | text | as it was before the remap rules |
 //! | `ats.version` | text | of the server |
 //!
 //! There is no property for the tag of a remap rule: the plugin interface does not give it out.
@@ -61,7 +61,7 @@ use weir_ats_sys::{
     TSHttpTxnServerRespBodyBytesGet, TSHttpTxnServerRespHdrBytesGet, TSHttpTxnServerSsnTransactionCount,
     TSHttpTxnServerStateGet, TSHttpTxnSsnGet, TSMBuffer, TSMBufferCreate, TSMBufferDestroy, TSMLoc,
     TSMilestonesType, TSOverridableConfigKey, TSRecordDataType, TSRemapFromUrlGet, TSRemapToUrlGet,
-    TSReturnCode, TSTrafficServerVersionGet, TSUrlCreate, TSUrlStringGet, TSfree,
+    TSReturnCode, TSTrafficServerVersionGet, TSUrlCreate, TSUrlHostGet, TSUrlStringGet, TSfree,
 };
 
 use crate::txn::facts;
@@ -286,22 +286,8 @@ static TABLE: &[Property] = &[
         // SAFETY: the buffer was zero and is longer than the text.
         if known { text(uuid.as_ptr()) } else { None }
     }),
-    named("url.effective", |txn| {
-        let mut len: c_int = 0;
-        // SAFETY: the transaction exists; what is given is ours to free.
-        unsafe { owned_text(TSHttpTxnEffectiveUrlStringGet(txn, &mut len), len) }
-    }),
-    named("url.pristine", |txn| {
-        let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
-        // SAFETY: the transaction exists; the getter writes to the places it is given.
-        if unsafe { TSHttpTxnPristineUrlGet(txn, &mut buffer, &mut loc) } != TS_SUCCESS {
-            return None;
-        }
-        let url = url_text(buffer, loc);
-        // SAFETY: the location was given out above.
-        unsafe { TSHandleMLocRelease(buffer, TSMLoc::NULL, loc) };
-        url
-    }),
+    named("url.effective", effective_url),
+    named("url.pristine", pristine_url),
     named("version", |_| {
         // SAFETY: the answer is a static text.
         text(unsafe { TSTrafficServerVersionGet() })
@@ -370,6 +356,30 @@ fn cache_lookup_url(txn: TSHttpTxn) -> Option<Value> {
         TSMBufferDestroy(buffer);
         url
     }
+}
+
+fn effective_url(txn: TSHttpTxn) -> Option<Value> {
+    let mut len: c_int = 0;
+    // SAFETY: the transaction exists; what is given is ours to free.
+    unsafe { owned_text(TSHttpTxnEffectiveUrlStringGet(txn, &mut len), len) }
+}
+
+fn pristine_url(txn: TSHttpTxn) -> Option<Value> {
+    let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
+    // SAFETY: the transaction exists; the getter writes to the places it is given.
+    if unsafe { TSHttpTxnPristineUrlGet(txn, &mut buffer, &mut loc) } != TS_SUCCESS {
+        return None;
+    }
+    let mut len: c_int = 0;
+    // SAFETY: the location was given out for this buffer.
+    let url = unsafe {
+        TSUrlHostGet(buffer, loc, &mut len);
+        url_text(buffer, loc)
+    };
+    // SAFETY: as above; it is not used afterwards.
+    unsafe { TSHandleMLocRelease(buffer, TSMLoc::NULL, loc) };
+    // Before remapping the server gives the request's own URL, as it is in the request line.
+    if len > 0 { url } else { effective_url(txn) }
 }
 
 /// A URL of the rule that the server has used. Such URLs lie in no buffer; the request's stands in for it.

@@ -4,11 +4,13 @@
 //! buckets, `.p50`, `.p90`, `.p99`. Our own counters are `wasm.weir.NAME`. Characters other than letters, digits, `-`, `_`
 //! and `.` become `_`; where two names become one that way, the later gets a number.
 //!
-//! The server keeps a fixed number of statistics (`proxy.config.stat_api.max_stats_allowed`, 256 unless it is raised, 1000
-//! at most on 9.2) and gives none back, so a statistic is made once and never again.
+//! The server has room for so many statistics of plugins (`proxy.config.stat_api.max_stats_allowed`), and on 9.2 for so
+//! many records altogether (`--maxRecords`), and gives none back. So a statistic is made once and never again, and there is
+//! an end to it before the server comes to its own: guests that define metrics without end must not take the last places
+//! of others. The page of metrics has all of them.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_ats_sys::{
@@ -19,6 +21,9 @@ use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue
 
 /// What the plugin counts about itself.
 pub(crate) static COUNTERS: Counters = Counters::new();
+
+/// Most statistics that are made.
+const MAX_STATISTICS: usize = 500;
 
 /// Most bytes of a statistic's name.
 const MAX_NAME: usize = 200;
@@ -165,13 +170,17 @@ impl<B: Board> ServerStats<B> {
             return None;
         }
         let name = self.unique(name);
-        let stat = self.board.open(&name);
+        let stat = if self.names.len() > MAX_STATISTICS {
+            None
+        } else {
+            self.board.open(&name)
+        };
         if stat.is_none() {
             self.full = true;
             tracing::warn!(
                 metric = name,
-                "the server takes no more statistics: this and later metrics are not shown in it \
-                 (proxy.config.stat_api.max_stats_allowed says how many it takes)"
+                "too many statistics: this and later metrics are not shown by traffic_ctl \
+                 (the limits are {MAX_STATISTICS} and the server's proxy.config.stat_api.max_stats_allowed)"
             );
         }
         stat
@@ -240,13 +249,10 @@ pub(crate) struct Server;
 impl Board for Server {
     fn open(&mut self, name: &str) -> Option<c_int> {
         let name = CString::new(name).ok()?;
-        let mut stat: c_int = -1;
-        // SAFETY: the name ends with NUL, and the function writes to the place it is given.
-        let known = unsafe { TSStatFindName(name.as_ptr(), &mut stat) } == TS_SUCCESS;
-        if !known {
+        find(&name).or_else(|| {
             // SAFETY: the name ends with NUL and is copied; type, persistence and way of adding up are among those that
             // every version takes.
-            stat = unsafe {
+            let made = unsafe {
                 TSStatCreate(
                     name.as_ptr(),
                     TS_RECORDDATATYPE_INT,
@@ -254,15 +260,23 @@ impl Board for Server {
                     TS_STAT_SYNC_SUM,
                 )
             };
-        }
-        // -1 is refused. Others are opaque: 10.2 has bits of the type in them.
-        (stat != -1).then_some(stat)
+            // 9.2 gives a number even where it has no more room for records, and crashes when that is used.
+            if made == -1 { None } else { find(&name) }
+        })
     }
 
     fn set(&mut self, stat: c_int, value: i64) {
         // SAFETY: the number came from the server, and is not -1.
         unsafe { TSStatIntSet(stat, value) };
     }
+}
+
+/// The statistic of this name, if there is one. The number is opaque: 10.2 has bits of the type in it.
+fn find(name: &CStr) -> Option<c_int> {
+    let mut stat: c_int = -1;
+    // SAFETY: the name ends with NUL, and the function writes to the place it is given.
+    let found = unsafe { TSStatFindName(name.as_ptr(), &mut stat) };
+    (found == TS_SUCCESS && stat != -1).then_some(stat)
 }
 
 #[cfg(test)]
@@ -358,6 +372,21 @@ mod tests {
         assert_eq!(value(&stats, "wasm.a"), Some(0));
         assert_eq!(value(&stats, "wasm.b"), None);
         assert_eq!(stats.board.asked, own + 2);
+    }
+
+    #[test]
+    fn guests_cannot_take_every_place() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        for i in 0..600 {
+            cache
+                .define(MetricType::Counter, format!("c{i}").as_bytes())
+                .unwrap();
+        }
+        let mut stats = stats(10_000);
+        stats.sync(&metrics);
+        stats.sync(&metrics);
+        assert_eq!(stats.board.names.len(), MAX_STATISTICS);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use weir_ats_sys::{
     TS_EVENT_CACHE_OPEN_WRITE, TS_EVENT_CACHE_OPEN_WRITE_FAILED, TS_EVENT_CACHE_REMOVE,
     TS_EVENT_CACHE_REMOVE_FAILED, TS_EVENT_IMMEDIATE, TS_EVENT_TIMEOUT, TS_EVENT_VCONN_EOS,
     TS_EVENT_VCONN_READ_COMPLETE, TS_EVENT_VCONN_READ_READY, TS_EVENT_VCONN_WRITE_COMPLETE,
-    TS_EVENT_VCONN_WRITE_READY, TS_THREAD_POOL_NET, TSCacheError, TSCacheKey, TSCacheKeyCreate,
+    TS_EVENT_VCONN_WRITE_READY, TS_THREAD_POOL_NET, TSAction, TSCacheError, TSCacheKey, TSCacheKeyCreate,
     TSCacheKeyDestroy, TSCacheKeyDigestSet, TSCacheRead, TSCacheRemove, TSCacheWrite, TSCont, TSContCreate,
     TSContDataGet, TSContDataSet, TSContDestroy, TSContScheduleOnPool, TSEvent, TSEventThreadSelf,
     TSIOBuffer, TSIOBufferCreate, TSIOBufferDestroy, TSIOBufferReader, TSIOBufferReaderAlloc,
@@ -29,6 +29,10 @@ const MAX_JOBS: usize = 1024;
 
 /// Bytes of objects on their way to or from the cache at a time.
 const MAX_BYTES: usize = 256 << 20;
+
+/// How often a key is cleared before it is written or given up: the cache keeps objects of the same key side by side where
+/// several were written at a time, shows one of them, and removes one at a time.
+const MAX_REMOVALS: u32 = 16;
 
 /// What each object begins with, so that none is empty, which the cache does not take. Another number is another form.
 const FORM: u8 = 1;
@@ -75,6 +79,8 @@ pub(super) fn start(key: &[u8], work: Work, answer: impl FnOnce(Outcome) + Send 
         let job = Box::new(Job {
             key: name,
             work,
+            removed: 0,
+            cleared: false,
             vc: TSVConn::NULL,
             buffer: TSIOBuffer::NULL,
             reader: TSIOBufferReader::NULL,
@@ -93,6 +99,10 @@ pub(super) fn start(key: &[u8], work: Work, answer: impl FnOnce(Outcome) + Send 
 struct Job {
     key: TSCacheKey,
     work: Work,
+    /// Objects of the key that have been removed so far.
+    removed: u32,
+    /// No object of the key is left.
+    cleared: bool,
     /// The object, while it is open.
     vc: TSVConn,
     /// What lies between us and the object.
@@ -132,8 +142,22 @@ fn step(cont: TSCont, event: TSEvent, data: *mut c_void) {
         }
         // SAFETY: as above.
         TS_EVENT_VCONN_WRITE_READY => unsafe { TSVIOReenable(TSVIO(data)) },
-        TS_EVENT_VCONN_WRITE_COMPLETE | TS_EVENT_CACHE_REMOVE => finish(cont, Outcome::Done(Vec::new())),
-        TS_EVENT_CACHE_OPEN_READ_FAILED | TS_EVENT_CACHE_REMOVE_FAILED => finish(cont, failure(data)),
+        TS_EVENT_VCONN_WRITE_COMPLETE => finish(cont, Outcome::Done(Vec::new())),
+        TS_EVENT_CACHE_REMOVE => {
+            with(cont, |job| {
+                job.removed += 1;
+                job.cleared = job.removed >= MAX_REMOVALS;
+            });
+            ask(cont);
+        }
+        TS_EVENT_CACHE_REMOVE_FAILED => match with(cont, |job| {
+            job.cleared = true;
+            matches!(job.work, Work::Write(_)) || job.removed > 0
+        }) {
+            Some(true) => ask(cont),
+            _ => finish(cont, failure(data)),
+        },
+        TS_EVENT_CACHE_OPEN_READ_FAILED => finish(cont, failure(data)),
         TS_EVENT_CACHE_OPEN_WRITE_FAILED => finish(cont, Outcome::Failed),
         // An error on an open object: what has been written of it must not become one.
         _ => {
@@ -149,29 +173,35 @@ fn step(cont: TSCont, event: TSEvent, data: *mut c_void) {
     }
 }
 
-/// Asks the cache. It may call back before its function returns, and the job may be gone by then.
+/// Asks the cache for the next thing. It may call back before its function returns, and the job may be gone by then.
 fn ask(cont: TSCont) {
-    enum Ask {
+    enum Next {
         Read,
-        Write,
         Remove,
+        Write,
+        Nothing,
     }
-    let asked = with(cont, |job| {
-        let ask = match job.work {
-            Work::Read => Ask::Read,
-            Work::Write(_) => Ask::Write,
-            Work::Remove => Ask::Remove,
+    let next = with(cont, |job| {
+        let next = match (&job.work, job.cleared) {
+            (Work::Read, _) => Next::Read,
+            (Work::Write(_) | Work::Remove, false) => Next::Remove,
+            (Work::Write(_), true) => Next::Write,
+            (Work::Remove, true) => Next::Nothing,
         };
-        (ask, job.key)
+        (next, job.key)
     });
-    match asked {
+    match next {
         // SAFETY: the key is the job's, which exists until it has been called back. Nothing of it is borrowed here.
-        Some((Ask::Read, key)) => unsafe { TSCacheRead(cont, key) },
+        Some((Next::Read, key)) => unsafe { TSCacheRead(cont, key) },
         // SAFETY: as above.
-        Some((Ask::Write, key)) => unsafe { TSCacheWrite(cont, key) },
+        Some((Next::Remove, key)) => unsafe { TSCacheRemove(cont, key) },
         // SAFETY: as above.
-        Some((Ask::Remove, key)) => unsafe { TSCacheRemove(cont, key) },
-        None => return,
+        Some((Next::Write, key)) => unsafe { TSCacheWrite(cont, key) },
+        Some((Next::Nothing, _)) => {
+            finish(cont, Outcome::Done(Vec::new()));
+            TSAction::NULL
+        }
+        None => TSAction::NULL,
     };
 }
 

@@ -5,12 +5,13 @@ use std::ffi::{CString, c_int};
 use weir_abi::Status;
 use weir_ats_sys::{
     TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE, TS_CACHE_LOOKUP_MISS, TS_SUCCESS, TSCacheUrlSet,
-    TSHttpTxn, TSHttpTxnConfigIntSet, TSHttpTxnReqCacheableSet, TSHttpTxnRespCacheableSet,
-    TSHttpTxnServerRespGet, TSHttpTxnServerRespNoStoreSet, TSMBuffer, TSMLoc,
+    TSHttpTxnConfigIntSet, TSHttpTxnReqCacheableSet, TSHttpTxnRespCacheableSet,
+    TSHttpTxnServerRespNoStoreSet,
 };
 use weir_host::ForeignCall;
 
-use super::{args, done, pending, transaction};
+use super::pending::{self, Ttl};
+use super::{args, done, is_answered, transaction};
 use crate::property;
 
 /// Most bytes of a cache key.
@@ -40,13 +41,15 @@ pub(super) fn lookup_status_set(call: &mut ForeignCall<'_>, arguments: &[u8]) ->
     done()
 }
 
-/// `ats_set_cacheable`: the request is looked up, or the response stored, even where the server's rules for methods and
-/// header fields are against it. `off` takes that back: the server decides by itself again. To forbid, there is
+/// `ats_set_cacheable`. `request=on`: the request is looked up whatever its method. `response=on`: the origin's answer is
+/// stored whatever the method, even if it forbids that or does not say how long it is good: `no-store`, `no-cache`,
+/// `private` and `Pragma` are taken away from it, for clients as well (a filter can tell them otherwise in
+/// `proxy_on_response_headers`). `off` takes that back: the server decides by itself again. To forbid, there is
 /// `ats_skip_cache`.
 pub(super) fn set_cacheable(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let (mut request, mut response) = (None, None);
     for (name, value) in args::pairs(arguments)? {
-        let value = Some(c_int::from(args::truth(value)?));
+        let value = Some(args::truth(value)?);
         match name {
             "request" => request = value,
             "response" => response = value,
@@ -55,32 +58,43 @@ pub(super) fn set_cacheable(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Res
         }
     }
     let txn = transaction(call)?;
-    if let Some(on) = request {
-        // SAFETY: the transaction exists; the function sets a flag.
-        unsafe { TSHttpTxnReqCacheableSet(txn, on) };
+    if (request.is_some() && property::lookup_status(txn).is_some()) || is_answered(txn) {
+        return Err(Status::InternalFailure);
     }
     if let Some(on) = response {
+        pending::set_store_anyway(txn, on)?;
+        // SAFETY: the transaction exists; the function sets a flag.
+        unsafe { TSHttpTxnRespCacheableSet(txn, c_int::from(on)) };
+    }
+    if let Some(on) = request {
         // SAFETY: as above.
-        unsafe { TSHttpTxnRespCacheableSet(txn, on) };
+        unsafe { TSHttpTxnReqCacheableSet(txn, c_int::from(on)) };
     }
     done()
 }
 
-/// `ats_set_ttl`: how many seconds the cache may use the origin's answer before it asks again.
+/// `ats_set_ttl`: for how many seconds the origin's answer is good.
 ///
 /// The server works out how fresh an object is when somebody asks for it, from the stored header and the configuration of
 /// the transaction that asks. Overriding `proxy.config.http.cache.guaranteed_*_lifetime` would therefore say something
-/// about the object that this request finds, and nothing about the one that it stores. So the time goes into the stored
-/// header: `Cache-Control: s-maxage`, which the server prefers to `max-age` and `Expires`, and which browsers ignore. Other
-/// shared caches on the way to the client see it as well; a filter can take it away in `proxy_on_response_headers`. What
-/// forbids storing (`no-store`, `private`) is left to forbid: see `ats_set_cacheable`.
+/// about the object that this request finds, and nothing about the one that it stores. So the time goes into the header
+/// that is stored. A bare number becomes `Cache-Control: s-maxage`, which the server prefers to everything else and
+/// browsers ignore; it forbids the server to use the object any longer, even if the origin is down. `max_age=N` becomes
+/// `max-age`, which is for browsers as well, and leaves that possible. Filters can change what clients see in
+/// `proxy_on_response_headers`. What forbids storing is left to forbid: see `ats_set_cacheable`.
 pub(super) fn set_ttl(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
-    let seconds = args::number(args::text(arguments)?)?;
+    let text = args::text(arguments)?;
+    let ttl = match text.split_once('=') {
+        None => Ttl::Shared(args::number(text)?),
+        Some(("s_maxage", seconds)) => Ttl::Shared(args::number(seconds)?),
+        Some(("max_age", seconds)) => Ttl::Everybody(args::number(seconds)?),
+        Some(_) => return Err(Status::BadArgument),
+    };
     let txn = transaction(call)?;
-    if has_answer(txn) {
+    if is_answered(txn) {
         return Err(Status::InternalFailure);
     }
-    pending::set_ttl(txn, seconds)?;
+    pending::set_ttl(txn, ttl)?;
     done()
 }
 
@@ -114,8 +128,7 @@ pub(super) fn skip_cache(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>
             // SAFETY: the transaction exists, and the record is an integer.
             unsafe { TSHttpTxnConfigIntSet(txn, key, 0) }
         }
-        Some("hit_fresh") => return Err(Status::InternalFailure),
-        Some(_) if has_answer(txn) => return Err(Status::InternalFailure),
+        Some(_) if is_answered(txn) => return Err(Status::InternalFailure),
         // SAFETY: the transaction exists; the function sets a flag.
         Some(_) => unsafe { TSHttpTxnServerRespNoStoreSet(txn, 1) },
     };
@@ -124,11 +137,4 @@ pub(super) fn skip_cache(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>
     } else {
         Err(Status::InternalFailure)
     }
-}
-
-/// Whether the origin has answered.
-fn has_answer(txn: TSHttpTxn) -> bool {
-    let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
-    // SAFETY: the transaction exists; the getter writes to the places it is given.
-    unsafe { TSHttpTxnServerRespGet(txn, &mut buffer, &mut loc) == TS_SUCCESS }
 }

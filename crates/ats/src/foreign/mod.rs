@@ -21,10 +21,13 @@ mod routing;
 mod transaction;
 
 use weir_abi::Status;
-use weir_ats_sys::TSHttpTxn;
+use weir_ats_sys::{
+    TS_SUCCESS, TSHttpTxn, TSHttpTxnClientRespGet, TSHttpTxnServerRespGet, TSMBuffer, TSMLoc,
+};
 use weir_chain::StreamHandle;
 use weir_host::{ForeignCall, ForeignFunctions};
 
+use crate::property;
 use crate::txn::messages::TxnMessages;
 
 /// The functions of every host, and those of this one.
@@ -74,7 +77,7 @@ functions! {
     "ats_set_cache_key": caching::set_cache_key,
         "absolute URL: the object is looked up and stored under it; once, before the lookup";
     "ats_set_cacheable": caching::set_cacheable,
-        "request=on, response=on, both=on (or off): store what the server would not store by itself";
+        "request=on, response=on, both=on (or off): look up and store what the server by itself would not";
     "ats_set_debug": transaction::set_debug,
         "on or off: all debug output of the server about this transaction";
     "ats_set_next_hop": routing::set_next_hop,
@@ -84,7 +87,7 @@ functions! {
     "ats_set_timeout": transaction::set_timeout,
         "active=ms, connect=ms, no_activity=ms: timeouts towards the origin, for this transaction";
     "ats_set_ttl": caching::set_ttl,
-        "seconds: how long the cache may use the origin's answer; before it comes";
+        "seconds (s-maxage) or max_age=seconds: how long the origin's answer is good; before it comes";
     "ats_skip_cache": caching::skip_cache,
         "nothing is read from the cache (before the lookup) or written to it (before the origin's answer)";
 }
@@ -95,6 +98,17 @@ fn transaction(call: &mut ForeignCall<'_>) -> Result<TSHttpTxn, Status> {
         .stream_as::<StreamHandle<TxnMessages>>()
         .ok_or(Status::NotFound)?;
     handle.state().borrow().messages.txn().ok_or(Status::NotFound)
+}
+
+/// Whether the origin's answer has come, or will not come any more because there is another one.
+fn is_answered(txn: TSHttpTxn) -> bool {
+    let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
+    // SAFETY: the transaction exists; the getters write to the places they are given.
+    let answered = unsafe {
+        TSHttpTxnServerRespGet(txn, &mut buffer, &mut loc) == TS_SUCCESS
+            || TSHttpTxnClientRespGet(txn, &mut buffer, &mut loc) == TS_SUCCESS
+    };
+    answered || property::lookup_status(txn) == Some("hit_fresh")
 }
 
 /// What a function answers whose effect is all there is to it.

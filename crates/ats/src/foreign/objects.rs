@@ -28,7 +28,8 @@ pub(super) fn remove(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>, 
     begin(call, key, Work::Remove)
 }
 
-/// `ats_cache_write`: the argument is the key, which has no NUL, a NUL, and the content. An object of the key is replaced.
+/// `ats_cache_write`: the argument is the key, which has no NUL, a NUL, and the content. An object of the key is replaced;
+/// for a moment there is none.
 pub(super) fn write(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let (key, content) = split(arguments).ok_or(Status::BadArgument)?;
     begin(call, key, Work::Write(content.to_vec()))

@@ -14,22 +14,34 @@ use weir_ats_sys::{
     TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_READ_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TS_SUCCESS,
     TS_USER_ARGS_TXN, TSCacheLookupResult, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
     TSEvent, TSHttpTxn, TSHttpTxnCacheLookupStatusGet, TSHttpTxnCacheLookupStatusSet, TSHttpTxnCachedRespGet,
-    TSHttpTxnHookAdd, TSHttpTxnReenable, TSHttpTxnServerRespGet, TSMutex, TSUserArgGet,
-    TSUserArgIndexReserve, TSUserArgSet, hook,
+    TSHttpTxnConfigIntSet, TSHttpTxnHookAdd, TSHttpTxnReenable, TSHttpTxnServerRespGet, TSMutex,
+    TSUserArgGet, TSUserArgIndexReserve, TSUserArgSet, hook,
 };
 
+use crate::property;
 use crate::txn::mime::Head;
 
 /// Most bytes of configuration texts that one transaction may override.
 const MAX_TEXT: usize = 64 << 10;
+
+/// How long an answer is good.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ttl {
+    /// For caches that serve many, which must not use it a second longer: `s-maxage`.
+    Shared(u32),
+    /// For everybody: `max-age`.
+    Everybody(u32),
+}
 
 /// The wishes of one transaction.
 #[derive(Default)]
 struct Pending {
     /// What a hit of the cache is to count as.
     lookup_status: Option<TSCacheLookupResult>,
-    /// Seconds that the cache may use the origin's answer.
-    ttl: Option<u32>,
+    /// How long the origin's answer is good.
+    ttl: Option<Ttl>,
+    /// The origin's answer is stored even if it forbids that.
+    store_anyway: bool,
     /// Texts that the server reads for as long as the transaction lasts.
     texts: Vec<CString>,
 }
@@ -39,9 +51,14 @@ pub(super) fn set_lookup_status(txn: TSHttpTxn, status: TSCacheLookupResult) -> 
     with(txn, |pending| pending.lookup_status = Some(status))
 }
 
-/// How long the cache may use the origin's answer. Before that comes.
-pub(super) fn set_ttl(txn: TSHttpTxn, seconds: u32) -> Result<(), Status> {
-    with(txn, |pending| pending.ttl = Some(seconds))
+/// How long the origin's answer is good. Before that comes.
+pub(super) fn set_ttl(txn: TSHttpTxn, ttl: Ttl) -> Result<(), Status> {
+    with(txn, |pending| pending.ttl = Some(ttl))
+}
+
+/// Whether the origin's answer is stored even if it forbids that. Before it comes.
+pub(super) fn set_store_anyway(txn: TSHttpTxn, on: bool) -> Result<(), Status> {
+    with(txn, |pending| pending.store_anyway = on)
 }
 
 /// Keeps a text until the transaction has ended; its address.
@@ -107,12 +124,8 @@ unsafe extern "C" fn on_hook(cont: TSCont, event: TSEvent, txn: *mut c_void) -> 
                     apply_lookup_status(txn, status);
                 }
             }
-            TS_EVENT_HTTP_READ_RESPONSE_HDR => {
-                if let Some(seconds) = pending.ttl
-                    && apply_ttl(txn, seconds)
-                {
-                    pending.ttl = None;
-                }
+            TS_EVENT_HTTP_READ_RESPONSE_HDR if pending.ttl.is_some() || pending.store_anyway => {
+                change_answer(txn, pending.ttl, pending.store_anyway);
             }
             _ => {}
         }
@@ -173,20 +186,16 @@ fn apply_lookup_status(txn: TSHttpTxn, status: TSCacheLookupResult) {
     }
 }
 
-/// Puts the time into the origin's answer; `false` for an interim one, after which the real one comes.
-fn apply_ttl(txn: TSHttpTxn, seconds: u32) -> bool {
+/// Changes what the origin's answer says about storing it. An interim answer is left alone: the real one follows.
+fn change_answer(txn: TSHttpTxn, ttl: Option<Ttl>, store_anyway: bool) {
     // SAFETY: the transaction exists, and this is the hook at which its answer may be changed.
     let answer =
         unsafe { Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(txn, buffer, loc) == TS_SUCCESS) };
-    let Some(answer) = answer else {
-        return true;
+    let Some(answer) = answer.filter(|answer| answer.status() >= 200) else {
+        return;
     };
-    let status = answer.status();
-    if status < 200 {
-        return false;
-    }
     let mut control = cache_control(answer);
-    if control.is_empty() && status == 304 {
+    if control.is_empty() && answer.status() == 304 {
         // What the answer says replaces what is stored, so it has to be said again.
         // SAFETY: the transaction exists; the head is only read, and now.
         let stored = unsafe {
@@ -194,8 +203,20 @@ fn apply_ttl(txn: TSHttpTxn, seconds: u32) -> bool {
         };
         control = stored.map(cache_control).unwrap_or_default();
     }
-    answer.replace(b"cache-control", &with_ttl(&control, seconds));
-    true
+    let changed = changed(&control, ttl, store_anyway);
+    if changed.is_empty() {
+        answer.remove(b"cache-control");
+    } else {
+        answer.replace(b"cache-control", &changed);
+    }
+    if store_anyway {
+        answer.remove(b"pragma");
+        // Without this, an answer that says nothing of how long it is good is not stored.
+        if let Some((key, _)) = property::find_record(b"proxy.config.http.cache.required_headers") {
+            // SAFETY: the transaction exists, and the record is an integer.
+            unsafe { TSHttpTxnConfigIntSet(txn, key, 0) };
+        }
+    }
 }
 
 /// The lines of `cache-control`, joined.
@@ -212,37 +233,68 @@ fn cache_control(head: Head) -> Vec<u8> {
     joined
 }
 
-/// The directives of a `cache-control`, with `s-maxage` as the last.
-fn with_ttl(control: &[u8], seconds: u32) -> Vec<u8> {
-    let mut out = Vec::with_capacity(control.len() + 24);
+/// The directives of a `cache-control` after a change.
+fn changed(control: &[u8], ttl: Option<Ttl>, store_anyway: bool) -> Vec<u8> {
+    let goes = |name: &[u8]| {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
+        (ttl.is_some() && is(b"s-maxage"))
+            || (matches!(ttl, Some(Ttl::Everybody(_))) && is(b"max-age"))
+            || (store_anyway && (is(b"no-store") || is(b"no-cache") || is(b"private")))
+    };
     let mut quoted = false;
-    for directive in control.split(|byte| {
+    let directives = control.split(|byte| {
         quoted ^= *byte == b'"';
         *byte == b',' && !quoted
-    }) {
-        let directive = directive.trim_ascii();
-        let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
-        if !directive.is_empty() && !name.trim_ascii().eq_ignore_ascii_case(b"s-maxage") {
-            out.extend_from_slice(directive);
-            out.extend_from_slice(b", ");
-        }
+    });
+    let mut kept: Vec<&[u8]> = directives
+        .map(<[u8]>::trim_ascii)
+        .filter(|directive| {
+            let name = directive.split(|byte| *byte == b'=').next().unwrap_or_default();
+            !directive.is_empty() && !goes(name.trim_ascii())
+        })
+        .collect();
+    let time = match ttl {
+        Some(Ttl::Shared(seconds)) => format!("s-maxage={seconds}"),
+        Some(Ttl::Everybody(seconds)) => format!("max-age={seconds}"),
+        None => String::new(),
+    };
+    if !time.is_empty() {
+        kept.push(time.as_bytes());
     }
-    out.extend_from_slice(format!("s-maxage={seconds}").as_bytes());
-    out
+    kept.join(&b", "[..])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::with_ttl;
+    use super::*;
+
+    fn changed(control: &str, ttl: Option<Ttl>, store_anyway: bool) -> String {
+        String::from_utf8(super::changed(control.as_bytes(), ttl, store_anyway)).expect("text")
+    }
 
     #[test]
     fn the_time_is_said_once_and_the_rest_is_kept() {
-        let control = |control: &str| String::from_utf8(with_ttl(control.as_bytes(), 60)).expect("text");
-        assert_eq!(control(""), "s-maxage=60");
-        assert_eq!(control("max-age=5"), "max-age=5, s-maxage=60");
+        let shared = |control| changed(control, Some(Ttl::Shared(60)), false);
+        assert_eq!(shared(""), "s-maxage=60");
+        assert_eq!(shared("max-age=5, no-store"), "max-age=5, no-store, s-maxage=60");
         assert_eq!(
-            control("S-MaxAge = 1,public , no-cache=\"set-cookie, s-maxage=3\",,s-maxage=2"),
+            shared("S-MaxAge = 1,public , no-cache=\"set-cookie, s-maxage=3\",,s-maxage=2"),
             "public, no-cache=\"set-cookie, s-maxage=3\", s-maxage=60"
         );
+        let everybody = Some(Ttl::Everybody(60));
+        assert_eq!(
+            changed("max-age=1, s-maxage=2, public", everybody, false),
+            "public, max-age=60"
+        );
+    }
+
+    #[test]
+    fn what_forbids_goes() {
+        assert_eq!(
+            changed("no-store, Private, max-age=0, no-cache=\"a\"", None, true),
+            "max-age=0"
+        );
+        assert_eq!(changed("no-store", None, true), "");
+        assert_eq!(changed("no-store", Some(Ttl::Shared(1)), true), "s-maxage=1");
     }
 }

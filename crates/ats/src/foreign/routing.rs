@@ -6,19 +6,21 @@ use std::net::SocketAddr;
 
 use weir_abi::Status;
 use weir_ats_sys::{
-    TS_SUCCESS, TSHttpTxn, TSHttpTxnClientReqGet, TSHttpTxnConfigIntGet, TSHttpTxnParentProxySet,
-    TSHttpTxnServerAddrSet, TSHttpTxnServerReqGet, TSMBuffer, TSMLoc, TSSkipRemappingSet,
+    TS_SUCCESS, TSHttpTxn, TSHttpTxnClientReqGet, TSHttpTxnConfigIntGet, TSHttpTxnConfigIntSet,
+    TSHttpTxnParentProxySet, TSHttpTxnServerAddrSet, TSHttpTxnServerReqGet, TSMBuffer, TSMLoc,
+    TSSkipRemappingSet,
 };
 use weir_host::ForeignCall;
 
 use super::args::{self, Hop};
-use super::{done, transaction};
+use super::{done, is_answered, transaction};
 use crate::property;
 use crate::txn::mime::Head;
 
 /// `ats_set_next_hop`: `address:port` is where the request is sent, unresolved and with everything else as it is;
-/// `name:port` is a parent proxy that it is sent through, with its whole URL in the request line. The port is 80 where none
-/// is given. Before the connection to the origin.
+/// `name:port` is a parent proxy that it is sent through, with its whole URL in the request line (the server uses none for
+/// an origin on its own host, 127.0.0.1 or localhost). The port is 80 where none is given. Before the connection to the
+/// origin.
 pub(super) fn set_next_hop(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<Vec<u8>, Status> {
     let hop = args::hop(args::text(arguments)?)?;
     let txn = transaction(call)?;
@@ -36,6 +38,13 @@ pub(super) fn set_next_hop(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Resu
         }
         Hop::Name(name, port) => {
             let name = CString::new(name).map_err(|_| Status::BadArgument)?;
+            // What cannot be cached would go past the parent.
+            if let Some((key, _)) =
+                property::find_record(b"proxy.config.http.uncacheable_requests_bypass_parent")
+            {
+                // SAFETY: the transaction exists, and the record is an integer.
+                unsafe { TSHttpTxnConfigIntSet(txn, key, 0) };
+            }
             // SAFETY: the transaction exists; the name ends with NUL and is copied, the port is not 0.
             unsafe { TSHttpTxnParentProxySet(txn, name.as_ptr(), c_int::from(port)) };
         }
@@ -75,11 +84,12 @@ pub(super) fn set_remap(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<
     done()
 }
 
-/// Whether the request to the origin has been made, after which where it goes cannot be changed.
+/// Whether the request to the origin has been made, after which where it goes cannot be changed, or will not be made.
 fn is_sent(txn: TSHttpTxn) -> bool {
     let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
     // SAFETY: the transaction exists; the getter writes to the places it is given.
-    unsafe { TSHttpTxnServerReqGet(txn, &mut buffer, &mut loc) == TS_SUCCESS }
+    let sent = unsafe { TSHttpTxnServerReqGet(txn, &mut buffer, &mut loc) == TS_SUCCESS };
+    sent || is_answered(txn)
 }
 
 /// Whether the client's `Host` goes to the origin as it is.
