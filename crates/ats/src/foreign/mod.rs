@@ -44,7 +44,10 @@ pub(crate) struct Function {
     /// What guests call it.
     pub name: &'static str,
     /// Its arguments, what it does and answers, in a line.
-    #[cfg_attr(not(test), allow(dead_code, reason = "the documentation is checked against it"))]
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "the documentation is checked against it")
+    )]
     pub help: &'static str,
     /// What is run.
     pub run: fn(&mut ForeignCall<'_>, &[u8]) -> Result<Vec<u8>, Status>,
