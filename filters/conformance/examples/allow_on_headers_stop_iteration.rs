@@ -14,6 +14,7 @@
 //! upstream-body: question
 //!
 //! request: POST /?body=answer h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-chunk: ques
 //! send-chunk: tion
 //! status: 200

@@ -11,6 +11,7 @@
 //! upstream-body: one,two
 //!
 //! request: POST / h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-header: x-action: 2
 //! send-chunk: one,
 //! send-chunk: two
@@ -25,6 +26,7 @@
 //! upstream-body: (one,two)
 //!
 //! request: POST / h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-header: x-action: 3
 //! send-chunk: one,
 //! send-chunk: two

@@ -13,14 +13,15 @@
 //! log: info: body_streams response: four,five,six, ends 1
 //!
 //! request: POST /?chunk=four,&chunk=five,&chunk=six&delay=10 h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-chunk: one,
 //! send-chunk: two,
 //! send-chunk: three
 //! status: 200
 //! body: four,five,six
 //! upstream-body: one,two,three
-//! log: info: body_streams request: one,two,three, ends 1
-//! log: info: body_streams response: four,five,six, ends 1
+//! embedded/log: info: body_streams request: one,two,three, ends 1
+//! embedded/log: info: body_streams response: four,five,six, ends 1
 
 use conformance::*;
 use std::cell::{Cell, RefCell};

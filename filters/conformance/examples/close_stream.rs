@@ -9,7 +9,8 @@
 //!
 //! request: GET / h2
 //! send-header: x-close: request
-//! connection: reset
+//! embedded/connection: reset
+//! ats/status: 500
 //! upstream: none
 //!
 //! request: GET /
@@ -18,7 +19,8 @@
 //!
 //! request: GET / h2
 //! send-header: x-close: response
-//! connection: reset
+//! embedded/connection: reset
+//! ats/status: 500
 //!
 //! request: GET /
 //! send-header: x-close: number

@@ -15,7 +15,8 @@
 //! body: plugin_name Ok "get_property_connection"
 //! body: plugin_root_id Ok "root"
 //! body: plugin_vm_id Ok "get_property_connection"
-//! body: xds.route_name Ok "get_property_connection"
+//! embedded/body: xds.route_name Ok "get_property_connection"
+//! ats/body: xds.route_name NotFound
 //!
 //! request: GET / tls
 //! status: 200
@@ -29,7 +30,8 @@
 //! body: plugin_name Ok "get_property_connection"
 //! body: plugin_root_id Ok "root"
 //! body: plugin_vm_id Ok "get_property_connection"
-//! body: xds.route_name Ok "get_property_connection"
+//! embedded/body: xds.route_name Ok "get_property_connection"
+//! ats/body: xds.route_name NotFound
 
 use conformance::*;
 

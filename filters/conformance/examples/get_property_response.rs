@@ -12,7 +12,8 @@
 //! log: info: get_property_response: request.size Ok 8, total more true
 //! log: info: get_property_response: request.duration more than 0: true
 //! log: info: get_property_response: upstream.address is 127.0.0.1 and upstream.port: true
-//! log: info: get_property_response: cluster origin
+//! embedded/log: info: get_property_response: cluster origin
+//! ats/log: info: get_property_response: cluster 127.0.0.1
 
 use conformance::*;
 

@@ -16,6 +16,7 @@
 //! log: info: headers_paused: body before continue: false
 //!
 //! request: POST /?chunk=four,&chunk=five h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-chunk: one,
 //! send-chunk: two,
 //! send-chunk: three

@@ -12,9 +12,17 @@
 //! body: end seen: Ok "one,two,three"
 //!
 //! request: POST / h2
+//! ats/skips: bodies of HTTP/2 without content-length
 //! send-chunk: one,
 //! send-chunk: two,
 //! send-chunk: three
+//! status: 200
+//! body: argument is the length: true
+//! body: grows: true
+//! body: end seen: Ok "one,two,three"
+//!
+//! request: POST / h2
+//! send-body: one,two,three
 //! status: 200
 //! body: argument is the length: true
 //! body: grows: true

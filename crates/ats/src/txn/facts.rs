@@ -68,6 +68,7 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
             let begun = milestone(txn, TS_MILESTONE_UA_BEGIN)?;
             Some(FactValue::Time(UNIX_EPOCH + Duration::from_nanos(begun)))
         }
+        Fact::ClusterName => next_hop(txn).map(FactValue::Bytes),
         Fact::RequestProtocol => Some(FactValue::Bytes(protocol(txn).as_bytes().to_vec())),
         // SAFETY: as above.
         Fact::RequestSize => Some(FactValue::Int(unsafe { TSHttpTxnClientReqBodyBytesGet(txn) })),
@@ -126,6 +127,15 @@ pub(crate) fn milestone(txn: TSHttpTxn, milestone: TSMilestonesType) -> Option<u
 
 fn span(from: u64, to: u64) -> Option<FactValue> {
     Some(FactValue::Duration(Duration::from_nanos(to.checked_sub(from)?)))
+}
+
+/// The host that the request goes to, which is what the server has of clusters.
+fn next_hop(txn: TSHttpTxn) -> Option<Vec<u8>> {
+    // SAFETY: the transaction exists; the text ends with NUL, or is null.
+    unsafe {
+        let name = weir_ats_sys::TSHttpTxnNextHopNameGet(txn);
+        (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec())
+    }
 }
 
 /// How long a transaction has taken so far.

@@ -115,7 +115,7 @@ fn on_close(http: TSHttpTxn, txn: TxnPtr) {
 
 impl Txn {
     /// Answers a hook at which the server can be kept waiting.
-    fn settle(&mut self, flow: Flow) -> Next {
+    pub(super) fn settle(&mut self, flow: Flow) -> Next {
         self.parked = flow == Flow::Pause;
         if self.parked {
             self.await_filters();

@@ -24,6 +24,12 @@ impl Txn {
     pub(super) fn install_transforms(&mut self) {
         if self.request_has_body {
             self.install_request_transform();
+        } else if super::request::is_http2(self.http)
+            && self
+                .chain
+                .wants_body(Direction::Request, &self.state.borrow())
+        {
+            self.watch_request();
         }
         if self.wants_response_body() {
             if let Some(head) = self.state.borrow().messages.client_request() {
@@ -66,6 +72,11 @@ impl Txn {
             self.request_transform = Some(RequestTransform::new(transform, chunked, length));
             TSHttpTxnHookAdd(self.http, TS_HTTP_REQUEST_TRANSFORM_HOOK, transform.into());
         }
+        self.watch_request();
+    }
+
+    /// Stops the transaction once more before the request goes to the origin.
+    fn watch_request(&mut self) {
         if !std::mem::replace(&mut self.hooks.send_request, true) {
             self.add_hook(TS_HTTP_SEND_REQUEST_HDR_HOOK);
         }

@@ -500,7 +500,14 @@ fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
         return Edit::Invalid;
     }
     let done = match name {
-        b":method" => head.set_method(value),
+        b":method" => {
+            // The server refuses these without a length, and a request that had no body has none now.
+            let needs_length = matches!(value, b"POST" | b"PUT" | b"PUSH");
+            if needs_length && !(head.has(names().content_length) || head.has(names().transfer_encoding)) {
+                head.add(b"Content-Length", b"0");
+            }
+            head.set_method(value)
+        }
         b":path" => head.url().is_some_and(|url| url.set_path(value)),
         b":scheme" => match head.url() {
             // A request line without a host has no scheme either.

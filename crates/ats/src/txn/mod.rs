@@ -100,6 +100,8 @@ enum Step {
     Idle,
     /// The request's head is on its way through the filters.
     RequestHead,
+    /// The end of a request's body that has no bytes is shown to the filters.
+    RequestTail,
     /// A filter's answer is on its way through the filters.
     Reply,
     /// The response's head is on its way through the filters, without a transform.
@@ -326,6 +328,7 @@ impl Txn {
         match self.step {
             Step::Idle => Flow::Continue,
             Step::RequestHead => self.advance_request(),
+            Step::RequestTail => self.advance_request_tail(),
             Step::Reply => self.advance_reply(),
             Step::ResponseHead => self.advance_response(),
         }
@@ -479,6 +482,12 @@ impl Txn {
             messages.facts.duration = facts::elapsed(self.http);
             if matches!(messages.response, messages::Response::None) {
                 messages.response = messages::Response::Client;
+            }
+            let failed = state.filters.iter().any(|filter| filter.dead);
+            if failed && self.reply.is_some() {
+                bump(&COUNTERS.fail_closed);
+            } else if failed {
+                bump(&COUNTERS.fail_open);
             }
             if self.was_aborted() {
                 state.messages.facts.flags |= facts::DOWNSTREAM_TERMINATION;

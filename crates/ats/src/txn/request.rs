@@ -23,7 +23,7 @@ impl Txn {
             return Flow::Continue;
         }
         if known == 0 {
-            self.request_has_body = has_body(&self.state.borrow().messages);
+            self.request_has_body = has_body(self.http, &self.state.borrow().messages);
         }
         let end_of_stream = !self.request_has_body;
         let source = match self.request.take() {
@@ -67,6 +67,8 @@ impl Txn {
                 // A filter that holds the head wants to see the body. It comes only when the connection to the origin
                 // stands, and the head can be changed until then.
                 self.head_deferred = true;
+                // What the filter has to say about the request must not be forestalled by a cached response.
+                skip_cache(self.http);
                 self.request_passed()
             }
             None => Flow::Pause,
@@ -100,32 +102,55 @@ impl Txn {
             state.messages.facts.details = reason.into();
             state.messages.facts.flags |= 1 << 3;
         }
-        shut_down(self.http);
+        shut_down(self.http, false);
         self.reply = Some(FinalReply::plain(500));
         self.give_reply();
         Flow::Error
     }
 }
 
-/// Ends the client's connection, where it carries just this transaction. The server notices when it next reads or writes.
-pub(super) fn shut_down(http: TSHttpTxn) {
+/// Ends the client's connection. The server notices when it next reads or writes. `whole`: even where it carries other
+/// streams (HTTP/2), because the client would take what it has got for all there is.
+pub(super) fn shut_down(http: TSHttpTxn, whole: bool) {
     use std::ffi::c_int;
-    use weir_ats_sys::{TS_SUCCESS, TSHttpTxnClientFdGet, TSHttpTxnClientProtocolStackContains};
+    use weir_ats_sys::{TS_SUCCESS, TSHttpTxnClientFdGet};
     let mut fd: c_int = -1;
-    // SAFETY: the transaction exists; a connection of HTTP/2 carries others as well and is left alone. Shutting a socket
-    // down leaves its number with the server.
+    // SAFETY: the transaction exists. Shutting a socket down leaves its number with the server.
     unsafe {
-        let multiplexed = TSHttpTxnClientProtocolStackContains(http, c"h2".as_ptr());
-        if multiplexed.is_null() && TSHttpTxnClientFdGet(http, &mut fd) == TS_SUCCESS && fd >= 0 {
+        if (whole || !is_http2(http)) && TSHttpTxnClientFdGet(http, &mut fd) == TS_SUCCESS && fd >= 0 {
             libc::shutdown(fd, libc::SHUT_RDWR);
         }
     }
 }
 
+/// The cache has no part in the transaction. Before the lookup.
+fn skip_cache(http: TSHttpTxn) {
+    if let Some((key, _)) = crate::property::find_record(b"proxy.config.http.cache.http") {
+        // SAFETY: the transaction exists, and the record is an integer.
+        unsafe { weir_ats_sys::TSHttpTxnConfigIntSet(http, key, 0) };
+    }
+}
+
 /// Whether a request has a body.
-fn has_body(messages: &TxnMessages) -> bool {
+fn has_body(http: TSHttpTxn, messages: &TxnMessages) -> bool {
     let Some(head) = messages.client_request() else {
         return false;
     };
-    head.content_length().is_some_and(|length| length > 0) || head.has(names().transfer_encoding)
+    match head.content_length() {
+        Some(length) => length > 0,
+        None if head.has(names().transfer_encoding) => true,
+        // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What comes
+        // with another method is refused before it is sent on (`Txn::on_send_request`).
+        None => is_http2(http) && !is_bodiless_method(head.method()),
+    }
+}
+
+fn is_bodiless_method(method: &[u8]) -> bool {
+    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE")
+}
+
+/// Whether the client's connection carries several streams.
+pub(super) fn is_http2(http: TSHttpTxn) -> bool {
+    // SAFETY: the transaction exists; the text ends with NUL.
+    unsafe { !weir_ats_sys::TSHttpTxnClientProtocolStackContains(http, c"h2".as_ptr()).is_null() }
 }

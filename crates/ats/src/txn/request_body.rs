@@ -15,6 +15,7 @@ use weir_ats_sys::{
 use weir_chain::{Abort, Item, Pieces, local_reply};
 
 use super::output::Output;
+use super::well_known::names;
 use super::{Flow, Next, Step, Txn, TxnPtr, input_of};
 
 /// A transform between client and origin.
@@ -27,6 +28,8 @@ pub(super) struct RequestTransform {
     /// What has come through and waits for the rest.
     collected: Pieces,
     output: Option<Output>,
+    /// The first event has come.
+    started: bool,
     /// Everything has come through.
     complete: bool,
     /// The origin gets nothing of it: an answer is on its way.
@@ -41,6 +44,7 @@ impl RequestTransform {
             announced: if chunked { None } else { announced },
             collected: Pieces::default(),
             output: None,
+            started: false,
             complete: false,
             refused: false,
         }
@@ -85,9 +89,13 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
 impl Txn {
     /// Moves the request's body on.
     pub(super) fn drive_request_body(&mut self) -> Next {
-        let Some(transform) = self.request_transform.as_ref().map(|part| part.transform) else {
+        let Some(part) = &mut self.request_transform else {
             return Next::Nothing;
         };
+        let transform = part.transform;
+        part.started = true;
+        // The connection to the origin stands, and the request to it has been made.
+        self.state.borrow_mut().messages.server_request = true;
         let Some(input) = input_of(transform) else {
             return Next::Nothing;
         };
@@ -193,7 +201,7 @@ impl Txn {
                 "filters have changed the length of a request body that is longer than limits.body; the request is broken off"
             );
             self.state.borrow_mut().reset_with("request_body_length_changed");
-            super::request::shut_down(self.http);
+            super::request::shut_down(self.http, true);
         }
     }
 
@@ -213,33 +221,83 @@ impl Txn {
             output.write(&mut Pieces::from(Bytes::from_static(b"\n")));
             part.output = Some(output);
         } else {
-            super::request::shut_down(self.http);
+            super::request::shut_down(self.http, true);
         }
     }
 
     /// The request is about to be sent to the origin.
     pub(super) fn on_send_request(&mut self) -> Next {
         let Some(part) = &self.request_transform else {
-            return Next::flow(self.http, Flow::Continue);
-        };
-        if part.refused && self.reply.is_none() {
-            let flow = if self.step == Step::Idle {
-                self.stopped()
-            } else {
-                self.advance()
+            return match self.unseen_body_comes() {
+                true => self.refuse_unseen_body(),
+                false => Next::flow(self.http, Flow::Continue),
             };
-            self.parked = flow == Flow::Pause;
-            if self.parked {
-                self.await_filters();
-            }
-            return Next::flow(self.http, flow);
+        };
+        let (refused, started, chunked) = (part.refused, part.started, part.chunked);
+        if !started && self.unseen_body_comes() {
+            return self.refuse_unseen_body();
         }
-        if part.chunked
-            && let Some(head) = self.state.borrow().messages.origin_request()
-        {
-            head.remove_known(super::well_known::names().transfer_encoding);
+        if !started {
+            // There was no body, although one had been expected: the filters learn of its end.
+            self.state.borrow_mut().messages.server_request = true;
+            self.request_input.detach();
+            self.step = Step::RequestTail;
+            return self.advance_at_hook();
+        }
+        if refused && self.reply.is_none() {
+            if self.step == Step::Idle {
+                let flow = self.stopped();
+                return self.settle(flow);
+            }
+            return self.advance_at_hook();
+        }
+        if chunked && let Some(head) = self.state.borrow().messages.origin_request() {
+            head.remove_known(names().transfer_encoding);
         }
         Next::flow(self.http, Flow::Continue)
+    }
+
+    /// Shows the filters the end of a body that has no bytes.
+    pub(super) fn advance_request_tail(&mut self) -> Flow {
+        let outcome = self.poll(|txn, cx| {
+            loop {
+                match txn.request.as_mut()?.poll_item(cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(Err(abort)) => return Some(Err(abort)),
+                    Poll::Ready(Ok(Item::Head { end_of_stream: false } | Item::Data(_, false))) => {}
+                    // What filters put into a body that is not there cannot be sent any more.
+                    Poll::Ready(Ok(_)) => return Some(Ok(())),
+                }
+            }
+        });
+        match outcome {
+            None if self.request.is_some() => Flow::Pause,
+            None | Some(Ok(())) => {
+                self.step = Step::Idle;
+                self.head_deferred = false;
+                Flow::Continue
+            }
+            Some(Err(_)) => self.stopped(),
+        }
+    }
+
+    /// Whether a body follows that passes through no transform: that of a request of HTTP/2 without `content-length`.
+    fn unseen_body_comes(&self) -> bool {
+        self.reply.is_none()
+            && self
+                .state
+                .borrow()
+                .messages
+                .origin_request()
+                .is_some_and(|head| head.has(names().transfer_encoding))
+    }
+
+    /// A body that filters want to see must not get past them.
+    fn refuse_unseen_body(&mut self) -> Next {
+        let reply = local_reply::plain(411, "unseen_body", "Length Required");
+        self.state.borrow_mut().reply_with(reply);
+        let flow = self.stopped();
+        self.settle(flow)
     }
 
     /// The most that is collected of a body.

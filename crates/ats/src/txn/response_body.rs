@@ -276,6 +276,7 @@ impl Txn {
             let reason = *state.reset.get_or_insert("reset");
             state.messages.facts.details = reason.into();
             drop(state);
+            super::request::shut_down(self.http, opened);
             self.set_stage(Stage::Broken);
             return;
         };
