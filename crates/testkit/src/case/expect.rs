@@ -50,7 +50,7 @@ pub(super) fn arrived(expect: &Upstream, record: &Record) -> Result<()> {
         fields("trailer", &record.trailers, &expect.trailers, &expect.no_trailers)?;
         body(expect.body.as_deref(), &record.body)
     };
-    compared().with_context(|| format!("what arrived upstream: {record:#?}"))
+    compared().with_context(|| format!("what arrived upstream: {record:?}"))
 }
 
 fn fields(kind: &str, seen: &Fields, wanted: &[(String, Vec<u8>)], unwanted: &[String]) -> Result<()> {

@@ -147,7 +147,7 @@ impl Stage {
             let path = case.path();
             let seen: Vec<Record> = self.origin.records().split_off(first);
             let arrived = seen.iter().find(|record| record.path.starts_with(&path));
-            ensure!(arrived.is_none(), "arrived upstream: {arrived:#?}");
+            ensure!(arrived.is_none(), "arrived upstream: {arrived:?}");
         }
         if !wanted.some() {
             return Ok(());
@@ -159,7 +159,7 @@ impl Stage {
             .wait_for_new(first, |record| record.method == *method && record.path == *path);
         let record = record.with_context(|| {
             format!(
-                "nothing arrived upstream as {method} {path}; since: {:#?}",
+                "nothing arrived upstream as {method} {path}; since: {:?}",
                 self.origin.records().split_off(first)
             )
         })?;

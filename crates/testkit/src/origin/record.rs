@@ -1,5 +1,7 @@
 //! What arrived.
 
+use std::fmt;
+
 use http::request::Parts;
 use http::{HeaderMap, Version};
 
@@ -9,7 +11,7 @@ use crate::client::Fields;
 const KEPT: usize = 1 << 20;
 
 /// A request, as it arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Record {
     /// Such as `GET`.
     pub method: String,
@@ -59,6 +61,30 @@ impl Record {
     /// The values of all field lines of a name.
     pub fn values(&self, name: &str) -> Vec<&[u8]> {
         crate::client::values(&self.headers, name)
+    }
+}
+
+/// As it was on the wire, more or less.
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            method,
+            path,
+            version,
+            ..
+        } = self;
+        writeln!(f, "{method} {path} {version}")?;
+        for (name, value) in &self.headers {
+            writeln!(f, "{name}: {}", value.escape_ascii())?;
+        }
+        match self.length {
+            0..=4096 => writeln!(f, "\n{}", self.body.escape_ascii())?,
+            long => writeln!(f, "\n({long} bytes)")?,
+        }
+        for (name, value) in &self.trailers {
+            writeln!(f, "{name}: {} (trailer)", value.escape_ascii())?;
+        }
+        Ok(())
     }
 }
 

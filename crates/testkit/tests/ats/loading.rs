@@ -167,9 +167,14 @@ fn a_rule_without_a_file_is_refused() {
 #[test]
 fn two_of_one_name_are_refused() {
     let origin = Origin::start().unwrap();
+    let block = |file| {
+        let mut block = adds("twice", "x-file", file);
+        set(&mut block, "fail_open", json!(true));
+        block
+    };
     let config = AtsConfig::new(origin.address())
-        .filter_file("one.yaml", &adds("twice", "x-file", "one"))
-        .filter_file("other.yaml", &adds("twice", "x-file", "other"));
+        .filter_file("one.yaml", &block("one"))
+        .filter_file("other.yaml", &block("other"));
     for lines in [vec!["one.yaml other.yaml"], vec!["one.yaml", "other.yaml"]] {
         let mut config = config.clone();
         for line in lines {
@@ -184,7 +189,7 @@ fn two_of_one_name_are_refused() {
         });
         let message = refused.unwrap_or_else(|| panic!("not refused:\n{}", ats.logs().text()));
         assert!(message.contains("other.yaml"), "{message}");
-        serves(&ats, "/");
+        assert_eq!(values(&get(&ats, "/"), "x-file"), ["one"]);
     }
 }
 
