@@ -130,7 +130,7 @@ impl Control {
         Ok(number)
     }
 
-    /// A remap rule has no use for its instance any more.
+    /// A remap rule has no use for its instance any more. Transactions that have begun keep their chains.
     pub fn drop_instance(&mut self, number: usize) {
         if number == GLOBAL {
             return;
@@ -141,11 +141,6 @@ impl Control {
                 *instance = Instance::default();
                 self.changed = true;
             }
-        }
-        if self.changed && !self.in_remap {
-            // Transactions that have begun keep their chains; the rest is freed away from the server's thread.
-            self.hub
-                .send(crate::events::Command::Run(Box::new(crate::reload::tidy)));
         }
     }
 
@@ -203,7 +198,11 @@ impl Control {
     }
 
     /// Plans the VMs of all instances, starts those that do not run yet, and has the net threads serve from them.
-    fn apply(&mut self, read: Option<Vec<Vec<Arc<FilterConfig>>>>, on_refusal: OnRefusal) -> Result<(), Kept> {
+    fn apply(
+        &mut self,
+        read: Option<Vec<Vec<Arc<FilterConfig>>>>,
+        on_refusal: OnRefusal,
+    ) -> Result<(), Kept> {
         let filters: Vec<Vec<Arc<FilterConfig>>> = match read {
             Some(read) => read,
             None => self
@@ -226,7 +225,9 @@ impl Control {
         }
         // One that is refused keeps its place in the chain: its streams get its fail policy.
         let is_namesake = |filter: &Arc<FilterConfig>| {
-            namesakes.iter().any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
+            namesakes
+                .iter()
+                .any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
         };
         let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
         serving.retain(|filter| !is_namesake(filter));
@@ -267,11 +268,16 @@ impl Control {
             tracing::error!("{error}");
             return Err(Kept);
         }
-        serving.retain(|filter| match self.planner.plan(std::slice::from_ref(filter), &[], LogLevel::Info) {
-            Ok(_) => true,
-            Err(error) => {
-                tracing::error!("{}: {error}", filter.source.display());
-                false
+        serving.retain(|filter| {
+            match self
+                .planner
+                .plan(std::slice::from_ref(filter), &[], LogLevel::Info)
+            {
+                Ok(_) => true,
+                Err(error) => {
+                    tracing::error!("{}: {error}", filter.source.display());
+                    false
+                }
             }
         });
         self.planner.plan(serving, &[], LogLevel::Info).map_err(|error| {
@@ -346,7 +352,10 @@ impl Control {
         match loaded {
             Ok(filter) => Some(Arc::new(filter)),
             Err(error) => {
-                error.to_string().lines().for_each(|line| tracing::error!("{line}"));
+                error
+                    .to_string()
+                    .lines()
+                    .for_each(|line| tracing::error!("{line}"));
                 None
             }
         }
@@ -418,7 +427,9 @@ fn report(refusal: &Refusal) {
 impl Control {
     /// Frees what no rule uses any more.
     pub fn tidy(&mut self) {
-        self.apply_at_start();
+        if !self.in_remap {
+            self.apply_at_start();
+        }
     }
 
     /// Counts and logs how a reload went.

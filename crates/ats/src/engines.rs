@@ -10,7 +10,8 @@ pub(crate) fn built_in() -> Result<Engines, String> {
     let engines: Vec<Arc<dyn Engine>> = vec![
         #[cfg(feature = "wasmtime")]
         Arc::new(
-            weir_engine_wasmtime::WasmtimeEngine::new(&Default::default()).map_err(|error| error.to_string())?,
+            weir_engine_wasmtime::WasmtimeEngine::new(&Default::default())
+                .map_err(|error| error.to_string())?,
         ),
         #[cfg(feature = "wasmi")]
         Arc::new(weir_engine_wasmi::WasmiEngine::new()),

@@ -5,8 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use weir_ats_sys::{
-    TS_ERROR, TS_SUCCESS, TSError, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister, TSPluginRegistrationInfo,
-    TSREMAP_NO_REMAP, TSRemapInterface, TSRemapRequestInfo, TSRemapStatus, TSReturnCode,
+    TS_ERROR, TS_SUCCESS, TSError, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister,
+    TSPluginRegistrationInfo, TSREMAP_NO_REMAP, TSRemapInterface, TSRemapRequestInfo, TSRemapStatus,
+    TSReturnCode,
 };
 
 use crate::plugin::{GLOBAL, setup};
@@ -127,11 +128,8 @@ fn new_instance(files: &[PathBuf]) -> Result<usize, String> {
 /// `instance` came from [`TSRemapNewInstance`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TSRemapDeleteInstance(instance: *mut c_void) {
-    guard::catch(|| {
-        if let Ok(plugin) = setup() {
-            plugin.control().drop_instance(instance.addr());
-        }
-    });
+    // This may run on a net thread, which must not wait for a reload.
+    guard::catch(|| reload::dropped(instance.addr()));
 }
 
 /// `remap.config` is about to be read.

@@ -30,10 +30,7 @@ pub(crate) struct Hub(UnboundedSender<Command>);
 /// Something to wait for, or to take note of.
 pub(crate) enum Command {
     /// A VM has come to its place.
-    Arrived {
-        live: Weak<Live>,
-        instance: u64,
-    },
+    Arrived { live: Weak<Live>, instance: u64 },
     /// A guest begins an HTTP call.
     HttpCall {
         instance: u64,
@@ -61,23 +58,13 @@ pub(crate) enum Command {
         answer: Vec<u8>,
     },
     /// A VM is no more, or never came to be.
-    Gone {
-        instance: u64,
-    },
+    Gone { instance: u64 },
     /// A VM has died.
-    Revive {
-        place: Arc<Place>,
-    },
+    Revive { place: Arc<Place> },
     /// A context waits for `proxy_done`.
-    AwaitDone {
-        live: Arc<Live>,
-    },
+    AwaitDone { live: Arc<Live> },
     /// Serve metrics to whoever scrapes them.
-    ServeMetrics {
-        listener: std::net::TcpListener,
-    },
-    /// Run something on the thread that waits.
-    Run(Box<dyn FnOnce() + Send>),
+    ServeMetrics { listener: std::net::TcpListener },
 }
 
 /// Something that has happened to a VM, for its net thread.
@@ -235,7 +222,6 @@ impl Waiting {
                 tokio::task::spawn_local(await_done(live));
             }
             Command::ServeMetrics { listener } => self.serve_metrics(listener),
-            Command::Run(run) => run(),
         }
     }
 

@@ -20,8 +20,10 @@ enum Wake {
     Asked,
     /// A file may have changed.
     File,
-    /// What is loaded has changed: other files may have to be watched, or things freed.
+    /// What is loaded has changed: other files may have to be watched.
     Follow,
+    /// A remap rule is no more.
+    Dropped(usize),
 }
 
 static WAKE: OnceLock<Mutex<Sender<Wake>>> = OnceLock::new();
@@ -51,9 +53,9 @@ pub(crate) fn follow() {
     wake(Wake::Follow);
 }
 
-/// Frees what no rule uses any more.
-pub(crate) fn tidy() {
-    wake(Wake::Follow);
+/// A remap rule has no use for its instance any more.
+pub(crate) fn dropped(instance: usize) {
+    wake(Wake::Dropped(instance));
 }
 
 fn wake(why: Wake) {
@@ -84,6 +86,11 @@ fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
         let changed = all.iter().any(|wake| matches!(wake, Wake::File)) && watch.has_changed();
         guard::catch(|| {
             let mut control = plugin().control();
+            for wake in &all {
+                if let Wake::Dropped(instance) = wake {
+                    control.drop_instance(*instance);
+                }
+            }
             if asked || changed {
                 control.reload_and_report();
             } else {

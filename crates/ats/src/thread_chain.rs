@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_abi::Callback;
-use weir_chain::{Chain, ChainFilter, VmPlace};
+use weir_chain::{Chain, ChainFilter};
 use weir_config::FilterConfig;
 
 use crate::vm::place::PlaceRef;
@@ -26,7 +25,12 @@ pub(crate) struct ThreadFilter {
 
 impl ThreadChain {
     /// The filters that see a request; `authority` and `path` are asked for only where a filter has conditions.
-    pub fn select(&self, authority: &[u8], path: &[u8], base: Option<Arc<Chain<PlaceRef>>>) -> Arc<Chain<PlaceRef>> {
+    pub fn select(
+        &self,
+        authority: &[u8],
+        path: &[u8],
+        base: Option<Arc<Chain<PlaceRef>>>,
+    ) -> Arc<Chain<PlaceRef>> {
         let filters = self
             .filters
             .iter()
@@ -51,13 +55,5 @@ impl ThreadChain {
         self.filters
             .iter()
             .any(|filter| !filter.config.matches.is_empty())
-    }
-
-    /// Whether a filter wants to see the bodies of responses, or may answer instead of one: both take a transform.
-    pub fn may_transform(&self) -> bool {
-        self.filters.iter().any(|filter| {
-            let has = |callback| filter.place.as_ref().is_some_and(|(place, _)| place.has(callback));
-            has(Callback::ResponseBody) || (filter.replies && has(Callback::ResponseHeaders))
-        })
     }
 }

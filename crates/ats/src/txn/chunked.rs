@@ -19,20 +19,36 @@ pub(crate) struct MalformedChunk;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// In the digits of a size.
-    Size { value: u64, digits: usize },
+    Size {
+        value: u64,
+        digits: usize,
+    },
     /// In what follows a size on its line.
-    Extension { value: u64, length: usize },
+    Extension {
+        value: u64,
+        length: usize,
+    },
     /// After the CR of a size line.
-    SizeEnd { value: u64 },
+    SizeEnd {
+        value: u64,
+    },
     /// In a chunk's bytes.
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     /// After a chunk's bytes.
     DataCr,
     DataLf,
     /// In the lines after the last chunk. `empty`: the line has no byte so far.
-    Trailer { empty: bool, length: usize },
+    Trailer {
+        empty: bool,
+        length: usize,
+    },
     /// After the CR of such a line.
-    TrailerEnd { empty: bool, length: usize },
+    TrailerEnd {
+        empty: bool,
+        length: usize,
+    },
     Complete,
 }
 
@@ -56,7 +72,11 @@ impl Dechunker {
                 out.extend_from_slice(&input[..count]);
                 input = &input[count..];
                 let left = left - count as u64;
-                self.state = if left == 0 { State::DataCr } else { State::Data { left } };
+                self.state = if left == 0 {
+                    State::DataCr
+                } else {
+                    State::Data { left }
+                };
                 continue;
             }
             if self.state == State::Complete {
@@ -79,10 +99,12 @@ impl State {
             (Self::Size { digits: 0, .. }, _) => return Err(MalformedChunk),
             (Self::Size { value, .. } | Self::Extension { value, .. }, b'\r') => Self::SizeEnd { value },
             (Self::Size { value, .. }, b';' | b' ' | b'\t') => Self::Extension { value, length: 0 },
-            (Self::Extension { value, length }, byte) if byte != b'\n' && length < MAX_LINE => Self::Extension {
-                value,
-                length: length + 1,
-            },
+            (Self::Extension { value, length }, byte) if byte != b'\n' && length < MAX_LINE => {
+                Self::Extension {
+                    value,
+                    length: length + 1,
+                }
+            }
             (Self::SizeEnd { value: 0 }, b'\n') => Self::Trailer {
                 empty: true,
                 length: 0,

@@ -72,12 +72,16 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
         Fact::RequestProtocol => Some(FactValue::Bytes(protocol(txn).as_bytes().to_vec())),
         // SAFETY: as above.
         Fact::RequestSize => Some(FactValue::Int(unsafe { TSHttpTxnClientReqBodyBytesGet(txn) })),
-        Fact::RequestTotalSize => bytes(TSHttpTxnClientReqHdrBytesGet, Some(TSHttpTxnClientReqBodyBytesGet)),
+        Fact::RequestTotalSize => bytes(
+            TSHttpTxnClientReqHdrBytesGet,
+            Some(TSHttpTxnClientReqBodyBytesGet),
+        ),
         // SAFETY: as above.
         Fact::ResponseSize => Some(FactValue::Int(unsafe { TSHttpTxnClientRespBodyBytesGet(txn) })),
-        Fact::ResponseTotalSize => {
-            bytes(TSHttpTxnClientRespHdrBytesGet, Some(TSHttpTxnClientRespBodyBytesGet))
-        }
+        Fact::ResponseTotalSize => bytes(
+            TSHttpTxnClientRespHdrBytesGet,
+            Some(TSHttpTxnClientRespBodyBytesGet),
+        ),
         Fact::ResponseBackendLatency => {
             let sent = milestone(txn, TS_MILESTONE_SERVER_BEGIN_WRITE)?;
             let answered = milestone(txn, TS_MILESTONE_SERVER_FIRST_READ)?;

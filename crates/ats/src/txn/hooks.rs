@@ -30,7 +30,11 @@ pub(crate) unsafe extern "C" fn on_global_event(_cont: TSCont, event: TSEvent, d
 }
 
 /// Handles the hooks that were added to one transaction.
-pub(crate) unsafe extern "C" fn on_transaction_event(_cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
+pub(crate) unsafe extern "C" fn on_transaction_event(
+    _cont: TSCont,
+    event: TSEvent,
+    data: *mut c_void,
+) -> c_int {
     let http = TSHttpTxn(data);
     if crate::guard::catch(|| on_event(http, event)).is_none() {
         go_on(http);

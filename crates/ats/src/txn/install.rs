@@ -6,9 +6,9 @@ use weir_ats_sys::{
     TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE, TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK,
     TS_HTTP_POST_REMAP_HOOK, TS_HTTP_READ_RESPONSE_HDR_HOOK, TS_HTTP_REQUEST_TRANSFORM_HOOK,
     TS_HTTP_RESPONSE_TRANSFORM_HOOK, TS_HTTP_SEND_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK,
-    TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS, TSCacheLookupResult, TSContDataSet, TSHttpHookID, TSHttpTxnCacheLookupStatusGet,
-    TSHttpTxnCachedRespGet, TSHttpTxnHookAdd, TSHttpTxnServerRespGet, TSHttpTxnTransformedRespCache,
-    TSHttpTxnUntransformedRespCache, TSTransformCreate,
+    TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS, TSCacheLookupResult, TSContDataSet, TSHttpHookID,
+    TSHttpTxnCacheLookupStatusGet, TSHttpTxnCachedRespGet, TSHttpTxnHookAdd, TSHttpTxnServerRespGet,
+    TSHttpTxnTransformedRespCache, TSHttpTxnUntransformedRespCache, TSTransformCreate,
 };
 use weir_chain::Direction;
 
@@ -25,9 +25,7 @@ impl Txn {
         if self.request_has_body {
             self.install_request_transform();
         } else if super::request::is_http2(self.http)
-            && self
-                .chain
-                .wants_body(Direction::Request, &self.state.borrow())
+            && self.chain.wants_body(Direction::Request, &self.state.borrow())
         {
             self.watch_request();
         }
@@ -44,10 +42,7 @@ impl Txn {
     }
 
     fn install_request_transform(&mut self) {
-        let wanted = self.head_deferred
-            || self
-                .chain
-                .wants_body(Direction::Request, &self.state.borrow());
+        let wanted = self.head_deferred || self.chain.wants_body(Direction::Request, &self.state.borrow());
         if !wanted || self.request_transform.is_some() {
             return;
         }
@@ -87,15 +82,19 @@ impl Txn {
         let mut status: c_int = -1;
         // SAFETY: the transaction is stopped at the hook that this is for.
         let known = unsafe { TSHttpTxnCacheLookupStatusGet(self.http, &mut status) } == TS_SUCCESS;
-        let hit = known && [TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE].contains(&TSCacheLookupResult(status));
-        if hit && self.reply.is_none() && !self.keeps_transformed() && !self.state.borrow().messages.is_head() {
+        let hit = known
+            && [TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE].contains(&TSCacheLookupResult(status));
+        self.made_before = hit && self.keeps_transformed();
+        if hit && self.reply.is_none() && !self.made_before && !self.state.borrow().messages.is_head() {
             let http = self.http;
             // SAFETY: as above; the getter says whether there is a cached response.
             let cached = unsafe {
                 Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(http, buffer, loc) == TS_SUCCESS)
             };
             let empty = cached.and_then(Head::content_length) == Some(0);
-            if !(TSCacheLookupResult(status) == TS_CACHE_LOOKUP_HIT_FRESH && empty) && self.wants_response_body() {
+            if !(TSCacheLookupResult(status) == TS_CACHE_LOOKUP_HIT_FRESH && empty)
+                && self.wants_response_body()
+            {
                 self.install_response_transform();
             }
         }
@@ -106,8 +105,9 @@ impl Txn {
     pub(super) fn on_read_response(&mut self) -> Next {
         let http = self.http;
         // SAFETY: the transaction is stopped at the hook that this is for.
-        let head =
-            unsafe { Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS) };
+        let head = unsafe {
+            Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS)
+        };
         if let Some(head) = head
             && self.response_transform.is_none()
             && self.reply.is_none()
@@ -117,6 +117,7 @@ impl Txn {
             && !self.state.borrow().messages.is_head()
             && self.wants_response_body()
         {
+            self.made_before = false;
             self.install_response_transform();
         }
         Next::flow(http, super::Flow::Continue)
@@ -141,7 +142,7 @@ impl Txn {
     }
 
     /// Whether what filters make of a response goes into the cache.
-    fn keeps_transformed(&self) -> bool {
+    pub(super) fn keeps_transformed(&self) -> bool {
         let mut filters = self.origins.iter().flat_map(|origin| &origin.filters);
         filters.any(|filter| filter.config.cache_transformed)
     }

@@ -237,7 +237,8 @@ impl TxnMessages {
                 out.extend_from_slice(head.status().to_string().as_bytes());
                 Lookup::Found
             }
-            b"content-length" if matches!(self.response, Response::Transform(_)) => match self.shown_length() {
+            b"content-length" if matches!(self.response, Response::Transform(_)) => match self.shown_length()
+            {
                 Some(length) => {
                     out.extend_from_slice(length.to_string().as_bytes());
                     Lookup::Found

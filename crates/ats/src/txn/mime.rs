@@ -5,8 +5,8 @@ use std::ffi::{c_char, c_int};
 use smallvec::SmallVec;
 use weir_ats_sys::{
     TS_SUCCESS, TSHandleMLocRelease, TSHttpHdrMethodGet, TSHttpHdrMethodSet, TSHttpHdrReasonLookup,
-    TSHttpHdrReasonSet, TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSHttpHdrVersionGet, TSMBuffer,
-    TSMLoc, TSMimeHdrFieldAppend, TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind,
+    TSHttpHdrReasonSet, TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSMBuffer, TSMLoc,
+    TSMimeHdrFieldAppend, TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind,
     TSMimeHdrFieldGet, TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup,
     TSMimeHdrFieldValueStringGet, TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
 };
@@ -86,27 +86,15 @@ impl Field {
 }
 
 impl Head {
-    /// # Safety
-    ///
-    /// Both belong together, and the message exists for as long as the value is used.
-    pub unsafe fn new(buffer: TSMBuffer, loc: TSMLoc) -> Self {
-        Self { buffer, loc }
-    }
-
     /// A head from a getter of the transaction that fills in both halves and says whether the message exists.
     ///
     /// # Safety
     ///
-    /// As for [`Head::new`].
+    /// Both belong together, and the message exists for as long as the value is used.
     #[inline]
     pub unsafe fn from_getter(get: impl FnOnce(&mut TSMBuffer, &mut TSMLoc) -> bool) -> Option<Self> {
         let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
         (get(&mut buffer, &mut loc) && !buffer.is_null() && !loc.is_null()).then_some(Self { buffer, loc })
-    }
-
-    /// The two halves, for functions of the server that take a head.
-    pub const fn parts(self) -> (TSMBuffer, TSMLoc) {
-        (self.buffer, self.loc)
     }
 
     #[inline]
@@ -116,27 +104,21 @@ impl Head {
 
     #[inline]
     fn find(self, name: &[u8]) -> Option<Field> {
-        // SAFETY: the head is valid (`Head::new`).
-        let loc = unsafe {
-            TSMimeHdrFieldFind(
-                self.buffer,
-                self.loc,
-                name.as_ptr().cast(),
-                name.len() as c_int,
-            )
-        };
+        // SAFETY: the head is valid (`Head::from_getter`).
+        let loc =
+            unsafe { TSMimeHdrFieldFind(self.buffer, self.loc, name.as_ptr().cast(), name.len() as c_int) };
         self.field(loc)
     }
 
     #[inline]
     fn find_known(self, name: Name) -> Option<Field> {
-        // SAFETY: the head is valid (`Head::new`).
+        // SAFETY: the head is valid (`Head::from_getter`).
         let loc = unsafe { TSMimeHdrFieldFind(self.buffer, self.loc, name.as_ptr(), name.len()) };
         self.field(loc)
     }
 
     fn first(self) -> Option<Field> {
-        // SAFETY: the head is valid (`Head::new`).
+        // SAFETY: the head is valid (`Head::from_getter`).
         if unsafe { TSMimeHdrFieldsCount(self.buffer, self.loc) } <= 0 {
             return None;
         }
@@ -147,7 +129,7 @@ impl Head {
 
     /// Number of field lines.
     pub fn lines(self) -> usize {
-        // SAFETY: the head is valid (`Head::new`).
+        // SAFETY: the head is valid (`Head::from_getter`).
         usize::try_from(unsafe { TSMimeHdrFieldsCount(self.buffer, self.loc) }).unwrap_or(0)
     }
 
@@ -198,7 +180,7 @@ impl Head {
     /// Appends a line; whether that was possible.
     pub fn add(self, name: &[u8], value: &[u8]) -> bool {
         let mut loc = TSMLoc::NULL;
-        // SAFETY: the head is valid (`Head::new`); the name is copied.
+        // SAFETY: the head is valid (`Head::from_getter`); the name is copied.
         let made = unsafe {
             TSMimeHdrFieldCreateNamed(
                 self.buffer,
@@ -276,12 +258,6 @@ impl Head {
         }
     }
 
-    /// Version as the server writes it: 1.1 is `0x10001`.
-    pub fn version(self) -> i32 {
-        // SAFETY: the head is valid (`Head::new`).
-        unsafe { TSHttpHdrVersionGet(self.buffer, self.loc) }
-    }
-
     /// The URL of a request.
     pub fn url(self) -> Option<super::url::Url> {
         let mut loc = TSMLoc::NULL;
@@ -328,7 +304,20 @@ const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 

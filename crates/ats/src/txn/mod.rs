@@ -30,9 +30,10 @@ use std::task::{Context, Waker};
 
 use weir_abi::Callback;
 use weir_ats_sys::{
-    TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction, TSActionCancel, TSCont,
-    TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy, TSContMutexGet, TSContScheduleOnThread,
-    TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable, TSVConn, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
+    TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction, TSActionCancel,
+    TSCont, TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy, TSContMutexGet,
+    TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable, TSVConn,
+    TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
 
@@ -86,6 +87,8 @@ pub(crate) struct Txn {
     response_transform: Option<ResponseTransform>,
     /// The response's headers have been shown to the filters.
     response_seen: bool,
+    /// The response is one that the filters have made before, out of the cache.
+    made_before: bool,
 
     reply: Option<FinalReply>,
     hooks: Hooks,
@@ -281,6 +284,7 @@ impl Txn {
             response: None,
             response_transform: None,
             response_seen: false,
+            made_before: false,
             reply: None,
             hooks: Hooks::default(),
             closed: false,
@@ -421,7 +425,9 @@ impl Txn {
         }
         if held {
             bump(&COUNTERS.stream_deadlines);
-            tracing::warn!("a filter has held a stream for longer than its stream_deadline; it gets the fail policy");
+            tracing::warn!(
+                "a filter has held a stream for longer than its stream_deadline; it gets the fail policy"
+            );
         }
         self.on_wake()
     }
@@ -451,17 +457,21 @@ impl Txn {
     /// Whether the response has to pass through a transform, if it has a body.
     fn wants_response_body(&self) -> bool {
         let state = self.state.borrow();
-        if self.chain.wants_body(Direction::Response, &state) {
+        if self.chain.wants_body(Direction::Response, &state) || self.keeps_transformed() {
             return true;
         }
         // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
-        self.origins.iter().flat_map(|origin| &origin.filters).any(|filter| {
-            filter.replies
-                && filter
-                    .place
-                    .as_ref()
-                    .is_some_and(|(place, _)| place.has(Callback::ResponseHeaders))
-        }) && !state.filters.iter().all(|filter| filter.response.declined)
+        self.origins
+            .iter()
+            .flat_map(|origin| &origin.filters)
+            .any(|filter| {
+                filter.replies
+                    && filter
+                        .place
+                        .as_ref()
+                        .is_some_and(|(place, _)| place.has(Callback::ResponseHeaders))
+            })
+            && !state.filters.iter().all(|filter| filter.response.declined)
     }
 
     /// The server ends the transaction.

@@ -2,7 +2,8 @@
 
 use weir_ats_sys::{
     TSCont, TSIOBuffer, TSIOBufferCreate, TSIOBufferDestroy, TSIOBufferReader, TSIOBufferReaderAlloc,
-    TSIOBufferReaderAvail, TSIOBufferWrite, TSTransformOutputVConnGet, TSVConn, TSVConnWrite, TSVIO, TSVIONBytesSet,
+    TSIOBufferReaderAvail, TSIOBufferWrite, TSTransformOutputVConnGet, TSVConn, TSVConnWrite, TSVIO,
+    TSVIONBytesSet,
 };
 use weir_chain::Pieces;
 

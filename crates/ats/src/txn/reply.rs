@@ -188,12 +188,7 @@ impl Txn {
         // SAFETY: the transaction is stopped at a hook; both texts are in memory of the server's, which it frees.
         unsafe {
             TSHttpTxnStatusSet(self.http, i32::from(reply.status));
-            TSHttpTxnErrorBodySet(
-                self.http,
-                copy(&reply.body),
-                reply.body.len(),
-                copy_text(kind),
-            );
+            TSHttpTxnErrorBodySet(self.http, copy(&reply.body), reply.body.len(), copy_text(kind));
         }
     }
 }

@@ -146,7 +146,10 @@ fn has_body(http: TSHttpTxn, messages: &TxnMessages) -> bool {
 }
 
 fn is_bodiless_method(method: &[u8]) -> bool {
-    matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE")
+    matches!(
+        method,
+        b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE"
+    )
 }
 
 /// Whether the client's connection carries several streams.

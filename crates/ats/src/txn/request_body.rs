@@ -9,12 +9,13 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use weir_ats_sys::{
-    TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet, TSContDestroy,
-    TSEvent, TSVConn, TSVConnClosedGet, TSVConnShutdown, TSTransformOutputVConnGet,
+    TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet,
+    TSContDestroy, TSEvent, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown,
 };
 use weir_chain::{Abort, Item, Pieces, local_reply};
 
 use super::output::Output;
+use super::source::BodyInput;
 use super::well_known::names;
 use super::{Flow, Next, Step, Txn, TxnPtr, input_of};
 
@@ -32,9 +33,12 @@ pub(super) struct RequestTransform {
     started: bool,
     /// Everything has come through.
     complete: bool,
-    /// The origin gets nothing of it: an answer is on its way.
-    refused: bool,
+    /// The origin gets nothing of it: an answer is on its way. Holds how much had come by then.
+    refused: Option<u64>,
 }
+
+/// So much of a refused body is still taken, so that the answer finds a client that has finished speaking.
+const DRAIN: u64 = 1 << 20;
 
 impl RequestTransform {
     pub fn new(transform: TSVConn, chunked: bool, announced: Option<u64>) -> Self {
@@ -46,7 +50,20 @@ impl RequestTransform {
             output: None,
             started: false,
             complete: false,
-            refused: false,
+            refused: None,
+        }
+    }
+}
+
+impl RequestTransform {
+    /// Takes what comes of a refused body, and opens the output when the client has said it all or too much.
+    fn drain(&mut self, input: &BodyInput) {
+        input.drain();
+        let since = input.taken() - self.refused.unwrap_or(0);
+        if self.output.is_none() && (input.has_ended() || since > DRAIN) {
+            let mut output = Output::open(self.transform, Some(1));
+            output.write(&mut Pieces::from(Bytes::from_static(b"\n")));
+            self.output = Some(output);
         }
     }
 }
@@ -105,16 +122,16 @@ impl Txn {
         let Some(part) = &mut self.request_transform else {
             return Next::Nothing;
         };
-        let waits_for_filter =
-            !(part.complete || asked || part.output.as_ref().is_some_and(Output::is_full));
-        if part.refused && !self.request_input.has_ended() {
-            self.request_input.drain();
+        let waits_for_filter = !(part.complete || asked || part.output.as_ref().is_some_and(Output::is_full));
+        let refused = part.refused.is_some();
+        if refused {
+            part.drain(&self.request_input);
         }
         let ended = self.request_input.has_ended();
         let output = part.output.as_mut().and_then(Output::flush);
         let input = if ended {
             Some((input, TS_EVENT_VCONN_WRITE_COMPLETE))
-        } else if asked || part.refused {
+        } else if asked || refused {
             Some((input, TS_EVENT_VCONN_WRITE_READY))
         } else {
             None
@@ -213,14 +230,10 @@ impl Txn {
         let Some(part) = &mut self.request_transform else {
             return;
         };
-        part.refused = true;
+        part.refused = Some(self.request_input.taken());
         part.complete = true;
         part.collected.clear();
-        if part.output.is_none() {
-            let mut output = Output::open(part.transform, Some(1));
-            output.write(&mut Pieces::from(Bytes::from_static(b"\n")));
-            part.output = Some(output);
-        } else {
+        if part.output.is_some() {
             super::request::shut_down(self.http, true);
         }
     }
@@ -233,7 +246,7 @@ impl Txn {
                 false => Next::flow(self.http, Flow::Continue),
             };
         };
-        let (refused, started, chunked) = (part.refused, part.started, part.chunked);
+        let (refused, started, chunked) = (part.refused.is_some(), part.started, part.chunked);
         if !started && self.unseen_body_comes() {
             return self.refuse_unseen_body();
         }

@@ -16,8 +16,11 @@ impl Txn {
             self.write_reply();
             return Next::flow(self.http, Flow::Continue);
         }
-        if self.response_seen {
-            // They were shown what the transform sent.
+        if self.response_seen || self.made_before {
+            // They were shown what the transform sends, or have made what comes out of the cache.
+            if self.made_before {
+                self.state.borrow_mut().messages.response = Response::Client;
+            }
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }

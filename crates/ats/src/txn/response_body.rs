@@ -6,8 +6,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use weir_ats_sys::{
-    TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet, TSContDestroy,
-    TSEvent, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
+    TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet,
+    TSContDestroy, TSEvent, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown,
+    TSVIONBytesGet,
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces};
 
@@ -119,9 +120,8 @@ impl Txn {
         if part.stage == Stage::Done {
             body.drain();
         }
-        let waits_for_filter = !(part.stage == Stage::Done
-            || asked
-            || part.output.as_ref().is_some_and(Output::is_full));
+        let waits_for_filter =
+            !(part.stage == Stage::Done || asked || part.output.as_ref().is_some_and(Output::is_full));
         let told = if body.has_ended() {
             (!std::mem::replace(&mut part.input_told, true)).then_some(TS_EVENT_VCONN_WRITE_COMPLETE)
         } else {
@@ -258,7 +258,11 @@ impl Txn {
         output.write(&mut pieces);
         if end {
             output.end();
-            part.stage = if output.is_complete() { Stage::Done } else { Stage::Broken };
+            part.stage = if output.is_complete() {
+                Stage::Done
+            } else {
+                Stage::Broken
+            };
             self.response = None;
         }
     }

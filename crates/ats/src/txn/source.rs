@@ -75,9 +75,21 @@ impl BodyInput {
         self.ended.get()
     }
 
+    /// Bytes that have been taken, framing included.
+    pub fn taken(&self) -> u64 {
+        self.taken.get()
+    }
+
     /// Takes what there is and forgets it.
     pub fn drain(&self) {
-        while let Ok(Taken::Some(..)) = self.take() {}
+        loop {
+            match self.take() {
+                Ok(Taken::Some(..)) => {}
+                Ok(Taken::Nothing | Taken::End) => return,
+                // What cannot be read has no end that could be waited for.
+                Err(_) => return self.ended.set(true),
+            }
+        }
     }
 
     fn take(&self) -> Result<Taken, SourceError> {

@@ -4,8 +4,8 @@ use std::ffi::c_int;
 
 use weir_ats_sys::{
     TS_SUCCESS, TSHandleMLocRelease, TSMBuffer, TSMLoc, TSUrlHostGet, TSUrlHostSet, TSUrlHttpParamsGet,
-    TSUrlHttpParamsSet, TSUrlHttpQueryGet, TSUrlHttpQuerySet, TSUrlPathGet, TSUrlPathSet, TSUrlPortSet, TSUrlRawPortGet,
-    TSUrlSchemeGet, TSUrlSchemeSet,
+    TSUrlHttpParamsSet, TSUrlHttpQueryGet, TSUrlHttpQuerySet, TSUrlPathGet, TSUrlPathSet, TSUrlPortSet,
+    TSUrlRawPortGet, TSUrlSchemeGet, TSUrlSchemeSet,
 };
 
 use super::mime::bytes;
@@ -28,11 +28,6 @@ impl Url {
     /// `loc` has been given out by a getter for this buffer.
     pub fn new(buffer: TSMBuffer, parent: TSMLoc, loc: TSMLoc) -> Self {
         Self { buffer, parent, loc }
-    }
-
-    /// The two halves, for functions of the server that take a URL.
-    pub const fn parts(&self) -> (TSMBuffer, TSMLoc) {
-        (self.buffer, self.loc)
     }
 
     /// Appends path and query as they stand in a request line.
@@ -78,7 +73,8 @@ impl Url {
                 set(self.buffer, self.loc, pointer(b""), 0);
             }
             TSUrlPathSet(self.buffer, self.loc, pointer(path), path.len() as c_int) == TS_SUCCESS
-                && TSUrlHttpQuerySet(self.buffer, self.loc, pointer(query), query.len() as c_int) == TS_SUCCESS
+                && TSUrlHttpQuerySet(self.buffer, self.loc, pointer(query), query.len() as c_int)
+                    == TS_SUCCESS
         }
     }
 

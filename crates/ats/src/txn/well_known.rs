@@ -73,5 +73,8 @@ fn find(symbol: &CStr, text: &'static CStr) -> Name {
     if interned.is_null() {
         return own;
     }
-    Name { text: interned, ..own }
+    Name {
+        text: interned,
+        ..own
+    }
 }

@@ -179,7 +179,10 @@ impl Live {
             _ if dead => {
                 bump(&COUNTERS.vm_died);
                 if let Some(place) = self.place.upgrade()
-                    && place.live().as_ref().is_some_and(|live| live.0.instance == self.instance)
+                    && place
+                        .live()
+                        .as_ref()
+                        .is_some_and(|live| live.0.instance == self.instance)
                 {
                     place.revive();
                 }
