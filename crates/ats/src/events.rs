@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::rc::{Rc, Weak as RcWeak};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -297,12 +297,8 @@ impl Waiting {
             return;
         };
         // Whose ticks these are is known once the VM has come.
-        let live = entry.live.as_ref().and_then(Weak::upgrade);
-        let task = live.and_then(|live| {
-            live.runs_ticks_of(plugin).then(|| {
-                let ticking = ticking(Rc::downgrade(self), instance, plugin, period.max(MIN_TICK_PERIOD));
-                tokio::task::spawn_local(ticking).abort_handle()
-            })
+        let task = entry.live.clone().map(|live| {
+            tokio::task::spawn_local(ticking(live, plugin, period.max(MIN_TICK_PERIOD))).abort_handle()
         });
         entry.ticks.insert(plugin, Tick { period, task });
     }
@@ -340,18 +336,26 @@ impl Waiting {
     }
 }
 
-async fn ticking(waiting: RcWeak<Waiting>, instance: u64, plugin: ContextId, period: Duration) {
+/// Ticks of a plugin context. By default they run in one VM of the plugin; in the others while transactions wait for their
+/// filters, because a tick may be what they wait for.
+async fn ticking(live: Weak<Live>, plugin: ContextId, period: Duration) {
     let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let in_mail = Arc::new(AtomicBool::new(false));
     loop {
         interval.tick().await;
-        let Some(waiting) = waiting.upgrade() else {
+        let Some(running) = live.upgrade() else {
             return;
         };
+        if !(running.runs_ticks_of(plugin) || running.thread.has_waiting()) {
+            continue;
+        }
         // A guest that is slower than its own tick must not find a pile of them.
         if !in_mail.swap(true, Ordering::AcqRel) {
-            waiting.happened(instance, What::Tick(plugin, Arc::clone(&in_mail)));
+            running.thread.post(Event {
+                live: live.clone(),
+                what: What::Tick(plugin, Arc::clone(&in_mail)),
+            });
         }
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct NetThread {
     chains: Mutex<Vec<Option<Arc<ThreadChain>>>>,
     mailbox: Mutex<VecDeque<Event>>,
     scheduled: AtomicBool,
+    /// Transactions that wait for filters.
+    waiting: AtomicUsize,
     own: OnceLock<Own>,
 }
 
@@ -85,6 +87,7 @@ impl NetThread {
             chains: Mutex::default(),
             mailbox: Mutex::default(),
             scheduled: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
             own: OnceLock::new(),
         }))
     }
@@ -100,6 +103,20 @@ impl NetThread {
         let old = std::mem::replace(&mut *self.lock(), chains);
         // Outside of the lock: what is dropped may end VMs.
         drop(old);
+    }
+
+    /// A transaction begins to wait for filters, or has ended that.
+    pub fn count_waiting(&self, waits: bool) {
+        if waits {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether transactions wait for filters.
+    pub fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Leaves something for the thread to do. From a thread that the server knows.

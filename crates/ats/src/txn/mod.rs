@@ -383,6 +383,7 @@ impl Txn {
         let thread = unsafe { TSEventThreadSelf() };
         self.wakeup.aim(Some((cont, thread)));
         if self.deadline.is_none() {
+            self.thread.count_waiting(true);
             let deadline = self.longest_wait();
             let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
             // SAFETY: the continuation lives until `close`, which cancels the action.
@@ -393,6 +394,7 @@ impl Txn {
     /// Filters have let go.
     fn stop_waiting(&mut self) {
         if let Some(action) = self.deadline.take() {
+            self.thread.count_waiting(false);
             // SAFETY: the action has not come to its event: that takes it out of `deadline`.
             unsafe { TSActionCancel(action) };
         }
@@ -409,7 +411,9 @@ impl Txn {
 
     /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
     fn on_deadline(&mut self) -> Next {
-        self.deadline = None;
+        if self.deadline.take().is_some() {
+            self.thread.count_waiting(false);
+        }
         if self.closed {
             return Next::Nothing;
         }

@@ -18,9 +18,12 @@ impl Txn {
         }
         if self.response_seen || self.made_before {
             // They were shown what the transform sends, or have made what comes out of the cache.
-            if self.made_before {
-                self.state.borrow_mut().messages.response = Response::Client;
+            // From here on they read what the client gets; the transform's head does not live as long.
+            let mut state = self.state.borrow_mut();
+            if !matches!(state.messages.response, Response::Local(_)) {
+                state.messages.response = Response::Client;
             }
+            drop(state);
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }
