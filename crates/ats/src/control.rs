@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weir_abi::LogLevel;
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::Shared;
-use weir_plan::{Planned, Planner, Refusal, VmPlan};
+use weir_plan::{FileStamp, Planned, Planner, Refusal, VmPlan};
 
 use crate::engines;
 use crate::events::Hub;
@@ -29,6 +29,8 @@ pub(crate) struct Control {
     instances: Vec<Instance>,
     /// The VMs that run, one list of places for each plan.
     vms: Vec<Vm>,
+    /// The files that have been read, as they were then.
+    stamps: HashMap<PathBuf, FileStamp>,
     /// Between the beginning and the end of `remap.config`: its rules are loaded together at the end.
     in_remap: bool,
     /// Instances have come or gone since VMs were last planned.
@@ -80,6 +82,7 @@ impl Control {
             folder,
             instances: vec![Instance::default()],
             vms: Vec::new(),
+            stamps: HashMap::new(),
             in_remap: false,
             changed: false,
         }
@@ -88,7 +91,10 @@ impl Control {
     /// Adds documents to an instance. What is wrong with one is logged, and it is left out.
     pub fn add_files(&mut self, instance: usize, files: &[PathBuf]) {
         let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
-        let filters: Vec<_> = files.iter().filter_map(|file| self.read(file)).collect();
+        let mut filters = Vec::new();
+        for file in &files {
+            filters.extend(self.read(file));
+        }
         if let Some(instance) = self.instances.get_mut(instance) {
             instance.files.extend(files);
             instance.filters.extend(filters);
@@ -167,10 +173,15 @@ impl Control {
     pub fn reload(&mut self) -> Result<(), Kept> {
         let mut wrong = false;
         let mut read: Vec<Vec<Arc<FilterConfig>>> = Vec::new();
-        for instance in &self.instances {
+        let instances: Vec<Vec<PathBuf>> = self
+            .instances
+            .iter()
+            .map(|instance| instance.files.clone())
+            .collect();
+        for files in instances {
             let mut filters = Vec::new();
-            for file in &instance.files {
-                match self.read(file) {
+            for file in files {
+                match self.read(&file) {
                     Some(filter) => filters.push(filter),
                     None => wrong = true,
                 }
@@ -183,18 +194,21 @@ impl Control {
         self.apply(Some(read), OnRefusal::Keep)
     }
 
-    /// The files that what is loaded was read from, where somebody wants them watched.
-    pub fn watched_files(&self) -> Vec<PathBuf> {
-        let mut files: Vec<PathBuf> = self
-            .instances
-            .iter()
-            .flat_map(|instance| &instance.filters)
+    /// The files that what is loaded was read from, as they were then, where somebody wants them watched.
+    pub fn watched_files(&self) -> Vec<(PathBuf, FileStamp)> {
+        let filters = self.instances.iter().flat_map(|instance| &instance.filters);
+        let mut files: Vec<PathBuf> = filters
             .filter(|filter| filter.watch)
             .flat_map(|filter| filter.files())
             .collect();
         files.sort_unstable();
         files.dedup();
-        files
+        let stamp = |file: PathBuf| {
+            let stamp = self.stamps.get(&file).copied();
+            let stamp = stamp.unwrap_or_else(|| FileStamp::of(&file));
+            (file, stamp)
+        };
+        files.into_iter().map(stamp).collect()
     }
 
     /// Plans the VMs of all instances, starts those that do not run yet, and has the net threads serve from them.
@@ -343,14 +357,24 @@ impl Control {
         failed.map(|(place, _)| Arc::clone(place)).collect()
     }
 
-    fn read(&self, file: &Path) -> Option<Arc<FilterConfig>> {
+    fn read(&mut self, file: &Path) -> Option<Arc<FilterConfig>> {
         let environment = Environment::process().with_folder(&self.folder);
+        self.stamps.insert(file.to_owned(), FileStamp::of(file));
         let loaded = FilterConfig::load(file, &environment).and_then(|filter| {
             filter.check_runtime(engines::NAMES)?;
             Ok(filter)
         });
         match loaded {
-            Ok(filter) => Some(Arc::new(filter)),
+            Ok(filter) => {
+                // What the document names is read later.
+                for other in filter.files() {
+                    if other != file {
+                        let stamp = FileStamp::of(&other);
+                        self.stamps.insert(other, stamp);
+                    }
+                }
+                Some(Arc::new(filter))
+            }
             Err(error) => {
                 error
                     .to_string()

@@ -72,7 +72,7 @@ unsafe extern "C" fn on_reload(_cont: TSCont, _event: TSEvent, _data: *mut c_voi
 fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
     // SAFETY: makes this thread one that may leave events for the server's threads; nothing else is asked of it.
     unsafe { weir_ats_sys::TSThreadInit() };
-    let sender = sender.clone();
+    let (sender, again) = (sender.clone(), sender.clone());
     let mut watch = FileWatch::new(move || {
         // The thread lives as long as the process.
         let _ = sender.send(Wake::File);
@@ -98,5 +98,9 @@ fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
             }
             watch.follow(control.watched_files());
         });
+        if watch.has_changed() && !changed {
+            // Between being read and being watched.
+            let _ = again.send(Wake::File);
+        }
     }
 }

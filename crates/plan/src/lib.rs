@@ -24,4 +24,4 @@ pub use planner::{Planned, Planner};
 pub use reach::Reach;
 pub use upstreams::{UpstreamError, Upstreams};
 pub use vm::{Identity, VmPlan};
-pub use watch::FileWatch;
+pub use watch::{FileStamp, FileWatch};

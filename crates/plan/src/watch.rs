@@ -13,11 +13,24 @@ pub struct FileWatch {
     changed: Arc<dyn Fn() + Send + Sync>,
     watcher: Option<RecommendedWatcher>,
     folders: HashSet<PathBuf>,
-    files: HashMap<PathBuf, Option<Stamp>>,
+    files: HashMap<PathBuf, FileStamp>,
 }
 
-/// What tells a file from what it was.
-type Stamp = (SystemTime, u64, u64);
+/// What tells a file from what it was: time of its last change, length and number. Nothing for a file that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp(Option<(SystemTime, u64, u64)>);
+
+impl FileStamp {
+    /// A file as it is now.
+    pub fn of(file: &Path) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self(
+            std::fs::metadata(file)
+                .ok()
+                .and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))),
+        )
+    }
+}
 
 impl FileWatch {
     /// Watches nothing so far. `changed` is called, on a thread of the watch, when something happens in a folder that holds
@@ -31,12 +44,10 @@ impl FileWatch {
         }
     }
 
-    /// Watches these files from now on, as they are now, and no others.
-    pub fn follow(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        self.files = files
-            .into_iter()
-            .map(|file| (file.clone(), stamp(&file)))
-            .collect();
+    /// Watches these files from now on, and no others. Each comes as it was when it was read, so that what has happened to
+    /// it since is a change.
+    pub fn follow(&mut self, files: impl IntoIterator<Item = (PathBuf, FileStamp)>) {
+        self.files = files.into_iter().collect();
         let folders: HashSet<PathBuf> = self
             .files
             .keys()
@@ -61,7 +72,9 @@ impl FileWatch {
 
     /// Whether a file is not what it was.
     pub fn has_changed(&self) -> bool {
-        self.files.iter().any(|(file, known)| stamp(file) != *known)
+        self.files
+            .iter()
+            .any(|(file, known)| FileStamp::of(file) != *known)
     }
 }
 
@@ -80,12 +93,6 @@ fn watch(
     Ok(watcher)
 }
 
-fn stamp(file: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +108,7 @@ mod tests {
         let mut watch = FileWatch::new(move || {
             let _ = sender.send(());
         });
-        watch.follow([file.clone()]);
+        watch.follow([(file.clone(), FileStamp::of(&file))]);
         std::fs::write(neighbour, "1").unwrap();
         receiver.recv_timeout(Duration::from_secs(10)).unwrap();
         assert!(!watch.has_changed());

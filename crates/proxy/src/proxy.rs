@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_config::{AccessLog, ConfigError, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
-use weir_plan::{Engines, Refusal};
+use weir_plan::{Engines, FileStamp, Refusal};
 
 use crate::access_log::{Lines, Writer};
 use crate::build::Builder;
@@ -221,13 +221,13 @@ impl ProxyHandle {
     }
 
     /// The files to watch: none where the configuration wants that.
-    pub(crate) fn watched_files(&self) -> Vec<PathBuf> {
+    pub(crate) fn watched_files(&self) -> Vec<(PathBuf, FileStamp)> {
         let state = self.state();
-        if state.watch {
-            state.files.clone()
-        } else {
-            Vec::new()
-        }
+        let files = if state.watch { &state.files[..] } else { &[] };
+        files
+            .iter()
+            .map(|file| (file.clone(), FileStamp::of(file)))
+            .collect()
     }
 
     fn serve(&self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {

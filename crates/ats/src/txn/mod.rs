@@ -30,10 +30,10 @@ use std::task::{Context, Waker};
 
 use weir_abi::Callback;
 use weir_ats_sys::{
-    TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction, TSActionCancel,
-    TSCont, TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy, TSContMutexGet,
-    TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable, TSVConn,
-    TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
+    TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction,
+    TSActionCancel, TSCont, TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
+    TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable,
+    TSVConn, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
 
@@ -300,17 +300,28 @@ impl Txn {
         self.users.set(self.users.get() + 1);
     }
 
-    /// Our own code has panicked: the transaction goes on without filters.
+    /// Our own code has panicked: the filters have no further part in the transaction. A body that was with them is broken
+    /// off.
     #[cold]
     fn after_panic(&mut self) -> Next {
         self.step = Step::Idle;
         self.request = None;
         self.response = None;
-        let parked = std::mem::replace(&mut self.parked, false);
-        if parked {
-            Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE)
-        } else {
-            Next::Nothing
+        if std::mem::replace(&mut self.parked, false) {
+            return Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE);
+        }
+        if self.closed {
+            return Next::Nothing;
+        }
+        let transform = match (&self.response_transform, &self.request_transform) {
+            (Some(part), _) if part.is_busy() => part.transform(),
+            (_, Some(part)) if part.is_busy() => part.transform(),
+            // The panic was at a hook, where the server waits for us.
+            _ => return Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE),
+        };
+        match input_of(transform) {
+            Some(vio) => Next::Input(vio, TS_EVENT_ERROR),
+            None => Next::Nothing,
         }
     }
 

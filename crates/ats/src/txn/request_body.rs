@@ -53,6 +53,16 @@ impl RequestTransform {
             refused: None,
         }
     }
+
+    /// Whether the body is with the filters.
+    pub const fn is_busy(&self) -> bool {
+        self.started && !self.complete
+    }
+
+    /// The transform itself.
+    pub const fn transform(&self) -> TSVConn {
+        self.transform
+    }
 }
 
 impl RequestTransform {

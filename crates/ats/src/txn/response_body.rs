@@ -14,9 +14,10 @@ use weir_chain::{Abort, Direction, Item, Length, Pieces};
 
 use super::messages::{Framing, Response};
 use super::output::Output;
+use super::reply::FinalReply;
 use super::source::{BodyInput, TxnSource};
 use super::well_known::names;
-use super::{Next, Txn, TxnPtr, TxnPump, input_of};
+use super::{Flow, Next, Txn, TxnPtr, TxnPump, input_of};
 
 /// A transform between server and client.
 pub(super) struct ResponseTransform {
@@ -54,6 +55,16 @@ impl ResponseTransform {
             input_told: false,
         }
     }
+
+    /// Whether the body is with the filters.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self.stage, Stage::New | Stage::Done)
+    }
+
+    /// The transform itself.
+    pub const fn transform(&self) -> TSVConn {
+        self.transform
+    }
 }
 
 /// Handles the events of a response's transform.
@@ -67,12 +78,7 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
             if TSVConnClosedGet(transform) != 0 {
                 TSContDestroy(cont);
                 if let Some(txn) = txn {
-                    txn.work(|txn| {
-                        if let Some(part) = txn.response_transform.take() {
-                            part.input.detach();
-                        }
-                        Next::Nothing
-                    });
+                    txn.work(Txn::on_response_closed);
                     txn.release();
                 }
                 return;
@@ -93,6 +99,29 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
 }
 
 impl Txn {
+    /// The transform is no more. Where the origin has broken off before anything went out, the server would wait for our
+    /// output until its own timeouts end the transaction: the client gets an error instead.
+    fn on_response_closed(&mut self) -> Next {
+        let Some(part) = self.response_transform.take() else {
+            return Next::Nothing;
+        };
+        part.input.detach();
+        self.stop_waiting();
+        let broken = part.is_busy() && part.output.is_none();
+        if !broken || self.closed || self.parked {
+            return Next::Nothing;
+        }
+        self.response = None;
+        {
+            let mut state = self.state.borrow_mut();
+            state.source_failed(Direction::Response);
+            state.messages.facts.details = "upstream_reset_before_response_started".into();
+        }
+        self.reply = Some(FinalReply::plain(502));
+        self.give_reply();
+        Next::flow(self.http, Flow::Error)
+    }
+
     /// Moves the response on.
     pub(super) fn drive_response_body(&mut self) -> Next {
         let Some(part) = &self.response_transform else {
