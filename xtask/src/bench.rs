@@ -2,16 +2,17 @@
 
 mod cpu;
 mod envoy;
-mod report;
+pub(crate) mod report;
 mod subject;
 mod weir;
-mod wrk;
+pub(crate) mod wrk;
 
 use anyhow::Result;
 
 use crate::{guests, serve, setup, sh};
 use report::Row;
 use subject::{Filter, Subject};
+use wrk::{Load, Target};
 
 /// Arguments of `cargo xtask bench`.
 #[derive(clap::Args)]
@@ -19,15 +20,8 @@ pub struct Args {
     /// Measure another proxy in the same rounds.
     #[arg(long, value_enum)]
     peer: Option<Peer>,
-    /// How often each subject is measured; the table gives medians.
-    #[arg(long, default_value_t = 7)]
-    rounds: usize,
-    /// Seconds of load for one measurement.
-    #[arg(long, default_value_t = 4)]
-    seconds: u32,
-    /// Connections that the load generator keeps open.
-    #[arg(long, default_value_t = 32)]
-    connections: u32,
+    #[command(flatten)]
+    load: Load,
     /// Leave the criterion benches out.
     #[arg(long)]
     only_requests: bool,
@@ -61,24 +55,27 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    print!("{}", report::table(&measure(&subjects, args)?));
+    let targets: Vec<_> = subjects.iter().map(Subject::target).collect();
+    print!("{}", report::table("proxy", &measure(&targets, args.load)?));
     Ok(())
 }
 
-/// Every subject once a round, so that a machine that is busy for a while disturbs all of them alike. The order turns
+/// Every target once a round, so that a machine that is busy for a while disturbs all of them alike. The order turns
 /// from round to round.
-fn measure(subjects: &[Subject], args: &Args) -> Result<Vec<Row>> {
-    let mut rows: Vec<_> = subjects.iter().map(|subject| Row::new(subject.label())).collect();
-    for subject in subjects {
-        wrk::run(subject, 1, args.connections)?;
+pub(crate) fn measure(targets: &[Target], load: Load) -> Result<Vec<Row>> {
+    let mut rows: Vec<_> = targets
+        .iter()
+        .map(|target| Row::new(target.label.clone()))
+        .collect();
+    for target in targets {
+        target.warm_up(load)?;
     }
-    for round in 0..args.rounds {
-        eprintln!("round {} of {}", round + 1, args.rounds);
-        for turn in 0..subjects.len() {
-            let index = (turn + round) % subjects.len();
-            if let (Some(subject), Some(row)) = (subjects.get(index), rows.get_mut(index)) {
-                row.samples
-                    .push(wrk::run(subject, args.seconds, args.connections)?);
+    for round in 0..load.rounds {
+        eprintln!("round {} of {}", round + 1, load.rounds);
+        for turn in 0..targets.len() {
+            let index = (turn + round) % targets.len();
+            if let (Some(target), Some(row)) = (targets.get(index), rows.get_mut(index)) {
+                row.samples.push(target.measure(load)?);
             }
         }
     }

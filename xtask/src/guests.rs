@@ -11,13 +11,18 @@ pub const MANIFEST: &str = "filters/Cargo.toml";
 
 /// Builds the example filters: `filters/target/wasm32-wasip1/release/*.wasm`.
 pub fn build_filters() -> Result<()> {
-    build("--lib --bins")
+    build("--workspace --lib --bins")
 }
 
 /// Builds the example filters and the guests of the conformance tests, which are examples in cargo's sense.
 pub fn build_all() -> Result<()> {
     build_filters()?;
-    build("--examples --quiet")
+    build("--workspace --examples --quiet")
+}
+
+/// Builds the guests of `cargo xtask bench-ats`: `filters/target/wasm32-wasip1/release/examples/*.wasm`.
+pub fn build_bench() -> Result<()> {
+    build("--examples --quiet --package bench-guests")
 }
 
 /// `cargo` for the filters' workspace. It has a target directory of its own, where configurations and tests look for
@@ -34,7 +39,7 @@ pub fn cargo(args: &str) -> Command {
 
 fn build(kinds: &str) -> Result<()> {
     setup::wasm_target()?;
-    let mut build = cargo("build --release --workspace --target");
+    let mut build = cargo("build --release --target");
     build.arg(setup::WASM_TARGET).args(kinds.split_whitespace());
     sh::run(build)
 }

@@ -3,6 +3,7 @@
 
 mod ats;
 mod bench;
+mod bench_ats;
 mod ci;
 mod conformance;
 mod guests;
@@ -37,6 +38,8 @@ enum Task {
     Conformance(conformance::Args),
     /// Measure: criterion benches, then whole requests with wrk.
     Bench(bench::Args),
+    /// Measure the plugin in Traffic Server: instructions a request, CPU time, threads.
+    BenchAts(bench_ats::Args),
     /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
     Ci(ci::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::BenchAts(args) => bench_ats::run(&args),
         Task::Ci(args) => ci::run(&args),
     };
     match result {

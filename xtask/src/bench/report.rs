@@ -19,16 +19,21 @@ impl Row {
             samples: Vec::new(),
         }
     }
+
+    /// Requests a second, one a round.
+    pub fn rates(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().map(|sample| sample.requests_per_second)
+    }
 }
 
 /// A Markdown table: median CPU seconds for 100,000 requests with the range of the rounds, and median throughput.
-pub fn table(rows: &[Row]) -> String {
-    let mut table = String::from(
-        "\n| proxy | CPU s for 100,000 requests (median) | range | requests/s (median) |\n|---|---|---|---|\n",
+pub fn table(what: &str, rows: &[Row]) -> String {
+    let mut table = format!(
+        "\n| {what} | CPU s for 100,000 requests (median) | range | requests/s (median) |\n|---|---|---|---|\n",
     );
     for row in rows {
         let cpu = sorted(row.samples.iter().map(|sample| sample.cpu_per_100k));
-        let rate = sorted(row.samples.iter().map(|sample| sample.requests_per_second));
+        let rate = sorted(row.rates());
         let (low, high) = (
             cpu.first().copied().unwrap_or(f64::NAN),
             cpu.last().copied().unwrap_or(f64::NAN),
@@ -45,13 +50,15 @@ pub fn table(rows: &[Row]) -> String {
     table
 }
 
-fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+/// Values in their order.
+pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     values
 }
 
-fn median(sorted: &[f64]) -> f64 {
+/// The median of values in their order.
+pub fn median(sorted: &[f64]) -> f64 {
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 {
@@ -75,7 +82,7 @@ mod tests {
             label: "weir".into(),
             samples: [3.0, 1.0, 2.0].map(sample).to_vec(),
         };
-        assert!(table(&[row]).ends_with("| weir | 2.00 | 1.00-3.00 | 2000 |\n"));
+        assert!(table("proxy", &[row]).ends_with("| weir | 2.00 | 1.00-3.00 | 2000 |\n"));
         assert_eq!(median(&[1.0, 2.0]), 1.5);
     }
 }

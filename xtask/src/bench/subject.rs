@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::wrk::Target;
 use crate::sh;
 
 /// How long a proxy may take to start; compiling modules is part of it.
@@ -75,25 +76,19 @@ impl Subject {
         Ok(subject)
     }
 
-    /// What the table calls it.
-    pub fn label(&self) -> String {
+    /// What is loaded.
+    pub fn target(&self) -> Target {
         let plural = if self.workers == 1 { "" } else { "s" };
-        format!(
-            "{}, {} worker{plural}, {}",
-            self.proxy,
-            self.workers,
-            self.filter.label()
-        )
-    }
-
-    /// Where to send requests.
-    pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> u32 {
-        self.process.id()
+        Target {
+            label: format!(
+                "{}, {} worker{plural}, {}",
+                self.proxy,
+                self.workers,
+                self.filter.label()
+            ),
+            pid: self.process.id(),
+            url: format!("http://{}/", self.address),
+        }
     }
 
     // This program has no streams that a sleep could stall.

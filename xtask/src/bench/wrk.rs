@@ -2,8 +2,32 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{cpu, subject::Subject};
+use super::cpu;
 use crate::sh;
+
+/// How much load, and how often.
+#[derive(Clone, Copy, clap::Args)]
+pub struct Load {
+    /// How often each subject is measured; tables give medians.
+    #[arg(long, default_value_t = 7)]
+    pub rounds: usize,
+    /// Seconds of load for one measurement.
+    #[arg(long, default_value_t = 4)]
+    pub seconds: u32,
+    /// Connections that the load generator keeps open.
+    #[arg(long, default_value_t = 32)]
+    pub connections: u32,
+}
+
+/// What is loaded.
+pub struct Target {
+    /// What tables call it.
+    pub label: String,
+    /// The process whose CPU time counts.
+    pub pid: u32,
+    /// Where requests go.
+    pub url: String,
+}
 
 /// What one measurement gave.
 #[derive(Clone, Copy, Debug)]
@@ -14,25 +38,35 @@ pub struct Sample {
     pub requests_per_second: f64,
 }
 
-/// Loads `subject` for some seconds.
-pub fn run(subject: &Subject, seconds: u32, connections: u32) -> Result<Sample> {
-    let before = cpu::seconds(subject.pid())?;
-    let mut load = sh::command("wrk", &format!("-t1 -c{connections} -d{seconds}s"));
-    load.arg(subject.url());
-    let text = sh::output(load)?;
-    let used = cpu::seconds(subject.pid())? - before;
+impl Target {
+    /// Loads it for a second.
+    pub fn warm_up(&self, load: Load) -> Result<()> {
+        self.measure(Load { seconds: 1, ..load }).map(drop)
+    }
 
-    // An error answer is cheap to give and would make a broken subject look fast.
-    ensure!(
-        !text.contains("Non-2xx"),
-        "{} answered with errors:\n{text}",
-        subject.label()
-    );
-    let requests = requests(&text).with_context(|| format!("wrk printed something else:\n{text}"))?;
-    Ok(Sample {
-        cpu_per_100k: used * 100_000.0 / requests,
-        requests_per_second: requests / f64::from(seconds),
-    })
+    /// Loads it for some seconds.
+    pub fn measure(&self, load: Load) -> Result<Sample> {
+        let Load {
+            seconds, connections, ..
+        } = load;
+        let before = cpu::seconds(self.pid)?;
+        let mut wrk = sh::command("wrk", &format!("-t1 -c{connections} -d{seconds}s"));
+        wrk.arg(&self.url);
+        let text = sh::output(wrk)?;
+        let used = cpu::seconds(self.pid)? - before;
+
+        // An error answer is cheap to give and would make a broken subject look fast.
+        ensure!(
+            !text.contains("Non-2xx"),
+            "{} answered with errors:\n{text}",
+            self.label
+        );
+        let requests = requests(&text).with_context(|| format!("wrk printed something else:\n{text}"))?;
+        Ok(Sample {
+            cpu_per_100k: used * 100_000.0 / requests,
+            requests_per_second: requests / f64::from(seconds),
+        })
+    }
 }
 
 /// The number before `requests in`.

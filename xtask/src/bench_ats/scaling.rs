@@ -1,0 +1,78 @@
+//! What a second net thread brings where each request takes a computation.
+//!
+//! The load generator takes its part of the same cores, so that not even a perfect server doubles; what Lua reaches, whose
+//! states are one a thread, is what can be reached.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+
+use super::subject::{Job, Plugin, Setup};
+use super::{THREADS, label, target};
+use crate::bench;
+use crate::bench::report::{Row, median, sorted};
+use crate::bench::wrk::Load;
+
+/// Measures, and gives a Markdown table.
+pub fn table(setup: &Setup, load: Load) -> Result<String> {
+    let plugins = [Plugin::Lua, Plugin::Wasm];
+    let mut servers = Vec::new();
+    for plugin in plugins {
+        for threads in THREADS {
+            let server = setup.start(plugin, Job::Burn, threads, &[])?;
+            servers.push((label(plugin, threads), server));
+        }
+    }
+    let targets: Vec<_> = servers
+        .iter()
+        .map(|(label, server)| target(label, server))
+        .collect();
+    let rows = bench::measure(&targets, load)?;
+    let mut table = String::from(
+        "\n| plugin | requests/s, 1 net thread (median) | requests/s, 2 net threads (median) | ratio (median) | range |\n\
+         |---|---|---|---|---|\n",
+    );
+    for (plugin, rows) in plugins.iter().zip(rows.chunks(THREADS.len())) {
+        if let [one, two] = rows {
+            table.push_str(&line(*plugin, one, two));
+        }
+    }
+    Ok(table)
+}
+
+fn line(plugin: Plugin, one: &Row, two: &Row) -> String {
+    // Of the same round, so that both met the same machine.
+    let ratios = sorted(one.rates().zip(two.rates()).map(|(one, two)| two / one));
+    let [low, high] = [ratios.first(), ratios.last()].map(|ratio| ratio.copied().unwrap_or(f64::NAN));
+    let mut line = String::new();
+    // Writing to a string does not fail.
+    let _ = writeln!(
+        line,
+        "| {} | {:.0} | {:.0} | {:.2} | {low:.2}-{high:.2} |",
+        plugin.label(),
+        median(&sorted(one.rates())),
+        median(&sorted(two.rates())),
+        median(&ratios),
+    );
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::wrk::Sample;
+
+    #[test]
+    fn ratios_are_those_of_rounds() {
+        let row = |rates: [f64; 3]| {
+            let mut row = Row::new(String::new());
+            row.samples.extend(rates.map(|requests_per_second| Sample {
+                cpu_per_100k: 0.0,
+                requests_per_second,
+            }));
+            row
+        };
+        let line = line(Plugin::Wasm, &row([10.0, 20.0, 30.0]), &row([20.0, 38.0, 60.0]));
+        assert_eq!(line, "| wasm.so | 20 | 38 | 2.00 | 1.90-2.00 |\n");
+    }
+}
