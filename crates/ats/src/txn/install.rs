@@ -16,7 +16,7 @@ use super::mime::Head;
 use super::request_body::{self, RequestTransform};
 use super::response_body::{self, ResponseTransform};
 use super::well_known::names;
-use super::{Next, Txn};
+use super::{Next, Txn, shield};
 use crate::plugin::plugin;
 
 impl Txn {
@@ -62,6 +62,7 @@ impl Txn {
         unsafe {
             let transform = TSTransformCreate(request_body::on_event, self.http);
             TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
+            shield::shield(transform);
             self.keep();
             self.request_input.attach(transform, chunked);
             self.request_transform = Some(RequestTransform::new(transform, chunked, length));

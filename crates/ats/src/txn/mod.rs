@@ -16,6 +16,7 @@ mod request;
 mod request_body;
 mod response;
 mod response_body;
+mod shield;
 mod source;
 pub(crate) mod url;
 mod wake;

@@ -77,6 +77,11 @@ impl Output {
         }
     }
 
+    /// Bytes that have been written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Whether all that was announced has been written.
     pub fn is_complete(&self) -> bool {
         self.length == Some(self.written)

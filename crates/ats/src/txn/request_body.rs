@@ -1,5 +1,9 @@
 //! The request's body on its way through the filters: a transform between the client and the origin.
 //!
+//! The transform stays open towards the client until the origin has been sent everything. The server closes one that is
+//! through on both sides, and should the origin then answer before it has taken all of the body, as with 401 or 413, what
+//! is left of it brings the server down (seen on 9.2.9; see also [`super::shield`]).
+//!
 //! The server wants to know the length of what it sends before it sends the request's head. So the body is collected
 //! first, as far as the filters' limit goes; a longer one whose length the client has announced is passed on as it comes,
 //! and must keep its length.
@@ -10,7 +14,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet,
-    TSContDestroy, TSEvent, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown,
+    TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxnServerReqBodyBytesGet,
+    TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown, TSVIO,
 };
 use weir_chain::{Abort, Item, Pieces, local_reply};
 
@@ -33,6 +38,12 @@ pub(super) struct RequestTransform {
     started: bool,
     /// Everything has come through.
     complete: bool,
+    /// The server has taken all of the output. It may not have sent it yet.
+    taken: bool,
+    /// How often it has been looked whether it has.
+    looks: u32,
+    /// The client's side has been told that all is done.
+    told: bool,
     /// The origin gets nothing of it: an answer is on its way. Holds how much had come by then.
     refused: Option<u64>,
 }
@@ -50,6 +61,9 @@ impl RequestTransform {
             output: None,
             started: false,
             complete: false,
+            taken: false,
+            looks: 0,
+            told: false,
             refused: None,
         }
     }
@@ -106,7 +120,15 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
                     Some(vio) => Next::Input(vio, TS_EVENT_ERROR),
                     None => Next::Nothing,
                 }),
-                TS_EVENT_VCONN_WRITE_COMPLETE => TSVConnShutdown(TSTransformOutputVConnGet(transform), 0, 1),
+                TS_EVENT_VCONN_WRITE_COMPLETE => {
+                    TSVConnShutdown(TSTransformOutputVConnGet(transform), 0, 1);
+                    txn.work(|txn| {
+                        if let Some(part) = &mut txn.request_transform {
+                            part.taken = true;
+                        }
+                        txn.drive_request_body()
+                    });
+                }
                 _ => txn.work(Txn::drive_request_body),
             }
         }
@@ -126,6 +148,9 @@ impl Txn {
         let Some(input) = input_of(transform) else {
             return Next::Nothing;
         };
+        if part.taken && part.refused.is_none() {
+            return self.await_sent(input);
+        }
         self.request_input.take_asked();
         self.pump_request_body();
         let asked = self.request_input.take_asked();
@@ -140,7 +165,8 @@ impl Txn {
         let ended = self.request_input.has_ended();
         let output = part.output.as_mut().and_then(Output::flush);
         let input = if ended {
-            Some((input, TS_EVENT_VCONN_WRITE_COMPLETE))
+            (refused && !std::mem::replace(&mut part.told, true))
+                .then_some((input, TS_EVENT_VCONN_WRITE_COMPLETE))
         } else if asked || refused {
             Some((input, TS_EVENT_VCONN_WRITE_READY))
         } else {
@@ -152,6 +178,31 @@ impl Txn {
             self.stop_waiting();
         }
         Next::Output { output, input }
+    }
+
+    /// The server has taken the whole body: once it has sent it, the client's side is told that all is done. There is no
+    /// event for that, so it is looked for: at first each time the thread comes round, since a body of usual size is sent
+    /// in the next round or two, before the origin can have answered.
+    fn await_sent(&mut self, input: TSVIO) -> Next {
+        const ROUNDS: u32 = 16;
+        const LONGEST: u32 = 10;
+        let Some(part) = &mut self.request_transform else {
+            return Next::Nothing;
+        };
+        let length = part.output.as_ref().map_or(0, Output::written);
+        // SAFETY: the transaction exists while its transform is open.
+        let sent = unsafe { TSHttpTxnServerReqBodyBytesGet(self.http) };
+        if u64::try_from(sent).unwrap_or(0) >= length {
+            return match std::mem::replace(&mut part.told, true) {
+                true => Next::Nothing,
+                false => Next::Input(input, TS_EVENT_VCONN_WRITE_COMPLETE),
+            };
+        }
+        let delay = part.looks.saturating_sub(ROUNDS).min(LONGEST);
+        part.looks += 1;
+        // SAFETY: the transform is open, and the thread that runs is one of the server's.
+        unsafe { TSContScheduleOnThread(part.transform.into(), i64::from(delay), TSEventThreadSelf()) };
+        Next::Nothing
     }
 
     fn pump_request_body(&mut self) {
@@ -245,6 +296,18 @@ impl Txn {
         part.collected.clear();
         if part.output.is_some() {
             super::request::shut_down(self.http, true);
+        }
+    }
+
+    /// The origin has answered before it has taken the whole body: the rest goes nowhere, and the filters see no more of it.
+    /// The server forgets the transform, which is never closed then.
+    pub(super) fn on_request_aborted(&mut self) {
+        self.request_input.detach();
+        self.request = None;
+        self.stop_waiting();
+        if let Some(part) = &mut self.request_transform {
+            part.complete = true;
+            part.collected.clear();
         }
     }
 

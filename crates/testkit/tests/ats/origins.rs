@@ -2,8 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use serde_json::json;
 use weir_testkit::client::{Http1, Outcome, Request};
+use weir_testkit::config::set;
 use weir_testkit::{Ats, AtsConfig, RawOrigin, blackhole, refused_port};
 
 use crate::{adds, get, reads, rewrites, values};
@@ -112,4 +115,33 @@ fn one_that_stalls_in_the_body() {
         "{outcome:?}"
     );
     assert!(ats.server().is_alive(), "{}", ats.logs().text());
+}
+
+/// As a server does that refuses an upload for its head alone: what is left of the body must not bring the proxy down.
+#[test]
+fn one_that_answers_before_it_has_read_the_body() {
+    let origin = RawOrigin::start(|mut stream| {
+        receive(&mut stream);
+        let _ = stream.write_all(
+            b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbig\n",
+        );
+        std::thread::park_timeout(Duration::from_millis(300));
+    })
+    .unwrap();
+    let mut roomy = reads("roomy");
+    set(&mut roomy, "limits.body", json!("64MiB"));
+    for filter in [reads("reads"), roomy] {
+        let ats = Ats::start(&AtsConfig::new(origin.address()).filter(filter)).unwrap();
+        // Longer than what sockets hold: with the first filter it streams, with the second it is collected.
+        for size in [0, 1 << 10, 1 << 20, 16 << 20] {
+            let outcome = Http1::connect(ats.address())
+                .unwrap()
+                .request(&Request::post("/", vec![b'x'; size]));
+            // The connection may end under a client that still sends.
+            if let Ok(Outcome::Response(response)) = outcome {
+                assert_eq!(response.status, 413, "{response:?}");
+            }
+            assert!(ats.server().is_alive(), "{}", ats.logs().text());
+        }
+    }
 }

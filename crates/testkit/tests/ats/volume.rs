@@ -15,7 +15,11 @@ const GROWTH: u64 = 64 << 20;
 
 fn served() -> (Origin, Ats) {
     let origin = Origin::start().unwrap();
-    let ats = Ats::start(&AtsConfig::new(origin.address()).filter(reads("reads"))).unwrap();
+    let config = AtsConfig::new(origin.address())
+        .filter(reads("reads"))
+        // Else the server keeps what a slow client has not taken yet, however much it is.
+        .record("proxy.config.http.flow_control.enabled", 1);
+    let ats = Ats::start(&config).unwrap();
     // Once through everything, so that what is made at first use is there.
     let warm = request(ats.address(), &Request::post("/", vec![b'x'; 1 << 20]));
     assert_eq!(warm.body.len(), 1 << 20);
