@@ -17,11 +17,15 @@ use weir_outbound::{CallResponse, Caller, HttpCallRequest};
 use weir_plan::Reach;
 
 use crate::stats::ServerStats;
+use crate::txn::wake::Wakeup;
 use crate::vm::place::{DONE_CHECK, Live, Place};
 use crate::vm::start;
 
 /// How often statistics of the server are brought up to date.
 const STATS_PERIOD: Duration = Duration::from_secs(1);
+
+/// How long to wait until it is looked again whether a transaction is still being worked on.
+const WAKE_PAUSE: Duration = Duration::from_millis(1);
 
 /// The way to the thread that waits. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +67,8 @@ pub(crate) enum Command {
     Revive { place: Arc<Place> },
     /// A context waits for `proxy_done`.
     AwaitDone { live: Arc<Live> },
+    /// A transaction is to be woken that another thread is working on.
+    Wake(Arc<Wakeup>),
     /// Serve metrics to whoever scrapes them.
     ServeMetrics { listener: std::net::TcpListener },
 }
@@ -220,6 +226,13 @@ impl Waiting {
             }
             Command::AwaitDone { live } => {
                 tokio::task::spawn_local(await_done(live));
+            }
+            Command::Wake(wakeup) => {
+                tokio::task::spawn_local(async move {
+                    while !wakeup.try_schedule() {
+                        tokio::time::sleep(WAKE_PAUSE).await;
+                    }
+                });
             }
             Command::ServeMetrics { listener } => self.serve_metrics(listener),
         }

@@ -121,9 +121,7 @@ impl Txn {
     /// Answers a hook at which the server can be kept waiting.
     pub(super) fn settle(&mut self, flow: Flow) -> Next {
         self.parked = flow == Flow::Pause;
-        if self.parked {
-            self.await_filters();
-        }
+        self.mind_filters();
         Next::flow(self.http, flow)
     }
 

@@ -19,7 +19,7 @@ mod response_body;
 mod shield;
 mod source;
 pub(crate) mod url;
-mod wake;
+pub(crate) mod wake;
 mod well_known;
 
 use std::cell::Cell;
@@ -27,7 +27,7 @@ use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 
 use weir_abi::Callback;
 use weir_ats_sys::{
@@ -74,6 +74,8 @@ pub(crate) struct Txn {
     step: Step,
     /// The server waits for us to go on with the transaction.
     parked: bool,
+    /// The bodies that filters hold.
+    held: Held,
     /// How the request came through the filters of a remap rule.
     after_remap: Flow,
 
@@ -110,6 +112,15 @@ enum Step {
     Reply,
     /// The response's head is on its way through the filters, without a transform.
     ResponseHead,
+}
+
+/// Which bodies filters hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    request: bool,
+    response: bool,
+    /// Both, and the last wake-up was for the request's.
+    request_woken: bool,
 }
 
 /// Which hooks have been added to the transaction.
@@ -276,6 +287,7 @@ impl Txn {
             deadline: None,
             step: Step::Idle,
             parked: false,
+            held: Held::default(),
             after_remap: Flow::Continue,
             request: None,
             request_input: Rc::default(),
@@ -353,13 +365,7 @@ impl Txn {
     /// Goes on with the step at a hook, where the server can be kept waiting.
     fn advance_at_hook(&mut self) -> Next {
         let flow = self.advance();
-        self.parked = flow == Flow::Pause;
-        if self.parked {
-            self.await_filters();
-        } else {
-            self.stop_waiting();
-        }
-        Next::flow(self.http, flow)
+        self.settle(flow)
     }
 
     /// Something happened that filters, or we for them, have been waiting for.
@@ -370,13 +376,35 @@ impl Txn {
         if self.parked {
             return self.advance_at_hook();
         }
-        if self.response_transform.is_some() {
+        let Held {
+            request,
+            response,
+            request_woken,
+        } = self.held;
+        if request && response && !request_woken {
+            self.held.request_woken = true;
+            let next = self.drive_request_body();
+            // One at a time, since the server may end the transaction in between.
+            self.wakeup.wake_by_ref();
+            return next;
+        }
+        self.held.request_woken = false;
+        if self.response_transform.is_some() && (response || !request) {
             return self.drive_response_body();
         }
         if self.request_transform.is_some() {
             return self.drive_request_body();
         }
         Next::Nothing
+    }
+
+    /// Waits for filters as long as they hold any part of the transaction, whichever it is that has just moved.
+    fn mind_filters(&mut self) {
+        if self.parked || self.held.request || self.held.response {
+            self.await_filters();
+        } else {
+            self.stop_waiting();
+        }
     }
 
     /// Prepares for being woken on this thread, and bounds the wait.
@@ -393,11 +421,12 @@ impl Txn {
         self.wake_cont = Some(cont);
         // SAFETY: the thread that runs is one of the server's.
         let thread = unsafe { TSEventThreadSelf() };
-        self.wakeup.aim(Some((cont, thread)));
+        self.wakeup.aim(cont, thread);
         if self.deadline.is_none() {
             self.thread.count_waiting(true);
             let deadline = self.longest_wait();
-            let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
+            // Without any the event would look like that of a wake-up.
+            let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).max(1);
             // SAFETY: the continuation lives until `close`, which cancels the action.
             self.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
         }
@@ -493,10 +522,12 @@ impl Txn {
     /// The server ends the transaction.
     fn close(&mut self) {
         self.closed = true;
+        self.parked = false;
+        self.held = Held::default();
         self.stop_waiting();
-        self.wakeup.aim(None);
+        self.wakeup.disarm();
         if let Some(cont) = self.wake_cont.take() {
-            // SAFETY: it was made by us and is destroyed once; an event under way finds it deleted.
+            // SAFETY: it was made by us and is destroyed once; no event is on its way to it.
             unsafe { TSContDestroy(cont) };
         }
         self.request = None;

@@ -106,6 +106,8 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
                     txn.work(|txn| {
                         txn.request_input.detach();
                         txn.request_transform = None;
+                        txn.held.request = false;
+                        txn.mind_filters();
                         Next::Nothing
                     });
                     txn.release();
@@ -172,11 +174,8 @@ impl Txn {
         } else {
             None
         };
-        if waits_for_filter {
-            self.await_filters();
-        } else {
-            self.stop_waiting();
-        }
+        self.held.request = waits_for_filter;
+        self.mind_filters();
         Next::Output { output, input }
     }
 
@@ -304,7 +303,8 @@ impl Txn {
     pub(super) fn on_request_aborted(&mut self) {
         self.request_input.detach();
         self.request = None;
-        self.stop_waiting();
+        self.held.request = false;
+        self.mind_filters();
         if let Some(part) = &mut self.request_transform {
             part.complete = true;
             part.collected.clear();

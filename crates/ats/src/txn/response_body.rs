@@ -106,7 +106,8 @@ impl Txn {
             return Next::Nothing;
         };
         part.input.detach();
-        self.stop_waiting();
+        self.held.response = false;
+        self.mind_filters();
         let broken = part.is_busy() && part.output.is_none();
         if !broken || self.closed || self.parked {
             return Next::Nothing;
@@ -157,11 +158,8 @@ impl Txn {
             (asked || part.stage == Stage::Done).then_some(TS_EVENT_VCONN_WRITE_READY)
         };
         let output = part.output.as_mut().and_then(Output::flush);
-        if waits_for_filter {
-            self.await_filters();
-        } else {
-            self.stop_waiting();
-        }
+        self.held.response = waits_for_filter;
+        self.mind_filters();
         Next::Output {
             output,
             input: told.map(|event| (input, event)),

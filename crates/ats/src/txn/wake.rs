@@ -1,10 +1,16 @@
 //! Waking a transaction that waits for its filters.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 
-use weir_ats_sys::{TSCont, TSContScheduleOnThread, TSEventThread};
+use weir_ats_sys::{
+    TS_SUCCESS, TSAction, TSActionCancel, TSCont, TSContMutexGet, TSContScheduleOnThread, TSEventThread,
+    TSMutexLockTry, TSMutexUnlock,
+};
+
+use crate::events::Command;
+use crate::plugin::plugin;
 
 /// What the wakers of a transaction lead to.
 #[derive(Default)]
@@ -12,9 +18,20 @@ pub(crate) struct Wakeup {
     woken: AtomicBool,
     /// Somebody works on the transaction and will look.
     inside: AtomicBool,
-    scheduled: AtomicBool,
-    target: Mutex<Option<(TSCont, TSEventThread)>>,
+    target: Mutex<Option<Target>>,
 }
+
+/// Where events go to.
+struct Target {
+    cont: TSCont,
+    thread: TSEventThread,
+    /// One is on its way.
+    event: Option<TSAction>,
+}
+
+// SAFETY: all three are addresses. The action is used under the transaction's mutex, the others by functions of the server
+// that any of its threads may call.
+unsafe impl Send for Target {}
 
 impl Wakeup {
     /// Work on the transaction begins: what wakes it meanwhile is only noted.
@@ -23,7 +40,7 @@ impl Wakeup {
     }
 
     /// Work on the transaction ends. What has woken it since it was last looked leads to an event.
-    pub fn leave(&self) {
+    pub fn leave(self: &Arc<Self>) {
         self.inside.store(false, Ordering::Release);
         if self.woken.load(Ordering::Acquire) {
             self.schedule();
@@ -35,24 +52,63 @@ impl Wakeup {
         self.woken.swap(false, Ordering::AcqRel)
     }
 
-    /// Events go to this continuation on this thread from now on; to none any more with `None`.
-    pub fn aim(&self, target: Option<(TSCont, TSEventThread)>) {
-        *self.target.lock().unwrap_or_else(PoisonError::into_inner) = target;
+    /// Events go to this continuation on this thread from now on.
+    pub fn aim(&self, cont: TSCont, thread: TSEventThread) {
+        let mut target = self.target();
+        let event = target.take().and_then(|old| old.event);
+        *target = Some(Target { cont, thread, event });
+    }
+
+    /// No event comes any more, not even one that is on its way: the server frees a continuation that is destroyed whether
+    /// or not one is, and aborts when it comes. Under the transaction's mutex.
+    pub fn disarm(&self) {
+        let event = self.target().take().and_then(|old| old.event);
+        if let Some(event) = event {
+            // SAFETY: the event has not come, which would have taken it away (`arrived`), and it cannot come while the
+            // mutex of its continuation is held.
+            unsafe { TSActionCancel(event) };
+        }
     }
 
     /// The event has come.
     pub fn arrived(&self) {
-        self.scheduled.store(false, Ordering::Release);
+        if let Some(target) = &mut *self.target() {
+            target.event = None;
+        }
     }
 
-    fn schedule(&self) {
-        let target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((cont, thread)) = *target
-            && !self.scheduled.swap(true, Ordering::AcqRel)
-        {
-            // SAFETY: the continuation is not destroyed before `aim(None)`, which takes the same lock.
-            unsafe { TSContScheduleOnThread(cont, 0, thread) };
+    fn schedule(self: &Arc<Self>) {
+        if !self.try_schedule() {
+            plugin().hub.send(Command::Wake(Arc::clone(self)));
         }
+    }
+
+    /// Sends the event, unless the transaction is being worked on by another thread, to which the server may have moved it.
+    /// Whoever wakes may hold the locks that the other thread is waiting for, so nobody waits here; and the server would,
+    /// for the continuation's mutex, if it was asked to schedule it.
+    pub fn try_schedule(&self) -> bool {
+        let mut target = self.target();
+        let Some(target) = &mut *target else {
+            return true;
+        };
+        if target.event.is_some() {
+            return true;
+        }
+        // SAFETY: the continuation is not destroyed before `disarm`, which takes the same lock, and keeps its mutex. Both
+        // functions are called on threads that the server knows.
+        unsafe {
+            let mutex = TSContMutexGet(target.cont);
+            if TSMutexLockTry(mutex) != TS_SUCCESS {
+                return false;
+            }
+            target.event = Some(TSContScheduleOnThread(target.cont, 0, target.thread));
+            TSMutexUnlock(mutex);
+        }
+        true
+    }
+
+    fn target(&self) -> MutexGuard<'_, Option<Target>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
