@@ -140,6 +140,10 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
 impl Txn {
     /// Moves the request's body on.
     pub(super) fn drive_request_body(&mut self) -> Next {
+        if self.closed {
+            // A transform may outlive its transaction, and an event of ours may be on its way to it.
+            return Next::Nothing;
+        }
         let Some(part) = &mut self.request_transform else {
             return Next::Nothing;
         };
