@@ -70,8 +70,10 @@ impl Wakeup {
         }
     }
 
-    /// The event has come.
+    /// The event has come, and whoever gets it looks at everything. What has woken it so far must not lead to another one:
+    /// where nothing is left to be polled, nobody would ever take it.
     pub fn arrived(&self) {
+        self.take();
         if let Some(target) = &mut *self.target() {
             target.event = None;
         }
