@@ -90,6 +90,8 @@ pub(crate) struct Txn {
     response_transform: Option<ResponseTransform>,
     /// The response's headers have been shown to the filters.
     response_seen: bool,
+    /// The server has begun to send the response, and takes what a transform of ours puts out.
+    sending: bool,
     /// The response is one that the filters have made before, out of the cache.
     made_before: bool,
 
@@ -297,6 +299,7 @@ impl Txn {
             response: None,
             response_transform: None,
             response_seen: false,
+            sending: false,
             made_before: false,
             reply: None,
             hooks: Hooks::default(),

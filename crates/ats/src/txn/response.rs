@@ -12,6 +12,7 @@ use super::{Flow, Next, Step, Txn, TxnPump};
 impl Txn {
     /// The server is about to send the response's head.
     pub(super) fn on_send_response(&mut self) -> Next {
+        self.sending = true;
         if self.reply.is_some() {
             self.write_reply();
             return Next::flow(self.http, Flow::Continue);

@@ -76,9 +76,10 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
         unsafe {
             let txn = TxnPtr::new(TSContDataGet(cont).cast());
             if TSVConnClosedGet(transform) != 0 {
+                let was_run = input_of(transform).is_some_and(|vio| TSVIONBytesGet(vio) != 0);
                 TSContDestroy(cont);
                 if let Some(txn) = txn {
-                    txn.work(Txn::on_response_closed);
+                    txn.work(|txn| txn.on_response_closed(was_run));
                     txn.release();
                 }
                 return;
@@ -99,16 +100,21 @@ pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *m
 }
 
 impl Txn {
-    /// The transform is no more. Where the origin has broken off before anything went out, the server would wait for our
-    /// output until its own timeouts end the transaction: the client gets an error instead.
-    fn on_response_closed(&mut self) -> Next {
+    /// The transform is no more. Where the origin has broken off before the server had begun to take our output, it would
+    /// wait for that until its own timeouts end the transaction: the client gets an error instead.
+    fn on_response_closed(&mut self, was_run: bool) -> Next {
         let Some(part) = self.response_transform.take() else {
             return Next::Nothing;
         };
         part.input.detach();
         self.held.response = false;
         self.mind_filters();
-        let broken = part.is_busy() && part.output.is_none();
+        let broken = match part.stage {
+            // The transform may have been closed before we heard of it; or it was not meant to be run for this response.
+            Stage::New => was_run && !self.sending,
+            Stage::Broken => part.output.is_none(),
+            Stage::Head | Stage::Length { .. } | Stage::Body | Stage::Done => !self.sending,
+        };
         if !broken || self.closed || self.parked {
             return Next::Nothing;
         }
