@@ -24,7 +24,7 @@ impl Txn {
     pub(super) fn install_transforms(&mut self) {
         if self.request_has_body {
             self.install_request_transform();
-        } else if super::request::is_http2(self.http)
+        } else if super::client::is_http2(self.http)
             && self.chain.wants_body(Direction::Request, &self.state.borrow())
         {
             self.watch_request();

@@ -5,6 +5,7 @@
 //! lock is let go before the server is given control again ([`Next`]), since it may call us from inside.
 
 mod chunked;
+mod client;
 pub(crate) mod facts;
 mod hooks;
 mod install;

@@ -7,6 +7,7 @@ use std::task::Poll;
 use weir_ats_sys::TSHttpTxn;
 use weir_chain::{Abort, Direction, Item};
 
+use super::client;
 use super::messages::TxnMessages;
 use super::reply::FinalReply;
 use super::source::TxnSource;
@@ -102,24 +103,10 @@ impl Txn {
             state.messages.facts.details = reason.into();
             state.messages.facts.flags |= 1 << 3;
         }
-        shut_down(self.http, false);
+        client::shut_down(self.http, false);
         self.reply = Some(FinalReply::plain(500));
         self.give_reply();
         Flow::Error
-    }
-}
-
-/// Ends the client's connection. The server notices when it next reads or writes. `whole`: even where it carries other
-/// streams (HTTP/2), because the client would take what it has got for all there is.
-pub(super) fn shut_down(http: TSHttpTxn, whole: bool) {
-    use std::ffi::c_int;
-    use weir_ats_sys::{TS_SUCCESS, TSHttpTxnClientFdGet};
-    let mut fd: c_int = -1;
-    // SAFETY: the transaction exists. Shutting a socket down leaves its number with the server.
-    unsafe {
-        if (whole || !is_http2(http)) && TSHttpTxnClientFdGet(http, &mut fd) == TS_SUCCESS && fd >= 0 {
-            libc::shutdown(fd, libc::SHUT_RDWR);
-        }
     }
 }
 
@@ -141,7 +128,7 @@ fn has_body(http: TSHttpTxn, messages: &TxnMessages) -> bool {
         None if head.has(names().transfer_encoding) => true,
         // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What comes
         // with another method is refused before it is sent on (`Txn::on_send_request`).
-        None => is_http2(http) && !is_bodiless_method(head.method()),
+        None => client::is_http2(http) && !is_bodiless_method(head.method()),
     }
 }
 
@@ -150,10 +137,4 @@ fn is_bodiless_method(method: &[u8]) -> bool {
         method,
         b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE"
     )
-}
-
-/// Whether the client's connection carries several streams.
-pub(super) fn is_http2(http: TSHttpTxn) -> bool {
-    // SAFETY: the transaction exists; the text ends with NUL.
-    unsafe { !weir_ats_sys::TSHttpTxnClientProtocolStackContains(http, c"h2".as_ptr()).is_null() }
 }

@@ -282,7 +282,7 @@ impl Txn {
                 "filters have changed the length of a request body that is longer than limits.body; the request is broken off"
             );
             self.state.borrow_mut().reset_with("request_body_length_changed");
-            super::request::shut_down(self.http, true);
+            super::client::shut_down(self.http, true);
         }
     }
 
@@ -298,7 +298,7 @@ impl Txn {
         part.complete = true;
         part.collected.clear();
         if part.output.is_some() {
-            super::request::shut_down(self.http, true);
+            super::client::shut_down(self.http, true);
         }
     }
 

@@ -7,8 +7,8 @@ use std::task::Poll;
 use bytes::Bytes;
 use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet,
-    TSContDestroy, TSEvent, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnShutdown,
-    TSVIONBytesGet,
+    TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSTransformOutputVConnGet, TSVConn,
+    TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces};
 
@@ -27,7 +27,15 @@ pub(super) struct ResponseTransform {
     output: Option<Output>,
     /// The input has been told that all of it has been taken.
     input_told: bool,
+    /// The client has more to take than should wait for it.
+    client_is_slow: bool,
 }
+
+/// Bytes that may wait for a client before no more are made.
+const BACKLOG: i64 = 1 << 20;
+
+/// How long to wait, in milliseconds, before it is looked again what a slow client has taken.
+const NEXT_LOOK: i64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -53,6 +61,7 @@ impl ResponseTransform {
             stage: Stage::New,
             output: None,
             input_told: false,
+            client_is_slow: false,
         }
     }
 
@@ -145,6 +154,7 @@ impl Txn {
             self.begin_response(transform);
         }
         body.take_asked();
+        self.look_at_client();
         self.pump_response();
         let asked = body.take_asked();
         let Some(part) = &mut self.response_transform else {
@@ -169,6 +179,23 @@ impl Txn {
         Next::Output {
             output,
             input: told.map(|event| (input, event)),
+        }
+    }
+
+    /// Looks whether the client takes what it is sent. The server takes everything from a transform at once and keeps what
+    /// its client has not taken, without a bound and without a word; so the transform looks by itself, and again after a
+    /// while.
+    fn look_at_client(&mut self) {
+        let Some(part) = &mut self.response_transform else {
+            return;
+        };
+        if part.stage != Stage::Body {
+            return;
+        }
+        part.client_is_slow = super::client::backlog(self.http) > BACKLOG;
+        if part.client_is_slow {
+            // SAFETY: the transform is open, and the thread that runs is one of the server's.
+            unsafe { TSContScheduleOnThread(part.transform.into(), NEXT_LOOK, TSEventThreadSelf()) };
         }
     }
 
@@ -214,7 +241,7 @@ impl Txn {
             loop {
                 let part = txn.response_transform.as_ref()?;
                 let stage = part.stage;
-                if part.output.as_ref().is_some_and(Output::is_full) {
+                if part.client_is_slow || part.output.as_ref().is_some_and(Output::is_full) {
                     return None;
                 }
                 match stage {
@@ -313,7 +340,7 @@ impl Txn {
             let reason = *state.reset.get_or_insert("reset");
             state.messages.facts.details = reason.into();
             drop(state);
-            super::request::shut_down(self.http, opened);
+            super::client::shut_down(self.http, opened);
             self.set_stage(Stage::Broken);
             return;
         };

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use weir_testkit::client::{Http1, Request};
-use weir_testkit::{Ats, AtsConfig, Origin, PATIENCE};
+use weir_testkit::{Ats, AtsConfig, Origin, PATIENCE, RawOrigin};
 
 use crate::{reads, request};
 
@@ -15,10 +15,7 @@ const GROWTH: u64 = 64 << 20;
 
 fn served() -> (Origin, Ats) {
     let origin = Origin::start().unwrap();
-    let config = AtsConfig::new(origin.address())
-        .filter(reads("reads"))
-        // Else the server keeps what a slow client has not taken yet, however much it is.
-        .record("proxy.config.http.flow_control.enabled", 1);
+    let config = AtsConfig::new(origin.address()).filter(reads("reads"));
     let ats = Ats::start(&config).unwrap();
     // Once through everything, so that what is made at first use is there.
     let warm = request(ats.address(), &Request::post("/", vec![b'x'; 1 << 20]));
@@ -26,14 +23,38 @@ fn served() -> (Origin, Ats) {
     (origin, ats)
 }
 
+/// Of announced length: the server itself keeps all that it has of a chunked one, and a client that is slower than the
+/// origin finds it there.
 #[test]
 fn a_large_download_streams() {
-    let (_origin, ats) = served();
+    let origin = RawOrigin::start(|mut stream| {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") && stream.read_exact(&mut byte).is_ok() {
+            head.extend(byte);
+        }
+        let size = if head.starts_with(b"GET /large") {
+            GIB
+        } else {
+            1 << 20
+        };
+        let block = vec![b'x'; 1 << 20];
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
+        for _ in 0..size >> 20 {
+            if stream.write_all(&block).is_err() {
+                return;
+            }
+        }
+    })
+    .unwrap();
+    let ats = Ats::start(&AtsConfig::new(origin.address()).filter(reads("reads"))).unwrap();
+    let warm = request(ats.address(), &Request::get("/"));
+    assert_eq!(warm.body.len(), 1 << 20);
     let (before, _) = ats.server().resident().unwrap();
     let mut client = TcpStream::connect(ats.address()).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();
-    let head = format!("GET /?size={GIB} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
-    client.write_all(head.as_bytes()).unwrap();
+    client
+        .write_all(b"GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .unwrap();
     let (mut count, mut last, mut buffer) = (0, Vec::new(), vec![0; 1 << 20]);
     while let Ok(read @ 1..) = client.read(&mut buffer) {
         count += read as u64;
