@@ -73,6 +73,12 @@ behaviours! {
     AllocatorReenter = "allocator_reenter",
     /// Returns Pause and never resumes. Only where a callback returns an action.
     Pause = "pause",
+    /// Returns Pause, and lets the stream go on in both directions some ticks later, whether it is still there or not.
+    Hold = "hold",
+    /// Returns Pause, and lets the stream go on when the answer to an HTTP call has come.
+    HoldCall = "hold_call",
+    /// Answers with 418.
+    Reply = "reply",
     /// Returns an action that does not exist.
     BadAction = "bad_action",
     /// Returns false from `done`, `vm_start` or `configure`; never calls `proxy_done`.
@@ -112,6 +118,11 @@ impl Behaviour {
                 guest::shared_data_round_trip();
                 None
             }),
+            Self::Reply => guest::answer(),
+            Self::Hold => guest::hold(),
+            Self::HoldCall => {
+                guest::http_call(&guest::upstream());
+            }
             Self::Pause | Self::BadAction | Self::False => {}
         }
     }

@@ -39,10 +39,11 @@ extern "C" fn proxy_on_context_create(context: u32, parent: u32) {
     if parent == 0 {
         guest::enter("root_create", context, || {
             guest::set_root(context);
+            guest::define_gauge();
             guest::add_rules(&buffer(VM_CONFIGURATION));
         });
     } else {
-        guest::enter("context_create", context, || {});
+        guest::enter("context_create", context, || guest::count_streams(1));
     }
 }
 
@@ -91,7 +92,7 @@ extern "C" fn proxy_on_http_call_response(context: u32, token: u32, _: u32, _: u
     };
     guest::enter("http_call_response", caller.unwrap_or(context), prepare);
     if caller.is_some() {
-        raw::proxy_continue_stream(0);
+        guest::resume();
     }
 }
 
@@ -135,7 +136,7 @@ extern "C" fn proxy_on_upstream_connection_close(context: u32, _: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_tick(context: u32) {
-    guest::enter("tick", context, || {});
+    guest::enter("tick", context, guest::release_held);
 }
 
 #[unsafe(no_mangle)]
@@ -162,7 +163,12 @@ extern "C" fn proxy_on_log(context: u32) {
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_delete(context: u32) {
-    guest::enter(of(context, "root_delete", "delete"), context, || {});
+    let count = || {
+        if context != guest::root() {
+            guest::count_streams(-1);
+        }
+    };
+    guest::enter(of(context, "root_delete", "delete"), context, count);
     guest::forget_stream(context);
 }
 

@@ -11,6 +11,10 @@ const INFO: u32 = 2;
 const CRITICAL: u32 = 5;
 const QUEUE: &[u8] = b"misbehave";
 const KEY: &[u8] = b"misbehave";
+/// Ticks that a held stream waits for.
+const HELD_TICKS: u32 = 3;
+const TICK_MILLISECONDS: u32 = 10;
+const GAUGE: u32 = 1;
 
 #[derive(Default)]
 struct State {
@@ -20,6 +24,8 @@ struct State {
     streams: BTreeMap<u32, Vec<Rule>>,
     /// Which stream waits for which call.
     calls: BTreeMap<u32, u32>,
+    /// Streams that are let go after so many ticks.
+    held: Vec<(u32, u32)>,
     upstream: Option<String>,
     reports: Vec<String>,
 }
@@ -30,6 +36,8 @@ thread_local! {
     static CURRENT: Cell<u32> = const { Cell::new(0) };
     static INSIDE: Cell<bool> = const { Cell::new(false) };
     static RE_ENTERED: Cell<u32> = const { Cell::new(0) };
+    static TICKS: Cell<bool> = const { Cell::new(false) };
+    static STREAMS: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What a callback returns.
@@ -51,7 +59,7 @@ pub fn enter(callback: &str, context: u32, prepare: impl FnOnce()) -> Outcome {
     let mut outcome = Outcome { action: 0, truth: 1 };
     for behaviour in behaviours(callback, context) {
         match behaviour {
-            Behaviour::Pause => outcome.action = 1,
+            Behaviour::Pause | Behaviour::Hold | Behaviour::HoldCall => outcome.action = 1,
             Behaviour::BadAction => outcome.action = 0x7fff_ffff,
             Behaviour::False => outcome.truth = 0,
             _ => {}
@@ -118,8 +126,64 @@ pub fn expects(callback: &str, context: u32) -> bool {
 /// Ticks only come to those who ask.
 fn arm_ticks() {
     if expects("tick", 0) {
-        raw::proxy_set_tick_period_milliseconds(10);
+        begin_ticks();
     }
+}
+
+/// Once only: asking again would put the next tick off.
+fn begin_ticks() {
+    if !TICKS.replace(true) {
+        raw::proxy_set_tick_period_milliseconds(TICK_MILLISECONDS);
+    }
+}
+
+/// Lets the current stream go some ticks later.
+pub fn hold() {
+    let context = current_context();
+    STATE.with_borrow_mut(|state| state.held.push((context, HELD_TICKS)));
+    begin_ticks();
+}
+
+/// A tick has come: lets streams go whose time is over, and which may have ended long ago.
+pub fn release_held() {
+    let due: Vec<u32> = STATE.with_borrow_mut(|state| {
+        state.held.iter_mut().for_each(|(_, ticks)| *ticks -= 1);
+        let due = state.held.extract_if(.., |(_, ticks)| *ticks == 0);
+        due.map(|(context, _)| context).collect()
+    });
+    for context in due {
+        if raw::proxy_set_effective_context(context) == 0 {
+            resume();
+        }
+    }
+    raw::proxy_set_effective_context(root());
+}
+
+/// Lets the current stream go on, whichever direction is held.
+pub fn resume() {
+    for direction in [0, 1] {
+        raw::proxy_continue_stream(direction);
+    }
+}
+
+/// Defines the gauge `misbehave.streams`: streams that the guest knows of.
+pub fn define_gauge() {
+    let (name, len) = memory::slice(b"misbehave.streams");
+    let mut metric = 0_u32;
+    raw::proxy_define_metric(GAUGE, name, len, memory::address(&raw mut metric));
+    STREAMS.set(metric);
+}
+
+pub fn count_streams(change: i64) {
+    raw::proxy_increment_metric(STREAMS.get(), change);
+}
+
+/// Answers the current stream.
+pub fn answer() {
+    let (body, len) = memory::slice(b"misbehave");
+    let pairs = memory::pairs(&[]);
+    let (pairs, pairs_len) = memory::slice(&pairs);
+    raw::proxy_send_local_response(418, 0, 0, body, len, pairs, pairs_len, u32::MAX);
 }
 
 fn complain(unknown: &[String]) {

@@ -74,6 +74,7 @@ unsafe extern "C" {
         timeout: u32,
         out: u32,
     ) -> u32;
+    pub safe fn proxy_increment_metric(metric: u32, offset: i64) -> u32;
     pub safe fn proxy_log(level: u32, message: u32, message_len: u32) -> u32;
     pub safe fn proxy_register_shared_queue(name: u32, name_len: u32, out: u32) -> u32;
     pub safe fn proxy_remove_header_map_value(map: u32, key: u32, key_len: u32) -> u32;

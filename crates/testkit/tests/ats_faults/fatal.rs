@@ -1,0 +1,188 @@
+//! What ends a VM, in each callback.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use weir_testkit::client::{Http1, Outcome, Request};
+use weir_testkit::config::{filter, set};
+use weir_testkit::{AtsConfig, LogLine, Mode, Origin, PATIENCE};
+
+use super::*;
+
+const FATAL: [&str; 5] = ["panic", "loop", "memory", "stack", "exit"];
+
+/// Callbacks, and how the request is made in which they are to fail.
+const CALLBACKS: [(&str, Shape); 9] = [
+    ("request_headers", Shape::Bodies),
+    ("request_body", Shape::Bodies),
+    ("response_headers", Shape::Bodies),
+    ("response_headers", Shape::Head),
+    ("response_body", Shape::Bodies),
+    ("done", Shape::Bodies),
+    ("log", Shape::Bodies),
+    ("delete", Shape::Bodies),
+    ("tick", Shape::Bodies),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// Both bodies pass through transforms.
+    Bodies,
+    /// There are no bodies, and so no transforms.
+    Head,
+}
+
+struct Case {
+    name: String,
+    behaviour: &'static str,
+    callback: &'static str,
+    shape: Shape,
+    protocol: Protocol,
+}
+
+impl Case {
+    fn all() -> Vec<Self> {
+        let mut cases = Vec::new();
+        for protocol in PROTOCOLS {
+            for behaviour in FATAL {
+                for (callback, shape) in CALLBACKS {
+                    cases.push(Self {
+                        name: format!("{behaviour}-{callback}-{shape:?}-{protocol:?}"),
+                        behaviour,
+                        callback,
+                        shape,
+                        protocol,
+                    });
+                }
+            }
+        }
+        cases
+    }
+
+    fn path(&self) -> String {
+        format!("/{}/", self.name)
+    }
+
+    fn request(&self) -> Request {
+        let mut request = told(
+            self.protocol,
+            &self.path(),
+            &format!("{}@{}", self.behaviour, self.callback),
+        );
+        if self.shape == Shape::Head {
+            request = Request {
+                method: "HEAD".to_owned(),
+                content: weir_testkit::client::Content::Empty,
+                ..request
+            };
+        }
+        request
+    }
+
+    fn is_right(&self, outcome: &Outcome, open: bool) -> bool {
+        let whole = match self.shape {
+            Shape::Bodies => is(outcome, 200, "onetwo"),
+            Shape::Head => is(outcome, 200, ""),
+        };
+        let refused = status(outcome) == 503;
+        match self.callback {
+            _ if open => whole,
+            "request_headers" | "request_body" | "response_headers" => refused,
+            // What has been sent is sent; the rest is broken off.
+            "response_body" => refused || *outcome == Outcome::Reset,
+            // The VM may die before or after the stream has ended.
+            "tick" => whole || refused || *outcome == Outcome::Reset,
+            _ => whole,
+        }
+    }
+}
+
+/// Clients of a filter that does nothing wrong, and of none; whatever else happens, they are served.
+fn bystanders(server: &Server, end: &Arc<AtomicBool>) -> Vec<std::thread::JoinHandle<usize>> {
+    let served = ["/healthy/", "/plain/"].map(|path| {
+        let (address, end) = (server.ats().address(), Arc::clone(end));
+        std::thread::spawn(move || {
+            let mut count = 0;
+            let mut client = Http1::connect(address).unwrap();
+            while !end.load(Ordering::SeqCst) {
+                let request = Request::post(&format!("{path}?chunk=one&chunk=two"), "hello");
+                let outcome = client.request(&request).unwrap();
+                assert!(is(&outcome, 200, "onetwo"), "{outcome:?}");
+                count += 1;
+                std::thread::park_timeout(std::time::Duration::from_millis(5));
+            }
+            count
+        })
+    });
+    served.into()
+}
+
+fn every(mode: Mode, open: bool) {
+    let origin = Origin::start().unwrap();
+    let cases = Case::all();
+    let mut healthy = filter("healthy", &module("body-hash"), "wasmtime");
+    set(&mut healthy, "match", json!([{ "path_prefix": "/healthy/" }]));
+    let mut filters = vec![healthy];
+    filters.extend(
+        cases
+            .iter()
+            .map(|case| misbehaving(&case.name, &case.path(), open)),
+    );
+    let server = Server::start(with_filters(AtsConfig::new(origin.address()), mode, filters));
+    let end = Arc::new(AtomicBool::new(false));
+    let bystanders = bystanders(&server, &end);
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let outcome = send(server.ats().address(), case.protocol, &case.request());
+        if !case.is_right(&outcome, open) {
+            wrong.push(format!("{}: {outcome:?}", case.name));
+        }
+    }
+    let log = || server.ats().logs().text();
+    assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), log());
+    // All of them have died, and all come back.
+    for line in ["VM will be started again", "VM runs again"] {
+        let found = server.ats().logs().wait(PATIENCE, |lines| {
+            let count = lines
+                .iter()
+                .filter(|of: &&LogLine| of.message().contains(line))
+                .count();
+            (count >= cases.len()).then_some(())
+        });
+        assert!(found.is_some(), "not all of {}: {line}:\n{}", cases.len(), log());
+    }
+    for case in &cases {
+        let outcome = send(
+            server.ats().address(),
+            case.protocol,
+            &told(case.protocol, &case.path(), ""),
+        );
+        assert!(is(&outcome, 200, "onetwo"), "{}: {outcome:?}", case.name);
+    }
+    end.store(true, Ordering::SeqCst);
+    for bystander in bystanders {
+        assert!(bystander.join().unwrap() > 0);
+    }
+    server.lives();
+}
+
+#[test]
+fn global_and_closed() {
+    every(Mode::Global, false);
+}
+
+#[test]
+fn global_and_open() {
+    every(Mode::Global, true);
+}
+
+#[test]
+fn remap_and_closed() {
+    every(Mode::Remap, false);
+}
+
+#[test]
+fn remap_and_open() {
+    every(Mode::Remap, true);
+}
