@@ -1,13 +1,13 @@
 //! What is loaded: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_abi::LogLevel;
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::Shared;
-use weir_plan::{FileStamp, Planned, Planner, Refusal, VmPlan};
+use weir_plan::{FileStamp, Planned, Planner, VmPlan};
 
 use crate::engines;
 use crate::events::Hub;
@@ -35,13 +35,17 @@ pub(crate) struct Control {
     in_remap: bool,
     /// Instances have come or gone since VMs were last planned.
     changed: bool,
+    /// `remap.config` has been read once: the server is past its start.
+    serves: bool,
+    /// Refusals that have been logged and still hold.
+    reported: HashSet<String>,
 }
 
 /// The documents of `plugin.config`, or of remap rules.
 #[derive(Default)]
 struct Instance {
     files: Vec<PathBuf>,
-    /// Those that could be read, in the order of the files.
+    /// What they say, in the order of the files; a document that could not be read has a stand-in, which is refused.
     filters: Vec<Arc<FilterConfig>>,
     /// Rules that use it.
     users: usize,
@@ -85,15 +89,17 @@ impl Control {
             stamps: HashMap::new(),
             in_remap: false,
             changed: false,
+            serves: false,
+            reported: HashSet::new(),
         }
     }
 
-    /// Adds documents to an instance. What is wrong with one is logged, and it is left out.
+    /// Adds documents to an instance. What is wrong with one is logged, and its traffic gets its fail policy.
     pub fn add_files(&mut self, instance: usize, files: &[PathBuf]) {
         let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
         let mut filters = Vec::new();
         for file in &files {
-            filters.extend(self.read(file));
+            filters.push(self.read(file).unwrap_or_else(|_| self.stand_in(file)));
         }
         if let Some(instance) = self.instances.get_mut(instance) {
             instance.files.extend(files);
@@ -115,6 +121,11 @@ impl Control {
         if let Some(number) = known {
             self.instances[number].users += 1;
             return Ok(number);
+        }
+        if self.serves {
+            for file in &files {
+                self.read(file)?;
+            }
         }
         let number = self
             .instances
@@ -159,6 +170,7 @@ impl Control {
     pub fn end_remap(&mut self) {
         self.in_remap = false;
         self.apply_at_start();
+        self.serves = true;
     }
 
     /// Serves what has been added, without what is refused.
@@ -182,8 +194,8 @@ impl Control {
             let mut filters = Vec::new();
             for file in files {
                 match self.read(&file) {
-                    Some(filter) => filters.push(filter),
-                    None => wrong = true,
+                    Ok(filter) => filters.push(filter),
+                    Err(_) => wrong = true,
                 }
             }
             read.push(filters);
@@ -244,9 +256,18 @@ impl Control {
                 .any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
         };
         let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
-        serving.retain(|filter| !is_namesake(filter));
+        serving.retain(|filter| !(is_namesake(filter) || is_stand_in(filter)));
         let planned = self.plan(&mut serving, on_refusal)?;
-        planned.refused.iter().for_each(report);
+        if on_refusal == OnRefusal::Keep {
+            self.reported.clear();
+        }
+        for refusal in &planned.refused {
+            let text = refusal.to_string();
+            if !self.reported.contains(&text) {
+                tracing::error!("{text}");
+                self.reported.insert(text);
+            }
+        }
         if on_refusal == OnRefusal::Keep && !planned.refused.is_empty() {
             return Err(Kept);
         }
@@ -357,10 +378,10 @@ impl Control {
         failed.map(|(place, _)| Arc::clone(place)).collect()
     }
 
-    fn read(&mut self, file: &Path) -> Option<Arc<FilterConfig>> {
-        let environment = Environment::process().with_folder(&self.folder);
+    /// Reads a document. What is wrong with it is logged, and its first line returned.
+    fn read(&mut self, file: &Path) -> Result<Arc<FilterConfig>, String> {
         self.stamps.insert(file.to_owned(), FileStamp::of(file));
-        let loaded = FilterConfig::load(file, &environment).and_then(|filter| {
+        let loaded = FilterConfig::load(file, &self.environment()).and_then(|filter| {
             filter.check_runtime(engines::NAMES)?;
             Ok(filter)
         });
@@ -373,16 +394,22 @@ impl Control {
                         self.stamps.insert(other, stamp);
                     }
                 }
-                Some(Arc::new(filter))
+                Ok(Arc::new(filter))
             }
             Err(error) => {
-                error
-                    .to_string()
-                    .lines()
-                    .for_each(|line| tracing::error!("{line}"));
-                None
+                let text = error.to_string();
+                text.lines().for_each(|line| tracing::error!("{line}"));
+                Err(text.lines().next().unwrap_or_default().to_owned())
             }
         }
+    }
+
+    fn stand_in(&self, file: &Path) -> Arc<FilterConfig> {
+        Arc::new(FilterConfig::stand_in(file, &self.environment()))
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::process().with_folder(&self.folder)
     }
 
     fn absolute(&self, file: &Path) -> PathBuf {
@@ -399,7 +426,10 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, vms: &[Vm], thread: u
         });
         let replies = place.as_ref().is_some_and(|(place, _)| {
             let hostcalls = &place.0.plan.spec.module.info().hostcalls;
-            hostcalls.iter().any(|name| name == "proxy_send_local_response")
+            const REPLY: &str = "proxy_send_local_response";
+            let allowed = config.vm.allowed_capabilities.as_ref();
+            hostcalls.iter().any(|name| name == REPLY)
+                && allowed.is_none_or(|allowed| allowed.iter().any(|name| name == REPLY))
         });
         ThreadFilter {
             config: Arc::clone(config),
@@ -431,7 +461,7 @@ fn ticks(plan: &VmPlan, serving: &[Arc<FilterConfig>], thread: usize) -> Vec<boo
 fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, PathBuf)> {
     let mut names: HashMap<&str, &PathBuf> = HashMap::new();
     let mut namesakes = Vec::new();
-    for filter in instances.iter().flatten() {
+    for filter in instances.iter().flatten().filter(|filter| !is_stand_in(filter)) {
         let first = *names.entry(filter.name.as_str()).or_insert(&filter.source);
         if *first != filter.source {
             namesakes.push((Arc::clone(filter), first.clone()));
@@ -444,8 +474,9 @@ fn same(one: &[Arc<Place>], other: &[Arc<Place>]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
-fn report(refusal: &Refusal) {
-    tracing::error!("{refusal}");
+/// Whether a filter stands in for a document that could not be read: it has no module.
+fn is_stand_in(filter: &FilterConfig) -> bool {
+    filter.vm.code.as_os_str().is_empty()
 }
 
 impl Control {
@@ -461,7 +492,8 @@ impl Control {
         match self.reload() {
             Ok(()) => {
                 bump(&COUNTERS.reloads);
-                tracing::info!("filters have been loaded again");
+                // Whoever asked for it looks into the log, debug output or not.
+                weir_ats_sys::TSNote(c"[wasm] filters have been loaded again");
             }
             Err(Kept) => {
                 bump(&COUNTERS.reload_failures);

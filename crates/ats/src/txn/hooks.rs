@@ -80,7 +80,10 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }
+        // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
+        txn.in_remap = true;
         let flow = txn.begin_request(chain);
+        txn.in_remap = false;
         txn.after_remap = flow;
         if flow != Flow::Continue {
             txn.stop_after_remap();
@@ -129,7 +132,11 @@ impl Txn {
     fn on_post_remap(&mut self) -> Next {
         match self.after_remap {
             Flow::Pause => self.advance_at_hook(),
-            flow => Next::flow(self.http, flow),
+            Flow::Continue => Next::flow(self.http, Flow::Continue),
+            Flow::Error => {
+                self.give_reply();
+                Next::flow(self.http, Flow::Error)
+            }
         }
     }
 }

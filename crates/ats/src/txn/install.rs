@@ -144,8 +144,7 @@ impl Txn {
 
     /// Whether what filters make of a response goes into the cache.
     pub(super) fn keeps_transformed(&self) -> bool {
-        let mut filters = self.origins.iter().flat_map(|origin| &origin.filters);
-        filters.any(|filter| filter.config.cache_transformed)
+        self.filters().any(|filter| filter.config.cache_transformed)
     }
 
     /// Adds the hooks at the end of the transaction, where no global hook is there for all of them.

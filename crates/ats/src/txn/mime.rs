@@ -4,11 +4,11 @@ use std::ffi::{c_char, c_int};
 
 use smallvec::SmallVec;
 use weir_ats_sys::{
-    TS_SUCCESS, TSHandleMLocRelease, TSHttpHdrMethodGet, TSHttpHdrMethodSet, TSHttpHdrReasonLookup,
-    TSHttpHdrReasonSet, TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSMBuffer, TSMLoc,
-    TSMimeHdrFieldAppend, TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind,
-    TSMimeHdrFieldGet, TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup,
-    TSMimeHdrFieldValueStringGet, TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
+    TS_SUCCESS, TSHandleMLocRelease, TSHttpHdrMethodGet, TSHttpHdrMethodSet, TSHttpHdrReasonSet,
+    TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSMBuffer, TSMLoc, TSMimeHdrFieldAppend,
+    TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind, TSMimeHdrFieldGet,
+    TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup, TSMimeHdrFieldValueStringGet,
+    TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
 };
 
 use super::well_known::{Name, names};
@@ -275,15 +275,19 @@ impl Head {
 
     /// Sets the status of a response, with the reason that belongs to it.
     pub fn set_status(self, status: u16) {
-        let status = c_int::from(status);
-        // SAFETY: the head is that of a response; the reason is a static text of the server's, or null.
+        let reason = http::StatusCode::from_u16(status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Unknown");
+        // SAFETY: the head is that of a response; the reason is copied.
         unsafe {
-            TSHttpHdrStatusSet(self.buffer, self.loc, status);
-            let reason = TSHttpHdrReasonLookup(status);
-            if !reason.is_null() {
-                let len = libc::strlen(reason) as c_int;
-                TSHttpHdrReasonSet(self.buffer, self.loc, reason, len);
-            }
+            TSHttpHdrStatusSet(self.buffer, self.loc, c_int::from(status));
+            TSHttpHdrReasonSet(
+                self.buffer,
+                self.loc,
+                reason.as_ptr().cast(),
+                reason.len() as c_int,
+            );
         }
     }
 

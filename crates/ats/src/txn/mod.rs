@@ -30,6 +30,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
+use smallvec::SmallVec;
 use weir_abi::Callback;
 use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction,
@@ -44,7 +45,7 @@ pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 use crate::net_thread::NetThread;
 use crate::plugin::plugin;
 use crate::stats::{COUNTERS, bump};
-use crate::thread_chain::ThreadChain;
+use crate::thread_chain::{ThreadChain, ThreadFilter};
 use crate::vm::place::PlaceRef;
 use facts::TxnFacts;
 use messages::TxnMessages;
@@ -69,6 +70,8 @@ pub(crate) struct Txn {
     chain: Arc<Chain<PlaceRef>>,
     /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
     origins: Vec<Arc<ThreadChain>>,
+    /// For each filter of the chain, its place among those: which origin, and which filter of it.
+    selected: SmallVec<[(usize, usize); 2]>,
     wakeup: Arc<Wakeup>,
     wake_cont: Option<TSCont>,
     deadline: Option<TSAction>,
@@ -77,6 +80,8 @@ pub(crate) struct Txn {
     parked: bool,
     /// The bodies that filters hold.
     held: Held,
+    /// The server is mapping the URL.
+    in_remap: bool,
     /// How the request came through the filters of a remap rule.
     after_remap: Flow,
 
@@ -285,12 +290,14 @@ impl Txn {
             state: StreamState::new(messages, 0).share(),
             chain: Chain::empty(),
             origins: Vec::new(),
+            selected: SmallVec::new(),
             wakeup: Arc::default(),
             wake_cont: None,
             deadline: None,
             step: Step::Idle,
             parked: false,
             held: Held::default(),
+            in_remap: false,
             after_remap: Flow::Continue,
             request: None,
             request_input: Rc::default(),
@@ -447,8 +454,7 @@ impl Txn {
 
     /// The shortest of the stream deadlines of the filters.
     fn longest_wait(&self) -> std::time::Duration {
-        let filters = self.origins.iter().flat_map(|origin| &origin.filters);
-        filters
+        self.filters()
             .map(|filter| filter.config.stream_deadline)
             .min()
             .unwrap_or(weir_abi::limits::STREAM_DEADLINE)
@@ -489,10 +495,13 @@ impl Txn {
             state.messages.authority(&mut authority);
             state.messages.path(&mut path);
         }
-        let base = (!self.chain.is_empty()).then(|| Arc::clone(&self.chain));
+        let known = self.chain.len();
+        let base = (known > 0).then(|| Arc::clone(&self.chain));
         self.chain = origin.select(&authority, &path, base);
+        let (place, count) = (self.origins.len(), self.chain.len());
         self.origins.push(origin);
-        let count = self.chain.len();
+        let added = (known..count).filter_map(|filter| Some((place, self.chain.plan(filter)?)));
+        self.selected.extend(added);
         self.state
             .borrow_mut()
             .filters
@@ -510,17 +519,19 @@ impl Txn {
             return true;
         }
         // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
-        self.origins
+        self.filters().zip(&state.filters).any(|(filter, part)| {
+            let place = filter.place.as_ref().map(|(place, _)| place);
+            filter.replies
+                && !part.response.declined
+                && place.is_some_and(|place| place.has(Callback::ResponseHeaders))
+        })
+    }
+
+    /// The filters of the chain, in its order.
+    fn filters(&self) -> impl Iterator<Item = &ThreadFilter> {
+        self.selected
             .iter()
-            .flat_map(|origin| &origin.filters)
-            .any(|filter| {
-                filter.replies
-                    && filter
-                        .place
-                        .as_ref()
-                        .is_some_and(|(place, _)| place.has(Callback::ResponseHeaders))
-            })
-            && !state.filters.iter().all(|filter| filter.response.declined)
+            .filter_map(|(origin, filter)| self.origins.get(*origin)?.filters.get(*filter))
     }
 
     /// The server ends the transaction.
@@ -559,6 +570,7 @@ impl Txn {
         let waits = Arc::strong_count(&self.state) > 1;
         self.state.borrow_mut().messages.end(waits);
         self.chain = Chain::empty();
+        self.selected.clear();
         self.origins.clear();
     }
 

@@ -21,8 +21,6 @@ pub(super) struct FinalReply {
     pub lines: Vec<(Vec<u8>, Vec<u8>)>,
     /// Its body.
     pub body: Vec<u8>,
-    /// It has been handed to the server.
-    given: bool,
 }
 
 impl FinalReply {
@@ -32,7 +30,6 @@ impl FinalReply {
             status,
             lines: Vec::new(),
             body: Vec::new(),
-            given: false,
         }
     }
 
@@ -50,7 +47,6 @@ impl FinalReply {
                 .map(line)
                 .collect(),
             body: Vec::new(),
-            given: false,
         }
     }
 
@@ -175,10 +171,12 @@ impl Txn {
 
     /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error.
     pub(super) fn give_reply(&mut self) {
-        let Some(reply) = &mut self.reply else {
+        if self.in_remap {
+            return;
+        }
+        let Some(reply) = &self.reply else {
             return;
         };
-        reply.given = true;
         self.state.borrow_mut().response_sent = true;
         let kind = reply
             .lines

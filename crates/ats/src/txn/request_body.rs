@@ -392,8 +392,7 @@ impl Txn {
 
     /// The most that is collected of a body.
     pub(super) fn body_limit(&self) -> u64 {
-        let filters = self.origins.iter().flat_map(|origin| &origin.filters);
-        filters
+        self.filters()
             .map(|filter| filter.config.body_limit)
             .max()
             .unwrap_or(weir_abi::limits::BODY as u64)

@@ -1,5 +1,6 @@
 //! A filter: the `config:` block.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use weir_abi::limits::STREAM_DEADLINE;
 use super::bytes::configuration;
 use super::{or, route, upstream, vm};
 use crate::read::{Field, Keys};
-use crate::{FailPolicy, FilterConfig, HttpCallFailure, Limits, Ticks, Timeouts, Upstream, VmLimits};
+use crate::{
+    FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream, VmConfig, VmLimits,
+};
 
 /// What a filter gets from around it.
 pub(super) struct Defaults {
@@ -45,6 +48,59 @@ pub(super) fn read(field: &Field<'_>, defaults: &Defaults) -> Option<FilterConfi
     };
     keys.finish();
     block(&config.keys()?, defaults)
+}
+
+/// See [`FilterConfig::stand_in`].
+pub(super) fn stand_in(field: &Field<'_>, defaults: &Defaults) -> FilterConfig {
+    let mut filter = without_module(field.document.path.clone(), defaults);
+    let Some(keys) = field.keys() else {
+        return filter;
+    };
+    let keys = match keys.take("config") {
+        Some(config) => config.keys(),
+        None => Some(keys),
+    };
+    if let Some(keys) = keys {
+        filter.name = or(keys.take("name"), filter.name, Field::string);
+        filter.fail_policy = fail_policy(&keys).unwrap_or_default();
+        filter.matches = or(keys.take("match"), Vec::new(), |field| {
+            Some(field.items_or_one().iter().filter_map(route::condition).collect())
+        });
+    }
+    filter
+}
+
+/// A filter of which nothing is known but where it should have stood.
+pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConfig {
+    FilterConfig {
+        source,
+        name: defaults.name.clone(),
+        root_id: String::new(),
+        configuration: Vec::new(),
+        fail_policy: FailPolicy::default(),
+        allow_on_headers_stop_iteration: false,
+        http_call_failure: HttpCallFailure::default(),
+        log_level: None,
+        body_limit: defaults.body_limit,
+        upstreams: IndexMap::new(),
+        matches: Vec::new(),
+        stream_deadline: STREAM_DEADLINE,
+        cache_transformed: false,
+        call_by_authority: false,
+        ticks: Ticks::default(),
+        watch: false,
+        vm: VmConfig {
+            runtime: Runtime::default(),
+            vm_id: String::new(),
+            configuration: Vec::new(),
+            allow_precompiled: false,
+            environment: Vec::new(),
+            code: PathBuf::new(),
+            allowed_capabilities: None,
+            limits: VmLimits::default(),
+            strict: false,
+        },
+    }
 }
 
 fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {

@@ -26,6 +26,20 @@ impl FilterConfig {
         session.finish(filter)
     }
 
+    /// What stands in for a document that [`FilterConfig::load`] refuses: a filter without a module, whose fail policy,
+    /// name and conditions are those of the document as far as they can be read.
+    pub fn stand_in(path: &Path, environment: &Environment) -> Self {
+        let session = Session::new(environment);
+        let read = Document::open(&session, path).map(|document| {
+            let stem = document.path.file_stem().unwrap_or_default().to_string_lossy();
+            filter::stand_in(&document.root(), &filter::Defaults::named(&stem))
+        });
+        read.unwrap_or_else(|| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            filter::without_module(path.to_owned(), &filter::Defaults::named(&stem))
+        })
+    }
+
     /// As [`FilterConfig::load`], from text that stands for the file `path`.
     ///
     /// # Errors

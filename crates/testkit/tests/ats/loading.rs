@@ -210,3 +210,21 @@ fn warnings_are_seen_without_debug_output() {
     assert!(diags.contains("[wasm]"), "{diags}");
     assert!(!ats.logs().text().contains("(wasm)"), "{}", ats.logs().text());
 }
+
+#[test]
+fn a_broken_file_gets_its_fail_policy() {
+    let origin = Origin::start().unwrap();
+    for (key, value) in [
+        ("vm_config.code.local.filename", json!("no_such.wasm")),
+        ("vm_config.runtime", json!("no_such_runtime")),
+        ("no_such_key", json!(1)),
+    ] {
+        for (policy, status) in [("open", 200), ("closed", 503)] {
+            let mut broken = adds("broken", "x-broken", "1");
+            set(&mut broken, "fail_policy", json!(policy));
+            set(&mut broken, key, value.clone());
+            let ats = Ats::start(&AtsConfig::new(origin.address()).filter(broken)).unwrap();
+            assert_eq!(get(&ats, "/").status, status, "{key} {policy}\n{}", ats.logs().text());
+        }
+    }
+}
