@@ -80,6 +80,17 @@ unsafe extern "C" fn on_introduction(_cont: TSCont, _event: TSEvent, _data: *mut
     })
 }
 
+/// The net thread after the one that runs, of those that have been seen.
+pub(crate) fn next() -> Option<TSEventThread> {
+    let threads = THREADS.get()?;
+    let current = current()?.index;
+    let after = threads.iter().cycle().skip(current + 1).take(threads.len());
+    after
+        .filter_map(|thread| thread.own.get())
+        .map(|own| own.thread)
+        .next()
+}
+
 impl NetThread {
     fn leak(index: usize) -> &'static Self {
         Box::leak(Box::new(Self {

@@ -19,6 +19,9 @@ use crate::{engines, foreign, log, net_thread, reload, txn};
 /// The instance of `plugin.config`; remap rules have the others.
 pub(crate) const GLOBAL: usize = 0;
 
+/// Environment variable that has transactions change threads; see [`Plugin::moves_transactions`].
+const MOVE: &str = "WEIR_ATS_TEST_MOVE";
+
 /// The plugin.
 pub(crate) struct Plugin {
     /// The slot of transactions that is ours.
@@ -27,6 +30,9 @@ pub(crate) struct Plugin {
     pub txn_cont: TSCont,
     /// The server answers `Expect: 100-continue` by itself.
     pub answers_continue: bool,
+    /// Each time filters let a transaction go it goes on on another net thread: for tests alone. The server moves one only
+    /// where another plugin re-enables it from a thread of its own, and nothing of it may depend on the thread then.
+    pub moves_transactions: bool,
     /// The way to what waits.
     pub hub: Hub,
     control: Mutex<Control>,
@@ -104,6 +110,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
         txn_arg,
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
+        moves_transactions: std::env::var_os(MOVE).is_some(),
         hub,
         control: Mutex::new(control),
         global_hooks: AtomicBool::new(false),

@@ -36,7 +36,7 @@ use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction,
     TSActionCancel, TSCont, TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
     TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable,
-    TSVConn, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
+    TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
 
@@ -270,6 +270,12 @@ impl TxnPtr {
     }
 }
 
+/// Whether the server has closed a transform. The event that says so may still be on its way.
+fn is_closed(transform: TSVConn) -> bool {
+    // SAFETY: the transform exists until that event, in which it is destroyed and forgotten.
+    unsafe { TSVConnClosedGet(transform) != 0 }
+}
+
 /// The write side of a transform, from which its input comes.
 fn input_of(transform: TSVConn) -> Option<TSVIO> {
     // SAFETY: the transform has not been closed.
@@ -431,7 +437,12 @@ impl Txn {
         });
         self.wake_cont = Some(cont);
         // SAFETY: the thread that runs is one of the server's.
-        let thread = unsafe { TSEventThreadSelf() };
+        let mut thread = unsafe { TSEventThreadSelf() };
+        if plugin().moves_transactions
+            && let Some(next) = crate::net_thread::next()
+        {
+            thread = next;
+        }
         self.wakeup.aim(cont, thread);
         if self.deadline.is_none() {
             self.thread.count_waiting(true);

@@ -148,6 +148,9 @@ impl Txn {
             return Next::Nothing;
         };
         let transform = part.transform;
+        if super::is_closed(transform) {
+            return Next::Nothing;
+        }
         part.started = true;
         // The connection to the origin stands, and the request to it has been made.
         self.state.borrow_mut().messages.server_request = true;

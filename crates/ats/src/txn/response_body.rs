@@ -144,6 +144,9 @@ impl Txn {
             return Next::Nothing;
         };
         let (transform, body) = (part.transform, Rc::clone(&part.input));
+        if super::is_closed(transform) {
+            return Next::Nothing;
+        }
         let Some(input) = input_of(transform) else {
             return Next::Nothing;
         };
