@@ -38,6 +38,8 @@ pub struct AtsConfig {
     pub remap: Vec<String>,
     /// Further files of the folder of the configuration.
     pub files: Vec<(String, String)>,
+    /// Environment variables of the server.
+    pub environment: Vec<(String, String)>,
 }
 
 /// Where filters are mounted.
@@ -65,6 +67,7 @@ impl AtsConfig {
             plugin: Vec::new(),
             remap: Vec::new(),
             files: Vec::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -118,6 +121,9 @@ impl AtsConfig {
         }
         for (name, content) in &self.files {
             settings = settings.file(name, content.as_str());
+        }
+        for (name, value) in &self.environment {
+            settings = settings.env(name, value);
         }
         for line in &self.plugin {
             settings = settings.plugin(line);
