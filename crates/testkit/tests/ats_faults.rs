@@ -10,5 +10,7 @@ mod aborts;
 mod deadline;
 #[path = "ats_faults/fatal.rs"]
 mod fatal;
+#[path = "ats_faults/threads.rs"]
+mod threads;
 
 use ats_kit::*;
