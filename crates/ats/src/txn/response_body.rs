@@ -10,7 +10,7 @@ use weir_ats_sys::{
     TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSTransformOutputVConnGet, TSVConn,
     TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
-use weir_chain::{Abort, Direction, Item, Length, Pieces};
+use weir_chain::{Abort, Direction, Item, Length, Messages, Pieces, local_reply};
 
 use super::messages::{Framing, Response};
 use super::output::Output;
@@ -264,6 +264,7 @@ impl Txn {
                             Poll::Pending if patient => return None,
                             Poll::Pending => Length::Open,
                         };
+                        txn.check_end();
                         if txn.state.borrow().stopped(Direction::Response) {
                             return Some(Abort::Stopped);
                         }
@@ -272,7 +273,13 @@ impl Txn {
                     Stage::Body => match txn.response.as_mut()?.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
-                        Poll::Ready(Ok(Item::Data(pieces, end))) => txn.response_passed(pieces, end),
+                        Poll::Ready(Ok(Item::Data(pieces, end))) => {
+                            txn.check_end();
+                            if txn.state.borrow().stopped(Direction::Response) {
+                                return Some(Abort::Stopped);
+                            }
+                            txn.response_passed(pieces, end);
+                        }
                         Poll::Ready(Ok(Item::Head { .. })) => {}
                         Poll::Ready(Ok(Item::Trailers | Item::End)) => {
                             txn.response_passed(Pieces::default(), true);
@@ -283,6 +290,21 @@ impl Txn {
         });
         if abort.is_some() {
             self.replace_response();
+        }
+    }
+
+    /// The server ends the input of a chunked response in the same way whether the origin has sent its end or has broken
+    /// off; but it knows. Half a response must not pass for a whole one.
+    fn check_end(&mut self) {
+        let ended = self
+            .response_transform
+            .as_ref()
+            .is_some_and(|part| part.input.has_ended());
+        if ended && self.was_aborted() {
+            let reply = local_reply::plain(502, "upstream_reset", "Bad Gateway");
+            let mut state = self.state.borrow_mut();
+            state.messages.source_failed(Direction::Response);
+            state.reply_or_reset(reply, "upstream_reset_after_response_started");
         }
     }
 
