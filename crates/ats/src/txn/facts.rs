@@ -45,9 +45,10 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
         _ => {}
     }
     let txn = txn?;
-    // SAFETY: in this block and below: the transaction exists while `txn` is given; the getters only read.
     let bytes = |head: unsafe fn(TSHttpTxn) -> c_int, body: Option<unsafe fn(TSHttpTxn) -> i64>| {
+        // SAFETY: the transaction exists while `txn` is given; the getters only read.
         let head = i64::from(unsafe { head(txn) });
+        // SAFETY: as above.
         let body = body.map_or(0, |body| unsafe { body(txn) });
         Some(FactValue::Int(head.saturating_add(body)))
     };
@@ -101,24 +102,24 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
         }
         Fact::ConnectionTlsVersion => tls::version(client_connection(txn)?).map(FactValue::Bytes),
         Fact::ConnectionLocalCertificate(field) => {
-            certificate(tls::local_certificate(client_connection(txn)?)?, field)
+            certificate(&tls::local_certificate(client_connection(txn)?)?, field)
         }
         Fact::ConnectionPeerCertificate(field) => {
-            certificate(tls::peer_certificate(client_connection(txn)?)?, field)
+            certificate(&tls::peer_certificate(client_connection(txn)?)?, field)
         }
         Fact::UpstreamTlsVersion => tls::version(origin_connection(txn)?).map(FactValue::Bytes),
         Fact::UpstreamPeerCertificate(field) => {
-            certificate(tls::peer_certificate(origin_connection(txn)?)?, field)
+            certificate(&tls::peer_certificate(origin_connection(txn)?)?, field)
         }
         Fact::UpstreamLocalCertificate(field) => {
-            certificate(tls::local_certificate(origin_connection(txn)?)?, field)
+            certificate(&tls::local_certificate(origin_connection(txn)?)?, field)
         }
         _ => None,
     }
 }
 
-fn certificate(der: Vec<u8>, field: weir_host::CertificateField) -> Option<FactValue> {
-    weir_chain::certificate_field(&der, field).map(|text| FactValue::Bytes(text.into_bytes()))
+fn certificate(der: &[u8], field: weir_host::CertificateField) -> Option<FactValue> {
+    weir_chain::certificate_field(der, field).map(|text| FactValue::Bytes(text.into_bytes()))
 }
 
 /// A moment of a transaction in nanoseconds since 1970, once it has passed.
