@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod certificate;
+mod chunked;
 pub mod fields;
 mod filters;
 mod handle;
@@ -29,6 +30,7 @@ mod tests;
 mod vm;
 
 pub use certificate::certificate_field;
+pub use chunked::{Dechunker, MalformedChunk};
 pub use filters::{Chain, ChainCalls, ChainFilter};
 pub use handle::StreamHandle;
 pub use head::{FieldLines, RequestHead, ResponseHead, parse_authority};

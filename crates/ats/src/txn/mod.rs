@@ -4,7 +4,6 @@
 //! and which our own continuations for it share; and under the lock of the net thread that the stream belongs to. That
 //! lock is let go before the server is given control again ([`Next`]), since it may call us from inside.
 
-mod chunked;
 mod client;
 pub(crate) mod facts;
 mod hooks;

@@ -9,10 +9,9 @@ use weir_ats_sys::{
     TSIOBufferReaderAvail, TSIOBufferReaderConsume, TSIOBufferReaderCopy, TSVConn, TSVConnWriteVIOGet, TSVIO,
     TSVIOBufferGet, TSVIONDoneGet, TSVIONDoneSet, TSVIONTodoGet, TSVIOReaderGet,
 };
-use weir_chain::{Abort, Item, LocalSource, Pieces, Source, SourceError};
+use weir_chain::{Abort, Dechunker, Item, LocalSource, Pieces, Source, SourceError};
 
 use super::TxnPump;
-use super::chunked::Dechunker;
 
 /// Most bytes of a body that are taken at once.
 const PIECE: usize = 64 << 10;

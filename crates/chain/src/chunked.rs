@@ -1,4 +1,4 @@
-//! The chunked framing of HTTP/1.1 (RFC 9112, 7.1), which the server leaves on bodies of requests.
+//! The chunked framing of HTTP/1.1 (RFC 9112, 7.1), for proxies whose server leaves it on bodies.
 
 use bytes::BytesMut;
 
@@ -7,14 +7,21 @@ const MAX_LINE: usize = 16 << 10;
 
 /// Takes the framing off a body.
 #[derive(Debug, Default)]
-pub(crate) struct Dechunker {
+pub struct Dechunker {
     state: State,
 }
 
 /// A body whose framing makes no sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("malformed chunk in the body")]
-pub(crate) struct MalformedChunk;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedChunk;
+
+impl std::fmt::Display for MalformedChunk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("malformed chunk in the body")
+    }
+}
+
+impl std::error::Error for MalformedChunk {}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -177,5 +184,16 @@ mod tests {
         }
         let long = [&b"1;"[..], &vec![b'a'; MAX_LINE + 1]].concat();
         assert_eq!(decode(&[&long]), Err(MalformedChunk));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_taken_or_refused_however_they_are_cut(
+            body in proptest::collection::vec(proptest::sample::select(&b"0123fa;=\r\n x"[..]), 0..64),
+            cut in 1_usize..8,
+        ) {
+            let pieces: Vec<&[u8]> = body.chunks(cut).collect();
+            proptest::prop_assert_eq!(decode(&[&body]), decode(&pieces));
+        }
     }
 }
