@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_config::{
-    Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, VmLimits,
+    Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, Ticks, VmLimits,
 };
 
 use super::*;
@@ -29,6 +29,9 @@ fn every_key_of_a_filter_is_read() {
     assert_eq!(filter.http_call_failure, HttpCallFailure::Synthesize);
     assert_eq!(filter.log_level, Some(LogLevel::Debug));
     assert_eq!(filter.body_limit, 2 << 20);
+    assert_eq!(filter.stream_deadline, Duration::from_secs(30));
+    assert!(filter.cache_transformed && filter.call_by_authority && filter.watch);
+    assert_eq!(filter.ticks, Ticks::EveryVm);
     let auth = upstream("auth", "127.0.0.1", 9001);
     let direct = upstream("127.0.0.1:9002", "127.0.0.1", 9002);
     assert_eq!(
@@ -120,6 +123,9 @@ fn a_filter_needs_no_more_than_its_module() {
     assert_eq!(filter.http_call_failure, HttpCallFailure::Zeros);
     assert_eq!(filter.log_level, None);
     assert_eq!(filter.body_limit, 1 << 20);
+    assert_eq!(filter.stream_deadline, Duration::from_secs(90));
+    assert!(!(filter.cache_transformed || filter.call_by_authority || filter.watch));
+    assert_eq!(filter.ticks, Ticks::OneVm);
     assert!(filter.upstreams.is_empty());
     assert!(filter.sees(b"", b"*"));
     assert_eq!(filter.vm.runtime.name, "wasmtime");
@@ -214,4 +220,35 @@ fn a_module_may_stand_in_a_folder_of_the_environment() {
     let text = b"config: { vm_config: { code: { local: { filename: module.wasm } } } }";
     let filter = FilterConfig::parse(text, &documents().join("valid/text.yaml"), &environment).unwrap();
     assert_eq!(filter.vm.code, documents().join("files/module.wasm"));
+}
+
+#[test]
+fn what_stands_in_for_a_broken_document_keeps_what_can_be_read_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let stand_in = |text: &str| {
+        let file = folder.path().join("broken.yaml");
+        std::fs::write(&file, text).unwrap();
+        FilterConfig::stand_in(&file, &Environment::empty())
+    };
+    let closed = stand_in(
+        "config:\n  name: auth\n  fail_open: false\n  no_such_key: 1\n  match: { host: a.example }\n",
+    );
+    assert_eq!(
+        (closed.name.as_str(), closed.fail_policy),
+        ("auth", FailPolicy::Closed)
+    );
+    assert!(closed.sees(b"a.example", b"/") && !closed.sees(b"b.example", b"/"));
+    for hopeless in ["config: [", "", "- 1\n", "config: 5\n"] {
+        let filter = stand_in(hopeless);
+        assert_eq!(
+            (filter.name.as_str(), filter.fail_policy),
+            ("broken", FailPolicy::Open)
+        );
+        assert!(filter.sees(b"a", b"/"));
+    }
+    let missing = FilterConfig::stand_in(&folder.path().join("missing.yaml"), &Environment::empty());
+    assert_eq!(
+        (missing.name.as_str(), missing.fail_policy),
+        ("missing", FailPolicy::Open)
+    );
 }
