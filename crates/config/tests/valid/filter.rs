@@ -69,7 +69,7 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(
         vm.runtime.location.unwrap().to_string().rsplit('/').next(),
-        Some("filter-snake.yaml:33:14: config.vm_config.runtime")
+        Some("filter-snake.yaml:38:14: config.vm_config.runtime")
     );
     assert_eq!(vm.vm_id, "shared");
     assert_eq!(vm.configuration, b"text of the VM");
