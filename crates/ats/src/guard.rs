@@ -27,3 +27,15 @@ pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Option<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_ends_where_it_began() {
+        assert_eq!(event(|| panic!("on purpose")), 0);
+        assert_eq!(catch(|| -> u8 { panic!("on {}", "purpose") }), None);
+        assert_eq!(catch(|| 5), Some(5));
+    }
+}
