@@ -224,7 +224,12 @@ fn a_broken_file_gets_its_fail_policy() {
             set(&mut broken, "fail_policy", json!(policy));
             set(&mut broken, key, value.clone());
             let ats = Ats::start(&AtsConfig::new(origin.address()).filter(broken)).unwrap();
-            assert_eq!(get(&ats, "/").status, status, "{key} {policy}\n{}", ats.logs().text());
+            assert_eq!(
+                get(&ats, "/").status,
+                status,
+                "{key} {policy}\n{}",
+                ats.logs().text()
+            );
         }
     }
 }
