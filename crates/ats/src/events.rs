@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::MissedTickBehavior;
 use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
-use weir_host::{ContextId, HttpCall, HttpCallResponse, HttpCallResult, Shared, Vm};
-use weir_outbound::{CallResponse, Caller, HttpCallRequest};
+use weir_host::{ContextId, HttpCall, HttpCallResult, Shared, Vm};
+use weir_outbound::Caller;
 use weir_plan::Reach;
 
 use crate::stats::ServerStats;
@@ -264,30 +264,10 @@ impl Waiting {
             let entry = instances.entry(instance).or_default();
             entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
-        let calling = caller.call(HttpCallRequest {
-            upstream: call.upstream,
-            headers: call.headers,
-            body: call.body,
-            trailers: call.trailers,
-            timeout: call.timeout,
-        });
+        let calling = weir_plan::http_call(caller, call);
         let own = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
-            let result = match calling.await {
-                Ok(CallResponse {
-                    headers,
-                    body,
-                    trailers,
-                }) => HttpCallResult::Response(HttpCallResponse {
-                    headers,
-                    body,
-                    trailers,
-                }),
-                Err(failure) => HttpCallResult::Failure {
-                    status: failure.status,
-                    reason: failure.reason,
-                },
-            };
+            let result = calling.await;
             if let Some(entry) = own.instances.borrow_mut().get_mut(&instance) {
                 entry.calls.remove(&token);
             }

@@ -21,7 +21,7 @@ pub use engines::Engines;
 pub use error::{PlanError, Refusal};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
-pub use reach::Reach;
+pub use reach::{Reach, http_call};
 pub use upstreams::{UpstreamError, Upstreams};
 pub use vm::{Identity, VmPlan};
 pub use watch::{FileStamp, FileWatch};

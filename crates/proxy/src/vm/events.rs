@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use weir_abi::limits::MIN_TICK_PERIOD;
-use weir_host::{ContextId, HttpCall, HttpCallResponse, HttpCallResult};
-use weir_outbound::{CallResponse, Caller, HttpCallRequest};
+use weir_host::{ContextId, HttpCall, HttpCallResult};
+use weir_outbound::Caller;
 use weir_plan::Reach;
 
 use crate::vm::slot::LiveVm;
@@ -73,31 +73,10 @@ impl Events {
             let entry = instances.entry(instance).or_default();
             entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
-        let request = HttpCallRequest {
-            upstream: call.upstream,
-            headers: call.headers,
-            body: call.body,
-            trailers: call.trailers,
-            timeout: call.timeout,
-        };
-        let calling = caller.call(request);
+        let calling = weir_plan::http_call(caller, call);
         let events = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
-            let result = match calling.await {
-                Ok(CallResponse {
-                    headers,
-                    body,
-                    trailers,
-                }) => HttpCallResult::Response(HttpCallResponse {
-                    headers,
-                    body,
-                    trailers,
-                }),
-                Err(failure) => HttpCallResult::Failure {
-                    status: failure.status,
-                    reason: failure.reason,
-                },
-            };
+            let result = calling.await;
             if let Some(entry) = events.instances.borrow_mut().get_mut(&instance) {
                 entry.calls.remove(&token);
             }
