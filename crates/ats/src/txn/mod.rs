@@ -35,7 +35,7 @@ use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction,
     TSActionCancel, TSCont, TSContCall, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
     TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSHttpTxn, TSHttpTxnReenable,
-    TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
+    TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet, TSVIO, TSVIOContGet,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
 
@@ -269,10 +269,11 @@ impl TxnPtr {
     }
 }
 
-/// Whether the server has closed a transform. The event that says so may still be on its way.
-fn is_closed(transform: TSVConn) -> bool {
+/// Whether a transform has been opened by the server and not been closed. It is opened some time after it was added, and the
+/// event that says that it is closed may still be on its way; a wake-up may come before the one and after the other.
+fn is_open(transform: TSVConn) -> bool {
     // SAFETY: the transform exists until that event, in which it is destroyed and forgotten.
-    unsafe { TSVConnClosedGet(transform) != 0 }
+    unsafe { TSVConnClosedGet(transform) == 0 && !TSTransformOutputVConnGet(transform).is_null() }
 }
 
 /// The write side of a transform, from which its input comes.

@@ -148,7 +148,7 @@ impl Txn {
             return Next::Nothing;
         };
         let transform = part.transform;
-        if super::is_closed(transform) {
+        if !super::is_open(transform) {
             return Next::Nothing;
         }
         part.started = true;

@@ -144,7 +144,7 @@ impl Txn {
             return Next::Nothing;
         };
         let (transform, body) = (part.transform, Rc::clone(&part.input));
-        if super::is_closed(transform) {
+        if !super::is_open(transform) {
             return Next::Nothing;
         }
         let Some(input) = input_of(transform) else {
