@@ -33,6 +33,8 @@ pub(crate) struct Hub(UnboundedSender<Command>);
 
 /// Something to wait for, or to take note of.
 pub(crate) enum Command {
+    /// A VM is about to be started, and may ask for things from now on.
+    Starting { instance: u64 },
     /// A VM has come to its place.
     Arrived { live: Weak<Live>, instance: u64 },
     /// A guest begins an HTTP call.
@@ -194,6 +196,9 @@ impl Waiting {
 
     fn take(self: &Rc<Self>, command: Command) {
         match command {
+            Command::Starting { instance } => {
+                self.instances.borrow_mut().entry(instance).or_default();
+            }
             Command::Arrived { live, instance } => self.arrived(live, instance),
             Command::HttpCall {
                 instance,
@@ -261,7 +266,9 @@ impl Waiting {
     fn http_call(self: &Rc<Self>, instance: u64, reach: &Arc<Reach>, token: u32, call: HttpCall) {
         let caller = {
             let mut instances = self.instances.borrow_mut();
-            let entry = instances.entry(instance).or_default();
+            let Some(entry) = instances.get_mut(&instance) else {
+                return;
+            };
             entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
         let calling = weir_plan::http_call(caller, call);
@@ -280,7 +287,9 @@ impl Waiting {
 
     fn tick(self: &Rc<Self>, instance: u64, plugin: ContextId, period: Option<Duration>) {
         let mut instances = self.instances.borrow_mut();
-        let entry = instances.entry(instance).or_default();
+        let Some(entry) = instances.get_mut(&instance) else {
+            return;
+        };
         if let Some(old) = entry.ticks.remove(&plugin)
             && let Some(task) = old.task
         {
@@ -300,7 +309,10 @@ impl Waiting {
     fn happened(&self, instance: u64, what: What) {
         let live = {
             let mut instances = self.instances.borrow_mut();
-            let entry = instances.entry(instance).or_default();
+            // What comes for one that is no more would be kept for ever.
+            let Some(entry) = instances.get_mut(&instance) else {
+                return;
+            };
             match &entry.live {
                 Some(live) => live.clone(),
                 None => {

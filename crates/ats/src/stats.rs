@@ -54,6 +54,8 @@ counters! {
     vm_started,
     /// VMs that have died.
     vm_died,
+    /// VMs that are no more: those that had died, and those that no configuration and no stream had a use for any longer.
+    vm_ended,
     /// VMs that could not be started.
     vm_start_failed,
     /// Streams that filters have seen.

@@ -83,16 +83,12 @@ impl Place {
         });
         let old = self.live().replace(live);
         drop(old);
-        if self.is_retired() {
-            self.retire();
-        }
     }
 
-    /// No replacement is wanted any more, and the VM ends with its last stream.
+    /// No replacement is wanted any more. The VM stays until the last chain that has this place is gone: a transaction may
+    /// have taken that chain already and come to this filter later.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Release);
-        let old = self.live().take();
-        drop(old);
     }
 
     /// Whether a newer configuration has no use for it.
@@ -249,6 +245,7 @@ impl Drop for Live {
             self.hub.send(Command::AwaitDone { live });
             return;
         }
+        bump(&COUNTERS.vm_ended);
         self.hub.send(Command::Gone { instance });
     }
 }

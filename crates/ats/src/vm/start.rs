@@ -24,6 +24,7 @@ pub(crate) fn start(place: &Arc<Place>, shared: &Shared, hub: &Hub) -> Result<()
         instance,
         hub: hub.clone(),
     };
+    hub.send(Command::Starting { instance });
     match place.plan.start(shared, Box::new(services), Arc::new(waker)) {
         Ok((vm, contexts)) => {
             bump(&COUNTERS.vm_started);
