@@ -28,12 +28,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one whose statistics are always fresh, and which takes up a reload at once.
+    /// Starts one whose statistics are always fresh.
     pub fn start(config: AtsConfig) -> Self {
-        let mut config = config
-            .record("proxy.config.raw_stat_sync_interval_ms", 50)
-            .record("proxy.config.remote_sync_interval_ms", 50)
-            .record("proxy.config.config_update_interval_ms", 50);
+        let mut config = config.record("proxy.config.raw_stat_sync_interval_ms", 50);
         config.plugin.insert(0, "stats_over_http.so".to_owned());
         let ats = Ats::start(&config).unwrap();
         let pid = ats.server().pid();

@@ -1,5 +1,5 @@
 //! What the tests share that break things in Traffic Server: a server that says how it is, and clients that go away.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod h2;
 mod health;
