@@ -45,6 +45,10 @@ impl weir_engine::Caller for Guest<'_> {
         }
     }
 
+    fn state(&mut self) -> &mut dyn Any {
+        &mut *self.0.data_mut().state
+    }
+
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
         let allocator = mem::replace(&mut self.0.data_mut().allocator, Allocator::Busy);
         let Allocator::Ready(func) = allocator else {

@@ -107,6 +107,9 @@ pub trait Caller {
     /// it may have grown and moved.
     fn parts(&mut self) -> (&mut [u8], &mut dyn Any);
 
+    /// The instance's state alone.
+    fn state(&mut self) -> &mut dyn Any;
+
     /// Calls the guest's allocator for `size` bytes and returns the pointer as the guest gave it, unchecked.
     ///
     /// This is the only way in which a host function enters the guest. Without an allocator (see

@@ -1,5 +1,7 @@
 //! A hostcall under way: the guest's memory, the VM's state, and the rules for pointers.
 
+use std::any::Any;
+
 use weir_abi::{LogLevel, Status};
 use weir_engine::{Caller, Trap};
 
@@ -40,16 +42,13 @@ impl<'a> Call<'a> {
     #[inline]
     pub fn parts(&mut self) -> (&mut [u8], &mut VmState) {
         let (memory, state) = self.caller.parts();
-        let Some(state) = state.downcast_mut::<VmState>() else {
-            unreachable!("every instance of the host carries a VmState");
-        };
-        (memory, state)
+        (memory, vm_state(state))
     }
 
     /// The VM's state.
     #[inline]
     pub fn state(&mut self) -> &mut VmState {
-        self.parts().1
+        vm_state(self.caller.state())
     }
 
     /// The memory that (`pointer`, `len`) means, and the VM's state.
@@ -156,6 +155,14 @@ impl<'a> Call<'a> {
         self.warn_once(|| format!("{name}: {reason}; nothing was changed (further ones are not reported)"));
         Ok(())
     }
+}
+
+#[inline]
+fn vm_state(state: &mut dyn Any) -> &mut VmState {
+    let Some(state) = state.downcast_mut() else {
+        unreachable!("every instance of the host carries a VmState");
+    };
+    state
 }
 
 /// The part of `memory` that (`pointer`, `len`) means: the one place where a guest's pointers are checked.

@@ -10,6 +10,7 @@ mod backoff;
 mod call;
 mod capabilities;
 mod compile;
+mod context_map;
 mod error;
 mod foreign;
 mod gate;

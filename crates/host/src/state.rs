@@ -7,6 +7,7 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
 
+use crate::context_map::ContextMap;
 use crate::gate::Open;
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
@@ -32,8 +33,10 @@ pub(crate) struct VmState {
     pub stopped: Option<ContextId>,
 
     pub plugins: FxHashMap<ContextId, PluginContext>,
-    pub streams: FxHashMap<ContextId, StreamContext>,
+    pub streams: ContextMap<StreamContext>,
     next_context: u32,
+    /// Numbers have come round: one that comes next may be in use.
+    came_round: bool,
     /// Contexts that answered false from `on_done`, oldest first.
     pub deferred: VecDeque<(Instant, ContextId)>,
     /// Those of them for which the guest has called `proxy_done`.
@@ -125,8 +128,9 @@ impl VmState {
             effective: None,
             stopped: None,
             plugins: FxHashMap::default(),
-            streams: FxHashMap::default(),
+            streams: ContextMap::default(),
             next_context: 1,
+            came_round: false,
             deferred: VecDeque::new(),
             done: Vec::new(),
             http_calls: FxHashMap::default(),
@@ -144,10 +148,14 @@ impl VmState {
     pub fn next_context(&mut self) -> ContextId {
         loop {
             let id = self.next_context;
-            self.next_context = self.next_context.wrapping_add(1);
+            (self.next_context, self.came_round) = match id.checked_add(1) {
+                Some(next) => (next, self.came_round),
+                None => (0, true),
+            };
+            let in_use =
+                |id| self.came_round && (self.streams.contains_key(&id) || self.plugins.contains_key(&id));
             if let Some(id) = ContextId::new(id)
-                && !self.streams.contains_key(&id)
-                && !self.plugins.contains_key(&id)
+                && !in_use(id)
             {
                 return id;
             }

@@ -84,25 +84,28 @@ impl Vm {
         if !self.has_stream(id)? {
             return Err(VmError::NoSuchContext(id));
         }
-        self.end(id)?;
-        Ok(if self.has_stream(id)? {
-            Finish::Deferred
-        } else {
-            Finish::Complete
-        })
+        self.end(id)
     }
 
     /// Ends a stream or plugin context, or notes that it wants to live on until `proxy_done`.
-    pub(super) fn end(&mut self, id: ContextId) -> Result<(), VmError> {
+    pub(super) fn end(&mut self, id: ContextId) -> Result<Finish, VmError> {
         let answer = self.enter(Callback::Done, id, &[id.wire()])?;
         let state = self.state().ok_or(VmError::Dead)?;
         if answer == Some(0) {
             state.deferred.push_back((Instant::now(), id));
-        } else {
-            state.done.retain(|done| *done != id);
-            self.log_and_delete(id)?;
+            self.settle()?;
+            // It may have called `proxy_done` before it said that it would.
+            let state = self.state().ok_or(VmError::Dead)?;
+            return Ok(if state.deferred.iter().any(|(_, deferred)| *deferred == id) {
+                Finish::Deferred
+            } else {
+                Finish::Complete
+            });
         }
-        self.settle()
+        state.done.retain(|done| *done != id);
+        self.log_and_delete(id)?;
+        self.settle()?;
+        Ok(Finish::Complete)
     }
 
     /// The rest of the life of a stream or plugin context whose `proxy_on_done` is complete.
@@ -110,8 +113,9 @@ impl Vm {
         self.enter(Callback::Log, id, &[id.wire()])?;
         self.enter(Callback::Delete, id, &[id.wire()])?;
         let state = self.state().ok_or(VmError::Dead)?;
-        state.streams.remove(&id);
-        state.plugins.remove(&id);
+        if state.streams.remove(&id).is_none() {
+            state.plugins.remove(&id);
+        }
         // What the stream still waits for has nobody to go to.
         if !state.http_calls.is_empty() {
             state.http_calls.retain(|_, owner| owner.context != id);
@@ -145,8 +149,7 @@ impl Vm {
         let Some(value) = self.enter(callback, id, args)? else {
             return Ok(HeadersAction::Continue);
         };
-        let stopped = self.stopped(id);
-        self.settle()?;
+        let stopped = self.after(id)?;
         if stopped {
             return Ok(HeadersAction::StopAllAndWatermark);
         }
@@ -173,8 +176,7 @@ impl Vm {
         else {
             return Ok(BodyAction::Continue);
         };
-        let stopped = self.stopped(id);
-        self.settle()?;
+        let stopped = self.after(id)?;
         Ok(if stopped {
             BodyAction::StopNoBuffer
         } else {
@@ -194,8 +196,7 @@ impl Vm {
         let Some(value) = self.enter(callback, id, args)? else {
             return Ok(StreamAction::Continue);
         };
-        let stopped = self.stopped(id);
-        self.settle()?;
+        let stopped = self.after(id)?;
         Ok(if stopped {
             StreamAction::Stop
         } else {
@@ -203,9 +204,17 @@ impl Vm {
         })
     }
 
-    /// Whether the guest asked for a local response or a reset of this stream in the callback that has just returned.
-    fn stopped(&mut self, id: ContextId) -> bool {
-        self.state().is_some_and(|state| state.stopped == Some(id))
+    /// Carries out what a callback of this stream has completed. Whether the guest asked in it for a local response or a
+    /// reset of the stream.
+    fn after(&mut self, id: ContextId) -> Result<bool, VmError> {
+        let Some(state) = self.state() else {
+            return Ok(false);
+        };
+        let stopped = state.stopped == Some(id);
+        if !state.deferred.is_empty() {
+            self.settle()?;
+        }
+        Ok(stopped)
     }
 
     pub(super) fn has_stream(&mut self, id: ContextId) -> Result<bool, VmError> {
