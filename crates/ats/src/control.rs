@@ -437,9 +437,7 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, vms: &[Vm], thread: u
             replies,
         }
     };
-    ThreadChain {
-        filters: filters.iter().map(filter).collect(),
-    }
+    ThreadChain::new(filters.iter().map(filter).collect())
 }
 
 /// For each plugin of a VM, whether its ticks run on the net thread of this number.

@@ -14,11 +14,14 @@ use weir_ats_sys::{
 use crate::events::Event;
 use crate::guard;
 use crate::thread_chain::ThreadChain;
+use crate::txn::known::Known;
 
 /// A net thread, as the plugin knows it. Lives as long as the process.
 pub(crate) struct NetThread {
     /// Its number, from 0.
     pub index: usize,
+    /// Transactions that began on it.
+    pub known: Known,
     chains: Mutex<Vec<Option<Arc<ThreadChain>>>>,
     mailbox: Mutex<VecDeque<Event>>,
     scheduled: AtomicBool,
@@ -48,6 +51,11 @@ thread_local! {
 /// The net threads that VMs are started for. The first call decides on their number.
 pub(crate) fn all(count: impl FnOnce() -> usize) -> &'static [&'static NetThread] {
     THREADS.get_or_init(|| (0..count().max(1)).map(NetThread::leak).collect())
+}
+
+/// All net threads.
+pub(crate) fn every() -> &'static [&'static NetThread] {
+    THREADS.get().map_or(&[], Vec::as_slice)
 }
 
 /// The net thread that runs. A thread that is one too many shares the VMs of another.
@@ -95,6 +103,7 @@ impl NetThread {
     fn leak(index: usize) -> &'static Self {
         Box::leak(Box::new(Self {
             index,
+            known: Known::default(),
             chains: Mutex::default(),
             mailbox: Mutex::default(),
             scheduled: AtomicBool::new(false),

@@ -1,14 +1,13 @@
 //! The plugin as the process has it: one, whichever way it was loaded, and however often.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::CStr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
     TS_HTTP_READ_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS,
-    TS_USER_ARGS_TXN, TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet,
-    TSMutex, TSUserArgIndexReserve, Version,
+    TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex, Version,
 };
 use weir_host::Shared;
 
@@ -24,8 +23,6 @@ const MOVE: &str = "WEIR_ATS_TEST_MOVE";
 
 /// The plugin.
 pub(crate) struct Plugin {
-    /// The slot of transactions that is ours.
-    pub txn_arg: c_int,
     /// Handles hooks that are added to single transactions.
     pub txn_cont: TSCont,
     /// The server answers `Expect: 100-continue` by itself.
@@ -44,8 +41,6 @@ pub(crate) struct Plugin {
 pub(crate) enum SetupError {
     #[error(transparent)]
     Load(#[from] weir_ats_sys::LoadError),
-    #[error("the server has no free user argument for transactions")]
-    NoUserArgument,
     #[error("a runtime cannot be used: {0}")]
     Engines(String),
     #[error("cannot start a thread: {0}")]
@@ -77,19 +72,6 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
 }
 
 fn make(version: &Version) -> Result<Plugin, SetupError> {
-    let mut txn_arg: c_int = -1;
-    // SAFETY: called while the server loads plugins; both texts end with NUL and are copied.
-    let reserved = unsafe {
-        TSUserArgIndexReserve(
-            TS_USER_ARGS_TXN,
-            c"wasm".as_ptr(),
-            c"state of Wasm filters".as_ptr(),
-            &mut txn_arg,
-        )
-    };
-    if reserved != TS_SUCCESS {
-        return Err(SetupError::NoUserArgument);
-    }
     let engines = engines::built_in().map_err(SetupError::Engines)?;
     let shared = Shared::new(foreign::functions());
     let hub = Hub::start(shared.clone())?;
@@ -107,7 +89,6 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     let folder = config_folder();
     let control = Control::new(engines, shared, hub.clone(), threads, folder);
     Ok(Plugin {
-        txn_arg,
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
         moves_transactions: std::env::var_os(MOVE).is_some(),

@@ -11,6 +11,13 @@ use crate::vm::place::PlaceRef;
 pub(crate) struct ThreadChain {
     /// In the order in which they see requests.
     pub filters: Vec<ThreadFilter>,
+    /// A filter has conditions on requests.
+    pub conditional: bool,
+    /// What filters make of a response goes into the cache.
+    pub cache_transformed: bool,
+    /// A filter may answer by itself.
+    pub replies: bool,
+    members: Arc<[ChainFilter<PlaceRef>]>,
 }
 
 /// One filter.
@@ -19,11 +26,29 @@ pub(crate) struct ThreadFilter {
     pub config: Arc<FilterConfig>,
     /// Where its VM is, and which of its plugins is meant; `None` where it was refused.
     pub place: Option<(PlaceRef, usize)>,
-    /// It may answer by itself after it has seen the response's headers.
+    /// It may answer by itself.
     pub replies: bool,
 }
 
 impl ThreadChain {
+    /// A chain of these.
+    pub fn new(filters: Vec<ThreadFilter>) -> Self {
+        let member = |filter: &ThreadFilter| {
+            ChainFilter::new(
+                filter.place.clone(),
+                filter.config.fail_policy == weir_config::FailPolicy::Open,
+                usize::try_from(filter.config.body_limit).unwrap_or(usize::MAX),
+            )
+        };
+        Self {
+            conditional: filters.iter().any(|filter| !filter.config.matches.is_empty()),
+            cache_transformed: filters.iter().any(|filter| filter.config.cache_transformed),
+            replies: filters.iter().any(|filter| filter.replies),
+            members: filters.iter().map(member).collect(),
+            filters,
+        }
+    }
+
     /// The filters that see a request; `authority` and `path` are asked for only where a filter has conditions.
     pub fn select(
         &self,
@@ -31,29 +56,11 @@ impl ThreadChain {
         path: &[u8],
         base: Option<Arc<Chain<PlaceRef>>>,
     ) -> Arc<Chain<PlaceRef>> {
-        let filters = self
-            .filters
-            .iter()
-            .enumerate()
-            .filter(|(_, filter)| filter.config.sees(authority, path))
-            .map(|(number, filter)| {
-                ChainFilter::new(
-                    number,
-                    filter.place.clone(),
-                    filter.config.fail_policy == weir_config::FailPolicy::Open,
-                    usize::try_from(filter.config.body_limit).unwrap_or(usize::MAX),
-                )
-            });
+        let sees = |number: &usize| !self.conditional || self.filters[*number].config.sees(authority, path);
+        let seen = (0..self.filters.len()).filter(sees);
         match base {
-            Some(base) => Chain::extending(base, filters),
-            None => Chain::new(filters),
+            Some(base) => Chain::extending(base, &self.members, seen),
+            None => Chain::new(&self.members, seen),
         }
-    }
-
-    /// Whether any filter has conditions on requests.
-    pub fn is_conditional(&self) -> bool {
-        self.filters
-            .iter()
-            .any(|filter| !filter.config.matches.is_empty())
     }
 }

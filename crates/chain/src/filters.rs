@@ -17,31 +17,38 @@ use crate::vm::{LiveVm, VmGone, VmPlace};
 pub struct Chain<P: VmPlace> {
     /// Filters that come before, where a chain was extended after a stream had begun.
     base: Option<Arc<Self>>,
-    filters: SmallVec<[ChainFilter<P>; 2]>,
+    /// Number of those.
+    before: usize,
+    /// Those of the route, of which these are some.
+    filters: Arc<[ChainFilter<P>]>,
+    members: SmallVec<[Member<P>; 2]>,
 }
 
-/// A filter in the chain of one stream.
-pub struct ChainFilter<P: VmPlace> {
-    plan: usize,
+/// A filter, as the chains of all streams have it.
+pub struct ChainFilter<P> {
     /// `None` where the filter was refused at start.
     place: Option<(P, usize)>,
     fail_open: bool,
     limit: usize,
+}
+
+/// A filter in the chain of one stream.
+struct Member<P: VmPlace> {
+    /// Place among the filters.
+    plan: usize,
     /// The VM and the stream's context in it, once the request has come to the filter.
     stream: OnceLock<(P::Vm, ContextId)>,
 }
 
 impl<P: VmPlace> ChainFilter<P> {
-    /// `plan`: place of the filter among those of its route. `place`: where its VM is, and the place of its plugin in the
-    /// VM's plan; `None` where the filter was refused, so that every stream gets the fail policy. `fail_open`: streams go
-    /// on without the filter when its VM is dead. `limit`: body bytes that it may hold back.
-    pub fn new(plan: usize, place: Option<(P, usize)>, fail_open: bool, limit: usize) -> Self {
+    /// `place`: where its VM is, and the place of its plugin in the VM's plan; `None` where the filter was refused, so that
+    /// every stream gets the fail policy. `fail_open`: streams go on without the filter when its VM is dead. `limit`: body
+    /// bytes that it may hold back.
+    pub fn new(place: Option<(P, usize)>, fail_open: bool, limit: usize) -> Self {
         Self {
-            plan,
             place,
             fail_open,
             limit,
-            stream: OnceLock::new(),
         }
     }
 
@@ -51,30 +58,45 @@ impl<P: VmPlace> ChainFilter<P> {
 }
 
 impl<P: VmPlace> Chain<P> {
-    /// A chain of these filters, in the order in which they see the request.
-    pub fn new(filters: impl IntoIterator<Item = ChainFilter<P>>) -> Arc<Self> {
-        Arc::new(Self {
-            base: None,
-            filters: filters.into_iter().collect(),
-        })
+    /// A chain of some filters of a route: those with the numbers `seen`, in the order in which they see the request.
+    pub fn new(filters: &Arc<[ChainFilter<P>]>, seen: impl IntoIterator<Item = usize>) -> Arc<Self> {
+        Self::behind(None, Arc::clone(filters), seen)
     }
 
     /// A chain of the filters of `base`, which may know of the stream already, and of these behind them.
-    pub fn extending(base: Arc<Self>, filters: impl IntoIterator<Item = ChainFilter<P>>) -> Arc<Self> {
-        Arc::new(Self {
-            base: Some(base),
-            filters: filters.into_iter().collect(),
-        })
+    pub fn extending(
+        base: Arc<Self>,
+        filters: &Arc<[ChainFilter<P>]>,
+        seen: impl IntoIterator<Item = usize>,
+    ) -> Arc<Self> {
+        Self::behind(Some(base), Arc::clone(filters), seen)
     }
 
     /// No filters.
     pub fn empty() -> Arc<Self> {
-        Self::new([])
+        Self::behind(None, Arc::new([]), [])
+    }
+
+    fn behind(
+        base: Option<Arc<Self>>,
+        filters: Arc<[ChainFilter<P>]>,
+        seen: impl IntoIterator<Item = usize>,
+    ) -> Arc<Self> {
+        let member = |plan| Member {
+            plan,
+            stream: OnceLock::new(),
+        };
+        Arc::new(Self {
+            before: base.as_ref().map_or(0, |base| base.len()),
+            base,
+            filters,
+            members: seen.into_iter().map(member).collect(),
+        })
     }
 
     /// Number of filters.
     pub fn len(&self) -> usize {
-        self.before() + self.filters.len()
+        self.before + self.members.len()
     }
 
     /// Whether there are none.
@@ -82,30 +104,44 @@ impl<P: VmPlace> Chain<P> {
         self.len() == 0
     }
 
-    /// Number of filters that come before those of this very chain.
-    fn before(&self) -> usize {
-        self.base.as_ref().map_or(0, |base| base.len())
-    }
-
-    fn get(&self, filter: usize) -> Option<&ChainFilter<P>> {
-        match filter.checked_sub(self.before()) {
-            Some(own) => self.filters.get(own),
+    #[inline]
+    fn get(&self, filter: usize) -> Option<(&ChainFilter<P>, &Member<P>)> {
+        match filter.checked_sub(self.before) {
+            Some(own) => {
+                let member = self.members.get(own)?;
+                Some((self.filters.get(member.plan)?, member))
+            }
             None => self.base.as_ref()?.get(filter),
         }
     }
 
-    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>)> {
-        (0..self.len()).filter_map(|index| Some((index, self.get(index)?)))
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>, &Member<P>)> {
+        self.iter_from(0)
+    }
+
+    fn iter_from(
+        &self,
+        first: usize,
+    ) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>, &Member<P>)> {
+        (first..self.len()).filter_map(|index| {
+            let (filter, member) = self.get(index)?;
+            Some((index, filter, member))
+        })
     }
 
     /// The place in the route of a filter of the chain.
     pub fn plan(&self, filter: usize) -> Option<usize> {
-        self.get(filter).map(|filter| filter.plan)
+        self.get(filter).map(|(_, member)| member.plan)
     }
 
     /// The stages of the request.
     pub fn request_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
-        self.iter().map(|(index, filter)| {
+        self.request_plans_from(0)
+    }
+
+    /// The stages of the request but for those of the first filters.
+    pub fn request_plans_from(&self, first: usize) -> impl Iterator<Item = StagePlan> + '_ {
+        self.iter_from(first).map(|(index, filter, _)| {
             let has = |callback| filter.has(callback);
             StagePlan {
                 filter: index,
@@ -123,8 +159,8 @@ impl<P: VmPlace> Chain<P> {
 
     /// The stages of the response: the filters that know of the stream and want to hear of the response, in reverse.
     pub fn response_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
-        self.iter().rev().filter_map(|(index, filter)| {
-            filter.stream.get()?;
+        self.iter().rev().filter_map(|(index, filter, member)| {
+            member.stream.get()?;
             let interest = Interest {
                 headers: filter.has(Callback::ResponseHeaders),
                 body: filter.has(Callback::ResponseBody),
@@ -147,15 +183,17 @@ impl<P: VmPlace> Chain<P> {
             Direction::Request => (Callback::RequestBody, |filter| filter.request.declined),
             Direction::Response => (Callback::ResponseBody, |filter| filter.response.declined),
         };
-        self.iter().zip(&state.filters).any(|((_, filter), part)| {
-            filter.stream.get().is_some() && filter.has(callback) && !part.dead && !declined(part)
-        })
+        self.iter()
+            .zip(&state.filters)
+            .any(|((_, filter, member), part)| {
+                filter.has(callback) && member.stream.get().is_some() && !part.dead && !declined(part)
+            })
     }
 
     /// Ends the stream in all filters, in the order of the chain. Called once, when nothing more will be polled.
     pub fn finish(&self) {
-        for (_, filter) in self.iter() {
-            let Some((vm, context)) = filter.stream.get() else {
+        for (_, _, member) in self.iter() {
+            let Some((vm, context)) = member.stream.get() else {
                 continue;
             };
             if vm.enter(|vm| vm.finish_stream(*context)) == Ok(Finish::Deferred) {
@@ -177,9 +215,26 @@ impl<P: VmPlace, M: Messages> ChainCalls<P, M> {
         Self { chain, state }
     }
 
+    fn lent(&self) -> LentCalls<'_, P, M> {
+        LentCalls::new(&self.chain, &self.state)
+    }
+}
+
+/// Calls the filters of a chain for one stream, for as long as both are there anyway.
+pub struct LentCalls<'a, P: VmPlace, M> {
+    chain: &'a Chain<P>,
+    state: &'a SharedState<M>,
+}
+
+impl<'a, P: VmPlace, M: Messages> LentCalls<'a, P, M> {
+    /// Calls for this stream.
+    pub fn new(chain: &'a Chain<P>, state: &'a SharedState<M>) -> Self {
+        Self { chain, state }
+    }
+
     /// Tells a filter of the stream, and shows it the request's headers.
     fn begin(&self, index: usize, count: usize, end_of_stream: bool) -> Result<HeadersAction, VmGone> {
-        let filter = self.chain.get(index).ok_or(VmGone)?;
+        let (filter, member) = self.chain.get(index).ok_or(VmGone)?;
         let (place, plugin) = filter.place.as_ref().ok_or(VmGone)?;
         let vm = place.live().ok_or(VmGone)?;
         let plugin = vm.context(*plugin).ok_or(VmGone)?;
@@ -189,19 +244,50 @@ impl<P: VmPlace, M: Messages> ChainCalls<P, M> {
             Ok((context, vm.on_request_headers(context, count, end_of_stream)?))
         })?;
         // Only now: what died in its first callback has nothing more to hear.
-        let _ = filter.stream.set((vm, context));
+        let _ = member.stream.set((vm, context));
         Ok(action)
     }
 
-    fn stream(&self, filter: usize) -> Result<&(P::Vm, ContextId), VmGone> {
+    fn stream(&self, filter: usize) -> Result<&'a (P::Vm, ContextId), VmGone> {
         self.chain
             .get(filter)
-            .and_then(|filter| filter.stream.get())
+            .and_then(|(_, member)| member.stream.get())
             .ok_or(VmGone)
     }
 }
 
 impl<P: VmPlace, M: Messages> FilterCalls for ChainCalls<P, M> {
+    fn on_headers(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        count: usize,
+        end_of_stream: bool,
+    ) -> Result<HeadersAction, VmGone> {
+        self.lent().on_headers(filter, direction, count, end_of_stream)
+    }
+
+    fn on_body(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        size: usize,
+        end_of_stream: bool,
+    ) -> Result<BodyAction, VmGone> {
+        self.lent().on_body(filter, direction, size, end_of_stream)
+    }
+
+    fn on_trailers(
+        &mut self,
+        filter: usize,
+        direction: Direction,
+        count: usize,
+    ) -> Result<StreamAction, VmGone> {
+        self.lent().on_trailers(filter, direction, count)
+    }
+}
+
+impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
     fn on_headers(
         &mut self,
         filter: usize,
@@ -284,15 +370,16 @@ mod tests {
     const BODIES: &[Callback] = &[Callback::RequestBody, Callback::ResponseBody];
 
     fn chain(places: [Option<&'static [Callback]>; 2]) -> Arc<Chain<Dead>> {
-        Chain::new(places.into_iter().enumerate().map(|(plan, callbacks)| {
-            ChainFilter::new(plan, callbacks.map(|callbacks| (Dead(callbacks), 0)), true, 10)
-        }))
+        let filter = |callbacks: Option<_>| {
+            ChainFilter::new(callbacks.map(|callbacks| (Dead(callbacks), 0)), true, 10)
+        };
+        Chain::new(&places.into_iter().map(filter).collect(), 0..2)
     }
 
     /// Makes a filter know of the stream.
     fn begin(chain: &Chain<Dead>, filter: usize) {
         let context = ContextId::new(2).expect("not 0");
-        chain.filters[filter].stream.set(((), context)).expect("unset");
+        chain.members[filter].stream.set(((), context)).expect("unset");
     }
 
     #[test]

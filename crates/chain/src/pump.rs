@@ -110,10 +110,17 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         calls: C,
         state: SharedState<M>,
     ) -> Self {
-        let stages: SmallVec<[Stage; 2]> = plans
-            .into_iter()
-            .map(|plan| Stage::new(plan.filter, plan.interest, plan.fail_open, plan.limit))
-            .collect();
+        let stages = plans.into_iter().map(Stage::new).collect();
+        Self::with_stages(direction, stages, source, calls, state)
+    }
+
+    pub(crate) fn with_stages(
+        direction: Direction,
+        stages: SmallVec<[Stage; 2]>,
+        source: S,
+        calls: C,
+        state: SharedState<M>,
+    ) -> Self {
         let direct = stages.is_empty();
         Self {
             direction,
@@ -314,20 +321,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         let action = self
             .calls
             .on_headers(stage.filter, self.direction, count, end_of_stream);
-        match action {
-            Ok(HeadersAction::Continue) => {}
-            Ok(HeadersAction::StopIteration) => stage.hold = Hold::Passing,
-            Ok(HeadersAction::ContinueAndEndStream) => stage.input_ended = true,
-            Ok(HeadersAction::StopAllAndBuffer) => {
-                stage.hold = Hold::All;
-                stage.watermark = false;
-            }
-            Ok(HeadersAction::StopAllAndWatermark) => {
-                stage.hold = Hold::All;
-                stage.watermark = true;
-            }
-            Err(VmGone) => bypass_or_fail(stage, &mut self.state.borrow_mut(), self.direction),
-        }
+        stage.heed(action, &mut self.state.borrow_mut(), self.direction);
     }
 
     fn on_data(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
@@ -459,6 +453,29 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
 }
 
 impl Stage {
+    /// Does what the headers callback has answered.
+    pub(crate) fn heed<M: Messages>(
+        &mut self,
+        action: Result<HeadersAction, VmGone>,
+        state: &mut StreamState<M>,
+        direction: Direction,
+    ) {
+        match action {
+            Ok(HeadersAction::Continue) => {}
+            Ok(HeadersAction::StopIteration) => self.hold = Hold::Passing,
+            Ok(HeadersAction::ContinueAndEndStream) => self.input_ended = true,
+            Ok(HeadersAction::StopAllAndBuffer) => {
+                self.hold = Hold::All;
+                self.watermark = false;
+            }
+            Ok(HeadersAction::StopAllAndWatermark) => {
+                self.hold = Hold::All;
+                self.watermark = true;
+            }
+            Err(VmGone) => bypass_or_fail(self, state, direction),
+        }
+    }
+
     /// Lets go of all that the filter holds and has seen.
     fn let_go(&mut self, body: &mut Option<Pieces>) {
         if let Some(body) = body {

@@ -1,7 +1,7 @@
 //! One filter's stage in one direction: what it has seen, what it holds back, what it may pass on.
 
 use crate::pieces::Pieces;
-use crate::pump::Interest;
+use crate::pump::{Interest, StagePlan};
 
 /// The state of a stage. The moves are made by [`Pump`](crate::Pump).
 pub(crate) struct Stage {
@@ -78,7 +78,13 @@ pub(crate) enum Trailers {
 
 impl Stage {
     /// The stage of a filter before anything has come.
-    pub fn new(filter: usize, interest: Interest, fail_open: bool, limit: usize) -> Self {
+    pub fn new(plan: StagePlan) -> Self {
+        let StagePlan {
+            filter,
+            interest,
+            fail_open,
+            limit,
+        } = plan;
         Self {
             filter,
             interest,

@@ -18,23 +18,22 @@ pub(crate) type Chain = weir_chain::Chain<Slot>;
 /// Calls them.
 pub(crate) type ChainCalls = weir_chain::ChainCalls<Slot, ProxyMessages>;
 
-/// The filters of a route that see a request.
-pub(crate) fn chain(
-    snapshot: &WorkerSnapshot,
-    filters: &[FilterPlan],
-    authority: &[u8],
-    path: &[u8],
-) -> Arc<Chain> {
-    let filters = filters
-        .iter()
-        .enumerate()
-        .filter(|(_, filter)| filter.config.sees(authority, path));
-    Chain::new(filters.map(|(plan, filter)| {
+/// The filters of a route, as the chains of its streams share them in one worker.
+pub(crate) fn of_route(filters: &[FilterPlan], slots: &[Rc<VmSlot>]) -> Arc<[ChainFilter<Slot>]> {
+    let filter = |filter: &FilterPlan| {
         let place = filter
             .vm
-            .map(|(vm, plugin)| (Slot(Rc::clone(&snapshot.slots[vm])), plugin));
-        ChainFilter::new(plan, place, filter.fail_open, filter.limit)
-    }))
+            .map(|(vm, plugin)| (Slot(Rc::clone(&slots[vm])), plugin));
+        ChainFilter::new(place, filter.fail_open, filter.limit)
+    };
+    filters.iter().map(filter).collect()
+}
+
+/// The filters of a route that see a request.
+pub(crate) fn chain(snapshot: &WorkerSnapshot, route: usize, authority: &[u8], path: &[u8]) -> Arc<Chain> {
+    let filters = &snapshot.plan.routes[route].filters;
+    let sees = |place: &usize| filters[*place].config.sees(authority, path);
+    Chain::new(&snapshot.filters[route], (0..filters.len()).filter(sees))
 }
 
 /// A worker's place for a VM, as a chain sees it.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
+use weir_chain::ChainFilter;
 use weir_host::{ContextId, HttpCall, Shared, Vm};
 use weir_outbound::{TrailingBody, UpstreamPool};
 use weir_plan::{Reach, VmPlan};
@@ -20,6 +21,7 @@ use crate::accept::{self, Accepting};
 use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
 use crate::exchange::{self, Exchange};
+use crate::filters::{Slot, of_route};
 use crate::rounds::{self, Connections, Streams};
 use crate::snapshot::Snapshot;
 use crate::tls::ServerTls;
@@ -145,6 +147,8 @@ pub(crate) struct WorkerSnapshot {
     pub plan: Arc<Snapshot>,
     /// One for each VM of the snapshot.
     pub slots: Vec<Rc<VmSlot>>,
+    /// The filters of each route.
+    pub filters: Vec<Arc<[ChainFilter<Slot>]>>,
     /// One for each upstream of the snapshot.
     pub pools: Vec<Rc<UpstreamPool<PoolBody>>>,
     nothing: Arc<str>,
@@ -338,9 +342,15 @@ impl Worker {
             known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(&plan.upstream))))
         });
         let pools = pools.collect();
+        let routes = &install.snapshot.routes;
+        let filters = routes
+            .iter()
+            .map(|route| of_route(&route.filters, &slots))
+            .collect();
         let snapshot = WorkerSnapshot {
             plan: install.snapshot,
             slots,
+            filters,
             pools,
             nothing: "".into(),
         };

@@ -29,14 +29,20 @@ pub(crate) struct TxnFacts {
     pub details: Cow<'static, str>,
     /// Envoy's response flags.
     pub flags: i64,
-    /// How long it all took; known at the end.
+    /// The server is done with the transaction: how long it all took can be told.
+    pub ended: bool,
+    /// How long that was, once the server has forgotten.
     pub duration: Option<Duration>,
 }
 
 /// Answers [`weir_host::Stream::fact`]. `txn` is `None` once the server has ended the transaction.
 pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Option<FactValue> {
     match fact {
-        Fact::RequestDuration => return facts.duration.map(FactValue::Duration),
+        Fact::RequestDuration if !facts.ended => return None,
+        Fact::RequestDuration => {
+            let duration = facts.duration.or_else(|| elapsed(txn?));
+            return duration.map(FactValue::Duration);
+        }
         Fact::ResponseCodeDetails => {
             return (!facts.details.is_empty()).then(|| FactValue::Bytes(facts.details.as_bytes().to_vec()));
         }

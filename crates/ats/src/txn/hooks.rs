@@ -1,17 +1,18 @@
 //! The server's hooks, and which part of a transaction's work each stands for.
 
 use std::ffi::{c_int, c_void};
+use std::sync::Arc;
 
 use weir_ats_sys::{
     TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_POST_REMAP,
     TS_EVENT_HTTP_READ_REQUEST_HDR, TS_EVENT_HTTP_READ_RESPONSE_HDR, TS_EVENT_HTTP_SEND_REQUEST_HDR,
     TS_EVENT_HTTP_SEND_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TSCont, TSEvent, TSHttpTxn, TSHttpTxnReenable,
-    TSUserArgSet,
 };
 
-use super::{Flow, Next, Txn, TxnPtr};
-use crate::net_thread;
+use super::{Flow, Next, Txn, TxnPtr, known};
+use crate::net_thread::{self, Guard};
 use crate::plugin::{GLOBAL, plugin};
+use crate::thread_chain::ThreadChain;
 
 /// Handles the hooks that stand for all transactions.
 pub(crate) unsafe extern "C" fn on_global_event(_cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
@@ -49,17 +50,24 @@ fn go_on(http: TSHttpTxn) {
 }
 
 fn on_read_request(http: TSHttpTxn) {
-    let begun = net_thread::current().and_then(|thread| {
-        let chain = thread.lock().get(GLOBAL).cloned().flatten()?;
-        (!chain.filters.is_empty()).then_some((thread, chain))
-    });
-    let Some((thread, chain)) = begun else {
+    let Some(thread) = net_thread::current() else {
         return go_on(http);
     };
-    Txn::begin(http, thread).work(|txn| {
-        let flow = txn.begin_request(chain);
+    let lock = thread.lock();
+    let Some(chain) = instance_of(&lock, GLOBAL) else {
+        drop(lock);
+        return go_on(http);
+    };
+    Txn::begin(http, thread, chain).work_under(lock, |txn| {
+        let flow = txn.begin_request(0);
         txn.settle(flow)
     });
+}
+
+/// The filters of an instance, where it has some.
+fn instance_of(lock: &Guard, number: usize) -> Option<Arc<ThreadChain>> {
+    let chain = lock.get(number)?.as_ref()?;
+    (!chain.filters.is_empty()).then(|| Arc::clone(chain))
 }
 
 /// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
@@ -70,19 +78,22 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
     // SAFETY: the transaction exists and its mutex is held; no other reference is alive.
     let known = unsafe { TxnPtr::of(http) };
     let thread = known.map_or(thread, TxnPtr::thread);
-    let Some(chain) = thread.lock().get(instance).cloned().flatten() else {
+    let lock = thread.lock();
+    let Some(chain) = instance_of(&lock, instance) else {
         return;
     };
-    if chain.filters.is_empty() {
-        return;
-    }
-    known.unwrap_or_else(|| Txn::begin(http, thread)).work(|txn| {
+    let (txn, further) = match known {
+        Some(txn) => (txn, Some(chain)),
+        None => (Txn::begin(http, thread, chain), None),
+    };
+    txn.work_under(lock, |txn| {
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }
+        let known = further.map_or(0, |chain| txn.add_filters(chain));
         // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
         txn.in_remap = true;
-        let flow = txn.begin_request(chain);
+        let flow = txn.begin_request(known);
         txn.in_remap = false;
         txn.after_remap = flow;
         if flow != Flow::Continue {
@@ -93,6 +104,9 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
 }
 
 fn on_event(http: TSHttpTxn, event: TSEvent) {
+    if event == TS_EVENT_HTTP_TXN_CLOSE {
+        return on_close(http);
+    }
     // SAFETY: the transaction is stopped at a hook of ours, under its mutex; no other reference is alive.
     let Some(txn) = (unsafe { TxnPtr::of(http) }) else {
         return go_on(http);
@@ -103,20 +117,19 @@ fn on_event(http: TSHttpTxn, event: TSEvent) {
         TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE => txn.work(Txn::on_cache_lookup),
         TS_EVENT_HTTP_READ_RESPONSE_HDR => txn.work(Txn::on_read_response),
         TS_EVENT_HTTP_SEND_REQUEST_HDR => txn.work(Txn::on_send_request),
-        TS_EVENT_HTTP_TXN_CLOSE => on_close(http, txn),
         _ => go_on(http),
     }
 }
 
-fn on_close(http: TSHttpTxn, txn: TxnPtr) {
-    // SAFETY: the transaction still exists; what is taken away is released below.
-    unsafe { TSUserArgSet(http.as_ptr(), plugin().txn_arg, std::ptr::null_mut()) };
-    txn.work(|txn| {
-        txn.close();
-        Next::Nothing
-    });
-    // SAFETY: the user argument held it (`begin`) and has been cleared; `txn` is not used any more.
-    unsafe { txn.release() };
+fn on_close(http: TSHttpTxn) {
+    if let Some(txn) = known::take(http) {
+        txn.work(|txn| {
+            txn.close();
+            Next::Nothing
+        });
+        // SAFETY: the transaction held it (`begin`), and is not known any more; `txn` is not used any more.
+        unsafe { txn.release() };
+    }
     go_on(http);
 }
 

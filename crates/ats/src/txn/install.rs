@@ -24,8 +24,8 @@ impl Txn {
     pub(super) fn install_transforms(&mut self) {
         if self.request_has_body {
             self.install_request_transform();
-        } else if super::client::is_http2(self.http)
-            && self.chain.wants_body(Direction::Request, &self.state.borrow())
+        } else if self.chain.wants_body(Direction::Request, &self.state.borrow())
+            && super::client::is_http2(self.http)
         {
             self.watch_request();
         }
@@ -144,7 +144,8 @@ impl Txn {
 
     /// Whether what filters make of a response goes into the cache.
     pub(super) fn keeps_transformed(&self) -> bool {
-        self.filters().any(|filter| filter.config.cache_transformed)
+        self.origins.iter().any(|origin| origin.cache_transformed)
+            && self.filters().any(|filter| filter.config.cache_transformed)
     }
 
     /// Adds the hooks at the end of the transaction, where no global hook is there for all of them.

@@ -86,6 +86,7 @@ impl TxnMessages {
     /// The transaction ends. `keep`: somebody may still want to read the messages.
     pub fn end(&mut self, keep: bool) {
         if keep {
+            self.facts.duration = self.txn.and_then(facts::elapsed);
             let mut kept = Box::new(Kept {
                 request: Vec::new(),
                 response: Vec::new(),
@@ -305,7 +306,8 @@ impl Messages for TxnMessages {
     fn head_count(&self, direction: Direction) -> usize {
         match direction {
             Direction::Request => self.client_request().map_or(0, |head| {
-                4 + head.lines() - head.lines_of(names().host) - connection_lines(head)
+                // The server refuses requests with two `Host` fields.
+                4 + head.lines() - usize::from(head.has(names().host)) - connection_lines(head)
             }),
             Direction::Response => {
                 if let Response::Local(head) = &self.response {

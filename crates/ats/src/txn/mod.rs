@@ -8,6 +8,7 @@ mod client;
 pub(crate) mod facts;
 mod hooks;
 mod install;
+pub(crate) mod known;
 pub(crate) mod messages;
 pub(crate) mod mime;
 mod output;
@@ -22,14 +23,14 @@ pub(crate) mod url;
 pub(crate) mod wake;
 mod well_known;
 
-use std::cell::Cell;
+use std::cell::{Cell, LazyCell, OnceCell};
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use weir_abi::Callback;
 use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TS_EVENT_IMMEDIATE, TS_SUCCESS, TSAction,
@@ -41,7 +42,7 @@ use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, V
 
 pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 
-use crate::net_thread::NetThread;
+use crate::net_thread::{Guard, NetThread};
 use crate::plugin::plugin;
 use crate::stats::{COUNTERS, bump};
 use crate::thread_chain::{ThreadChain, ThreadFilter};
@@ -59,8 +60,8 @@ pub(crate) type TxnPump = Pump<TxnSource, ChainCalls<PlaceRef, TxnMessages>, Txn
 
 /// A transaction that has filters.
 ///
-/// Shared by the transaction itself (a user argument) and by its transforms; the last that lets go frees it. The server
-/// ends them in no fixed order.
+/// Shared by the transaction itself ([`known`]) and by its transforms; the last that lets go frees it. The server ends them
+/// in no fixed order.
 pub(crate) struct Txn {
     http: TSHttpTxn,
     users: Cell<usize>,
@@ -68,10 +69,11 @@ pub(crate) struct Txn {
     state: SharedState<TxnMessages>,
     chain: Arc<Chain<PlaceRef>>,
     /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
-    origins: Vec<Arc<ThreadChain>>,
+    origins: SmallVec<[Arc<ThreadChain>; 2]>,
     /// For each filter of the chain, its place among those: which origin, and which filter of it.
     selected: SmallVec<[(usize, usize); 2]>,
-    wakeup: Arc<Wakeup>,
+    /// There is none before anything has been waited for.
+    wakeup: OnceCell<Arc<Wakeup>>,
     wake_cont: Option<TSCont>,
     deadline: Option<TSAction>,
     step: Step,
@@ -85,7 +87,7 @@ pub(crate) struct Txn {
     after_remap: Flow,
 
     request: Option<Box<TxnPump>>,
-    request_input: Rc<BodyInput>,
+    request_input: LazyCell<Rc<BodyInput>>,
     request_has_body: bool,
     /// The head is still with a filter that wants to see the body first.
     head_deferred: bool,
@@ -223,8 +225,8 @@ impl TxnPtr {
     /// The transaction exists, its mutex is held, and the value is not used after control was given to the server.
     #[inline]
     unsafe fn of(http: TSHttpTxn) -> Option<Self> {
-        // SAFETY: the argument is null or what `begin` put there, and is taken away before that is freed.
-        unsafe { Self::new(weir_ats_sys::TSUserArgGet(http.as_ptr(), plugin().txn_arg).cast()) }
+        // What `begin` made known is forgotten before it is freed.
+        known::find(http)
     }
 
     /// The net thread that the stream belongs to.
@@ -235,17 +237,26 @@ impl TxnPtr {
 
     /// Runs work on the transaction under the lock of its net thread, and then gives control to the server.
     fn work(self, work: impl FnOnce(&mut Txn) -> Next) {
+        self.work_under(self.thread().lock(), work);
+    }
+
+    /// As [`TxnPtr::work`], under the lock that has been taken already.
+    fn work_under(self, lock: Guard, work: impl FnOnce(&mut Txn) -> Next) {
         let (next, wakeup) = {
-            let _lock = self.thread().lock();
+            let _lock = lock;
             // SAFETY: whoever made this value vouches for it, and the transaction's mutex is held, so that nobody else
             // works on it; the reference ends before the server gets control.
             let txn = unsafe { &mut *self.0.as_ptr() };
-            let wakeup = Arc::clone(&txn.wakeup);
-            wakeup.enter();
+            if let Some(wakeup) = txn.wakeup.get() {
+                wakeup.enter();
+            }
             let next = crate::guard::catch(|| work(txn));
-            (next.unwrap_or_else(|| txn.after_panic()), wakeup)
+            let next = next.unwrap_or_else(|| txn.after_panic());
+            (next, txn.wakeup.get().cloned())
         };
-        wakeup.leave();
+        if let Some(wakeup) = wakeup {
+            wakeup.leave();
+        }
         next.run();
     }
 
@@ -253,7 +264,7 @@ impl TxnPtr {
     ///
     /// # Safety
     ///
-    /// The caller held it ([`Txn::keep`], or the user argument of the transaction), and no value is used afterwards.
+    /// The caller held it ([`Txn::keep`], or the transaction itself), and no value is used afterwards.
     unsafe fn release(self) {
         let txn = self.0.as_ptr();
         // SAFETY: the caller holds it, so it is still there.
@@ -284,20 +295,23 @@ fn input_of(transform: TSVConn) -> Option<TSVIO> {
 }
 
 impl Txn {
-    /// Makes the state of a transaction; the user argument of the transaction will hold it.
-    fn begin(http: TSHttpTxn, thread: &'static NetThread) -> TxnPtr {
+    /// Makes the state of a transaction that begins with the filters of an instance; the transaction holds it.
+    fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
         bump(&COUNTERS.streams);
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
         let messages = unsafe { TxnMessages::new(http, TxnFacts::default()) };
+        let chain = select(&origin, &messages, None);
         let txn = Box::new(Self {
             http,
             users: Cell::new(1),
             thread,
-            state: StreamState::new(messages, 0).share(),
-            chain: Chain::empty(),
-            origins: Vec::new(),
-            selected: SmallVec::new(),
-            wakeup: Arc::default(),
+            state: StreamState::new(messages, chain.len()).share(),
+            selected: (0..chain.len())
+                .filter_map(|filter| Some((0, chain.plan(filter)?)))
+                .collect(),
+            chain,
+            origins: smallvec![origin],
+            wakeup: OnceCell::new(),
             wake_cont: None,
             deadline: None,
             step: Step::Idle,
@@ -306,7 +320,7 @@ impl Txn {
             in_remap: false,
             after_remap: Flow::Continue,
             request: None,
-            request_input: Rc::default(),
+            request_input: LazyCell::new(Rc::default),
             request_has_body: false,
             head_deferred: false,
             request_transform: None,
@@ -319,10 +333,9 @@ impl Txn {
             hooks: Hooks::default(),
             closed: false,
         });
-        let txn = NonNull::from(Box::leak(txn));
-        // SAFETY: the index was reserved for transactions; the pointer is taken away again when the transaction ends.
-        unsafe { weir_ats_sys::TSUserArgSet(http.as_ptr(), plugin().txn_arg, txn.as_ptr().cast()) };
-        TxnPtr(txn)
+        let txn = TxnPtr(NonNull::from(Box::leak(txn)));
+        thread.known.insert(http, txn);
+        txn
     }
 
     /// One more that holds it.
@@ -357,15 +370,32 @@ impl Txn {
 
     /// Polls until nothing more happens by itself: `poll` gives `None` while something is waited for.
     fn poll<T>(&mut self, mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Option<T>) -> Option<T> {
-        let waker = Waker::from(Arc::clone(&self.wakeup));
-        let mut cx = Context::from_waker(&waker);
-        loop {
-            self.wakeup.take();
-            let done = poll(self, &mut cx);
-            if done.is_some() || !self.wakeup.take() {
+        if self.wakeup.get().is_none() {
+            // Hardly anything waits. What does is polled once more, with somebody to be woken.
+            let done = poll(self, &mut Context::from_waker(Waker::noop()));
+            if done.is_some() {
                 return done;
             }
         }
+        let wakeup = Arc::clone(self.wakeup());
+        let waker = Waker::from(Arc::clone(&wakeup));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            wakeup.take();
+            let done = poll(self, &mut cx);
+            if done.is_some() || !wakeup.take() {
+                return done;
+            }
+        }
+    }
+
+    /// What wakers lead to; it is entered.
+    fn wakeup(&self) -> &Arc<Wakeup> {
+        self.wakeup.get_or_init(|| {
+            let wakeup = Arc::<Wakeup>::default();
+            wakeup.enter();
+            wakeup
+        })
     }
 
     /// The work that is waited for in the present step, from where it stands.
@@ -402,7 +432,7 @@ impl Txn {
             self.held.request_woken = true;
             let next = self.drive_request_body();
             // One at a time, since the server may end the transaction in between.
-            self.wakeup.wake_by_ref();
+            self.wakeup().wake_by_ref();
             return next;
         }
         self.held.request_woken = false;
@@ -443,7 +473,7 @@ impl Txn {
         {
             thread = next;
         }
-        self.wakeup.aim(cont, thread);
+        self.wakeup().aim(cont, thread);
         if self.deadline.is_none() {
             self.thread.count_waiting(true);
             let deadline = self.longest_wait();
@@ -498,25 +528,18 @@ impl Txn {
         self.on_wake()
     }
 
-    /// Adds the filters of an instance to the chain.
-    fn add_filters(&mut self, origin: Arc<ThreadChain>) {
-        let (mut authority, mut path) = (Vec::new(), Vec::new());
-        if origin.is_conditional() {
-            let state = self.state.borrow();
-            state.messages.authority(&mut authority);
-            state.messages.path(&mut path);
-        }
+    /// Adds the filters of an instance to the chain; how many were there before.
+    fn add_filters(&mut self, origin: Arc<ThreadChain>) -> usize {
         let known = self.chain.len();
+        let mut state = self.state.borrow_mut();
         let base = (known > 0).then(|| Arc::clone(&self.chain));
-        self.chain = origin.select(&authority, &path, base);
+        self.chain = select(&origin, &state.messages, base);
         let (place, count) = (self.origins.len(), self.chain.len());
         self.origins.push(origin);
         let added = (known..count).filter_map(|filter| Some((place, self.chain.plan(filter)?)));
         self.selected.extend(added);
-        self.state
-            .borrow_mut()
-            .filters
-            .resize_with(count, Default::default);
+        state.filters.resize_with(count, Default::default);
+        known
     }
 
     fn calls(&self) -> ChainCalls<PlaceRef, TxnMessages> {
@@ -530,12 +553,13 @@ impl Txn {
             return true;
         }
         // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
-        self.filters().zip(&state.filters).any(|(filter, part)| {
-            let place = filter.place.as_ref().map(|(place, _)| place);
-            filter.replies
-                && !part.response.declined
-                && place.is_some_and(|place| place.has(Callback::ResponseHeaders))
-        })
+        self.origins.iter().any(|origin| origin.replies)
+            && self.filters().zip(&state.filters).any(|(filter, part)| {
+                let place = filter.place.as_ref().map(|(place, _)| place);
+                filter.replies
+                    && !part.response.declined
+                    && place.is_some_and(|place| place.has(Callback::ResponseHeaders))
+            })
     }
 
     /// The filters of the chain, in its order.
@@ -551,18 +575,22 @@ impl Txn {
         self.parked = false;
         self.held = Held::default();
         self.stop_waiting();
-        self.wakeup.disarm();
+        if let Some(wakeup) = self.wakeup.get() {
+            wakeup.disarm();
+        }
         if let Some(cont) = self.wake_cont.take() {
             // SAFETY: it was made by us and is destroyed once; no event is on its way to it.
             unsafe { TSContDestroy(cont) };
         }
         self.request = None;
         self.response = None;
-        self.request_input.detach();
+        if self.request_has_body {
+            self.request_input.detach();
+        }
         {
             let mut state = self.state.borrow_mut();
             let messages = &mut state.messages;
-            messages.facts.duration = facts::elapsed(self.http);
+            messages.facts.ended = true;
             if matches!(messages.response, messages::Response::None) {
                 messages.response = messages::Response::Client;
             }
@@ -580,9 +608,12 @@ impl Txn {
         self.chain.finish();
         let waits = Arc::strong_count(&self.state) > 1;
         self.state.borrow_mut().messages.end(waits);
-        self.chain = Chain::empty();
-        self.selected.clear();
-        self.origins.clear();
+        if self.users.get() > 1 {
+            // A transform is still open; the filters are not wanted any more.
+            self.chain = Chain::empty();
+            self.selected.clear();
+            self.origins.clear();
+        }
     }
 
     fn was_aborted(&self) -> bool {
@@ -590,6 +621,20 @@ impl Txn {
         // SAFETY: the transaction exists.
         unsafe { weir_ats_sys::TSHttpTxnAborted(self.http, &mut by_client) == TS_SUCCESS }
     }
+}
+
+/// The filters of an instance that see a request, behind those that are known already.
+fn select(
+    origin: &ThreadChain,
+    messages: &TxnMessages,
+    base: Option<Arc<Chain<PlaceRef>>>,
+) -> Arc<Chain<PlaceRef>> {
+    let (mut authority, mut path) = (Vec::new(), Vec::new());
+    if origin.conditional {
+        messages.authority(&mut authority);
+        messages.path(&mut path);
+    }
+    origin.select(&authority, &path, base)
 }
 
 unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
@@ -601,7 +646,7 @@ unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_v
         };
         if event == TS_EVENT_IMMEDIATE {
             txn.work(|txn| {
-                txn.wakeup.arrived();
+                txn.wakeup().arrived();
                 txn.on_wake()
             });
         } else {

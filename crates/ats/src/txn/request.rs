@@ -1,11 +1,10 @@
 //! The request's head on its way through the filters.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 
 use weir_ats_sys::TSHttpTxn;
-use weir_chain::{Abort, Direction, Item};
+use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 
 use super::client;
 use super::messages::TxnMessages;
@@ -13,13 +12,10 @@ use super::reply::FinalReply;
 use super::source::TxnSource;
 use super::well_known::names;
 use super::{Flow, Step, Txn, TxnPump};
-use crate::thread_chain::ThreadChain;
 
 impl Txn {
-    /// Shows the request to the filters of an instance.
-    pub(super) fn begin_request(&mut self, origin: Arc<ThreadChain>) -> Flow {
-        let known = self.chain.len();
-        self.add_filters(origin);
+    /// Shows the request to the filters of an instance: those behind the first `known`.
+    pub(super) fn begin_request(&mut self, known: usize) -> Flow {
         if self.chain.len() == known {
             return Flow::Continue;
         }
@@ -27,6 +23,32 @@ impl Txn {
             self.request_has_body = has_body(self.http, &self.state.borrow().messages);
         }
         let end_of_stream = !self.request_has_body;
+        let plans = || self.chain.request_plans_from(known);
+        self.step = Step::RequestHead;
+        if self.request.is_none() && (end_of_stream || !plans().any(|plan| plan.interest.body)) {
+            let rest = || {
+                let source = TxnSource::Server {
+                    head: None,
+                    input: Rc::clone(&self.request_input),
+                };
+                (source, self.calls())
+            };
+            let calls = &mut LentCalls::new(&self.chain, &self.state);
+            let passed = TxnPump::pass_head(
+                Direction::Request,
+                plans(),
+                end_of_stream,
+                calls,
+                &self.state,
+                rest,
+            );
+            match passed {
+                Ok(Passed::Through { .. }) => return self.request_passed(),
+                Ok(Passed::Held(pump)) => self.request = Some(pump),
+                Err(_) => return self.stopped(),
+            }
+            return self.advance();
+        }
         let source = match self.request.take() {
             Some(pump) if !end_of_stream && pump.may_change_body() => TxnSource::Inner {
                 head: Some(end_of_stream),
@@ -38,15 +60,13 @@ impl Txn {
                 input: Rc::clone(&self.request_input),
             },
         };
-        let plans: smallvec::SmallVec<[_; 2]> = self.chain.request_plans().skip(known).collect();
         self.request = Some(Box::new(TxnPump::new(
             Direction::Request,
-            plans,
+            plans(),
             source,
             self.calls(),
             self.state.clone(),
         )));
-        self.step = Step::RequestHead;
         self.advance()
     }
 
@@ -128,7 +148,7 @@ fn has_body(http: TSHttpTxn, messages: &TxnMessages) -> bool {
         None if head.has(names().transfer_encoding) => true,
         // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What comes
         // with another method is refused before it is sent on (`Txn::on_send_request`).
-        None => client::is_http2(http) && !is_bodiless_method(head.method()),
+        None => !is_bodiless_method(head.method()) && client::is_http2(http),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 use std::task::Poll;
 
-use weir_chain::{Abort, Direction, Item};
+use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 
 use super::messages::Response;
-use super::source::{BodyInput, TxnSource};
+use super::source::TxnSource;
 use super::{Flow, Next, Step, Txn, TxnPump};
 
 impl Txn {
@@ -36,26 +36,43 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
-        if plans.is_empty() {
+        let mut plans = self.chain.response_plans().peekable();
+        if plans.peek().is_none() {
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }
         // Filters that want to see the body are told that there is none: no transform is run for this response.
-        let wants_body = plans.iter().any(|plan| plan.interest.body);
-        let source = TxnSource::Server {
-            head: Some(wants_body || self.is_bodiless()),
-            input: Rc::new(BodyInput::default()),
+        let wants_body = self.chain.response_plans().any(|plan| plan.interest.body);
+        let rest = || {
+            let source = TxnSource::Server {
+                head: None,
+                input: Rc::default(),
+            };
+            (source, self.calls())
         };
-        self.response = Some(Box::new(TxnPump::new(
+        let passed = TxnPump::pass_head(
             Direction::Response,
             plans,
-            source,
-            self.calls(),
-            self.state.clone(),
-        )));
-        self.step = Step::ResponseHead;
-        self.advance_at_hook()
+            wants_body || self.is_bodiless(),
+            &mut LentCalls::new(&self.chain, &self.state),
+            &self.state,
+            rest,
+        );
+        match passed {
+            Ok(Passed::Through { .. }) => {
+                self.state.borrow_mut().response_sent = true;
+                Next::flow(self.http, Flow::Continue)
+            }
+            Ok(Passed::Held(pump)) => {
+                self.response = Some(pump);
+                self.step = Step::ResponseHead;
+                self.advance_at_hook()
+            }
+            Err(_) => {
+                let flow = self.response_stopped();
+                self.settle(flow)
+            }
+        }
     }
 
     /// Moves the response's head on.
@@ -75,18 +92,21 @@ impl Txn {
                 self.state.borrow_mut().response_sent = true;
                 Flow::Continue
             }
-            Some(Err(Abort::Stopped | Abort::Source(_))) => {
-                self.response = None;
-                let reply = self.state.borrow_mut().take_reply();
-                match reply {
-                    Some(reply) => {
-                        self.replace_reply(reply);
-                        self.give_reply();
-                        Flow::Error
-                    }
-                    None => self.reset(),
-                }
+            Some(Err(Abort::Stopped | Abort::Source(_))) => self.response_stopped(),
+        }
+    }
+
+    /// The response goes no further: answers as the state says, or resets.
+    fn response_stopped(&mut self) -> Flow {
+        self.response = None;
+        let reply = self.state.borrow_mut().take_reply();
+        match reply {
+            Some(reply) => {
+                self.replace_reply(reply);
+                self.give_reply();
+                Flow::Error
             }
+            None => self.reset(),
         }
     }
 
@@ -107,8 +127,6 @@ impl Txn {
         let Some(head) = state.messages.server_response() else {
             return true;
         };
-        state.messages.is_head()
-            || matches!(head.status(), 204 | 205 | 304)
-            || head.content_length() == Some(0)
+        matches!(head.status(), 204 | 205 | 304) || head.is_empty() || state.messages.is_head()
     }
 }

@@ -90,10 +90,7 @@ pub(crate) async fn serve(
         None
     };
     let chain = match route {
-        Some(route) => {
-            let filters = &snapshot.plan.routes[route].filters;
-            filters::chain(&snapshot, filters, &head.authority, head.path.as_str().as_bytes())
-        }
+        Some(route) => filters::chain(&snapshot, route, &head.authority, head.path.as_str().as_bytes()),
         None => Chain::empty(),
     };
     let (name, cluster, endpoints) = names(&snapshot, route);

@@ -1,0 +1,62 @@
+//! Which transactions have state.
+//!
+//! The server would keep a pointer with each transaction (a user argument), but each look at it costs as much as a hostcall:
+//! it searches the transaction's base classes for the place. So each net thread has a table of its own.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustc_hash::FxHashMap;
+use weir_ats_sys::TSHttpTxn;
+
+use super::TxnPtr;
+use crate::net_thread;
+
+/// The transactions that began on a net thread, by their handle. Nobody holds its lock for longer than a look takes.
+#[derive(Default)]
+pub(crate) struct Known(Mutex<FxHashMap<usize, TxnPtr>>);
+
+// SAFETY: an address. What lies there is used under the locks that `TxnPtr` names only.
+unsafe impl Send for TxnPtr {}
+
+impl Known {
+    /// Takes note of the state of a transaction.
+    pub fn insert(&self, http: TSHttpTxn, txn: TxnPtr) {
+        self.table().insert(http.as_ptr().addr(), txn);
+    }
+
+    fn take(&self, http: TSHttpTxn) -> Option<TxnPtr> {
+        self.table().remove(&http.as_ptr().addr())
+    }
+
+    fn get(&self, http: TSHttpTxn) -> Option<TxnPtr> {
+        self.table().get(&http.as_ptr().addr()).copied()
+    }
+
+    fn table(&self) -> MutexGuard<'_, FxHashMap<usize, TxnPtr>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The state of a transaction, where it has one.
+pub(super) fn find(http: TSHttpTxn) -> Option<TxnPtr> {
+    let thread = net_thread::current()?;
+    thread
+        .known
+        .get(http)
+        .or_else(|| elsewhere(|known| known.get(http)))
+}
+
+/// The state of a transaction that ends, where it has one.
+pub(super) fn take(http: TSHttpTxn) -> Option<TxnPtr> {
+    let thread = net_thread::current()?;
+    thread
+        .known
+        .take(http)
+        .or_else(|| elsewhere(|known| known.take(http)))
+}
+
+/// A transaction that the server has moved to this thread is known to the one on which it began.
+#[cold]
+fn elsewhere(look: impl Fn(&Known) -> Option<TxnPtr>) -> Option<TxnPtr> {
+    net_thread::every().iter().find_map(|thread| look(&thread.known))
+}
