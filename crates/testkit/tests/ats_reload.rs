@@ -20,8 +20,11 @@ const RELOADS: u64 = 45;
 /// Of how many reloads one is of a bad file.
 const BAD: u64 = 10;
 
-/// How much more memory there may be in the end.
-const GROWTH: f64 = 1.05;
+/// How much more memory there may be in the end: a twentieth, and 8 MiB that allocators keep for their
+/// threads, whatever the number of reloads.
+fn bearable(memory: u64) -> u64 {
+    memory + memory / 20 + (8 << 20)
+}
 
 fn reloads() -> u64 {
     let told = std::env::var("WEIR_RELOADS").ok();
@@ -221,10 +224,7 @@ fn watched_files_are_reloaded_under_load() {
         memory >> 10,
         now >> 10
     );
-    assert!(
-        (now as f64) < memory as f64 * GROWTH,
-        "{now} bytes after {memory}"
-    );
+    assert!(now < bearable(memory), "{now} bytes after {memory}");
 }
 
 /// Whatever happens, the clients end.
