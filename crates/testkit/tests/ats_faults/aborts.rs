@@ -46,7 +46,7 @@ fn leave(address: SocketAddr, bytes: &str, read: usize, patience: Duration) {
         let came = client.read(&mut vec![0; read]);
         assert!(came.is_ok(), "nothing came: {bytes}");
     }
-    std::thread::sleep(patience);
+    std::thread::park_timeout(patience);
 }
 
 fn http1_clients_leave(address: SocketAddr, rules: &str, patience: Duration) {
