@@ -7,9 +7,11 @@ mod bench_ats;
 mod ci;
 mod conformance;
 mod guests;
+mod memcheck_ats;
 mod serve;
 mod setup;
 mod sh;
+mod soak_ats;
 mod test;
 
 use std::process::ExitCode;
@@ -40,6 +42,10 @@ enum Task {
     Bench(bench::Args),
     /// Measure the plugin in Traffic Server: instructions a request, CPU time, threads.
     BenchAts(bench_ats::Args),
+    /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
+    SoakAts(soak_ats::Args),
+    /// The plugin in Traffic Server under valgrind.
+    MemcheckAts(memcheck_ats::Args),
     /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
     Ci(ci::Args),
 }
@@ -52,6 +58,8 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BenchAts(args) => bench_ats::run(&args),
+        Task::SoakAts(args) => soak_ats::run(&args),
+        Task::MemcheckAts(args) => memcheck_ats::run(&args),
         Task::Ci(args) => ci::run(&args),
     };
     match result {
