@@ -20,8 +20,12 @@ const RELOADS: u64 = 45;
 /// Of how many reloads one is of a bad file.
 const BAD: u64 = 10;
 
-/// How much more memory there may be in the end.
-const GROWTH: f64 = 1.05;
+/// How much memory there may be in the end, after so much in the beginning: a twentieth more, and in a short run 8 MiB that
+/// allocators keep for their threads. A long one measures from when they have them.
+fn bearable(memory: u64) -> u64 {
+    let kept = if reloads() > RELOADS { 0 } else { 8 << 20 };
+    memory + memory / 20 + kept
+}
 
 fn reloads() -> u64 {
     let told = std::env::var("WEIR_RELOADS").ok();
@@ -224,10 +228,7 @@ fn watched_files_are_reloaded_under_load() {
         memory >> 10,
         now >> 10
     );
-    assert!(
-        (now as f64) < memory as f64 * GROWTH,
-        "{now} bytes after {memory}"
-    );
+    assert!(now < bearable(memory), "{now} bytes after {memory}");
 }
 
 /// Whatever happens, the clients end.
