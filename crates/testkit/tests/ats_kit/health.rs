@@ -1,5 +1,7 @@
 //! A Traffic Server that is asked how it is.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::{Ats, AtsConfig};
@@ -17,6 +19,9 @@ const DISASTERS: [&str; 8] = [
     "SIGABRT",
     "failed assertion",
 ];
+
+/// How long to wait for its last words.
+const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// Lines of its log that a failed test shows.
 const LAST: usize = 60;
@@ -96,6 +101,8 @@ impl Drop for Server {
     /// A test that fails says what the server said last.
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // Why it has died may be said by its manager, a little later.
+            std::thread::park_timeout(AFTERWARDS);
             let log = self.ats.logs().text();
             let lines: Vec<&str> = log.lines().collect();
             let last = lines.len().saturating_sub(LAST);
