@@ -190,6 +190,8 @@ impl Live {
 
     /// Whether a context still waits for `proxy_done`.
     pub fn has_pending_done(&self) -> bool {
+        // Asked by the hub: without this lock the net thread could meet it in the VM, and would take the VM for running.
+        let _lock = self.thread.lock();
         match self.vm.try_lock() {
             Ok(mut vm) => vm.as_mut().is_some_and(Vm::has_pending_done),
             Err(_) => true,
