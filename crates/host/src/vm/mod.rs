@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use weir_abi::{Callback, LogLevel, limits};
-use weir_engine::{CpuBudget, Instance, Trap, TrapKind};
+use weir_engine::{CpuBudget, FuncId, Instance, Trap, TrapKind};
 
 use crate::state::VmState;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
@@ -101,18 +101,26 @@ impl Vm {
                 Ok(None)
             };
         };
+        self.state().ok_or(VmError::Dead)?.enter(callback, context);
+        self.run(func, callback, args, budget).map(Some)
+    }
+
+    /// Runs a callback that the state has been prepared for.
+    #[inline]
+    fn run(
+        &mut self,
+        func: FuncId,
+        callback: Callback,
+        args: &[u32],
+        budget: CpuBudget,
+    ) -> Result<u32, VmError> {
         let Some(instance) = &mut self.instance else {
             return Err(VmError::Dead);
         };
         // The instance is given up after a panic, so nobody sees what the panic left behind.
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(state) = instance.state().downcast_mut::<VmState>() {
-                state.enter(callback, context);
-            }
-            instance.call(func, args, budget)
-        }));
+        let outcome = catch_unwind(AssertUnwindSafe(|| instance.call(func, args, budget)));
         match outcome {
-            Ok(Ok(value)) => Ok(Some(value)),
+            Ok(Ok(value)) => Ok(value),
             Ok(Err(trap)) => Err(self.die(VmError::Trapped {
                 callback: callback.name(),
                 trap,

@@ -102,9 +102,12 @@ impl Vm {
                 Finish::Complete
             });
         }
+        let others_wait = !state.deferred.is_empty();
         state.done.retain(|done| *done != id);
         self.log_and_delete(id)?;
-        self.settle()?;
+        if others_wait {
+            self.settle()?;
+        }
         Ok(Finish::Complete)
     }
 
@@ -142,14 +145,10 @@ impl Vm {
         end_of_stream: bool,
     ) -> Result<HeadersAction, VmError> {
         let args = [id.wire(), wire(count), u32::from(end_of_stream)];
-        if !self.has_stream(id)? {
-            return Err(VmError::NoSuchContext(id));
-        }
         let args = self.exports.headers_args(callback, &args);
-        let Some(value) = self.enter(callback, id, args)? else {
+        let Some((value, stopped)) = self.enter_stream(callback, id, args)? else {
             return Ok(HeadersAction::Continue);
         };
-        let stopped = self.after(id)?;
         if stopped {
             return Ok(HeadersAction::StopAllAndWatermark);
         }
@@ -169,14 +168,10 @@ impl Vm {
         size: usize,
         end_of_stream: bool,
     ) -> Result<BodyAction, VmError> {
-        if !self.has_stream(id)? {
-            return Err(VmError::NoSuchContext(id));
-        }
-        let Some(value) = self.enter(callback, id, &[id.wire(), wire(size), u32::from(end_of_stream)])?
-        else {
+        let args = [id.wire(), wire(size), u32::from(end_of_stream)];
+        let Some((value, stopped)) = self.enter_stream(callback, id, &args)? else {
             return Ok(BodyAction::Continue);
         };
-        let stopped = self.after(id)?;
         Ok(if stopped {
             BodyAction::StopNoBuffer
         } else {
@@ -190,13 +185,9 @@ impl Vm {
         id: ContextId,
         args: &[u32],
     ) -> Result<StreamAction, VmError> {
-        if !self.has_stream(id)? {
-            return Err(VmError::NoSuchContext(id));
-        }
-        let Some(value) = self.enter(callback, id, args)? else {
+        let Some((value, stopped)) = self.enter_stream(callback, id, args)? else {
             return Ok(StreamAction::Continue);
         };
-        let stopped = self.after(id)?;
         Ok(if stopped {
             StreamAction::Stop
         } else {
@@ -204,17 +195,30 @@ impl Vm {
         })
     }
 
-    /// Carries out what a callback of this stream has completed. Whether the guest asked in it for a local response or a
-    /// reset of the stream.
-    fn after(&mut self, id: ContextId) -> Result<bool, VmError> {
-        let Some(state) = self.state() else {
-            return Ok(false);
+    /// Calls a callback of a stream, if it is exported, and carries out what was completed in it. Gives what it answered,
+    /// and whether the guest asked in it for a local response or a reset of the stream.
+    fn enter_stream(
+        &mut self,
+        callback: Callback,
+        id: ContextId,
+        args: &[u32],
+    ) -> Result<Option<(u32, bool)>, VmError> {
+        let func = self.exports.func(callback);
+        let state = self.state().ok_or(VmError::Dead)?;
+        if !state.streams.contains_key(&id) {
+            return Err(VmError::NoSuchContext(id));
+        }
+        let Some(func) = func else {
+            return Ok(None);
         };
+        state.enter(callback, id);
+        let value = self.run(func, callback, args, self.callback_budget)?;
+        let state = self.state().ok_or(VmError::Dead)?;
         let stopped = state.stopped == Some(id);
         if !state.deferred.is_empty() {
             self.settle()?;
         }
-        Ok(stopped)
+        Ok(Some((value, stopped)))
     }
 
     pub(super) fn has_stream(&mut self, id: ContextId) -> Result<bool, VmError> {
