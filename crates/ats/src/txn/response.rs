@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::task::Poll;
 
+use smallvec::SmallVec;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 
 use super::messages::Response;
@@ -36,13 +37,13 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        let mut plans = self.chain.response_plans().peekable();
-        if plans.peek().is_none() {
+        let plans: SmallVec<[_; 2]> = self.chain.response_plans().collect();
+        if plans.is_empty() {
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }
         // Filters that want to see the body are told that there is none: no transform is run for this response.
-        let wants_body = self.chain.response_plans().any(|plan| plan.interest.body);
+        let wants_body = plans.iter().any(|plan| plan.interest.body);
         let rest = || {
             let source = TxnSource::Server {
                 head: None,
