@@ -4,7 +4,7 @@
 use bench_guests::{CONTINUE, REQUEST, add_header};
 
 /// Rounds of the loop.
-const ROUNDS: u32 = 100_000;
+const ROUNDS: u32 = 45_000;
 
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_request_headers(context: u32, _: u32, _: u32) -> u32 {

@@ -3,7 +3,7 @@
 local bit = require('bit')
 local bxor, lshift, rshift = bit.bxor, bit.lshift, bit.rshift
 
-local ROUNDS = 100000
+local ROUNDS = 45000
 local seed = 0
 
 local function burn(seed)
