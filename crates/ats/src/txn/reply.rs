@@ -53,7 +53,7 @@ impl FinalReply {
     /// Makes a head in the server's memory that of the answer. Framing, the date and the server's name are the server's.
     pub fn write(&self, head: Head) {
         head.retain(|name| {
-            super::messages::is_connection_field(name)
+            super::edits::is_connection_field(name)
                 || matches!(name, b"content-length" | b"date" | b"server" | b"via")
         });
         head.set_status(self.status);

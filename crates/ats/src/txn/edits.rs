@@ -1,0 +1,168 @@
+//! Changes of heads, as far as filters may make them.
+
+use weir_chain::parse_authority;
+use weir_host::{Edit, HeaderEdit};
+
+use super::mime::{Head, is_name, is_value};
+use super::well_known::names;
+
+/// A change of a request, pseudo-headers included.
+pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_pseudo(name) => {
+            set_pseudo(head, name, value)
+        }
+        // Without them there is no request; the host warns about it.
+        HeaderEdit::Remove(name) if is_pseudo(name) => Edit::Invalid,
+        HeaderEdit::SetAll(lines) => {
+            let valid = |(name, value): &(&[u8], &[u8])| {
+                if is_pseudo(name) {
+                    pseudo_is_valid(name, value)
+                } else {
+                    is_name(name) && is_value(value)
+                }
+            };
+            if !lines.iter().all(valid) {
+                return Edit::Invalid;
+            }
+            head.retain(|name| name == b"host" || is_framing(name));
+            for (name, value) in lines {
+                let outcome = edit_request(head, HeaderEdit::Add(name, value));
+                if outcome != Edit::Done {
+                    return outcome;
+                }
+            }
+            Edit::Done
+        }
+        edit => edit_field(head, edit),
+    }
+}
+
+/// A change of a response, its status included.
+pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    match edit {
+        HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => match status(value) {
+            Some(status) => {
+                head.set_status(status);
+                Edit::Done
+            }
+            None => Edit::Invalid,
+        },
+        HeaderEdit::Remove(b":status") => Edit::Invalid,
+        HeaderEdit::SetAll(lines) => {
+            let valid = |(name, value): &(&[u8], &[u8])| {
+                if *name == b":status" {
+                    status(value).is_some()
+                } else {
+                    is_name(name) && is_value(value)
+                }
+            };
+            if !lines.iter().all(valid) {
+                return Edit::Invalid;
+            }
+            head.retain(is_framing);
+            for (name, value) in lines {
+                let outcome = edit_response(head, HeaderEdit::Add(name, value));
+                if outcome != Edit::Done {
+                    return outcome;
+                }
+            }
+            Edit::Done
+        }
+        edit => edit_field(head, edit),
+    }
+}
+
+/// A change of an ordinary field. What frames the message and what belongs to the connection is the server's: such a
+/// change is taken and has no effect, as on a proxy that strips and recomputes these fields afterwards.
+fn edit_field(head: Head, edit: HeaderEdit<'_>) -> Edit {
+    let done = match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => {
+            if !(is_name(name) && is_value(value)) {
+                return Edit::Invalid;
+            }
+            if is_framing(name) {
+                true
+            } else if matches!(edit, HeaderEdit::Add(..)) {
+                head.add(name, value)
+            } else {
+                head.replace(name, value)
+            }
+        }
+        HeaderEdit::Remove(name) => {
+            if !is_framing(name) {
+                head.remove(name);
+            }
+            true
+        }
+        HeaderEdit::SetAll(_) => false,
+    };
+    if done { Edit::Done } else { Edit::Invalid }
+}
+
+fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
+    if !pseudo_is_valid(name, value) {
+        return Edit::Invalid;
+    }
+    let done = match name {
+        b":method" => {
+            // The server refuses these without a length, and a request that had no body has none now.
+            let needs_length = matches!(value, b"POST" | b"PUT" | b"PUSH");
+            if needs_length && !(head.has(names().content_length) || head.has(names().transfer_encoding)) {
+                head.add(b"Content-Length", b"0");
+            }
+            head.set_method(value)
+        }
+        b":path" => head.url().is_some_and(|url| url.set_path(value)),
+        b":scheme" => match head.url() {
+            // A request line without a host has no scheme either.
+            Some(url) if !url.host().is_empty() => url.set_scheme(value),
+            url => url.is_some(),
+        },
+        _ => {
+            if let Some(url) = head.url()
+                && !url.host().is_empty()
+            {
+                url.set_authority(value);
+            }
+            head.replace(b"Host", value)
+        }
+    };
+    if done { Edit::Done } else { Edit::Invalid }
+}
+
+fn pseudo_is_valid(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b":method" => is_name(value),
+        b":path" => {
+            (value == b"*" || value.first() == Some(&b'/'))
+                && http::uri::PathAndQuery::try_from(value)
+                    .is_ok_and(|path| path.as_str().as_bytes() == value)
+        }
+        b":scheme" => http::uri::Scheme::try_from(value).is_ok(),
+        _ => parse_authority(value).is_some(),
+    }
+}
+
+/// A status that ends an exchange.
+fn status(value: &[u8]) -> Option<u16> {
+    let status = http::StatusCode::from_bytes(value).ok()?;
+    (!status.is_informational() && status.as_u16() < 600).then(|| status.as_u16())
+}
+
+fn is_pseudo(name: &[u8]) -> bool {
+    matches!(name, b":path" | b":method" | b":scheme" | b":authority" | b"host")
+}
+
+/// Fields that belong to one connection (RFC 9110, 7.6.1). The server keeps them where filters cannot see them.
+pub(super) fn is_connection_field(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
+    )
+}
+
+/// Fields that say where a message ends, or belong to one connection.
+fn is_framing(name: &[u8]) -> bool {
+    name == b"content-length" || is_connection_field(name)
+}

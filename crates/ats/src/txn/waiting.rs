@@ -1,0 +1,191 @@
+//! Filters that hold a transaction: who is woken when they let go, and what happens to those that never do.
+
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+
+use weir_ats_sys::{
+    TS_EVENT_IMMEDIATE, TSActionCancel, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContMutexGet,
+    TSContScheduleOnThread, TSEvent, TSEventThreadSelf,
+};
+
+use super::next::Next;
+use super::wake::Wakeup;
+use super::{Txn, TxnPtr};
+use crate::plugin::plugin;
+use crate::stats::{COUNTERS, bump};
+
+/// Which bodies filters hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub request: bool,
+    pub response: bool,
+    /// Both, and the last wake-up was for the request's.
+    pub request_woken: bool,
+}
+
+impl Txn {
+    /// Polls until nothing more happens by itself: `poll` gives `None` while something is waited for.
+    pub(super) fn poll<T>(
+        &mut self,
+        mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Option<T>,
+    ) -> Option<T> {
+        if self.wakeup.get().is_none() {
+            // Hardly anything waits. What does is polled once more, with somebody to be woken.
+            let done = poll(self, &mut Context::from_waker(Waker::noop()));
+            if done.is_some() {
+                return done;
+            }
+        }
+        let wakeup = Arc::clone(self.wakeup());
+        let waker = Waker::from(Arc::clone(&wakeup));
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            wakeup.take();
+            let done = poll(self, &mut cx);
+            if done.is_some() || !wakeup.take() {
+                return done;
+            }
+        }
+    }
+
+    /// What wakers lead to; it is entered.
+    pub(super) fn wakeup(&self) -> &Arc<Wakeup> {
+        self.wakeup.get_or_init(|| {
+            let wakeup = Arc::<Wakeup>::default();
+            wakeup.enter();
+            wakeup
+        })
+    }
+
+    /// Something happened that filters, or we for them, have been waiting for.
+    pub(super) fn on_wake(&mut self) -> Next {
+        if self.closed {
+            return Next::Nothing;
+        }
+        if self.parked {
+            return self.advance_at_hook();
+        }
+        let Held {
+            request,
+            response,
+            request_woken,
+        } = self.held;
+        if request && response && !request_woken {
+            self.held.request_woken = true;
+            let next = self.drive_request_body();
+            // One at a time, since the server may end the transaction in between.
+            self.wakeup().wake_by_ref();
+            return next;
+        }
+        self.held.request_woken = false;
+        if self.response_transform.is_some() && (response || !request) {
+            return self.drive_response_body();
+        }
+        if self.request_transform.is_some() {
+            return self.drive_request_body();
+        }
+        Next::Nothing
+    }
+
+    /// Waits for filters as long as they hold any part of the transaction, whichever it is that has just moved.
+    pub(super) fn mind_filters(&mut self) {
+        if self.parked || self.held.request || self.held.response {
+            self.await_filters();
+        } else {
+            self.stop_waiting();
+        }
+    }
+
+    /// Prepares for being woken on this thread, and bounds the wait.
+    fn await_filters(&mut self) {
+        let cont = self.wake_cont.unwrap_or_else(|| {
+            // SAFETY: a transaction is a continuation in the server, whose mutex is the transaction's. The data is this
+            // state; `close` destroys the continuation before it is freed.
+            unsafe {
+                let cont = TSContCreate(on_wake_event, TSContMutexGet(TSCont(self.http.as_ptr())));
+                TSContDataSet(cont, std::ptr::from_mut(self).cast());
+                cont
+            }
+        });
+        self.wake_cont = Some(cont);
+        // SAFETY: the thread that runs is one of the server's.
+        let mut thread = unsafe { TSEventThreadSelf() };
+        if plugin().moves_transactions
+            && let Some(next) = crate::net_thread::next()
+        {
+            thread = next;
+        }
+        self.wakeup().aim(cont, thread);
+        if self.deadline.is_none() {
+            self.thread.count_waiting(true);
+            let deadline = self.longest_wait();
+            // Without any the event would look like that of a wake-up.
+            let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).max(1);
+            // SAFETY: the continuation lives until `close`, which cancels the action.
+            self.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
+        }
+    }
+
+    /// Filters have let go.
+    pub(super) fn stop_waiting(&mut self) {
+        if let Some(action) = self.deadline.take() {
+            self.thread.count_waiting(false);
+            // SAFETY: the action has not come to its event: that takes it out of `deadline`.
+            unsafe { TSActionCancel(action) };
+        }
+    }
+
+    /// The shortest of the stream deadlines of the filters.
+    fn longest_wait(&self) -> std::time::Duration {
+        self.filters()
+            .map(|filter| filter.config.stream_deadline)
+            .min()
+            .unwrap_or(weir_abi::limits::STREAM_DEADLINE)
+    }
+
+    /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
+    fn on_deadline(&mut self) -> Next {
+        if self.deadline.take().is_some() {
+            self.thread.count_waiting(false);
+        }
+        if self.closed {
+            return Next::Nothing;
+        }
+        let mut held = false;
+        {
+            let mut state = self.state.borrow_mut();
+            for filter in &mut state.filters {
+                if filter.request.held || filter.response.held {
+                    filter.dead = true;
+                    held = true;
+                }
+            }
+        }
+        if held {
+            bump(&COUNTERS.stream_deadlines);
+            tracing::warn!(
+                "a filter has held a stream for longer than its stream_deadline; it gets the fail policy"
+            );
+        }
+        self.on_wake()
+    }
+}
+
+unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
+    crate::guard::event(|| {
+        // SAFETY: the data is the state that `await_filters` put there; `close` destroys the continuation, after which no
+        // event of it comes, before the state is freed. The continuation's mutex is the transaction's.
+        let Some(txn) = (unsafe { TxnPtr::new(TSContDataGet(cont).cast()) }) else {
+            return;
+        };
+        if event == TS_EVENT_IMMEDIATE {
+            txn.work(|txn| {
+                txn.wakeup().arrived();
+                txn.on_wake()
+            });
+        } else {
+            txn.work(Txn::on_deadline);
+        }
+    })
+}
