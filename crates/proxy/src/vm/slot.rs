@@ -83,11 +83,10 @@ impl VmSlot {
         live
     }
 
-    /// No replacement is wanted any more, and the VM ends with its last stream.
+    /// No replacement is wanted any more. The VM stays until the last chain that has this slot is gone: a stream may have
+    /// begun with that chain and come to this filter later.
     pub fn retire(&self) {
         self.retired.set(true);
-        let old = self.live.borrow_mut().take();
-        drop(old);
     }
 
     /// The VM has died, or could not be started: gets another one after a pause. Must be called inside of the

@@ -1,5 +1,7 @@
 //! Shutdown and reload cut no response.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -125,6 +127,46 @@ fn reload_loses_no_request() {
         client.join().unwrap();
     }
     assert!(served.load(Ordering::SeqCst) > 0);
+}
+
+/// A filter holds the request until its call is answered, and the configuration changes meanwhile: the filters behind it
+/// that are still to come are those that the stream began with.
+#[test]
+fn a_stream_that_waits_through_a_reload_finds_its_filters() {
+    let origin = Origin::start().unwrap();
+    let calls = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut holding = filter(
+        "holding",
+        &Guests::build().unwrap().filter("misbehave").unwrap(),
+        "wasmtime",
+    );
+    set(&mut holding, "configuration", json!("upstream=calls"));
+    let with_version = |number: &str| {
+        let mut config = version(&origin, number, false);
+        config["upstreams"]["calls"] = json!(format!("http://{}", calls.local_addr().unwrap()));
+        config["filters"]["holding"]["config"] = holding.clone();
+        config["routes"][0]["filters"] = json!(["holding", "version"]);
+        config
+    };
+    let weir = Weir::start(&with_version("1")).unwrap();
+    let address = weir.address();
+    let client = thread::spawn(move || {
+        let request = Request::get("/").header("x-misbehave", "hold_call@request_headers");
+        let outcome = Http1::connect(address).unwrap().request(&request).unwrap();
+        outcome.response().unwrap()
+    });
+    let (mut call, _) = calls.accept().unwrap();
+    assert!(call.read(&mut [0; 1024]).unwrap() > 0);
+
+    weir.write_config(&with_version("2")).unwrap();
+    weir.signal("HUP").unwrap();
+    times(&weir, READ_AGAIN, 1);
+    call.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
+    let response = client.join().unwrap();
+    assert_eq!(response.status, 200, "{response:?}\n{}", weir.logs().text());
+    assert_eq!(response.header("x-version").as_deref(), Some("1"));
+    assert_eq!(serves(&weir), "2");
 }
 
 #[test]
