@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::process;
+use crate::process::Process;
 
 /// How long to wait for more before looking again.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -15,15 +15,15 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Reads a file from its beginning, waits for more at its end, and ends with the process that writes it.
 pub struct Follow {
     file: File,
-    writer: u32,
+    writer: Arc<Process>,
     stopped: Arc<AtomicBool>,
 }
 
 impl Follow {
-    pub(crate) fn new(path: &Path, writer: u32, stopped: &Arc<AtomicBool>) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path, writer: &Arc<Process>, stopped: &Arc<AtomicBool>) -> io::Result<Self> {
         Ok(Self {
             file: File::open(path)?,
-            writer,
+            writer: Arc::clone(writer),
             stopped: Arc::clone(stopped),
         })
     }
@@ -33,7 +33,7 @@ impl Read for Follow {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             // Asked first: what was written before the end is read after it.
-            let ended = self.stopped.load(Ordering::Acquire) || !process::runs(self.writer);
+            let ended = self.stopped.load(Ordering::Acquire) || !self.writer.runs();
             let count = self.file.read(buffer)?;
             if count > 0 || ended || buffer.is_empty() {
                 return Ok(count);

@@ -1,54 +1,124 @@
-//! Processes by number.
+//! Processes that stay who they are, whatever their numbers are given to later.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Sends a signal by name, such as `TERM`.
-pub(crate) fn signal(pid: u32, name: &str) -> Result<()> {
-    // The shell's own `kill`: there is no safe way in the standard library, and no other program is always there.
-    let status = Command::new("sh")
-        .args(["-c", &format!("kill -{name} {pid}")])
-        .stderr(Stdio::null())
-        .status()?;
-    ensure!(status.success(), "cannot send {name} to {pid}");
-    Ok(())
+/// A process. Signals go to it or to nobody.
+pub(crate) struct Process {
+    pid: u32,
+    fd: OwnedFd,
 }
 
-/// Whether a process is there and has not ended.
-pub(crate) fn runs(pid: u32) -> bool {
-    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return false;
-    };
-    // The state stands behind the name, which is in parentheses and may hold some itself.
-    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
-    !state.is_some_and(|state| state.starts_with(['Z', 'X']))
-}
+impl Process {
+    /// The process that has this number now.
+    ///
+    /// # Errors
+    ///
+    /// There is none.
+    pub fn open(pid: u32) -> Result<Self> {
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let number = number.with_context(|| format!("{pid} is no process"))?;
+        let fd = pidfd_open(number, PidfdFlags::empty()).with_context(|| format!("no process {pid}"))?;
+        Ok(Self { pid, fd })
+    }
 
-/// Bytes of memory that a process has resident now, and the most that it ever had.
-pub(crate) fn resident(pid: u32) -> Result<(u64, u64)> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kibibytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-        number.with_context(|| format!("no {name} in the status of the process"))
-    };
-    Ok((kibibytes("VmRSS:")? << 10, kibibytes("VmHWM:")? << 10))
+    /// The process whose number a file holds, if that one was started with `text` in its environment.
+    pub fn noted(file: &Path, text: &str) -> Option<Self> {
+        let pid = fs::read_to_string(file).ok()?.trim().parse().ok()?;
+        let process = Self::open(pid).ok()?;
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let same = environment
+            .split(|byte| *byte == 0)
+            .any(|entry| entry == text.as_bytes());
+        // Still there, so that it is the one whose environment that was.
+        (same && process.runs()).then_some(process)
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        pidfd_send_signal(&self.fd, signal).with_context(|| format!("no {signal:?} for process {}", self.pid))
+    }
+
+    /// Whether it has not ended.
+    pub fn runs(&self) -> bool {
+        // Readable from its end on.
+        let mut ended = [PollFd::new(&self.fd, PollFlags::IN)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        !matches!(poll(&mut ended, Some(&now)), Ok(1..))
+    }
+
+    /// Bytes of memory that it has resident now, and the most that it ever had.
+    pub fn resident(&self) -> Result<(u64, u64)> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let kibibytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+            number.with_context(|| format!("no {name} in the status of the process"))
+        };
+        Ok((kibibytes("VmRSS:")? << 10, kibibytes("VmHWM:")? << 10))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn this_process_runs() {
-        assert!(runs(std::process::id()));
-        let (now, most) = resident(std::process::id()).unwrap();
+        let this = Process::open(std::process::id()).unwrap();
+        assert!(this.runs());
+        let (now, most) = this.resident().unwrap();
         assert!(0 < now && now <= most);
-        let mut ended = Command::new("true").spawn().unwrap();
-        ended.wait().unwrap();
-        assert!(!runs(ended.id()));
-        assert!(signal(ended.id(), "TERM").is_err());
+    }
+
+    #[test]
+    fn one_that_has_ended_gets_no_signal() {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let process = Process::open(child.id()).unwrap();
+        assert!(process.runs());
+        process.signal(Signal::TERM).unwrap();
+        child.wait().unwrap();
+        assert!(!process.runs());
+        assert!(process.signal(Signal::TERM).is_err());
+        assert!(Process::open(child.id()).is_err());
+    }
+
+    #[test]
+    fn a_number_in_a_file_is_not_believed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lock");
+        let mut child = Command::new("cat")
+            .env("WHOSE", "ours")
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        fs::write(&file, format!("{}\n", child.id())).unwrap();
+        // The environment is that of the program from when it runs.
+        while Process::noted(&file, "WHOSE=ours").is_none() {
+            assert!(child.try_wait().unwrap().is_none());
+        }
+        assert!(Process::noted(&file, "WHOSE=theirs").is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(Process::noted(&file, "WHOSE=ours").is_none());
     }
 }

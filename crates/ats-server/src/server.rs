@@ -9,12 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::{Follow, Installation, Settings, Watchdog, files, ports, process};
+use crate::process::Process;
+use crate::{Follow, Installation, Settings, Watchdog, files, ports};
 
 /// What the server says when it serves.
 const READY: &str = "fully initialized";
+
+/// Environment variable that names the file with a server's folders.
+const RUNROOT: &str = "TS_RUNROOT";
 
 /// How long a server that is told to stop may take before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
@@ -25,9 +30,11 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// A running server. Killed when dropped, or with this process.
 pub struct AtsServer {
     child: Child,
+    /// What was started: the server, or its manager or wrapper.
+    started: Arc<Process>,
+    server: Arc<Process>,
     installation: Installation,
     root: PathBuf,
-    pid: u32,
     managed: bool,
     http: SocketAddr,
     https: Option<SocketAddr>,
@@ -61,8 +68,12 @@ impl AtsServer {
         files::write(&root, settings, &installation, http, https)?;
 
         let child = spawn(&root, settings, &installation)?;
-        let watchdog = match Watchdog::of_server(child.id(), &lock(&root)) {
-            Ok(watchdog) => watchdog,
+        let watched = || {
+            let watchdog = Watchdog::of_server(child.id(), &lock(&root), &environment(&root))?;
+            Ok((watchdog, Arc::new(Process::open(child.id())?)))
+        };
+        let (watchdog, started) = match watched() {
+            Ok(both) => both,
             Err(error) => {
                 kill(child);
                 return Err(error);
@@ -70,7 +81,8 @@ impl AtsServer {
         };
         let address = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut server = Self {
-            pid: child.id(),
+            server: Arc::clone(&started),
+            started,
             child,
             managed: is_managed(settings, &installation),
             installation,
@@ -82,8 +94,10 @@ impl AtsServer {
             _folder: folder,
         };
         server.wait_until_ready(settings.patience)?;
-        // Of the server itself, whatever it was started by.
-        server.pid = server.locked().unwrap_or(server.pid);
+        // The server itself, whatever it was started by.
+        if let Some(own) = server.locked() {
+            server.server = Arc::new(own);
+        }
         Ok(server)
     }
 
@@ -99,7 +113,7 @@ impl AtsServer {
 
     /// The process `traffic_server`, also where another one started it.
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.server.pid()
     }
 
     /// What it was started from.
@@ -143,7 +157,7 @@ impl AtsServer {
     ///
     /// It cannot be opened.
     pub fn follow(&self) -> Result<Follow> {
-        Follow::new(&self.output(), self.child.id(), &self.stopped).context("cannot read the server's output")
+        Follow::new(&self.output(), &self.started, &self.stopped).context("cannot read the server's output")
     }
 
     /// Writes a file of its configuration in one step. It is read at the next reload.
@@ -163,12 +177,12 @@ impl AtsServer {
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
         let output = Command::new(self.installation.program("traffic_ctl"))
             .args(args)
-            .env("TS_RUNROOT", self.root.join("runroot.yaml"))
+            .env(RUNROOT, runroot(&self.root))
             .output()
             .context("cannot run traffic_ctl")?;
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes);
-            let lines = text.lines().filter(|line| !line.contains("TS_RUNROOT"));
+            let lines = text.lines().filter(|line| !line.contains(RUNROOT));
             lines.collect::<Vec<_>>().join("\n")
         };
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
@@ -197,12 +211,12 @@ impl AtsServer {
     ///
     /// It has gone.
     pub fn resident(&self) -> Result<(u64, u64)> {
-        process::resident(self.pid)
+        self.server.resident()
     }
 
     /// Whether it still runs. One that its manager has started again does not count.
     pub fn is_alive(&self) -> bool {
-        process::runs(self.pid)
+        self.server.runs()
     }
 
     /// Waits until it has ended, by whatever.
@@ -222,12 +236,9 @@ impl AtsServer {
     ///
     /// It had to be killed.
     pub fn stop(&mut self) -> Result<ExitStatus> {
-        process::signal(self.child.id(), "TERM")?;
+        self.started.signal(Signal::TERM)?;
         let until = Instant::now() + GRACE;
-        let gone = |child: &mut Child, pid| {
-            Ok::<_, anyhow::Error>(child.try_wait()?.is_some() && !process::runs(pid))
-        };
-        while !gone(&mut self.child, self.pid)? {
+        while self.child.try_wait()?.is_none() || self.server.runs() {
             if Instant::now() > until {
                 self.kill();
                 bail!(
@@ -259,17 +270,17 @@ impl AtsServer {
     }
 
     /// The process that holds the server's lock.
-    fn locked(&self) -> Option<u32> {
-        fs::read_to_string(lock(&self.root)).ok()?.trim().parse().ok()
+    fn locked(&self) -> Option<Process> {
+        Process::noted(&lock(&self.root), &environment(&self.root))
     }
 
     fn kill(&mut self) {
         // What has ended already needs nothing. A manager first, or it would start another server.
         let _ = self.child.kill();
         if self.managed
-            && let Some(pid) = self.locked()
+            && let Some(server) = self.locked()
         {
-            let _ = process::signal(pid, "KILL");
+            let _ = server.signal(Signal::KILL);
         }
         let _ = self.child.wait();
         self.stopped.store(true, Ordering::Release);
@@ -288,6 +299,15 @@ fn output(root: &Path) -> PathBuf {
 
 fn lock(root: &Path) -> PathBuf {
     root.join("run/server.lock")
+}
+
+/// The variable that tells a server where its files are, as it stands in its environment.
+fn environment(root: &Path) -> String {
+    format!("{RUNROOT}={}", runroot(root).display())
+}
+
+fn runroot(root: &Path) -> PathBuf {
+    root.join("runroot.yaml")
 }
 
 fn is_managed(settings: &Settings, installation: &Installation) -> bool {
@@ -314,7 +334,7 @@ fn spawn(root: &Path, settings: &Settings, installation: &Installation) -> Resul
     let _ = fs::remove_file(lock(root));
     command
         .current_dir(root)
-        .env("TS_RUNROOT", root.join("runroot.yaml"))
+        .env(RUNROOT, runroot(root))
         .envs(settings.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
