@@ -27,6 +27,8 @@ pub(crate) struct NetThread {
     scheduled: AtomicBool,
     /// Transactions that wait for filters.
     waiting: AtomicUsize,
+    /// An event of a VM is being delivered. Written and meant under the lock.
+    in_event: AtomicBool,
     own: OnceLock<Own>,
 }
 
@@ -108,6 +110,7 @@ impl NetThread {
             mailbox: Mutex::default(),
             scheduled: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
+            in_event: AtomicBool::new(false),
             own: OnceLock::new(),
         }))
     }
@@ -137,6 +140,12 @@ impl NetThread {
     /// Whether transactions wait for filters.
     pub fn has_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether an event of a VM is being delivered, for which no transaction's mutex is held. Under the lock.
+    #[inline]
+    pub fn is_in_event(&self) -> bool {
+        self.in_event.load(Ordering::Relaxed)
     }
 
     /// Leaves something for the thread to do. From a thread that the server knows.
@@ -185,8 +194,10 @@ impl NetThread {
         let mail = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
         for event in mail {
             let guard = self.lock();
+            self.in_event.store(true, Ordering::Relaxed);
             // An event that goes wrong in our own code must not take the rest of the mail with it.
             guard::catch(|| event.deliver());
+            self.in_event.store(false, Ordering::Relaxed);
             drop(guard);
         }
     }

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `NotFound` | outside of a stream, after its end; nothing is known of what was asked for |
 //! | `BadArgument` | arguments that cannot be understood |
-//! | `InternalFailure` | too late in the transaction, or the server refuses |
+//! | `InternalFailure` | too late in the transaction; the server refuses; another thread is at work on the transaction |
 //!
 //! [`FUNCTIONS`] is the list of all.
 
@@ -28,6 +28,7 @@ use weir_chain::StreamHandle;
 use weir_host::{ForeignCall, ForeignFunctions};
 
 use crate::property;
+use crate::txn::access::Access;
 use crate::txn::messages::TxnMessages;
 
 /// The functions of every host, and those of this one.
@@ -57,7 +58,14 @@ macro_rules! functions {
     ($($name:literal: $run:path, $help:literal;)*) => {
         /// All functions of this host.
         pub(crate) static FUNCTIONS: &[Function] =
-            &[$(Function { name: $name, help: $help, run: $run },)*];
+            &[$(Function {
+                name: $name,
+                help: $help,
+                run: |call, arguments| {
+                    let _access = access(call)?;
+                    $run(call, arguments)
+                },
+            },)*];
     };
 }
 
@@ -94,6 +102,15 @@ functions! {
         "seconds (s-maxage) or max_age=seconds: how long the origin's answer is good; before it comes";
     "ats_skip_cache": caching::skip_cache,
         "nothing is read from the cache (before the lookup) or written to it (before the origin's answer)";
+}
+
+/// The right to look into the transaction of the stream that the guest is in, if it is in one.
+fn access(call: &mut ForeignCall<'_>) -> Result<Option<Access>, Status> {
+    let Some(handle) = call.stream_as::<StreamHandle<TxnMessages>>() else {
+        return Ok(None);
+    };
+    let access = handle.state().borrow().messages.access();
+    access.map(Some).ok_or(Status::InternalFailure)
 }
 
 /// The transaction of the stream that the guest is in.

@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use weir_ats_sys::{
-    TS_MILESTONE_SERVER_BEGIN_WRITE, TS_MILESTONE_SERVER_CONNECT, TS_MILESTONE_SERVER_CONNECT_END,
-    TS_MILESTONE_SERVER_FIRST_READ, TS_MILESTONE_UA_BEGIN, TS_SUCCESS, TSHttpSsnClientVConnGet, TSHttpTxn,
+    TS_MILESTONE_SERVER_BEGIN_WRITE, TS_MILESTONE_SERVER_CLOSE, TS_MILESTONE_SERVER_CONNECT,
+    TS_MILESTONE_SERVER_CONNECT_END, TS_MILESTONE_SERVER_FIRST_READ, TS_MILESTONE_UA_BEGIN,
+    TS_MILESTONE_UA_CLOSE, TS_SUCCESS, TSHttpSsnClientVConnGet, TSHttpTxn, TSHttpTxnAborted,
     TSHttpTxnClientAddrGet, TSHttpTxnClientProtocolStackGet, TSHttpTxnClientReqBodyBytesGet,
     TSHttpTxnClientReqHdrBytesGet, TSHttpTxnClientRespBodyBytesGet, TSHttpTxnClientRespHdrBytesGet,
     TSHttpTxnIncomingAddrGet, TSHttpTxnMilestoneGet, TSHttpTxnNextHopAddrGet, TSHttpTxnOutgoingAddrGet,
@@ -134,6 +135,30 @@ pub(crate) fn milestone(txn: TSHttpTxn, milestone: TSMilestonesType) -> Option<u
     // SAFETY: the transaction exists; the getter writes to `time`.
     let known = unsafe { TSHttpTxnMilestoneGet(txn, milestone, &mut time) };
     (known == TS_SUCCESS && time > 0).then_some(time.cast_unsigned())
+}
+
+/// Who has broken off, in Envoy's response flags; 0 where nobody has.
+pub(crate) fn abort_flag(txn: TSHttpTxn) -> i64 {
+    let mut by_client = false;
+    // SAFETY: the transaction exists; 10.x writes to the place it is given.
+    if unsafe { TSHttpTxnAborted(txn, &mut by_client) } != TS_SUCCESS {
+        return 0;
+    }
+    // 9.2 does not say who it was, but whose side was closed first.
+    eprintln!(
+        "MS {:?} {:?} {by_client}",
+        milestone(txn, TS_MILESTONE_UA_CLOSE),
+        milestone(txn, TS_MILESTONE_SERVER_CLOSE)
+    );
+    let client_left = || {
+        let closed = milestone(txn, TS_MILESTONE_UA_CLOSE)?;
+        Some(milestone(txn, TS_MILESTONE_SERVER_CLOSE).is_none_or(|server| closed < server))
+    };
+    if by_client || (!weir_ats_sys::version().at_least(10, 0) && client_left() == Some(true)) {
+        DOWNSTREAM_TERMINATION
+    } else {
+        UPSTREAM_REMOTE_RESET
+    }
 }
 
 fn span(from: u64, to: u64) -> Option<FactValue> {

@@ -10,16 +10,20 @@ use weir_ats_sys::{
 use weir_chain::{Direction, FieldLines, Messages, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
 
+use super::access::Access;
 use super::edits::{edit_request, edit_response, is_connection_field};
 use super::facts::{self, TxnFacts};
 use super::mime::Head;
 use super::well_known::names;
+use crate::net_thread::NetThread;
 use crate::property;
 
 /// The messages of one transaction, and what is known of it.
 pub(crate) struct TxnMessages {
     /// The transaction; `None` once the server has ended it.
     txn: Option<TSHttpTxn>,
+    /// The net thread on which it began.
+    thread: &'static NetThread,
     /// Which head the response is.
     pub response: Response,
     /// The request to the origin has been made from the client's: what is changed now is changed in both.
@@ -64,19 +68,26 @@ struct Kept {
 }
 
 impl TxnMessages {
-    /// The messages of a transaction whose request has been read.
+    /// The messages of a transaction whose request has been read, and which begins on this net thread.
     ///
     /// # Safety
     ///
-    /// The transaction exists until [`TxnMessages::end`] is called.
-    pub unsafe fn new(txn: TSHttpTxn, facts: TxnFacts) -> Self {
+    /// The transaction exists until [`TxnMessages::end`] is called, under the lock of the thread.
+    pub unsafe fn new(txn: TSHttpTxn, thread: &'static NetThread, facts: TxnFacts) -> Self {
         Self {
             txn: Some(txn),
+            thread,
             response: Response::None,
             server_request: false,
             facts,
             kept: None,
         }
+    }
+
+    /// The right to look into the transaction, or at what is left of it; see [`Access`].
+    #[inline]
+    pub fn access(&self) -> Option<Access> {
+        Access::to(self.txn, self.thread)
     }
 
     /// The transaction, while the server has it.
@@ -305,6 +316,9 @@ impl TxnMessages {
 
 impl Messages for TxnMessages {
     fn head_count(&self, direction: Direction) -> usize {
+        let Some(_access) = self.access() else {
+            return 0;
+        };
         match direction {
             Direction::Request => self.client_request().map_or(0, |head| {
                 // The server refuses requests with two `Host` fields.
@@ -333,6 +347,9 @@ impl Messages for TxnMessages {
     }
 
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
+        let Some(_access) = self.access() else {
+            return Lookup::NoMap;
+        };
         match map {
             MapType::HttpRequestHeaders => self.request_value(name, out),
             MapType::HttpResponseHeaders => self.response_value(name, out),
@@ -341,6 +358,9 @@ impl Messages for TxnMessages {
     }
 
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
+        let Some(_access) = self.access() else {
+            return Lookup::NoMap;
+        };
         match map {
             MapType::HttpRequestHeaders => self.visit_request(visit),
             MapType::HttpResponseHeaders => self.visit_response(visit),
@@ -349,6 +369,9 @@ impl Messages for TxnMessages {
     }
 
     fn edit(&mut self, map: MapType, edit: HeaderEdit<'_>, may_add: bool) -> Edit {
+        let Some(_access) = self.access() else {
+            return Edit::Absent;
+        };
         match map {
             MapType::HttpRequestHeaders => self.edit_request(edit),
             MapType::HttpResponseHeaders => self.edit_response(edit),
@@ -362,10 +385,14 @@ impl Messages for TxnMessages {
     }
 
     fn fact(&self, fact: Fact) -> Option<FactValue> {
+        let _access = self.access()?;
         facts::fact(self.txn, &self.facts, fact)
     }
 
     fn custom_property(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some(_access) = self.access() else {
+            return false;
+        };
         self.txn.is_some_and(|txn| property::read(txn, path, out))
     }
 

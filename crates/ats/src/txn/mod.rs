@@ -4,6 +4,7 @@
 //! and which our own continuations for it share; and under the lock of the net thread that the stream belongs to. That
 //! lock is let go before the server is given control again ([`Next`]), since it may call us from inside.
 
+pub(crate) mod access;
 mod client;
 mod edits;
 pub(crate) mod facts;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 use weir_abi::Callback;
 use weir_ats_sys::{
-    TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TS_SUCCESS, TSAction, TSCont, TSContDestroy, TSHttpTxn,
+    TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TSAction, TSCont, TSContDestroy, TSHttpTxn,
     TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet, TSVIO,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
@@ -153,7 +154,7 @@ impl Txn {
     fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
         bump(&COUNTERS.streams);
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
-        let messages = unsafe { TxnMessages::new(http, TxnFacts::default()) };
+        let messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
         let chain = select(&origin, &messages, None);
         let txn = Box::new(Self {
             http,
@@ -311,8 +312,9 @@ impl Txn {
             } else if failed {
                 bump(&COUNTERS.fail_open);
             }
-            if self.was_aborted() {
-                state.messages.facts.flags |= facts::DOWNSTREAM_TERMINATION;
+            // The first who broke off is the reason: the server may then break off the other side.
+            if state.messages.facts.flags == 0 {
+                state.messages.facts.flags = facts::abort_flag(self.http);
             }
             state.finished = true;
         }
@@ -325,12 +327,6 @@ impl Txn {
             self.selected.clear();
             self.origins.clear();
         }
-    }
-
-    fn was_aborted(&self) -> bool {
-        let mut by_client = false;
-        // SAFETY: the transaction exists.
-        unsafe { weir_ats_sys::TSHttpTxnAborted(self.http, &mut by_client) == TS_SUCCESS }
     }
 }
 

@@ -10,14 +10,14 @@ use weir_ats_sys::{
     TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSTransformOutputVConnGet, TSVConn,
     TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
-use weir_chain::{Abort, Direction, Item, Length, Messages, Pieces, local_reply};
+use weir_chain::{Abort, Direction, Item, Length, Pieces, local_reply};
 
 use super::messages::{Framing, Response};
 use super::output::Output;
 use super::reply::FinalReply;
 use super::source::{BodyInput, TxnSource};
 use super::well_known::names;
-use super::{Flow, Next, Txn, TxnPtr, TxnPump, input_of};
+use super::{Flow, Next, Txn, TxnPtr, TxnPump, facts, input_of};
 
 /// A transform between server and client.
 pub(super) struct ResponseTransform {
@@ -300,10 +300,11 @@ impl Txn {
             .response_transform
             .as_ref()
             .is_some_and(|part| part.input.has_ended());
-        if ended && self.was_aborted() {
+        let flag = if ended { facts::abort_flag(self.http) } else { 0 };
+        if flag != 0 {
             let reply = local_reply::plain(502, "upstream_reset", "Bad Gateway");
             let mut state = self.state.borrow_mut();
-            state.messages.source_failed(Direction::Response);
+            state.messages.facts.flags |= flag;
             state.reply_or_reset(reply, "upstream_reset_after_response_started");
         }
     }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 use weir_testkit::client::{Http1, Outcome, Request};
-use weir_testkit::config::set;
+use weir_testkit::config::{filter, set};
 use weir_testkit::{Ats, AtsConfig, RawOrigin, blackhole, refused_port};
 
-use crate::{adds, get, reads, rewrites, values};
+use crate::{adds, get, module, reads, rewrites, values};
 
 fn served(origin: std::net::SocketAddr) -> Ats {
     let config = AtsConfig::new(origin)
@@ -93,6 +93,45 @@ fn one_that_breaks_off() {
             }
         }
         assert!(ats.server().is_alive(), "{}", ats.logs().text());
+    }
+}
+
+/// Asks for a response that is announced as a megabyte, and waits for its end or leaves; how many bytes the origin sends.
+fn broken_off(sent: usize, client_stays: bool) -> Ats {
+    let origin = RawOrigin::start(move |mut stream| {
+        receive(&mut stream);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n");
+        for _ in 0..sent / 1000 {
+            let _ = stream.write_all(&[b'x'; 1000]);
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+    });
+    let filter = filter("flags", &module("misbehave"), "wasmtime");
+    let ats = Ats::start(&AtsConfig::new(origin.unwrap().address()).filter(filter)).unwrap();
+    let mut client = TcpStream::connect(ats.address()).unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx-misbehave: flags@log\r\n\r\n")
+        .unwrap();
+    if client_stays {
+        let _ = client.read_to_end(&mut Vec::new());
+    } else {
+        client.read_exact(&mut [0; 2000]).unwrap();
+    }
+    ats
+}
+
+/// The log knows who broke off: the origin, though the server then breaks the client's side off as well; or the client.
+#[test]
+fn who_has_broken_off_is_known() {
+    for (sent, client_stays, flag) in [(10_000, true, 1 << 4), (1_000_000, false, 1 << 14)] {
+        let ats = broken_off(sent, client_stays);
+        let line = format!("flags@log: Some({flag})");
+        assert!(
+            ats.logs().wait_for(&line).is_some(),
+            "no {line}:\n{}",
+            ats.logs().text()
+        );
+        assert!(ats.server().is_alive());
     }
 }
 

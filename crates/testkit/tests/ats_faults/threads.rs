@@ -1,5 +1,6 @@
 //! Several net threads, and transactions that change between them.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::{Value, json};
@@ -144,6 +145,50 @@ fn streams_that_change_threads_are_found_by_deaths_and_deadlines() {
             });
         }
     });
+    server.lives();
+}
+
+/// Another plugin of the server, which is at work for a while on the responses of some requests.
+const BUSY: &str = "
+function do_global_send_response()
+  if string.find(ts.client_request.get_uri(), '/busy', 1, true) then
+    local stop = os.clock() + 0.3
+    while os.clock() < stop do end
+  end
+end
+";
+
+/// A tick may mean any stream. One that the server has moved is looked at only while no other thread is at work on it.
+#[test]
+fn ticks_do_not_look_at_what_another_thread_works_on() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address()).filter(misbehaving("look", "/", false));
+    config.threads = 2;
+    config.files.push(("busy.lua".to_owned(), BUSY.to_owned()));
+    config.plugin.push("tslua.so busy.lua".to_owned());
+    config
+        .environment
+        .push(("WEIR_ATS_TEST_MOVE".to_owned(), "1".to_owned()));
+    let server = Server::start(config);
+    let address = server.ats().address();
+    let reports = RefCell::new(String::new());
+    let request = |path| told(Protocol::Http2, path, "hold@request_headers look@tick");
+    wait_until(
+        || {
+            let Outcome::Response(response) = send(address, Protocol::Http1, &request("/busy")) else {
+                panic!("no response");
+            };
+            assert_eq!(response.status, 200, "{response:?}");
+            let mut reports = reports.borrow_mut();
+            *reports = response.header("x-misbehave-report").unwrap_or_default();
+            (reports.contains("look@tick: a head") && reports.contains("look@tick: nothing")).then_some(())
+        },
+        || format!("{reports:?}:\n{}", server.ats().logs().text()),
+    );
+    let record = origin
+        .wait_for(|record| record.path.starts_with("/busy"))
+        .unwrap();
+    assert_eq!(record.values("x-misbehave-look"), [b"tick"]);
     server.lives();
 }
 

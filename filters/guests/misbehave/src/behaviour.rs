@@ -77,6 +77,10 @@ behaviours! {
     Hold = "hold",
     /// Returns Pause, and lets the stream go on when the answer to an HTTP call has come.
     HoldCall = "hold_call",
+    /// Means each of its streams in turn, reads its request's head and adds a field to it. Says whether it could.
+    Look = "look",
+    /// Logs the property `response.flags` as a warning.
+    Flags = "flags",
     /// Answers with 418.
     Reply = "reply",
     /// Returns an action that does not exist.
@@ -119,6 +123,8 @@ impl Behaviour {
                 None
             }),
             Self::Reply => guest::answer(),
+            Self::Look => guest::look(callback),
+            Self::Flags => guest::log_flags(callback),
             Self::Hold => guest::hold(),
             Self::HoldCall => {
                 guest::http_call(&guest::upstream());

@@ -8,6 +8,7 @@ use crate::rules::{Rule, Rules, is_plugin_callback};
 use crate::{allocator, memory, raw};
 
 const INFO: u32 = 2;
+const WARNING: u32 = 3;
 const CRITICAL: u32 = 5;
 const QUEUE: &[u8] = b"misbehave";
 const KEY: &[u8] = b"misbehave";
@@ -157,6 +158,37 @@ pub fn release_held() {
         }
     }
     raw::proxy_set_effective_context(root());
+}
+
+/// Looks at each stream from wherever it is called, and adds a field to its request.
+pub fn look(callback: &str) {
+    const REQUEST_HEADERS: u32 = 0;
+    let current = current_context();
+    let streams: Vec<u32> = STATE.with_borrow(|state| state.streams.keys().copied().collect());
+    for context in streams {
+        if raw::proxy_set_effective_context(context) != 0 {
+            continue;
+        }
+        let pairs = fetch(|out, len| raw::proxy_get_header_map_pairs(REQUEST_HEADERS, out, len));
+        let (name, name_len) = memory::slice(b"x-misbehave-look");
+        let (value, value_len) = memory::slice(callback.as_bytes());
+        raw::proxy_replace_header_map_value(REQUEST_HEADERS, name, name_len, value, value_len);
+        let found = if pairs.is_some_and(|pairs| !pairs.is_empty()) {
+            "a head"
+        } else {
+            "nothing"
+        };
+        report(&format!("look@{callback}: {found}"));
+    }
+    raw::proxy_set_effective_context(current);
+}
+
+/// Logs how the stream has ended, in Envoy's response flags.
+pub fn log_flags(callback: &str) {
+    let (path, len) = memory::slice(b"response\0flags");
+    let value = fetch(|out, out_len| raw::proxy_get_property(path, len, out, out_len));
+    let flags = value.and_then(|value| Some(i64::from_le_bytes(value.try_into().ok()?)));
+    log(WARNING, &format!("flags@{callback}: {flags:?}"));
 }
 
 /// Lets the current stream go on, whichever direction is held.
