@@ -6,7 +6,9 @@ mod origin;
 mod scaling;
 mod subject;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use weir_ats_server::AtsServer;
 
 use crate::bench::report;
@@ -60,12 +62,19 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The plugin: one that was built elsewhere, or else this tree's.
-fn library() -> Result<std::path::PathBuf> {
+fn library() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("WEIR_ATS_PLUGIN") {
         return Ok(given.into());
     }
     sh::run(sh::cargo("build --release --package weir-ats"))?;
     Ok(sh::target_dir().join("release/libwasm.so"))
+}
+
+/// Where profiles and scripts are left.
+fn folder() -> Result<PathBuf> {
+    let folder = sh::target_dir().join("bench-ats");
+    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
 }
 
 fn load(setup: &Setup, load: Load) -> Result<String> {
@@ -95,5 +104,6 @@ fn target(label: &str, server: &AtsServer) -> Target {
         label: label.to_owned(),
         pid: server.pid(),
         url: format!("http://{}/", server.http()),
+        script: None,
     }
 }

@@ -88,6 +88,7 @@ impl Subject {
             ),
             pid: self.process.id(),
             url: format!("http://{}/", self.address),
+            script: None,
         }
     }
 

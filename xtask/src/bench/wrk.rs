@@ -1,5 +1,7 @@
 //! One measurement: load from wrk, CPU time of the proxy from `/proc`.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, ensure};
 
 use super::cpu;
@@ -27,6 +29,8 @@ pub struct Target {
     pub pid: u32,
     /// Where requests go.
     pub url: String,
+    /// What wrk is told about them, in Lua; a plain request without.
+    pub script: Option<PathBuf>,
 }
 
 /// What one measurement gave.
@@ -51,6 +55,9 @@ impl Target {
         } = load;
         let before = cpu::seconds(self.pid)?;
         let mut wrk = sh::command("wrk", &format!("-t1 -c{connections} -d{seconds}s"));
+        if let Some(script) = &self.script {
+            wrk.arg("-s").arg(script);
+        }
         wrk.arg(&self.url);
         let text = sh::output(wrk)?;
         let used = cpu::seconds(self.pid)? - before;

@@ -34,8 +34,7 @@ pub fn table(setup: &Setup) -> Result<String> {
 
 /// User instructions of one request that the cache in memory answers. The profile stays, for `callgrind_annotate`.
 fn count(setup: &Setup, plugin: Plugin) -> Result<u64> {
-    let folder = sh::target_dir().join("bench-ats");
-    std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    let folder = super::folder()?;
     let name = plugin.label().replace(' ', "-");
     let profile = folder.join(format!("callgrind.{name}"));
     let wrapper = [

@@ -1,17 +1,17 @@
 //! What a second net thread brings where each request takes a computation.
 //!
-//! The load generator takes its part of the same cores, so that not even a perfect server doubles; what Lua reaches, whose
-//! states are one a thread, is what can be reached.
+//! The load generator takes its part of the same cores, so that not even a perfect server doubles. It sends many requests
+//! at a time to keep that part small; what Lua reaches, whose states are one a thread, is what can be reached.
 
 use std::fmt::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::subject::{Job, Plugin, Setup};
 use super::{THREADS, label, target};
 use crate::bench;
 use crate::bench::report::{Row, median, sorted};
-use crate::bench::wrk::Load;
+use crate::bench::wrk::{Load, Target};
 
 /// Measures, and gives a Markdown table.
 pub fn table(setup: &Setup, load: Load) -> Result<String> {
@@ -23,9 +23,14 @@ pub fn table(setup: &Setup, load: Load) -> Result<String> {
             servers.push((label(plugin, threads), server));
         }
     }
+    let script = super::folder()?.join("pipeline.lua");
+    std::fs::write(&script, include_str!("pipeline.lua")).with_context(|| script.display().to_string())?;
     let targets: Vec<_> = servers
         .iter()
-        .map(|(label, server)| target(label, server))
+        .map(|(label, server)| Target {
+            script: Some(script.clone()),
+            ..target(label, server)
+        })
         .collect();
     let rows = bench::measure(&targets, load)?;
     let mut table = String::from(
