@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use weir_chain::{Chain, ChainFilter};
+use weir_abi::Callback;
+use weir_chain::{Chain, ChainFilter, VmPlace};
 use weir_config::FilterConfig;
 
 use crate::vm::place::PlaceRef;
@@ -17,6 +18,8 @@ pub(crate) struct ThreadChain {
     pub cache_transformed: bool,
     /// A filter may answer by itself.
     pub replies: bool,
+    /// A filter may have a use for a body, or for a transform in its way.
+    pub bodies: bool,
     members: Arc<[ChainFilter<PlaceRef>]>,
 }
 
@@ -40,7 +43,20 @@ impl ThreadChain {
                 usize::try_from(filter.config.body_limit).unwrap_or(usize::MAX),
             )
         };
+        let bodies = |filter: &ThreadFilter| {
+            let has = |callback| {
+                filter
+                    .place
+                    .as_ref()
+                    .is_some_and(|(place, _)| place.has(callback))
+            };
+            filter.replies
+                || filter.config.cache_transformed
+                || has(Callback::RequestBody)
+                || has(Callback::ResponseBody)
+        };
         Self {
+            bodies: filters.iter().any(bodies),
             conditional: filters.iter().any(|filter| !filter.config.matches.is_empty()),
             cache_transformed: filters.iter().any(|filter| filter.config.cache_transformed),
             replies: filters.iter().any(|filter| filter.replies),

@@ -1,7 +1,8 @@
 //! The filter chain of one stream, bound to VMs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use atomic_refcell::{AtomicRef, AtomicRefCell};
 use smallvec::SmallVec;
 use weir_abi::Callback;
 use weir_host::{BodyAction, ContextId, Finish, HeadersAction, StreamAction};
@@ -37,7 +38,7 @@ struct Member<P: VmPlace> {
     /// Place among the filters.
     plan: usize,
     /// The VM and the stream's context in it, once the request has come to the filter.
-    stream: OnceLock<(P::Vm, ContextId)>,
+    stream: AtomicRefCell<Option<(P::Vm, ContextId)>>,
 }
 
 impl<P: VmPlace> ChainFilter<P> {
@@ -54,6 +55,13 @@ impl<P: VmPlace> ChainFilter<P> {
 
     fn has(&self, callback: Callback) -> bool {
         self.place.as_ref().is_some_and(|(place, _)| place.has(callback))
+    }
+}
+
+impl<P: VmPlace> Member<P> {
+    /// Whether the filter knows of the stream.
+    fn is_begun(&self) -> bool {
+        self.stream.borrow().is_some()
     }
 }
 
@@ -84,7 +92,7 @@ impl<P: VmPlace> Chain<P> {
     ) -> Arc<Self> {
         let member = |plan| Member {
             plan,
-            stream: OnceLock::new(),
+            stream: AtomicRefCell::default(),
         };
         Arc::new(Self {
             before: base.as_ref().map_or(0, |base| base.len()),
@@ -111,8 +119,13 @@ impl<P: VmPlace> Chain<P> {
                 let member = self.members.get(own)?;
                 Some((self.filters.get(member.plan)?, member))
             }
-            None => self.base.as_ref()?.get(filter),
+            None => self.get_before(filter),
         }
+    }
+
+    #[cold]
+    fn get_before(&self, filter: usize) -> Option<(&ChainFilter<P>, &Member<P>)> {
+        self.base.as_ref()?.get(filter)
     }
 
     fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>, &Member<P>)> {
@@ -160,7 +173,9 @@ impl<P: VmPlace> Chain<P> {
     /// The stages of the response: the filters that know of the stream and want to hear of the response, in reverse.
     pub fn response_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
         self.iter().rev().filter_map(|(index, filter, member)| {
-            member.stream.get()?;
+            if !member.is_begun() {
+                return None;
+            }
             let interest = Interest {
                 headers: filter.has(Callback::ResponseHeaders),
                 body: filter.has(Callback::ResponseBody),
@@ -186,14 +201,15 @@ impl<P: VmPlace> Chain<P> {
         self.iter()
             .zip(&state.filters)
             .any(|((_, filter, member), part)| {
-                filter.has(callback) && member.stream.get().is_some() && !part.dead && !declined(part)
+                filter.has(callback) && member.is_begun() && !part.dead && !declined(part)
             })
     }
 
     /// Ends the stream in all filters, in the order of the chain. Called once, when nothing more will be polled.
     pub fn finish(&self) {
         for (_, _, member) in self.iter() {
-            let Some((vm, context)) = member.stream.get() else {
+            let stream = member.stream.borrow();
+            let Some((vm, context)) = &*stream else {
                 continue;
             };
             if vm.enter(|vm| vm.finish_stream(*context)) == Ok(Finish::Deferred) {
@@ -244,15 +260,13 @@ impl<'a, P: VmPlace, M: Messages> LentCalls<'a, P, M> {
             Ok((context, vm.on_request_headers(context, count, end_of_stream)?))
         })?;
         // Only now: what died in its first callback has nothing more to hear.
-        let _ = member.stream.set((vm, context));
+        *member.stream.borrow_mut() = Some((vm, context));
         Ok(action)
     }
 
-    fn stream(&self, filter: usize) -> Result<&'a (P::Vm, ContextId), VmGone> {
-        self.chain
-            .get(filter)
-            .and_then(|(_, member)| member.stream.get())
-            .ok_or(VmGone)
+    fn stream(&self, filter: usize) -> Result<AtomicRef<'a, (P::Vm, ContextId)>, VmGone> {
+        let (_, member) = self.chain.get(filter).ok_or(VmGone)?;
+        AtomicRef::filter_map(member.stream.borrow(), Option::as_ref).ok_or(VmGone)
     }
 }
 
@@ -298,7 +312,7 @@ impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
         match direction {
             Direction::Request => self.begin(filter, count, end_of_stream),
             Direction::Response => {
-                let (vm, context) = self.stream(filter)?;
+                let (vm, context) = &*self.stream(filter)?;
                 vm.enter(|vm| vm.on_response_headers(*context, count, end_of_stream))
             }
         }
@@ -311,7 +325,7 @@ impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
         size: usize,
         end_of_stream: bool,
     ) -> Result<BodyAction, VmGone> {
-        let (vm, context) = self.stream(filter)?;
+        let (vm, context) = &*self.stream(filter)?;
         vm.enter(|vm| match direction {
             Direction::Request => vm.on_request_body(*context, size, end_of_stream),
             Direction::Response => vm.on_response_body(*context, size, end_of_stream),
@@ -324,7 +338,7 @@ impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
         direction: Direction,
         count: usize,
     ) -> Result<StreamAction, VmGone> {
-        let (vm, context) = self.stream(filter)?;
+        let (vm, context) = &*self.stream(filter)?;
         vm.enter(|vm| match direction {
             Direction::Request => vm.on_request_trailers(*context, count),
             Direction::Response => vm.on_response_trailers(*context, count),
@@ -379,7 +393,7 @@ mod tests {
     /// Makes a filter know of the stream.
     fn begin(chain: &Chain<Dead>, filter: usize) {
         let context = ContextId::new(2).expect("not 0");
-        chain.members[filter].stream.set(((), context)).expect("unset");
+        *chain.members[filter].stream.borrow_mut() = Some(((), context));
     }
 
     #[test]

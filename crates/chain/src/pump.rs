@@ -406,7 +406,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             }
         }
         side.held = stage.hold != Hold::Nothing;
-        let held = stage.ready.len() + side.body.as_ref().map_or(0, Pieces::len);
+        let held = stage.ready.len() + side.body.as_ref().map_or(0, |body| body.len());
         if stage.hold != Hold::Nothing && held > stage.limit && !stage.watermark {
             too_large(state, self.direction);
         }
@@ -477,11 +477,10 @@ impl Stage {
     }
 
     /// Lets go of all that the filter holds and has seen.
-    fn let_go(&mut self, body: &mut Option<Pieces>) {
-        if let Some(body) = body {
-            self.ready.append(body);
+    fn let_go(&mut self, body: &mut Option<Box<Pieces>>) {
+        if let Some(mut body) = body.take() {
+            self.ready.append(&mut body);
         }
-        *body = None;
         self.accumulate = false;
         self.hold = Hold::Nothing;
     }

@@ -53,7 +53,7 @@ pub enum Reply {
     #[default]
     None,
     /// Asked for, and not taken up yet.
-    Pending(LocalResponse),
+    Pending(Box<LocalResponse>),
     /// On its way; others come too late.
     Given,
 }
@@ -73,7 +73,7 @@ pub struct FilterState {
 #[derive(Debug, Default)]
 pub struct Side {
     /// Body that the filter may read and change now.
-    pub body: Option<Pieces>,
+    pub body: Option<Box<Pieces>>,
     /// That body is complete.
     pub body_complete: bool,
     /// The head has gone on to the next filter.
@@ -146,7 +146,7 @@ impl<M: Messages> StreamState<M> {
         if !self.can_reply() {
             return false;
         }
-        self.reply = Reply::Pending(response);
+        self.reply = Reply::Pending(Box::new(response));
         self.wake_all();
         true
     }
@@ -183,7 +183,7 @@ impl<M: Messages> StreamState<M> {
     /// Takes an answer that was asked for; from now on others come too late.
     pub fn take_reply(&mut self) -> Option<LocalResponse> {
         match std::mem::replace(&mut self.reply, Reply::Given) {
-            Reply::Pending(response) => Some(response),
+            Reply::Pending(response) => Some(*response),
             other => {
                 self.reply = other;
                 None

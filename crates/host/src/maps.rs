@@ -5,17 +5,6 @@ use weir_abi::MapType;
 use crate::state::{Delivery, VmState};
 use crate::{Lookup, Pairs};
 
-/// Each byte in lower case: names are short, and one look each beats the comparisons.
-static LOWER: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = (byte as u8).to_ascii_lowercase();
-        byte += 1;
-    }
-    table
-};
-
 impl VmState {
     /// Appends the value of the first field line called `self.name` to `self.scratch`.
     pub fn header(&mut self, map: MapType) -> Lookup {
@@ -71,7 +60,49 @@ impl VmState {
         if map == MapType::HttpRequestHeaders && from.eq_ignore_ascii_case(b"host") {
             name.extend_from_slice(b":authority");
         } else {
-            name.extend(from.iter().map(|byte| LOWER[usize::from(*byte)]));
+            name.extend_from_slice(from);
+            lower(name);
+        }
+    }
+}
+
+/// Puts a name in lower case, eight bytes at a time: most names have more than those, and none is long.
+fn lower(name: &mut [u8]) {
+    match name.last_chunk_mut() {
+        // First: what it shares with the chunk before it is in lower case then, and stays so.
+        Some(last) => lower_eight(last),
+        None => return name.make_ascii_lowercase(),
+    }
+    let (chunks, _) = name.as_chunks_mut();
+    chunks.iter_mut().for_each(lower_eight);
+}
+
+/// Adds to each byte the bit that tells a lower-case letter from its upper-case one, where the byte is one of `A` to `Z`.
+fn lower_eight(bytes: &mut [u8; 8]) {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    let word = u64::from_ne_bytes(*bytes);
+    // Without their high bits, no sum carries into the next byte.
+    let low = word & !HIGH;
+    let from_a = low + EACH * (0x80 - b'A' as u64);
+    let beyond_z = low + EACH * (0x7f - b'Z' as u64);
+    let upper = from_a & !beyond_z & !word & HIGH;
+    *bytes = (word | upper >> 2).to_ne_bytes();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_every_length_and_byte_are_put_in_lower_case() {
+        for len in 0..40 {
+            for byte in 0..=u8::MAX {
+                let mut name: Vec<u8> = (0..len).map(|place| byte.wrapping_add(place)).collect();
+                let expected = name.to_ascii_lowercase();
+                lower(&mut name);
+                assert_eq!(name, expected);
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ impl Txn {
             shield::shield(transform);
             self.keep();
             self.request_input.attach(transform, chunked);
-            self.request_transform = Some(RequestTransform::new(transform, chunked, length));
+            self.request_transform = Some(Box::new(RequestTransform::new(transform, chunked, length)));
             TSHttpTxnHookAdd(self.http, TS_HTTP_REQUEST_TRANSFORM_HOOK, transform.into());
         }
         self.watch_request();
@@ -135,7 +135,7 @@ impl Txn {
             let transform = TSTransformCreate(response_body::on_event, self.http);
             TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
             self.keep();
-            self.response_transform = Some(ResponseTransform::new(transform));
+            self.response_transform = Some(Box::new(ResponseTransform::new(transform)));
             TSHttpTxnHookAdd(self.http, TS_HTTP_RESPONSE_TRANSFORM_HOOK, transform.into());
             TSHttpTxnUntransformedRespCache(self.http, 1 - transformed);
             TSHttpTxnTransformedRespCache(self.http, transformed);
@@ -144,7 +144,7 @@ impl Txn {
 
     /// Whether what filters make of a response goes into the cache.
     pub(super) fn keeps_transformed(&self) -> bool {
-        self.origins.iter().any(|origin| origin.cache_transformed)
+        self.origins.iter().any(|origin| origin.chain.cache_transformed)
             && self.filters().any(|filter| filter.config.cache_transformed)
     }
 

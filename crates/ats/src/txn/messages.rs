@@ -322,7 +322,8 @@ impl Messages for TxnMessages {
         match direction {
             Direction::Request => self.client_request().map_or(0, |head| {
                 // The server refuses requests with two `Host` fields.
-                4 + head.lines() - usize::from(head.has(names().host)) - connection_lines(head)
+                let lines = head.lines() - usize::from(head.has(names().host));
+                4 + lines - connection_lines(head, lines)
             }),
             Direction::Response => {
                 if let Response::Local(head) = &self.response {
@@ -331,7 +332,8 @@ impl Messages for TxnMessages {
                 let Some(head) = self.server_response() else {
                     return 0;
                 };
-                let mut count = 1 + head.lines() - connection_lines(head);
+                let lines = head.lines();
+                let mut count = 1 + lines - connection_lines(head, lines);
                 if matches!(self.response, Response::Transform(_)) {
                     count -= head.lines_of(names().content_length);
                     count += usize::from(self.shown_length().is_some());
@@ -434,18 +436,25 @@ fn authority(head: Head, out: &mut Vec<u8>) {
     }
 }
 
-fn connection_lines(head: Head) -> usize {
+/// Number of lines of fields that belong to one connection, of so many lines that may be such.
+fn connection_lines(head: Head, lines: usize) -> usize {
     let names = names();
-    [
+    let hidden = [
         names.connection,
         names.keep_alive,
         names.proxy_connection,
         names.transfer_encoding,
         names.upgrade,
-    ]
-    .into_iter()
-    .map(|name| head.lines_of(name))
-    .sum()
+    ];
+    let mut count = 0;
+    for name in hidden {
+        // Each look is a call of the server.
+        if count == lines {
+            break;
+        }
+        count += head.lines_of(name);
+    }
+    count
 }
 
 fn found(found: bool) -> Lookup {

@@ -72,9 +72,7 @@ pub(crate) struct Txn {
     state: SharedState<TxnMessages>,
     chain: Arc<Chain<PlaceRef>>,
     /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
-    origins: SmallVec<[Arc<ThreadChain>; 2]>,
-    /// For each filter of the chain, its place among those: which origin, and which filter of it.
-    selected: SmallVec<[(usize, usize); 2]>,
+    origins: SmallVec<[Origin; 2]>,
     /// There is none before anything has been waited for.
     wakeup: OnceCell<Arc<Wakeup>>,
     wake_cont: Option<TSCont>,
@@ -94,10 +92,10 @@ pub(crate) struct Txn {
     request_has_body: bool,
     /// The head is still with a filter that wants to see the body first.
     head_deferred: bool,
-    request_transform: Option<RequestTransform>,
+    request_transform: Option<Box<RequestTransform>>,
 
     response: Option<Box<TxnPump>>,
-    response_transform: Option<ResponseTransform>,
+    response_transform: Option<Box<ResponseTransform>>,
     /// The response's headers have been shown to the filters.
     response_seen: bool,
     /// The server has begun to send the response, and takes what a transform of ours puts out.
@@ -105,10 +103,17 @@ pub(crate) struct Txn {
     /// The response is one that the filters have made before, out of the cache.
     made_before: bool,
 
-    reply: Option<FinalReply>,
+    reply: Option<Box<FinalReply>>,
     hooks: Hooks,
     /// The server has ended it.
     closed: bool,
+}
+
+/// Filters of a place in the configuration, of which a transaction has some or all.
+struct Origin {
+    /// Place of the first of them in the transaction's chain.
+    first: usize,
+    chain: Arc<ThreadChain>,
 }
 
 /// What is being worked on.
@@ -161,11 +166,11 @@ impl Txn {
             users: Cell::new(1),
             thread,
             state: StreamState::new(messages, chain.len()).share(),
-            selected: (0..chain.len())
-                .filter_map(|filter| Some((0, chain.plan(filter)?)))
-                .collect(),
             chain,
-            origins: smallvec![origin],
+            origins: smallvec![Origin {
+                first: 0,
+                chain: origin
+            }],
             wakeup: OnceCell::new(),
             wake_cont: None,
             deadline: None,
@@ -246,11 +251,11 @@ impl Txn {
         let mut state = self.state.borrow_mut();
         let base = (known > 0).then(|| Arc::clone(&self.chain));
         self.chain = select(&origin, &state.messages, base);
-        let (place, count) = (self.origins.len(), self.chain.len());
-        self.origins.push(origin);
-        let added = (known..count).filter_map(|filter| Some((place, self.chain.plan(filter)?)));
-        self.selected.extend(added);
-        state.filters.resize_with(count, Default::default);
+        self.origins.push(Origin {
+            first: known,
+            chain: origin,
+        });
+        state.filters.resize_with(self.chain.len(), Default::default);
         known
     }
 
@@ -265,7 +270,7 @@ impl Txn {
             return true;
         }
         // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
-        self.origins.iter().any(|origin| origin.replies)
+        self.origins.iter().any(|origin| origin.chain.replies)
             && self.filters().zip(&state.filters).any(|(filter, part)| {
                 let place = filter.place.as_ref().map(|(place, _)| place);
                 filter.replies
@@ -276,9 +281,10 @@ impl Txn {
 
     /// The filters of the chain, in its order.
     fn filters(&self) -> impl Iterator<Item = &ThreadFilter> {
-        self.selected
-            .iter()
-            .filter_map(|(origin, filter)| self.origins.get(*origin)?.filters.get(*filter))
+        (0..self.chain.len()).filter_map(|filter| {
+            let origin = self.origins.iter().rfind(|origin| origin.first <= filter)?;
+            origin.chain.filters.get(self.chain.plan(filter)?)
+        })
     }
 
     /// The server ends the transaction.
@@ -324,7 +330,6 @@ impl Txn {
         if self.users.get() > 1 {
             // A transform is still open; the filters are not wanted any more.
             self.chain = Chain::empty();
-            self.selected.clear();
             self.origins.clear();
         }
     }

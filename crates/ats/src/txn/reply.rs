@@ -147,7 +147,7 @@ impl Txn {
     fn reply_head_passed(&mut self) {
         let state = self.state.borrow();
         if let Response::Local(head) = &state.messages.response {
-            self.reply = Some(FinalReply::new(head));
+            self.reply = Some(Box::new(FinalReply::new(head)));
         }
     }
 
@@ -166,7 +166,7 @@ impl Txn {
         drop(state);
         self.response_seen = true;
         self.step = Step::Idle;
-        self.reply = Some(reply);
+        self.reply = Some(Box::new(reply));
     }
 
     /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error.

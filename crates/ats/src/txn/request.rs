@@ -99,7 +99,9 @@ impl Txn {
     /// The request's head goes on to the server.
     fn request_passed(&mut self) -> Flow {
         self.step = Step::Idle;
-        self.install_transforms();
+        if self.origins.iter().any(|origin| origin.chain.bodies) {
+            self.install_transforms();
+        }
         Flow::Continue
     }
 
@@ -124,7 +126,7 @@ impl Txn {
             state.messages.facts.flags |= 1 << 3;
         }
         client::shut_down(self.http, false);
-        self.reply = Some(FinalReply::plain(500));
+        self.reply = Some(Box::new(FinalReply::plain(500)));
         self.give_reply();
         Flow::Error
     }

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::task::Poll;
 
-use smallvec::SmallVec;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 
 use super::messages::Response;
@@ -37,13 +36,12 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        let plans: SmallVec<[_; 2]> = self.chain.response_plans().collect();
-        if plans.is_empty() {
+        if self.chain.response_plans().next().is_none() {
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }
         // Filters that want to see the body are told that there is none: no transform is run for this response.
-        let wants_body = plans.iter().any(|plan| plan.interest.body);
+        let wants_body = self.chain.response_plans().any(|plan| plan.interest.body);
         let rest = || {
             let source = TxnSource::Server {
                 head: None,
@@ -53,7 +51,7 @@ impl Txn {
         };
         let passed = TxnPump::pass_head(
             Direction::Response,
-            plans,
+            self.chain.response_plans(),
             wants_body || self.is_bodiless(),
             &mut LentCalls::new(&self.chain, &self.state),
             &self.state,

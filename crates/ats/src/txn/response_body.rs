@@ -133,7 +133,7 @@ impl Txn {
             state.source_failed(Direction::Response);
             state.messages.facts.details = "upstream_reset_before_response_started".into();
         }
-        self.reply = Some(FinalReply::plain(502));
+        self.reply = Some(Box::new(FinalReply::plain(502)));
         self.give_reply();
         Next::flow(self.http, Flow::Error)
     }
