@@ -112,7 +112,8 @@ impl<P: VmPlace> Chain<P> {
         self.len() == 0
     }
 
-    #[inline]
+    // The compiler takes it for recursive, and it is asked several times for each callback.
+    #[inline(always)]
     fn get(&self, filter: usize) -> Option<(&ChainFilter<P>, &Member<P>)> {
         match filter.checked_sub(self.before) {
             Some(own) => {

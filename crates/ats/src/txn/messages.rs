@@ -180,7 +180,9 @@ impl TxnMessages {
             }
             b":method" => out.extend_from_slice(head.method()),
             b":scheme" => out.extend_from_slice(self.scheme(head).as_ref()),
-            name if is_connection_field(name) => return Lookup::Missing,
+            name if is_connection_field(name) && is_hidden(name, head.has(names().connection)) => {
+                return Lookup::Missing;
+            }
             name => return found(head.value(name, out)),
         }
         Lookup::Found
@@ -203,8 +205,9 @@ impl TxnMessages {
         visit(b":path", &text);
         visit(b":method", head.method());
         visit(b":scheme", self.scheme(head).as_ref());
+        let named = head.has(names().connection);
         head.visit(&mut |name, value| {
-            if name != b"host" && !is_connection_field(name) {
+            if name != b"host" && !is_hidden(name, named) {
                 visit(name, value);
             }
         });
@@ -258,7 +261,9 @@ impl TxnMessages {
                 }
                 None => Lookup::Missing,
             },
-            name if is_connection_field(name) => Lookup::Missing,
+            name if is_connection_field(name) && is_hidden(name, head.has(names().connection)) => {
+                Lookup::Missing
+            }
             name => found(head.value(name, out)),
         }
     }
@@ -276,8 +281,9 @@ impl TxnMessages {
         };
         visit(b":status", head.status().to_string().as_bytes());
         let transformed = matches!(self.response, Response::Transform(_));
+        let named = head.has(names().connection);
         head.visit(&mut |name, value| {
-            if !(is_connection_field(name) || (transformed && name == b"content-length")) {
+            if !(is_hidden(name, named) || (transformed && name == b"content-length")) {
                 visit(name, value);
             }
         });
@@ -322,8 +328,7 @@ impl Messages for TxnMessages {
         match direction {
             Direction::Request => self.client_request().map_or(0, |head| {
                 // The server refuses requests with two `Host` fields.
-                let lines = head.lines() - usize::from(head.has(names().host));
-                4 + lines - connection_lines(head, lines)
+                4 + head.lines() - usize::from(head.has(names().host)) - hidden_lines(head)
             }),
             Direction::Response => {
                 if let Response::Local(head) = &self.response {
@@ -332,8 +337,7 @@ impl Messages for TxnMessages {
                 let Some(head) = self.server_response() else {
                     return 0;
                 };
-                let lines = head.lines();
-                let mut count = 1 + lines - connection_lines(head, lines);
+                let mut count = 1 + head.lines() - hidden_lines(head);
                 if matches!(self.response, Response::Transform(_)) {
                     count -= head.lines_of(names().content_length);
                     count += usize::from(self.shown_length().is_some());
@@ -436,25 +440,21 @@ fn authority(head: Head, out: &mut Vec<u8>) {
     }
 }
 
-/// Number of lines of fields that belong to one connection, of so many lines that may be such.
-fn connection_lines(head: Head, lines: usize) -> usize {
+/// Number of lines of the fields that filters do not see ([`is_hidden`]).
+fn hidden_lines(head: Head) -> usize {
+    // Each look is a call of the server.
     let names = names();
-    let hidden = [
-        names.connection,
-        names.keep_alive,
-        names.proxy_connection,
-        names.transfer_encoding,
-        names.upgrade,
-    ];
-    let mut count = 0;
-    for name in hidden {
-        // Each look is a call of the server.
-        if count == lines {
-            break;
-        }
-        count += head.lines_of(name);
+    let always = head.lines_of(names.proxy_connection) + head.lines_of(names.transfer_encoding);
+    match head.lines_of(names.connection) {
+        0 => always,
+        lines => always + lines + head.lines_of(names.keep_alive) + head.lines_of(names.upgrade),
     }
-    count
+}
+
+/// Whether filters do not see a field: one of the server's connection. Two of those mean nothing, and are like any other
+/// field, without a `Connection` that names them (RFC 9110, 7.6.1); `named`: there is one.
+fn is_hidden(name: &[u8], named: bool) -> bool {
+    is_connection_field(name) && (named || !matches!(name, b"keep-alive" | b"upgrade"))
 }
 
 fn found(found: bool) -> Lookup {
