@@ -24,6 +24,11 @@ impl Row {
     pub fn rates(&self) -> impl Iterator<Item = f64> {
         self.samples.iter().map(|sample| sample.requests_per_second)
     }
+
+    /// CPU seconds for 100,000 requests, round by round.
+    pub fn cpu(&self) -> impl Iterator<Item = f64> {
+        self.samples.iter().map(|sample| sample.cpu_per_100k)
+    }
 }
 
 /// A Markdown table: median CPU seconds for 100,000 requests with the range of the rounds, and median throughput.
@@ -32,7 +37,7 @@ pub fn table(what: &str, rows: &[Row]) -> String {
         "\n| {what} | CPU s for 100,000 requests (median) | range | requests/s (median) |\n|---|---|---|---|\n",
     );
     for row in rows {
-        let cpu = sorted(row.samples.iter().map(|sample| sample.cpu_per_100k));
+        let cpu = sorted(row.cpu());
         let rate = sorted(row.rates());
         let (low, high) = (
             cpu.first().copied().unwrap_or(f64::NAN),
