@@ -30,7 +30,8 @@ impl Access {
         // (`Txn::close`) under the lock of the net thread.
         unsafe {
             let mutex = TSContMutexGet(TSCont(txn.as_ptr()));
-            (TSMutexLockTry(mutex) == TS_SUCCESS).then_some(Self { mutex: Some(mutex) })
+            // Not `then_some`: dropping one lets go of the mutex, which is somebody else's where the answer is no.
+            (TSMutexLockTry(mutex) == TS_SUCCESS).then(|| Self { mutex: Some(mutex) })
         }
     }
 }
