@@ -1,6 +1,6 @@
 //! What is wrong with a configuration.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// A place in a file.
@@ -34,10 +34,15 @@ impl fmt::Display for Location {
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
-        if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+        if self.key.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        f.write_str(": ")?;
+        // YAML has keys of several lines; a problem has one.
+        self.key.chars().try_for_each(|char| match char {
+            char if char.is_control() => write!(f, "{}", char.escape_default()),
+            char => f.write_char(char),
+        })
     }
 }
 
