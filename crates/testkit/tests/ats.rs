@@ -5,6 +5,8 @@
 mod cache;
 #[path = "ats/clients.rs"]
 mod clients;
+#[path = "ats/fields.rs"]
+mod fields;
 #[path = "ats/loading.rs"]
 mod loading;
 #[path = "ats/origins.rs"]

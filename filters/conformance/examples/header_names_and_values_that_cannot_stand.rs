@@ -7,14 +7,20 @@
 //! status: 200
 //! upstream: GET /c/header_names_and_values_that_cannot_stand/
 //! upstream-header: x-keep: 1
+//! upstream-header: x-fine: 1
 //! upstream-no-header: x-injected
 //! upstream-no-header: x-value
+//! header: x-fine: 1
 //! no-header: x-injected
 //! no-header: x-value
 
 use conformance::*;
 
 fn spoil(map: u32) {
+    // A name that could stand once does not make every value of it fine.
+    add_header(map, "x-fine", "1");
+    add_header(map, "x-fine", "2\r\nx-injected: 1");
+    replace_header(map, "x-fine", "2\nx-injected: 1");
     add_header(map, "x-value", "1\r\nx-injected: 1");
     replace_header(map, "x-value", "1\nx-injected: 1");
     add_header(map, "x-injected: 1\r\nx-value", "1");

@@ -4,6 +4,7 @@ use weir_chain::parse_authority;
 use weir_host::{Edit, HeaderEdit};
 
 use super::mime::{Head, is_name, is_value};
+use super::templates::Templates;
 use super::well_known::names;
 
 /// A change of a request, pseudo-headers included.
@@ -76,28 +77,40 @@ pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
 /// A change of an ordinary field. What frames the message and what belongs to the connection is the server's: such a
 /// change is taken and has no effect, as on a proxy that strips and recomputes these fields afterwards.
 fn edit_field(head: Head, edit: HeaderEdit<'_>) -> Edit {
-    let done = match edit {
-        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => {
-            if !(is_name(name) && is_value(value)) {
-                return Edit::Invalid;
-            }
-            if is_framing(name) {
-                true
-            } else if matches!(edit, HeaderEdit::Add(..)) {
-                head.add(name, value)
-            } else {
-                head.replace(name, value)
-            }
-        }
+    match edit {
+        HeaderEdit::Add(name, value) => put(head, name, value, false),
+        HeaderEdit::Replace(name, value) => put(head, name, value, true),
         HeaderEdit::Remove(name) => {
             if !is_framing(name) {
                 head.remove(name);
             }
-            true
+            Edit::Done
         }
-        HeaderEdit::SetAll(_) => false,
-    };
-    if done { Edit::Done } else { Edit::Invalid }
+        HeaderEdit::SetAll(_) => Edit::Invalid,
+    }
+}
+
+/// Adds an ordinary field, perhaps in the place of all others of its name.
+fn put(head: Head, name: &[u8], value: &[u8], replaces: bool) -> Edit {
+    let replace = || replaces.then(|| head.replace_lines(name, value))?;
+    let outcome = |done| if done { Edit::Done } else { Edit::Invalid };
+    let mut templates = Templates::current();
+    if let Some(template) = templates.as_mut().and_then(|templates| templates.get(name)) {
+        // The name is one that filters may add.
+        return outcome(template.takes(value) && replace().unwrap_or_else(|| template.add_to(head, value)));
+    }
+    if !(is_name(name) && is_value(value)) {
+        return Edit::Invalid;
+    }
+    if is_framing(name) {
+        return Edit::Done;
+    }
+    outcome(replace().unwrap_or_else(|| {
+        if let Some(templates) = &mut templates {
+            templates.learn(name, value);
+        }
+        head.add(name, value)
+    }))
 }
 
 fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {

@@ -86,7 +86,7 @@ impl Txn {
         let hit = known
             && [TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE].contains(&TSCacheLookupResult(status));
         self.made_before = hit && self.keeps_transformed();
-        if hit && self.reply.is_none() && !self.made_before && !self.state.borrow().messages.is_head() {
+        if hit && self.reply.is_none() && !self.made_before && !self.state.borrow().messages.is_head {
             let http = self.http;
             // SAFETY: as above; the getter says whether there is a cached response.
             let cached = unsafe {
@@ -115,7 +115,7 @@ impl Txn {
             && head.status() >= 200
             && !matches!(head.status(), 204..=206 | 304)
             && head.content_length() != Some(0)
-            && !self.state.borrow().messages.is_head()
+            && !self.state.borrow().messages.is_head
             && self.wants_response_body()
         {
             self.made_before = false;

@@ -11,6 +11,7 @@ use weir_chain::{Direction, FieldLines, Messages, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
 
 use super::access::Access;
+use super::client;
 use super::edits::{edit_request, edit_response, is_connection_field};
 use super::facts::{self, TxnFacts};
 use super::mime::Head;
@@ -28,6 +29,10 @@ pub(crate) struct TxnMessages {
     pub response: Response,
     /// The request to the origin has been made from the client's: what is changed now is changed in both.
     pub server_request: bool,
+    /// The request is a HEAD.
+    pub is_head: bool,
+    /// The request has come with a `Transfer-Encoding`, which filters cannot change.
+    pub request_is_coded: bool,
     /// What is known beyond the messages.
     pub facts: TxnFacts,
     /// What is left of the messages when the transaction has ended, for contexts that wait for `proxy_done`.
@@ -79,6 +84,8 @@ impl TxnMessages {
             thread,
             response: Response::None,
             server_request: false,
+            is_head: false,
+            request_is_coded: true,
             facts,
             kept: None,
         }
@@ -159,9 +166,21 @@ impl TxnMessages {
         }
     }
 
-    /// Whether the request is a HEAD.
-    pub fn is_head(&self) -> bool {
-        self.client_request().is_some_and(|head| head.method() == b"HEAD")
+    /// Looks at what the rest depends on, and whether the request has a body.
+    pub fn look_at_request(&mut self) -> bool {
+        let (Some(txn), Some(head)) = (self.txn, self.client_request()) else {
+            return false;
+        };
+        let method = head.method();
+        self.is_head = method == b"HEAD";
+        self.request_is_coded = head.has(names().transfer_encoding);
+        match head.content_length() {
+            Some(length) => length > 0,
+            None if self.request_is_coded => true,
+            // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What
+            // comes with another method is refused before it is sent on (`Txn::on_send_request`).
+            None => !is_bodiless_method(method) && client::is_http2(txn),
+        }
     }
 
     fn request_value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
@@ -223,11 +242,16 @@ impl TxnMessages {
         Cow::Borrowed(if tls { b"https" } else { b"http" })
     }
 
-    fn edit_request(&self, edit: HeaderEdit<'_>) -> Edit {
+    fn edit_request(&mut self, edit: HeaderEdit<'_>) -> Edit {
         let Some(client) = self.client_request() else {
             return Edit::Absent;
         };
         let outcome = edit_request(client, edit);
+        if let HeaderEdit::Add(b":method", _) | HeaderEdit::Replace(b":method", _) | HeaderEdit::SetAll(_) =
+            edit
+        {
+            self.is_head = client.method() == b"HEAD";
+        }
         // What the server has copied from already has to be changed as well.
         if outcome == Edit::Done
             && self.server_request
@@ -328,7 +352,9 @@ impl Messages for TxnMessages {
         match direction {
             Direction::Request => self.client_request().map_or(0, |head| {
                 // The server refuses requests with two `Host` fields.
-                4 + head.lines() - usize::from(head.has(names().host)) - hidden_lines(head)
+                4 + head.lines()
+                    - usize::from(head.has(names().host))
+                    - hidden_lines(head, self.request_is_coded)
             }),
             Direction::Response => {
                 if let Response::Local(head) = &self.response {
@@ -337,7 +363,7 @@ impl Messages for TxnMessages {
                 let Some(head) = self.server_response() else {
                     return 0;
                 };
-                let mut count = 1 + head.lines() - hidden_lines(head);
+                let mut count = 1 + head.lines() - hidden_lines(head, true);
                 if matches!(self.response, Response::Transform(_)) {
                     count -= head.lines_of(names().content_length);
                     count += usize::from(self.shown_length().is_some());
@@ -440,14 +466,24 @@ fn authority(head: Head, out: &mut Vec<u8>) {
     }
 }
 
-/// Number of lines of the fields that filters do not see ([`is_hidden`]).
-fn hidden_lines(head: Head) -> usize {
+fn is_bodiless_method(method: &[u8]) -> bool {
+    matches!(
+        method,
+        b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE"
+    )
+}
+
+/// Number of lines of the fields that filters do not see ([`is_hidden`]); `coded`: one may be `Transfer-Encoding`.
+fn hidden_lines(head: Head, coded: bool) -> usize {
     // Each look is a call of the server.
     let names = names();
-    let always = head.lines_of(names.proxy_connection) + head.lines_of(names.transfer_encoding);
+    let mut lines = head.lines_of(names.proxy_connection);
+    if coded {
+        lines += head.lines_of(names.transfer_encoding);
+    }
     match head.lines_of(names.connection) {
-        0 => always,
-        lines => always + lines + head.lines_of(names.keep_alive) + head.lines_of(names.upgrade),
+        0 => lines,
+        named => lines + named + head.lines_of(names.keep_alive) + head.lines_of(names.upgrade),
     }
 }
 

@@ -6,9 +6,9 @@ use smallvec::SmallVec;
 use weir_ats_sys::{
     TS_SUCCESS, TSHandleMLocRelease, TSHttpHdrMethodGet, TSHttpHdrMethodSet, TSHttpHdrReasonSet,
     TSHttpHdrStatusGet, TSHttpHdrStatusSet, TSHttpHdrUrlGet, TSMBuffer, TSMLoc, TSMimeHdrFieldAppend,
-    TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy, TSMimeHdrFieldFind, TSMimeHdrFieldGet,
-    TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup, TSMimeHdrFieldValueStringGet,
-    TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
+    TSMimeHdrFieldCopy, TSMimeHdrFieldCreate, TSMimeHdrFieldCreateNamed, TSMimeHdrFieldDestroy,
+    TSMimeHdrFieldFind, TSMimeHdrFieldGet, TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup,
+    TSMimeHdrFieldValueStringGet, TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
 };
 
 use super::well_known::{Name, names};
@@ -23,8 +23,8 @@ pub(crate) struct Head {
     loc: TSMLoc,
 }
 
-/// A field of a head, released when dropped.
-struct Field {
+/// A field of a head, or one that has been made for it and is not part of it yet. Released when dropped.
+pub(super) struct Field {
     head: Head,
     loc: TSMLoc,
 }
@@ -52,7 +52,8 @@ impl Field {
         bytes(text, len)
     }
 
-    fn set(&self, value: &[u8]) -> bool {
+    /// Sets the value; whether that was possible.
+    pub fn set(&self, value: &[u8]) -> bool {
         let (buffer, head) = (self.head.buffer, self.head.loc);
         // SAFETY: the field belongs to this head; the value is copied.
         unsafe {
@@ -180,36 +181,51 @@ impl Head {
 
     /// Appends a line; whether that was possible.
     pub fn add(self, name: &[u8], value: &[u8]) -> bool {
-        let mut loc = TSMLoc::NULL;
-        // SAFETY: the head is valid (`Head::from_getter`); the name is copied.
-        let made = unsafe {
-            TSMimeHdrFieldCreateNamed(
-                self.buffer,
-                self.loc,
-                name.as_ptr().cast(),
-                name.len() as c_int,
-                &mut loc,
-            )
-        };
-        if made != TS_SUCCESS {
-            return false;
-        }
-        let Some(field) = self.field(loc) else {
-            return false;
-        };
-        // SAFETY: the field was made for this head and has not been appended yet.
-        field.set(value) && unsafe { TSMimeHdrFieldAppend(self.buffer, self.loc, field.loc) == TS_SUCCESS }
+        let field = self.create(name);
+        field.is_some_and(|field| field.set(value) && self.append(&field))
     }
 
-    /// Replaces all lines of a name by one, at the place of the first.
+    /// Makes a field that is not part of the head yet.
+    pub(super) fn create(self, name: &[u8]) -> Option<Field> {
+        let (text, len) = (name.as_ptr().cast(), name.len() as c_int);
+        let mut loc = TSMLoc::NULL;
+        // SAFETY: the head is valid (`Head::from_getter`); the name is copied.
+        let made = unsafe { TSMimeHdrFieldCreateNamed(self.buffer, self.loc, text, len, &mut loc) };
+        self.field(loc).filter(|_| made == TS_SUCCESS)
+    }
+
+    /// Makes a field that is not part of the head yet, with the name and value of another.
+    pub(super) fn copy(self, other: &Field) -> Option<Field> {
+        let mut loc = TSMLoc::NULL;
+        // SAFETY: the head is valid (`Head::from_getter`).
+        let made = unsafe { TSMimeHdrFieldCreate(self.buffer, self.loc, &mut loc) };
+        let field = self.field(loc).filter(|_| made == TS_SUCCESS)?;
+        let (buffer, head) = (other.head.buffer, other.head.loc);
+        // SAFETY: both heads are valid, and each field belongs to its own.
+        let copied = unsafe { TSMimeHdrFieldCopy(self.buffer, self.loc, loc, buffer, head, other.loc) };
+        (copied == TS_SUCCESS).then_some(field)
+    }
+
+    /// Makes a field that was made for the head its last line; whether that was possible.
+    pub(super) fn append(self, field: &Field) -> bool {
+        // SAFETY: the head is valid (`Head::from_getter`); the field was made for it and has not been appended yet.
+        unsafe { TSMimeHdrFieldAppend(self.buffer, self.loc, field.loc) == TS_SUCCESS }
+    }
+
+    /// Replaces all lines of a name by one, at the place of the first, or else appends it; whether that was possible.
     pub fn replace(self, name: &[u8], value: &[u8]) -> bool {
-        let Some(first) = self.find(name) else {
-            return self.add(name, value);
-        };
+        let replaced = self.replace_lines(name, value);
+        replaced.unwrap_or_else(|| self.add(name, value))
+    }
+
+    /// Replaces all lines of a name by one, at the place of the first, and says whether that was possible; `None` where there
+    /// are none.
+    pub fn replace_lines(self, name: &[u8], value: &[u8]) -> Option<bool> {
+        let first = self.find(name)?;
         while let Some(other) = first.next_of_name() {
             other.destroy();
         }
-        first.set(value)
+        Some(first.set(value))
     }
 
     /// Removes all lines of a name.

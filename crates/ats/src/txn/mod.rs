@@ -23,6 +23,7 @@ mod response;
 mod response_body;
 mod shield;
 mod source;
+mod templates;
 pub(crate) mod url;
 mod waiting;
 pub(crate) mod wake;

@@ -7,10 +7,8 @@ use weir_ats_sys::TSHttpTxn;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 
 use super::client;
-use super::messages::TxnMessages;
 use super::reply::FinalReply;
 use super::source::TxnSource;
-use super::well_known::names;
 use super::{Flow, Step, Txn, TxnPump};
 
 impl Txn {
@@ -20,7 +18,7 @@ impl Txn {
             return Flow::Continue;
         }
         if known == 0 {
-            self.request_has_body = has_body(self.http, &self.state.borrow().messages);
+            self.request_has_body = self.state.borrow_mut().messages.look_at_request();
         }
         let end_of_stream = !self.request_has_body;
         let plans = || self.chain.request_plans_from(known);
@@ -138,25 +136,4 @@ fn skip_cache(http: TSHttpTxn) {
         // SAFETY: the transaction exists, and the record is an integer.
         unsafe { weir_ats_sys::TSHttpTxnConfigIntSet(http, key, 0) };
     }
-}
-
-/// Whether a request has a body.
-fn has_body(http: TSHttpTxn, messages: &TxnMessages) -> bool {
-    let Some(head) = messages.client_request() else {
-        return false;
-    };
-    match head.content_length() {
-        Some(length) => length > 0,
-        None if head.has(names().transfer_encoding) => true,
-        // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What comes
-        // with another method is refused before it is sent on (`Txn::on_send_request`).
-        None => !is_bodiless_method(head.method()) && client::is_http2(http),
-    }
-}
-
-fn is_bodiless_method(method: &[u8]) -> bool {
-    matches!(
-        method,
-        b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE"
-    )
 }

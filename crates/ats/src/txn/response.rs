@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::task::Poll;
 
-use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
+use smallvec::SmallVec;
+use weir_chain::{Abort, Direction, Item, LentCalls, Passed, StagePlan};
 
 use super::messages::Response;
 use super::source::TxnSource;
@@ -36,12 +37,13 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        if self.chain.response_plans().next().is_none() {
+        let plans: SmallVec<[StagePlan; 2]> = self.chain.response_plans().collect();
+        if plans.is_empty() {
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
         }
         // Filters that want to see the body are told that there is none: no transform is run for this response.
-        let wants_body = self.chain.response_plans().any(|plan| plan.interest.body);
+        let wants_body = plans.iter().any(|plan| plan.interest.body);
         let rest = || {
             let source = TxnSource::Server {
                 head: None,
@@ -51,7 +53,7 @@ impl Txn {
         };
         let passed = TxnPump::pass_head(
             Direction::Response,
-            self.chain.response_plans(),
+            plans,
             wants_body || self.is_bodiless(),
             &mut LentCalls::new(&self.chain, &self.state),
             &self.state,
@@ -126,6 +128,6 @@ impl Txn {
         let Some(head) = state.messages.server_response() else {
             return true;
         };
-        matches!(head.status(), 204 | 205 | 304) || head.is_empty() || state.messages.is_head()
+        matches!(head.status(), 204 | 205 | 304) || head.is_empty() || state.messages.is_head
     }
 }

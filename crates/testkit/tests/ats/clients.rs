@@ -2,9 +2,9 @@
 
 use weir_testkit::client::{Http1, Http2, Request};
 use weir_testkit::config::filter;
-use weir_testkit::{Ats, AtsConfig, Guests, Origin};
+use weir_testkit::{Ats, AtsConfig, Origin};
 
-use crate::{adds, get, module, reads, request, rewrites, serves, values};
+use crate::{adds, get, module, reads, rewrites, serves, values};
 
 fn served() -> (Origin, Ats) {
     let origin = Origin::start().unwrap();
@@ -43,34 +43,6 @@ fn pipelined_requests_with_bodies_are_answered_in_order() {
     client.send(requests).unwrap();
     for number in 10..30 {
         assert_eq!(client.response("POST").unwrap().text(), number.to_string());
-    }
-}
-
-/// What belongs to the server's connection is not shown, and not counted either.
-#[test]
-fn fields_of_the_connection_are_neither_seen_nor_counted() {
-    let origin = Origin::start().unwrap();
-    let guest = Guests::build().unwrap().example("get_header_map_pairs").unwrap();
-    let ats =
-        Ats::start(&AtsConfig::new(origin.address()).filter(filter("pairs", &guest, "wasmtime"))).unwrap();
-    let own = ["keep-alive: timeout=5", "upgrade: other"];
-    for (connection, seen) in [(None, &own[..]), (Some("keep-alive, upgrade"), &[][..])] {
-        let mut sent = Request::get("/")
-            .header("keep-alive", "timeout=5")
-            .header("upgrade", "other")
-            .header("proxy-connection", "keep-alive")
-            .header("x-end", "to-end");
-        if let Some(connection) = connection {
-            sent = sent.header("connection", connection);
-        }
-        let text = request(ats.address(), &sent).text();
-        let mut lines = text.lines();
-        let count: usize = lines.next().unwrap().parse().unwrap();
-        // What follows the pairs are the answers for other maps.
-        let pairs: Vec<&str> = lines.take_while(|line| !line.contains(" -> ")).collect();
-        assert_eq!(count, pairs.len(), "{text}");
-        let expected: Vec<&str> = seen.iter().copied().chain(["x-end: to-end"]).collect();
-        assert_eq!(pairs[4..], expected, "{text}");
     }
 }
 
