@@ -1,6 +1,7 @@
 //! Signs of life while a module compiles for longer than a second.
 
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -21,12 +22,24 @@ impl Engine for Announced {
         self.0.name()
     }
 
+    fn version(&self) -> String {
+        self.0.version()
+    }
+
+    fn library(&self) -> Option<&Path> {
+        self.0.library()
+    }
+
     fn abilities(&self) -> Abilities {
         self.0.abilities()
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         announce(self.name(), wasm.len(), || self.0.compile(wasm, funcs))
+    }
+
+    fn code_key(&self) -> Option<String> {
+        self.0.code_key()
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {

@@ -21,6 +21,9 @@ use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, S
 
 use instance::WasmiModule;
 
+/// That of the crate.
+const VERSION: &str = "2.0.0";
+
 /// Calls within calls of one guest. The interpreter's stack lies on the heap, so this bounds memory, not the thread's
 /// stack; compiled guests overflow [`STACK_LIMIT`] at a similar depth.
 const RECURSION_LIMIT: usize = 10_000;
@@ -67,6 +70,10 @@ impl Engine for WasmiEngine {
         "wasmi"
     }
 
+    fn version(&self) -> String {
+        VERSION.to_owned()
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities::NONE
             .with(Ability::Interrupt)
@@ -80,19 +87,15 @@ impl Engine for WasmiEngine {
         let linker = link::link(&self.engine, &module, funcs)?;
         Ok(Arc::new(WasmiModule { module, linker }))
     }
-
-    fn precompile(&self, _: &[u8]) -> Result<Vec<u8>, CompileError> {
-        Err(unsupported())
-    }
-
-    fn load_precompiled(&self, _: &[u8], _: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Err(unsupported())
-    }
 }
 
-const fn unsupported() -> CompileError {
-    CompileError::Unsupported {
-        engine: "wasmi",
-        ability: Ability::Precompile.name(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_the_one_that_is_built_in() {
+        let lock = include_str!("../../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"wasmi\"\nversion = \"{VERSION}\"\n")));
     }
 }

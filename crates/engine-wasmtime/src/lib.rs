@@ -11,6 +11,7 @@ mod link;
 mod module;
 mod trap;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module};
@@ -43,6 +44,10 @@ impl Engine for WasmtimeEngine {
         "wasmtime"
     }
 
+    fn version(&self) -> String {
+        config::VERSION.to_owned()
+    }
+
     fn abilities(&self) -> Abilities {
         Abilities::NONE
             .with(Ability::Interrupt)
@@ -56,6 +61,16 @@ impl Engine for WasmtimeEngine {
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         let code = self.precompile(wasm)?;
         self.load_precompiled(&code, funcs)
+    }
+
+    fn code_key(&self) -> Option<String> {
+        // Settings and processor, as Wasmtime compares them when it loads code.
+        let mut hasher = DefaultHasher::new();
+        self.engines
+            .on_demand
+            .precompile_compatibility_hash()
+            .hash(&mut hasher);
+        Some(format!("{}, {:016x}", config::CODE_VERSION, hasher.finish()))
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
@@ -100,11 +115,10 @@ mod tests {
             debug_info: true,
             ..WasmtimeConfig::default()
         };
-        let code = WasmtimeEngine::new(&with_debug_info)
-            .unwrap()
-            .precompile(b"\0asm\x01\0\0\0")
-            .unwrap();
+        let other = WasmtimeEngine::new(&with_debug_info).unwrap();
+        let code = other.precompile(b"\0asm\x01\0\0\0").unwrap();
         let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
+        assert_ne!(engine.code_key(), other.code_key());
         let error = engine.load_precompiled(&code, &[]).err().unwrap();
         assert!(matches!(error, CompileError::Invalid(_)), "{error}");
     }

@@ -2,6 +2,18 @@
 
 use std::fmt;
 
+use crate::Ability;
+
+/// Why a runtime whose library is not built in cannot be used, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}; {remedy}")]
+pub struct Unavailable {
+    /// What is missing, too old or broken.
+    pub problem: String,
+    /// What to install or set.
+    pub remedy: String,
+}
+
 /// Why a module cannot be compiled or loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,6 +32,15 @@ pub enum CompileError {
         /// What was asked for.
         ability: &'static str,
     },
+}
+
+impl CompileError {
+    pub(crate) const fn lacks(engine: &'static str, ability: Ability) -> Self {
+        Self::Unsupported {
+            engine,
+            ability: ability.name(),
+        }
+    }
 }
 
 /// Why a module cannot be instantiated.

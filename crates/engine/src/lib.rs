@@ -17,13 +17,14 @@ mod table;
 mod ticker;
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use abilities::{Abilities, Ability};
 pub use budget::CpuBudget;
 pub use cpu_clock::thread_cpu_time;
 pub use deadline::{Deadline, Verdict};
-pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind};
+pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
@@ -37,6 +38,14 @@ pub trait Engine: Send + Sync {
     /// The name that a configuration's `runtime:` uses, such as `wasmtime`.
     fn name(&self) -> &'static str;
 
+    /// The runtime's own version, such as `48.0.8`.
+    fn version(&self) -> String;
+
+    /// The file of the runtime's library; `None` where the runtime is built in.
+    fn library(&self) -> Option<&Path> {
+        None
+    }
+
     /// What this runtime can do. A configuration that needs more is refused at load.
     fn abilities(&self) -> Abilities;
 
@@ -46,16 +55,26 @@ pub trait Engine: Send + Sync {
     /// [`CompileError`] that names each of them.
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
 
-    /// Compiles ahead of time, to bytes that [`Engine::load_precompiled`] of the same engine version takes.
-    /// Needs [`Ability::Precompile`].
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError>;
+    /// What the output of [`Engine::precompile`] depends on beside the module: version, settings, processor. Code with
+    /// another key is not loaded. `None` without [`Ability::Precompile`].
+    fn code_key(&self) -> Option<String> {
+        None
+    }
+
+    /// Compiles ahead of time, to bytes that [`Engine::load_precompiled`] of an engine with the same
+    /// [`Engine::code_key`] takes. Needs [`Ability::Precompile`].
+    fn precompile(&self, _wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        Err(CompileError::lacks(self.name(), Ability::Precompile))
+    }
 
     /// Loads what [`Engine::precompile`] made.
     ///
     /// The bytes are machine code: whoever wrote them controls this process. A backend checks that they come from
     /// the same version and settings, and can check no more; callers load only files that the operator vouches for
     /// (`allow_precompiled`).
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
+    fn load_precompiled(&self, _bytes: &[u8], _funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Err(CompileError::lacks(self.name(), Ability::Precompile))
+    }
 }
 
 /// A compiled module, shared by all threads.
