@@ -1,0 +1,432 @@
+//! The folder of compiled code.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+use crate::{Code, ModuleDigest};
+
+/// Bytes that a cache holds at most, unless told otherwise: some twenty of the largest filters known, or hundreds of
+/// usual ones.
+pub const MAX_CACHE_BYTES: u64 = 1 << 30;
+
+/// How a file of code is called.
+const CODE: &str = "code";
+/// How one is called while it is written.
+const UNFINISHED: &str = "unfinished";
+/// Held by the process that removes old files.
+const LOCK: &str = "lock";
+
+/// Use is noted in the file's time of change, not more often than this.
+const NOTE_USE_AFTER: Duration = Duration::from_secs(60 * 60);
+/// A file that was not finished for so long never will be.
+const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Compiled code in a folder, found by module, engine and [`Engine::code_key`](weir_engine::Engine::code_key).
+///
+/// Several processes may use one folder: a file appears whole or not at all, and whoever has opened one keeps it. What
+/// was used longest ago goes first when there is too much.
+#[derive(Debug)]
+pub struct CodeCache {
+    folder: PathBuf,
+    max_bytes: u64,
+    /// Files that this process has begun.
+    begun: AtomicU64,
+    /// It has been said that nothing can be kept.
+    said: AtomicBool,
+}
+
+/// Why a folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The system refuses.
+    #[error("{folder}: cannot be used for compiled code: {error}")]
+    Io {
+        /// The folder.
+        folder: PathBuf,
+        /// In the system's words.
+        error: io::Error,
+    },
+    /// Others could put code there that this process would run.
+    #[error(
+        "{folder}: not used for compiled code: {reason}; expected a folder that belongs to user {user} and that nobody else may write to"
+    )]
+    Untrusted {
+        /// The folder.
+        folder: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// Whose it should be.
+        user: u32,
+    },
+}
+
+impl CodeCache {
+    /// Opens a folder of at most `max_bytes` of code; makes it where there is none.
+    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, CacheError> {
+        let io = |error| CacheError::Io {
+            folder: folder.to_owned(),
+            error,
+        };
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(io)?;
+        let found = fs::metadata(folder).map_err(io)?;
+        distrust(&found).map_or(Ok(()), |reason| {
+            Err(CacheError::Untrusted {
+                folder: folder.to_owned(),
+                reason,
+                user: geteuid().as_raw(),
+            })
+        })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            max_bytes,
+            begun: AtomicU64::new(0),
+            said: AtomicBool::new(false),
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Hands the bytes of what `wanted` says to `load`; `None` where they are not there.
+    pub fn find<R>(&self, wanted: &Code<'_>, load: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let path = self.path(wanted);
+        let file = match self.read(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!("{}: not used: {error}", path.display());
+                return None;
+            }
+        };
+        match Code::decode(&file) {
+            Ok(code)
+                if (code.engine, code.key, code.module) == (wanted.engine, wanted.key, wanted.module) =>
+            {
+                Some(load(code.bytes))
+            }
+            other => {
+                let reason = other
+                    .err()
+                    .map_or("it is other code".to_owned(), |error| error.to_string());
+                tracing::warn!("{}: removed: {reason}", path.display());
+                // Whoever makes it again replaces it.
+                let _ = fs::remove_file(&path);
+                None
+            }
+        }
+    }
+
+    /// Keeps code. Where that is not possible, the log says so once, and it is made again the next time.
+    pub fn keep(&self, code: &Code<'_>) {
+        let kept = self
+            .write(&self.path(code), &code.encode())
+            .and_then(|()| self.tidy());
+        if let Err(error) = kept
+            && !self.said.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!("{}: compiled code cannot be kept: {error}", self.folder.display());
+        }
+    }
+
+    fn path(&self, code: &Code<'_>) -> PathBuf {
+        let mut hasher = blake3::Hasher::new();
+        for part in [
+            code.engine.as_bytes(),
+            code.key.as_bytes(),
+            &code.module as &ModuleDigest,
+        ] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        self.folder.join(format!("{}.{CODE}", hasher.finalize().to_hex()))
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
+            .open(path)?;
+        let found = file.metadata()?;
+        if !found.is_file() {
+            return Err(io::Error::other("not a file"));
+        }
+        if let Some(reason) = distrust(&found) {
+            return Err(io::Error::other(reason));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or(0));
+        (&mut file).take(self.max_bytes).read_to_end(&mut bytes)?;
+        let now = SystemTime::now();
+        if age(&found, now) > NOTE_USE_AFTER {
+            // Only the order in which files go depends on it.
+            let _ = file.set_modified(now);
+        }
+        Ok(bytes)
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(io::Error::other(format!(
+                "{} bytes are more than the whole cache may have",
+                bytes.len()
+            )));
+        }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}.{UNFINISHED}", std::process::id());
+        let unfinished = self.folder.join(name);
+        // Of a process with this number that has ended.
+        let _ = fs::remove_file(&unfinished);
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&unfinished)
+            .and_then(|mut file| file.write_all(bytes))
+            .and_then(|()| fs::rename(&unfinished, path));
+        if written.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        written
+    }
+
+    /// Removes what was used longest ago until the rest is not too much.
+    fn tidy(&self) -> io::Result<()> {
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.folder.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            // Another process does it.
+            Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let now = SystemTime::now();
+        let mut kept: Vec<(Duration, u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            // What has gone in between is no matter.
+            let Ok(found) = fs::symlink_metadata(&path) else {
+                continue;
+            };
+            let age = age(&found, now);
+            match path.extension().and_then(OsStr::to_str) {
+                Some(CODE) => kept.push((age, found.len(), path)),
+                Some(UNFINISHED) if age > ABANDONED_AFTER => remove(&path)?,
+                _ => {}
+            }
+        }
+        kept.sort_unstable();
+        let mut sum = 0;
+        for (_, size, path) in kept {
+            sum += size;
+            if sum > self.max_bytes {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why somebody else could have written something.
+fn distrust(found: &Metadata) -> Option<String> {
+    if found.uid() != geteuid().as_raw() {
+        return Some(format!("it belongs to user {}", found.uid()));
+    }
+    let mode = found.mode() & 0o7777;
+    (mode & 0o022 != 0).then(|| format!("others may write to it (mode {mode:o})"))
+}
+
+fn age(found: &Metadata, now: SystemTime) -> Duration {
+    let changed = found.modified().unwrap_or(now);
+    now.duration_since(changed).unwrap_or_default()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    struct Kept {
+        folder: tempfile::TempDir,
+        cache: CodeCache,
+    }
+
+    fn cache(max_bytes: u64) -> Kept {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = CodeCache::open(&folder.path().join("a/b"), max_bytes).unwrap();
+        Kept { folder, cache }
+    }
+
+    fn code(module: u8, bytes: &[u8]) -> Code<'_> {
+        Code {
+            engine: "wasmtime",
+            key: "key",
+            module: [module; 32],
+            bytes,
+        }
+    }
+
+    fn find(cache: &CodeCache, wanted: &Code<'_>) -> Option<Vec<u8>> {
+        cache.find(wanted, <[u8]>::to_vec)
+    }
+
+    #[test]
+    fn what_is_kept_is_found_by_all_that_it_was_made_from() {
+        let Kept { folder, cache } = cache(1 << 20);
+        let kept = code(1, b"code");
+        assert_eq!(find(&cache, &kept), None);
+        cache.keep(&kept);
+        let other = CodeCache::open(&folder.path().join("a/b"), 1 << 20).unwrap();
+        assert_eq!(find(&other, &code(1, b"")).unwrap(), b"code");
+        for wanted in [
+            code(2, b""),
+            Code {
+                engine: "wamr",
+                ..kept
+            },
+            Code { key: "other", ..kept },
+        ] {
+            assert_eq!(find(&cache, &wanted), None);
+        }
+    }
+
+    #[test]
+    fn damaged_code_is_removed() {
+        let Kept {
+            folder: _folder,
+            cache,
+        } = cache(1 << 20);
+        let kept = code(1, b"code");
+        cache.keep(&kept);
+        let path = cache.path(&kept);
+        let whole = fs::read(&path).unwrap();
+        for damaged in [&whole[..whole.len() - 1], b"", b"code"] {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(find(&cache, &kept), None);
+            assert!(!path.exists());
+        }
+        // Under the name of other code.
+        cache.keep(&kept);
+        fs::rename(&path, cache.path(&code(2, b""))).unwrap();
+        assert_eq!(find(&cache, &code(2, b"")), None);
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes() {
+        let size = code(0, &[0; 1000]).encode().len() as u64;
+        let Kept {
+            folder: _folder,
+            cache,
+        } = cache(2 * size);
+        let day = Duration::from_secs(24 * 60 * 60);
+        let set_age = |module, days| {
+            let file = File::options()
+                .write(true)
+                .open(cache.path(&code(module, b"")))
+                .unwrap();
+            file.set_modified(SystemTime::now() - day * days).unwrap();
+        };
+        let unfinished = cache.folder().join(format!("1-1.{UNFINISHED}"));
+        File::create(&unfinished)
+            .unwrap()
+            .set_modified(SystemTime::now() - day)
+            .unwrap();
+        cache.keep(&code(1, &[1; 1000]));
+        assert!(!unfinished.exists(), "what was abandoned goes at once");
+        set_age(1, 3);
+        cache.keep(&code(2, &[2; 1000]));
+        set_age(2, 2);
+        // Used today.
+        assert!(find(&cache, &code(1, b"")).is_some());
+        cache.keep(&code(3, &[3; 1000]));
+        let there = [1, 2, 3].map(|module| find(&cache, &code(module, b"")).is_some());
+        assert_eq!(there, [true, false, true]);
+    }
+
+    #[test]
+    fn what_is_too_large_is_not_kept() {
+        let Kept {
+            folder: _folder,
+            cache,
+        } = cache(1000);
+        let kept = code(1, &[0; 1000]);
+        cache.keep(&kept);
+        assert_eq!(find(&cache, &kept), None);
+        assert_eq!(fs::read_dir(cache.folder()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_or_file_that_others_can_write_to_is_not_used() {
+        let Kept { folder, cache } = cache(1 << 20);
+        let kept = code(1, b"code");
+        cache.keep(&kept);
+        let set_mode =
+            |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set_mode(&cache.path(&kept), 0o666);
+        assert_eq!(find(&cache, &kept), None);
+        set_mode(&cache.path(&kept), 0o644);
+        assert!(find(&cache, &kept).is_some());
+        let target = folder.path().join("target");
+        fs::rename(cache.path(&kept), &target).unwrap();
+        std::os::unix::fs::symlink(&target, cache.path(&kept)).unwrap();
+        assert_eq!(find(&cache, &kept), None);
+        set_mode(cache.folder(), 0o777);
+        let error = CodeCache::open(cache.folder(), 1).unwrap_err().to_string();
+        assert!(error.contains("others may write to it (mode 777)"), "{error}");
+        let file = folder.path().join("file");
+        File::create(&file).unwrap();
+        let error = CodeCache::open(&file, 1).unwrap_err().to_string();
+        assert!(error.contains("cannot be used for compiled code"), "{error}");
+    }
+
+    #[test]
+    fn several_writers_and_readers_find_whole_code() {
+        let folder = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    // Room for two of the three.
+                    let cache = CodeCache::open(folder.path(), 250_000).unwrap();
+                    for round in 0..50_u8 {
+                        let module = round % 3;
+                        let bytes = vec![module; 100_000];
+                        if let Some(found) = find(&cache, &code(module, b"")) {
+                            assert!(found == bytes);
+                        }
+                        cache.keep(&code(module, &bytes));
+                    }
+                });
+            }
+        });
+        assert!(
+            fs::read_dir(folder.path())
+                .unwrap()
+                .all(|entry| { !entry.unwrap().path().to_string_lossy().ends_with(UNFINISHED) })
+        );
+    }
+}

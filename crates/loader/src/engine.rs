@@ -1,0 +1,180 @@
+//! An engine that compiles nothing twice.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_engine::{Abilities, CompileError, Engine, HostFuncs, Module};
+
+use crate::{Code, CodeCache, digest};
+
+/// An engine whose code is kept in a [`CodeCache`]. One that cannot compile ahead of time is as it was.
+pub struct CachedEngine {
+    engine: Arc<dyn Engine>,
+    cache: Arc<CodeCache>,
+}
+
+impl CachedEngine {
+    /// `engine` with `cache`.
+    pub fn new(engine: Arc<dyn Engine>, cache: Arc<CodeCache>) -> Self {
+        Self { engine, cache }
+    }
+}
+
+impl Engine for CachedEngine {
+    fn name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    fn version(&self) -> String {
+        self.engine.version()
+    }
+
+    fn library(&self) -> Option<&Path> {
+        self.engine.library()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.engine.abilities()
+    }
+
+    fn code_key(&self) -> Option<String> {
+        self.engine.code_key()
+    }
+
+    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        let Some(key) = self.engine.code_key() else {
+            return self.engine.compile(wasm, funcs);
+        };
+        let mut code = Code {
+            engine: self.engine.name(),
+            key: &key,
+            module: digest(wasm),
+            bytes: &[],
+        };
+        let load = |bytes: &[u8]| self.engine.load_precompiled(bytes, funcs);
+        if let Some(loaded) = self.cache.find(&code, load) {
+            match loaded {
+                // What the host lacks, it lacks however the code came about.
+                Err(error) if !matches!(error, CompileError::Imports(_)) => {
+                    tracing::warn!("code in the cache is of no use and is made again: {error}");
+                }
+                loaded => return loaded,
+            }
+        }
+        let made = self.engine.precompile(wasm)?;
+        code.bytes = &made;
+        self.cache.keep(&code);
+        load(&made)
+    }
+
+    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.engine.precompile(wasm)
+    }
+
+    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.engine.load_precompiled(bytes, funcs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use weir_engine_wasmi::WasmiEngine;
+    use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
+
+    use super::*;
+
+    /// Wasmtime, counting what it compiles.
+    struct Counting(WasmtimeEngine, AtomicUsize);
+
+    impl Engine for Counting {
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn version(&self) -> String {
+            self.0.version()
+        }
+
+        fn abilities(&self) -> Abilities {
+            self.0.abilities()
+        }
+
+        fn code_key(&self) -> Option<String> {
+            self.0.code_key()
+        }
+
+        fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+            self.0.compile(wasm, funcs)
+        }
+
+        fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+            self.1.fetch_add(1, Ordering::Relaxed);
+            self.0.precompile(wasm)
+        }
+
+        fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+            self.0.load_precompiled(bytes, funcs)
+        }
+    }
+
+    fn counting(folder: &Path) -> (Arc<Counting>, CachedEngine) {
+        let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
+        let engine = Arc::new(Counting(engine, AtomicUsize::new(0)));
+        let cache = Arc::new(CodeCache::open(folder, 1 << 30).unwrap());
+        let cached = CachedEngine::new(Arc::clone(&engine) as Arc<dyn Engine>, cache);
+        (engine, cached)
+    }
+
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+
+    #[test]
+    fn a_module_is_compiled_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for compiled in [1, 0] {
+            let (engine, cached) = counting(folder.path());
+            cached.compile(EMPTY, &[]).unwrap();
+            cached.compile(EMPTY, &[]).unwrap();
+            assert_eq!(engine.1.load(Ordering::Relaxed), compiled);
+        }
+    }
+
+    #[test]
+    fn code_that_the_engine_does_not_take_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, cached) = counting(folder.path());
+        let key = engine.code_key().unwrap();
+        let code = Code {
+            engine: "wasmtime",
+            key: &key,
+            module: digest(EMPTY),
+            bytes: b"no code",
+        };
+        cached.cache.keep(&code);
+        cached.compile(EMPTY, &[]).unwrap();
+        cached.compile(EMPTY, &[]).unwrap();
+        assert_eq!(engine.1.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn what_the_host_lacks_is_said_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (engine, cached) = counting(folder.path());
+        let wasm = wat::parse_str(r#"(module (import "env" "lacking" (func)))"#).unwrap();
+        for _ in 0..2 {
+            let error = cached.compile(&wasm, &[]).err().unwrap();
+            assert!(matches!(error, CompileError::Imports(_)), "{error}");
+        }
+        assert_eq!(engine.1.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_interpreter_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Arc::new(CodeCache::open(folder.path(), 1 << 30).unwrap());
+        let cached = CachedEngine::new(Arc::new(WasmiEngine::new()), cache);
+        cached.compile(EMPTY, &[]).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,224 @@
+//! A module's file, which may hold code beside the module.
+
+use std::borrow::Cow;
+
+use weir_engine::Engine;
+
+use crate::{Code, CodeError, digest};
+
+/// Name of the custom section that holds [`Code`]. A module may have several, for several engines or processors.
+const SECTION: &[u8] = b"weir.code";
+/// Magic and version.
+const PREAMBLE: usize = 8;
+/// Number of a custom section.
+const CUSTOM: u8 = 0;
+
+/// What a file holds.
+#[derive(Debug)]
+pub struct ModuleFile<'a> {
+    /// The module, without the code.
+    pub wasm: Cow<'a, [u8]>,
+    /// The code sections' contents.
+    code: Vec<&'a [u8]>,
+}
+
+impl<'a> ModuleFile<'a> {
+    /// Takes a file apart. What is no module stays as it is, for whoever says what is wrong with it.
+    pub fn split(bytes: &'a [u8]) -> Self {
+        let mut code = Vec::new();
+        let mut others = Vec::new();
+        let mut at = PREAMBLE.min(bytes.len());
+        let mut kept = 0;
+        while let Some(section) = Section::read(bytes, at) {
+            if let Some(content) = section.code {
+                code.push(content);
+                others.push(&bytes[kept..at]);
+                kept = section.end;
+            }
+            at = section.end;
+        }
+        let wasm = match (others.as_slice(), &bytes[kept..]) {
+            ([], rest) => Cow::Borrowed(rest),
+            ([only], []) => Cow::Borrowed(*only),
+            (parts, rest) => Cow::Owned([parts, &[rest]].concat().concat()),
+        };
+        Self { wasm, code }
+    }
+
+    /// Whether there is code of any kind.
+    pub fn has_code(&self) -> bool {
+        !self.code.is_empty()
+    }
+
+    /// The code that an engine can load; `None` where the file has none, the error where none of it fits.
+    pub fn code_for(&self, engine: &dyn Engine) -> Option<Result<&'a [u8], CodeError>> {
+        let digest = digest(&self.wasm);
+        let fits = |content: &&'a [u8]| {
+            let code = Code::decode(content)?;
+            code.check(engine, &digest).map(|()| code.bytes)
+        };
+        let mut why = None;
+        for result in self.code.iter().map(fits) {
+            match result {
+                Ok(code) => return Some(Ok(code)),
+                // That of another engine says least.
+                Err(error @ CodeError::OtherEngine(_)) => why = why.or(Some(error)),
+                Err(error) => why = Some(error),
+            }
+        }
+        why.map(Err)
+    }
+}
+
+/// A module with code beside it: a valid module for every host. Code of the same engine and key that it holds already is
+/// replaced.
+pub fn with_code(bytes: &[u8], code: &Code<'_>) -> Vec<u8> {
+    let file = ModuleFile::split(bytes);
+    let mut out = file.wasm.into_owned();
+    for content in file.code {
+        let same = Code::decode(content).map_or(true, |old| {
+            (old.engine, old.key) == (code.engine, code.key) || old.module != code.module
+        });
+        if !same {
+            append(&mut out, content);
+        }
+    }
+    append(&mut out, &code.encode());
+    out
+}
+
+fn append(out: &mut Vec<u8>, content: &[u8]) {
+    out.push(CUSTOM);
+    leb128(out, 1 + SECTION.len() + content.len());
+    leb128(out, SECTION.len());
+    out.extend(SECTION);
+    out.extend(content);
+}
+
+struct Section<'a> {
+    end: usize,
+    /// What it holds, where it is one of ours.
+    code: Option<&'a [u8]>,
+}
+
+impl<'a> Section<'a> {
+    /// The section that begins at `at`; `None` at the end, or where there is no section.
+    fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let (&number, rest) = bytes.get(at..)?.split_first()?;
+        let (size, rest) = read_leb128(rest)?;
+        let content = rest.get(..size)?;
+        let end = bytes.len() - rest.len() + size;
+        let named = || {
+            let (len, rest) = read_leb128(content)?;
+            let (name, rest) = rest.split_at_checked(len)?;
+            (name == SECTION).then_some(rest)
+        };
+        let code = if number == CUSTOM { named() } else { None };
+        Some(Self { end, code })
+    }
+}
+
+/// A length as WebAssembly writes it.
+fn leb128(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn read_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    // Lengths have 32 bits, so at most five bytes.
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((value, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use weir_engine_wasmi::WasmiEngine;
+
+    use super::*;
+
+    fn module() -> Vec<u8> {
+        wat::parse_str(r#"(module (memory (export "memory") 1) (@custom "other" "text"))"#).unwrap()
+    }
+
+    fn code<'a>(engine: &'a str, key: &'a str, wasm: &[u8], bytes: &'a [u8]) -> Code<'a> {
+        Code {
+            engine,
+            key,
+            module: digest(wasm),
+            bytes,
+        }
+    }
+
+    #[test]
+    fn the_module_comes_back_and_stays_a_module() {
+        let wasm = module();
+        let one = with_code(&wasm, &code("a", "1", &wasm, &[7; 300]));
+        let two = with_code(&one, &code("b", "1", &wasm, b"other"));
+        let file = ModuleFile::split(&two);
+        assert_eq!(file.wasm, wasm);
+        assert_eq!(file.code.len(), 2);
+        weir_engine::Engine::compile(&WasmiEngine::new(), &two, &[]).unwrap();
+        // In any place.
+        let mut first = two[..PREAMBLE].to_vec();
+        first.extend(&two[wasm.len()..]);
+        first.extend(&wasm[PREAMBLE..]);
+        let file = ModuleFile::split(&first);
+        assert_eq!((&*file.wasm, file.code.len()), (&*wasm, 2));
+    }
+
+    #[test]
+    fn code_is_replaced_by_newer_code() {
+        let wasm = module();
+        let old = with_code(&wasm, &code("a", "1", &wasm, b"old"));
+        let new = with_code(&old, &code("a", "1", &wasm, b"new"));
+        assert_eq!(new.len(), old.len());
+        // And that of another module goes.
+        let stale = with_code(&wasm, &code("b", "1", b"other module", b"stale"));
+        let new = with_code(&stale, &code("a", "1", &wasm, b"new"));
+        assert_eq!(new.len(), old.len());
+    }
+
+    #[test]
+    fn an_engine_without_code_of_its_own_hears_why() {
+        let engine = WasmiEngine::new();
+        let wasm = module();
+        assert!(ModuleFile::split(&wasm).code_for(&engine).is_none());
+        let with = with_code(&wasm, &code("wasmtime", "1", &wasm, b"code"));
+        let error = ModuleFile::split(&with).code_for(&engine).unwrap().unwrap_err();
+        assert_eq!(error, CodeError::OtherEngine("wasmtime".into()));
+        let with = with_code(&with, &code("wasmi", "old", &wasm, b"code"));
+        let error = ModuleFile::split(&with).code_for(&engine).unwrap().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "made for another version, other settings or another processor (old; here: )"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_apart(bytes: Vec<u8>) {
+            let file = ModuleFile::split(&bytes);
+            if file.code.is_empty() {
+                prop_assert_eq!(&*file.wasm, &bytes);
+            }
+        }
+
+        #[test]
+        fn any_length_is_read_as_written(length in 0_usize..1 << 32, rest: Vec<u8>) {
+            let mut bytes = Vec::new();
+            leb128(&mut bytes, length);
+            bytes.extend(&rest);
+            prop_assert_eq!(read_leb128(&bytes), Some((length, &rest[..])));
+        }
+    }
+}
