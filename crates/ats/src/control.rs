@@ -9,7 +9,6 @@ use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::Shared;
 use weir_plan::{FileStamp, Planned, Planner, VmPlan};
 
-use crate::engines;
 use crate::events::Hub;
 use crate::net_thread::NetThread;
 use crate::plugin::{Engines, GLOBAL};
@@ -381,8 +380,9 @@ impl Control {
     /// Reads a document. What is wrong with it is logged, and its first line returned.
     fn read(&mut self, file: &Path) -> Result<Arc<FilterConfig>, String> {
         self.stamps.insert(file.to_owned(), FileStamp::of(file));
+        let runtimes = self.planner.runtimes();
         let loaded = FilterConfig::load(file, &self.environment()).and_then(|filter| {
-            filter.check_runtime(engines::NAMES)?;
+            filter.check_runtime(&runtimes)?;
             Ok(filter)
         });
         match loaded {

@@ -1,33 +1,27 @@
-//! The runtimes that this build has. The only place of the plugin that names them.
+//! The runtimes, as the plugin has them.
 
-use std::sync::Arc;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use weir_engine::Engine;
+use weir_engines::{CodeCacheChoice, with_cache};
 use weir_plan::Engines;
 
-/// One of each runtime that is built in.
-pub(crate) fn built_in() -> Result<Engines, String> {
-    let engines: Vec<Arc<dyn Engine>> = vec![
-        #[cfg(feature = "wasmtime")]
-        Arc::new(
-            weir_engine_wasmtime::WasmtimeEngine::new(&Default::default())
-                .map_err(|error| error.to_string())?,
-        ),
-        #[cfg(feature = "wasmi")]
-        Arc::new(weir_engine_wasmi::WasmiEngine::new()),
-    ];
-    Ok(Engines::new(engines))
+/// What `plugin.config` says about where compiled code is kept.
+static CODE_CACHE: OnceLock<OsString> = OnceLock::new();
+
+/// Keeps compiled code in this folder, or nowhere (`off`). Whether it is not too late, and not said before.
+pub(crate) fn set_code_cache(folder: &str) -> bool {
+    CODE_CACHE.set(folder.into()).is_ok()
 }
 
-/// Their names.
-pub(crate) fn names() -> String {
-    NAMES.join(", ")
+/// The runtimes that are built in; what they compile is kept, by default in `weir` below `runtime_folder`, the server's
+/// folder for what it keeps while it runs.
+pub(crate) fn built_in(runtime_folder: PathBuf) -> Engines {
+    let choice = move || {
+        let named = CODE_CACHE.get_or_init(OsString::new);
+        let named = (!named.is_empty()).then_some(named.as_os_str());
+        CodeCacheChoice::new(named, Some(runtime_folder.join("weir")))
+    };
+    Engines::from_sources(with_cache(weir_engines::built_in(), choice))
 }
-
-/// Their names.
-pub(crate) const NAMES: &[&str] = &[
-    #[cfg(feature = "wasmtime")]
-    "wasmtime",
-    #[cfg(feature = "wasmi")]
-    "wasmi",
-];

@@ -11,7 +11,7 @@ use weir_ats_sys::{
 };
 
 use crate::plugin::{GLOBAL, setup};
-use crate::{guard, reload, txn};
+use crate::{engines, guard, reload, txn};
 
 /// Loads the plugin for all transactions: a line `wasm.so a.yaml b.yaml` of `plugin.config`. Several lines make one chain,
 /// in their order.
@@ -47,9 +47,13 @@ fn init(arguments: &[PathBuf]) {
     }
     let mut files = Vec::new();
     for argument in arguments {
-        match argument.to_str().and_then(|text| text.strip_prefix("--metrics=")) {
-            Some(address) => serve_metrics(plugin, address),
-            None => files.push(argument.clone()),
+        let text = argument.to_str().unwrap_or_default();
+        if let Some(address) = text.strip_prefix("--metrics=") {
+            serve_metrics(plugin, address);
+        } else if let Some(folder) = text.strip_prefix("--code-cache=") {
+            keep_code(folder);
+        } else {
+            files.push(argument.clone());
         }
     }
     if files.is_empty() && arguments.is_empty() {
@@ -67,6 +71,19 @@ fn serve_metrics(plugin: &crate::plugin::Plugin, address: &str) {
         Err(error) => tracing::error!(
             "plugin.config: wasm.so --metrics={address}: {error}; expected an address to listen on, such as 127.0.0.1:9180"
         ),
+    }
+}
+
+fn keep_code(folder: &str) {
+    if folder != "off" && !folder.starts_with('/') {
+        tracing::error!(
+            "plugin.config: wasm.so --code-cache={folder}: expected an absolute folder, or `off`"
+        );
+    } else if !engines::set_code_cache(folder) {
+        tracing::error!(
+            "plugin.config: wasm.so --code-cache={folder}: has no effect, it was said or used before; \
+             expected once, on the first line of wasm.so"
+        );
     }
 }
 

@@ -1,13 +1,15 @@
 //! The plugin as the process has it: one, whichever way it was loaded, and however often.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
     TS_HTTP_READ_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS,
-    TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex, Version,
+    TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex,
+    TSRuntimeDirGet, Version,
 };
 use weir_host::Shared;
 
@@ -41,8 +43,6 @@ pub(crate) struct Plugin {
 pub(crate) enum SetupError {
     #[error(transparent)]
     Load(#[from] weir_ats_sys::LoadError),
-    #[error("a runtime cannot be used: {0}")]
-    Engines(String),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -72,22 +72,21 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
 }
 
 fn make(version: &Version) -> Result<Plugin, SetupError> {
-    let engines = engines::built_in().map_err(SetupError::Engines)?;
+    let engines = engines::built_in(folder(TSRuntimeDirGet));
     let shared = Shared::new(foreign::functions());
     let hub = Hub::start(shared.clone())?;
     let threads = net_thread::all(net_thread_count);
     tracing::debug!(
         server = %version,
         threads = threads.len(),
-        engines = %engines::names(),
+        engines = ?engines,
         "wasm.so {}", env!("CARGO_PKG_VERSION")
     );
     net_thread::introduce();
     reload::register();
     // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
-    let folder = config_folder();
-    let control = Control::new(engines, shared, hub.clone(), threads, folder);
+    let control = Control::new(engines, shared, hub.clone(), threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
@@ -124,17 +123,16 @@ impl Plugin {
     }
 }
 
-/// The folder that relative file names begin at.
-fn config_folder() -> PathBuf {
-    // SAFETY: a static text of the server's that ends with NUL, or null.
-    let folder = unsafe { TSConfigDirGet() };
+/// A folder of the server's: what relative file names begin at, or where it keeps things.
+fn folder(getter: unsafe fn() -> *const c_char) -> PathBuf {
+    // SAFETY: the getters answer a static text of the server's that ends with NUL, or null.
+    let folder = unsafe { getter() };
     if folder.is_null() {
         return PathBuf::from(".");
     }
     // SAFETY: as above.
     let folder = unsafe { CStr::from_ptr(folder) };
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(folder.to_bytes()))
+    PathBuf::from(OsStr::from_bytes(folder.to_bytes()))
 }
 
 /// A number of the server's configuration.

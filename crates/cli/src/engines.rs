@@ -1,24 +1,39 @@
-//! The runtimes that this build has. The only place that names them.
+//! The runtimes, as the command has them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Result;
 use weir_engine::Engine;
+use weir_engines::{CodeCacheChoice, with_cache};
 use weir_proxy::Engines;
 
 use crate::progress::Announced;
 
-/// One of each runtime that is built in.
-pub fn built_in() -> Result<Engines> {
-    let engines: Vec<Arc<dyn Engine>> = vec![
-        #[cfg(feature = "wasmtime")]
-        Arc::new(weir_engine_wasmtime::WasmtimeEngine::new(&Default::default())?),
-        #[cfg(feature = "wasmi")]
-        Arc::new(weir_engine_wasmi::WasmiEngine::new()),
-    ];
-    Ok(Engines::new(
-        engines
-            .into_iter()
-            .map(|engine| Arc::new(Announced(engine)) as Arc<dyn Engine>),
-    ))
+/// Arguments of verbs that compile modules.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CodeCacheArgs {
+    /// Keep compiled code in this folder, or nowhere (`off`); by default where WEIR_CODE_CACHE says, else in `weir` below
+    /// the user's folder for caches.
+    #[arg(long, value_name = "FOLDER|off")]
+    code_cache: Option<PathBuf>,
+}
+
+/// The runtimes that are built in; what they compile is kept.
+pub fn cached(args: &CodeCacheArgs) -> Engines {
+    let named = args.code_cache.clone();
+    let choice = move || {
+        let named = named.as_deref().map(AsRef::as_ref);
+        CodeCacheChoice::new(named, CodeCacheChoice::of_user())
+    };
+    announced(with_cache(weir_engines::built_in(), choice))
+}
+
+/// The runtimes that are built in.
+pub fn built_in() -> Engines {
+    announced(weir_engines::built_in())
+}
+
+fn announced(sources: Vec<weir_proxy::EngineSource>) -> Engines {
+    let announce = |engine| Arc::new(Announced(engine)) as Arc<dyn Engine>;
+    Engines::from_sources(sources.into_iter().map(|source| source.map(announce)))
 }

@@ -30,6 +30,12 @@ enum Verb {
     /// Say what a module is, exports, imports and needs.
     #[command(long_about = verbs::inspect::LONG_ABOUT)]
     Inspect(verbs::inspect::Args),
+    /// Compile a module ahead of time.
+    #[command(long_about = verbs::compile::LONG_ABOUT)]
+    Compile(verbs::compile::Args),
+    /// List the runtimes: versions, abilities, proposals.
+    #[command(long_about = verbs::engines::LONG_ABOUT)]
+    Engines(verbs::engines::Args),
 }
 
 /// A request makes some dozens of small allocations, almost all of them freed on the thread that made them, which is
@@ -54,8 +60,9 @@ Exit codes:
   2  the command line is wrong
 
 Environment:
-  WEIR_LOG  what is logged, such as `debug` or `info,weir_proxy=debug`,
-            whatever the configuration says";
+  WEIR_LOG         what is logged, such as `debug` or
+                   `info,weir_proxy=debug`, whatever the configuration says
+  WEIR_CODE_CACHE  the folder that compiled code is kept in, or `off`";
 
 /// It did not work.
 const FAILED: u8 = 1;
@@ -65,6 +72,8 @@ fn main() -> ExitCode {
         Verb::Serve(args) => verbs::serve::run(&args),
         Verb::Check(args) => verbs::check::run(&args),
         Verb::Inspect(args) => verbs::inspect::run(&args),
+        Verb::Compile(args) => verbs::compile::run(&args),
+        Verb::Engines(args) => verbs::engines::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -37,6 +37,7 @@ fn weir(folder: &Path, args: &[&str]) -> Output {
         .args(args)
         .current_dir(folder)
         .env_remove("WEIR_LOG")
+        .env("WEIR_CODE_CACHE", folder.join("cache"))
         .output()
         .unwrap()
 }
@@ -133,6 +134,148 @@ fn check_names_file_line_and_key() {
 }
 
 #[test]
+fn compile_puts_code_beside_the_module() {
+    let folder = folder(&[]);
+    let (text, _) = assert_ends(&weir(folder.path(), &["compile", "filter.wasm"]), 0);
+    assert!(text.starts_with("filter.compiled.wasm: "), "{text}");
+    let (text, _) = assert_ends(&weir(folder.path(), &["inspect", "filter.compiled.wasm"]), 0);
+    assert!(text.contains("for wasmtime (weir "), "{text}");
+    let (json, _) = assert_ends(
+        &weir(folder.path(), &["inspect", "--json", "filter.compiled.wasm"]),
+        0,
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["size"], wat::parse_str(FILTER).unwrap().len());
+    let again = ["compile", "filter.compiled.wasm", "-o", "again.wasm"];
+    assert_ends(&weir(folder.path(), &again), 0);
+    let read = |name| fs::read(folder.path().join(name)).unwrap();
+    assert_eq!(read("again.wasm").len(), read("filter.compiled.wasm").len());
+}
+
+#[test]
+fn compile_says_what_is_wrong() {
+    let folder = folder(&[]);
+    let cases = [
+        (
+            &["compile", "filter.wasm", "--engine", "wasmi"][..],
+            "the runtime wasmi cannot precompile",
+        ),
+        (
+            &["compile", "filter.wasm", "--engine", "other"],
+            "there is no runtime other; expected one of wasmtime, wasmi",
+        ),
+        (&["compile", "broken.wasm"], "not a WebAssembly module"),
+        (
+            &["compile", "filter.wasm", "-o", "no/such/folder.wasm"],
+            "cannot write no/such/folder.wasm",
+        ),
+    ];
+    for (args, expected) in cases {
+        let (_, errors) = assert_ends(&weir(folder.path(), args), 1);
+        assert!(errors.contains(expected), "{errors}");
+    }
+}
+
+/// What lies in the code cache.
+fn cached(folder: &Path) -> usize {
+    let entries =
+        fs::read_dir(folder.join("cache")).map_or(Vec::new(), |entries| entries.flatten().collect());
+    let is_code = |entry: &&fs::DirEntry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "code")
+    };
+    entries.iter().filter(is_code).count()
+}
+
+#[test]
+fn code_is_used_where_it_is_allowed() {
+    let allowed = plugin("filter.compiled.wasm", "  configuration: blue\n") + "    allow_precompiled: true\n";
+    let refused = allowed.replace("true", "false");
+    let on_wasmi = allowed.clone() + "    runtime: wasmi\n";
+    let folder = folder(&[
+        ("allowed.yaml", &allowed),
+        ("refused.yaml", &refused),
+        ("wasmi.yaml", &on_wasmi),
+    ]);
+    assert_ends(&weir(folder.path(), &["compile", "filter.wasm"]), 0);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "allowed.yaml"]), 0);
+    assert_eq!(errors, "");
+    assert_eq!(cached(folder.path()), 0, "nothing had to be compiled");
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "wasmi.yaml"]), 0);
+    assert!(
+        errors.contains("the module is compiled: made for the runtime wasmtime"),
+        "{errors}"
+    );
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "refused.yaml"]), 0);
+    assert!(
+        errors.contains("the module is compiled: allow_precompiled is not true"),
+        "{errors}"
+    );
+    assert_eq!(cached(folder.path()), 1);
+}
+
+#[test]
+fn code_of_another_version_is_made_again() {
+    let allowed = plugin("filter.compiled.wasm", "  configuration: blue\n") + "    allow_precompiled: true\n";
+    let folder = folder(&[("allowed.yaml", &allowed)]);
+    assert_ends(&weir(folder.path(), &["compile", "filter.wasm"]), 0);
+    let path = folder.path().join("filter.compiled.wasm");
+    let mut file = fs::read(&path).unwrap();
+    let at = file.windows(6).position(|bytes| bytes == b"weir 0").unwrap();
+    file[at] = b'W';
+    fs::write(&path, file).unwrap();
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "allowed.yaml"]), 0);
+    assert_eq!(errors.matches("made for another version").count(), 1, "{errors}");
+}
+
+#[test]
+fn what_was_compiled_is_kept() {
+    let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
+    let check = |more: &[&str]| {
+        assert_ends(
+            &weir(folder.path(), &[&["check", "colour.yaml"], more].concat()),
+            0,
+        );
+        cached(folder.path())
+    };
+    assert_eq!(check(&["--code-cache", "off"]), 0);
+    assert_eq!(check(&[]), 1);
+    assert_eq!(check(&[]), 1);
+    let (_, errors) = assert_ends(
+        &weir(
+            folder.path(),
+            &["check", "colour.yaml", "--code-cache", "filter.wasm"],
+        ),
+        0,
+    );
+    assert!(
+        errors.contains("filter.wasm: cannot be used for compiled code"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn engines_are_listed() {
+    let folder = folder(&[]);
+    let (text, _) = assert_ends(&weir(folder.path(), &["engines"]), 0);
+    assert!(text.contains("wasmtime") && text.contains("precompile"), "{text}");
+    let (json, _) = assert_ends(&weir(folder.path(), &["engines", "--json"]), 0);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let names: Vec<_> = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|engine| &engine["name"])
+        .collect();
+    assert!(
+        names.starts_with(&[&serde_json::json!("wasmtime"), &serde_json::json!("wasmi")]),
+        "{json}"
+    );
+}
+
+#[test]
 fn serve_refuses_a_wrong_configuration_before_it_listens() {
     let folder = folder(&[(
         "weir.yaml",
@@ -159,6 +302,8 @@ fn help_teaches_with_examples() {
         ("serve", "upstream: echo"),
         ("check", "throw-away"),
         ("inspect", "The module is not run"),
+        ("compile", "custom section"),
+        ("engines", "proposals"),
     ];
     for (verb, words) in verbs {
         let (text, _) = assert_ends(&weir(folder.path(), &[verb, "--help"]), 0);

@@ -45,22 +45,18 @@ impl<'a> ModuleFile<'a> {
         Self { wasm, code }
     }
 
-    /// Whether there is code of any kind.
-    pub fn has_code(&self) -> bool {
-        !self.code.is_empty()
+    /// All code that the file holds, or why one of the sections cannot be read.
+    pub fn code(&self) -> impl Iterator<Item = Result<Code<'a>, CodeError>> {
+        self.code.iter().map(|content| Code::decode(content))
     }
 
     /// The code that an engine can load; `None` where the file has none, the error where none of it fits.
     pub fn code_for(&self, engine: &dyn Engine) -> Option<Result<&'a [u8], CodeError>> {
         let digest = digest(&self.wasm);
-        let fits = |content: &&'a [u8]| {
-            let code = Code::decode(content)?;
-            code.check(engine, &digest).map(|()| code.bytes)
-        };
         let mut why = None;
-        for result in self.code.iter().map(fits) {
-            match result {
-                Ok(code) => return Some(Ok(code)),
+        for code in self.code() {
+            match code.and_then(|code| code.check(engine, &digest).map(|()| code.bytes)) {
+                Ok(bytes) => return Some(Ok(bytes)),
                 // That of another engine says least.
                 Err(error @ CodeError::OtherEngine(_)) => why = why.or(Some(error)),
                 Err(error) => why = Some(error),

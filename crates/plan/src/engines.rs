@@ -1,41 +1,135 @@
 //! The runtimes of a process.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use weir_engine::Engine;
+use weir_engine::{Engine, Unavailable};
 
-/// The runtimes that configurations may name.
+/// The runtimes that configurations may name. Each is opened when one first does.
 #[derive(Clone)]
-pub struct Engines(HashMap<&'static str, Arc<dyn Engine>>);
+pub struct Engines(Arc<[Entry]>);
+
+struct Entry {
+    source: EngineSource,
+    /// Empty while it could not be opened: what is missing may be installed before the next reload.
+    opened: Mutex<Option<Arc<dyn Engine>>>,
+}
+
+/// How a runtime is opened.
+pub struct EngineSource {
+    name: &'static str,
+    open: Box<dyn Fn() -> Result<Arc<dyn Engine>, Unavailable> + Send + Sync>,
+}
+
+impl EngineSource {
+    /// A runtime of this name, which `open` opens.
+    pub fn new(
+        name: &'static str,
+        open: impl Fn() -> Result<Arc<dyn Engine>, Unavailable> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name,
+            open: Box::new(open),
+        }
+    }
+
+    /// A runtime that has been opened, for a source to give.
+    pub fn opened(engine: impl Engine + 'static) -> Arc<dyn Engine> {
+        Arc::new(engine)
+    }
+
+    /// The same, and what `wrap` makes of the runtime.
+    #[must_use]
+    pub fn map(self, wrap: impl Fn(Arc<dyn Engine>) -> Arc<dyn Engine> + Send + Sync + 'static) -> Self {
+        let open = self.open;
+        Self::new(self.name, move || open().map(&wrap))
+    }
+}
 
 impl Engines {
+    /// These runtimes, none opened yet.
+    pub fn from_sources(sources: impl IntoIterator<Item = EngineSource>) -> Self {
+        let entry = |source| Entry {
+            source,
+            opened: Mutex::default(),
+        };
+        Self(sources.into_iter().map(entry).collect())
+    }
+
     /// These runtimes, each under its own name.
     pub fn new(engines: impl IntoIterator<Item = Arc<dyn Engine>>) -> Self {
-        Self(
-            engines
-                .into_iter()
-                .map(|engine| (engine.name(), engine))
-                .collect(),
-        )
+        let source =
+            |engine: Arc<dyn Engine>| EngineSource::new(engine.name(), move || Ok(Arc::clone(&engine)));
+        Self::from_sources(engines.into_iter().map(source))
     }
 
-    /// The runtime of this name.
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn Engine>> {
-        self.0.get(name)
+    /// Their names.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|entry| entry.source.name).collect()
     }
 
-    /// What there is, for an error.
-    pub(crate) fn names(&self) -> String {
-        let mut names: Vec<_> = self.0.keys().copied().collect();
-        names.sort_unstable();
-        names.join(", ")
+    /// The runtime of this name, opened; `None` where there is none of the name.
+    ///
+    /// # Errors
+    ///
+    /// Its library is missing or of no use.
+    pub fn open(&self, name: &str) -> Option<Result<Arc<dyn Engine>, Unavailable>> {
+        let entry = self.0.iter().find(|entry| entry.source.name == name)?;
+        let mut opened = entry.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*opened {
+            return Some(Ok(Arc::clone(engine)));
+        }
+        let engine = (entry.source.open)();
+        *opened = engine.as_ref().ok().cloned();
+        Some(engine)
     }
 }
 
 impl fmt::Debug for Engines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Engines").field(&self.names()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use weir_engine_wasmi::WasmiEngine;
+
+    use super::*;
+
+    #[test]
+    fn one_is_opened_when_it_is_asked_for_and_once() {
+        static OPENED: AtomicUsize = AtomicUsize::new(0);
+        let source = EngineSource::new("wasmi", || {
+            OPENED.fetch_add(1, Ordering::Relaxed);
+            Ok(EngineSource::opened(WasmiEngine::new()))
+        });
+        let engines = Engines::from_sources([source]);
+        assert_eq!(OPENED.load(Ordering::Relaxed), 0);
+        for _ in 0..2 {
+            assert_eq!(engines.open("wasmi").unwrap().unwrap().name(), "wasmi");
+        }
+        assert_eq!(OPENED.load(Ordering::Relaxed), 1);
+        assert!(engines.open("other").is_none());
+    }
+
+    #[test]
+    fn one_that_was_not_there_may_come_later() {
+        static TRIED: AtomicUsize = AtomicUsize::new(0);
+        let source = EngineSource::new("wasmi", || {
+            if TRIED.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Err(Unavailable {
+                    problem: "no library".into(),
+                    remedy: "install it".into(),
+                });
+            }
+            Ok(EngineSource::opened(WasmiEngine::new()))
+        });
+        let engines = Engines::from_sources([source]);
+        let error = engines.open("wasmi").unwrap().err().unwrap();
+        assert_eq!(error.to_string(), "no library; install it");
+        assert!(engines.open("wasmi").unwrap().is_ok());
     }
 }

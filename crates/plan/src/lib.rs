@@ -17,7 +17,7 @@ mod upstreams;
 mod vm;
 mod watch;
 
-pub use engines::Engines;
+pub use engines::{EngineSource, Engines};
 pub use error::{PlanError, Refusal};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};

@@ -4,16 +4,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use sha2::{Digest, Sha256};
 use weir_config::VmConfig;
-use weir_engine::Engine;
-use weir_host::HostModule;
+use weir_engine::{CompileError, Engine};
+use weir_host::{HostModule, LoadError};
+use weir_loader::{ModuleDigest, ModuleFile};
 
 use crate::engines::Engines;
 use crate::error::PlanError;
-
-/// The first bytes of every WebAssembly module.
-const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// Modules by file, runtime and content.
 pub(crate) struct Modules {
@@ -23,7 +20,15 @@ pub(crate) struct Modules {
     previous: HashMap<Key, Arc<Compiled>>,
 }
 
-type Key = (PathBuf, String, [u8; 32]);
+#[derive(PartialEq, Eq, Hash)]
+struct Key {
+    file: PathBuf,
+    runtime: &'static str,
+    /// Whether code that the file holds may be used.
+    takes_code: bool,
+    /// Of the whole file.
+    digest: ModuleDigest,
+}
 
 /// A module, or why there is none. Compiled by the first who asks; others wait for it.
 type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
@@ -38,6 +43,11 @@ impl Modules {
         }
     }
 
+    /// Names of the runtimes.
+    pub fn runtimes(&self) -> Vec<&'static str> {
+        self.engines.names()
+    }
+
     /// A configuration begins: modules that it does not ask for will be forgotten.
     pub fn begin(&mut self) {
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
@@ -49,50 +59,70 @@ impl Modules {
         self.previous.clear();
     }
 
-    /// Whether the runtime that a VM names is there.
-    pub fn check_runtime(&self, config: &VmConfig) -> Result<&Arc<dyn Engine>, PlanError> {
-        self.engines
-            .find(&config.runtime.name)
-            .ok_or_else(|| PlanError::Runtime {
-                place: config
-                    .runtime
-                    .location
-                    .as_ref()
-                    .map(|place| format!("{place}: "))
-                    .unwrap_or_default(),
-                written: config.runtime.written.clone(),
-                available: self.engines.names(),
-            })
+    /// Whether there is a runtime of the name that a VM gives.
+    pub fn check_runtime(&self, config: &VmConfig) -> Result<(), PlanError> {
+        let names = self.engines.names();
+        if names.contains(&config.runtime.name.as_str()) {
+            return Ok(());
+        }
+        Err(PlanError::Runtime {
+            place: config
+                .runtime
+                .location
+                .as_ref()
+                .map(|place| format!("{place}: "))
+                .unwrap_or_default(),
+            written: config.runtime.written.clone(),
+            available: names.join(", "),
+        })
     }
 
     /// The module of a VM. The error says why there is none.
     pub fn compile(&self, config: &VmConfig) -> Result<Arc<HostModule>, String> {
-        let engine = self.check_runtime(config).map_err(|error| error.to_string())?;
+        self.check_runtime(config).map_err(|error| error.to_string())?;
+        let engine = self.engine(&config.runtime.name)?;
         let bytes = std::fs::read(&config.code).map_err(|error| format!("cannot be read: {error}"))?;
-        if !bytes.starts_with(WASM_MAGIC) {
-            return Err(if bytes.is_empty() {
-                "the file is empty".to_owned()
-            } else {
-                "not a WebAssembly module: it does not begin with \\0asm (machine code compiled ahead of time is taken \
-                 from no file yet)"
-                    .to_owned()
-            });
-        }
-        let key = (
-            config.code.clone(),
-            engine.name().to_owned(),
-            Sha256::digest(&bytes).into(),
-        );
+        let key = Key {
+            file: config.code.clone(),
+            runtime: engine.name(),
+            takes_code: config.allow_precompiled,
+            digest: weir_loader::digest(&bytes),
+        };
         let compiled = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let previous = self.previous.get(&key).cloned();
             Arc::clone(known.entry(key).or_insert_with(|| previous.unwrap_or_default()))
         };
-        let name = config.code.display().to_string();
-        compiled
-            .get_or_init(|| {
-                HostModule::compile(engine.as_ref(), &name, &bytes).map_err(|error| error.to_string())
-            })
-            .clone()
+        let made =
+            compiled.get_or_init(|| load(engine.as_ref(), config, &bytes).map_err(|error| error.to_string()));
+        made.clone()
     }
+
+    fn engine(&self, name: &str) -> Result<Arc<dyn Engine>, String> {
+        match self.engines.open(name) {
+            Some(opened) => opened.map_err(|error| format!("the runtime {name} cannot be used: {error}")),
+            None => Err(format!("there is no runtime {name}")),
+        }
+    }
+}
+
+/// Loads the code that the file holds for the engine, or compiles the module.
+fn load(engine: &dyn Engine, config: &VmConfig, bytes: &[u8]) -> Result<Arc<HostModule>, LoadError> {
+    let name = config.code.display().to_string();
+    let file = ModuleFile::split(bytes);
+    let not_used = |reason: &dyn std::fmt::Display| {
+        tracing::warn!("{name}: the code that the file holds is not used, the module is compiled: {reason}");
+    };
+    match file.code_for(engine) {
+        Some(Ok(_)) if !config.allow_precompiled => {
+            not_used(&"allow_precompiled is not true");
+        }
+        Some(Ok(code)) => match HostModule::load_precompiled(engine, &name, &file.wasm, code) {
+            Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => not_used(&error),
+            loaded => return loaded,
+        },
+        Some(Err(reason)) => not_used(&reason),
+        None => {}
+    }
+    HostModule::compile(engine, &name, &file.wasm)
 }

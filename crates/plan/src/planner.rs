@@ -54,6 +54,11 @@ impl Planner {
         }
     }
 
+    /// Names of the runtimes.
+    pub fn runtimes(&self) -> Vec<&'static str> {
+        self.modules.runtimes()
+    }
+
     /// Plans the VMs of the filters that serve, and tries each in a throw-away VM. Those to `spare` are tried as well, and
     /// get no place. `log_level` is for filters that name none.
     ///

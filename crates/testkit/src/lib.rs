@@ -19,7 +19,7 @@ pub use ats::{Ats, AtsConfig, Mode};
 pub use guests::Guests;
 pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};
-pub use paths::{repository, weir_binary};
+pub use paths::{code_cache, repository, weir_binary};
 pub use ports::{blackhole, refused_port};
 pub use tls::{Authority, Identity};
 pub use weir::Weir;

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{LogLine, Logs, PATIENCE, weir_binary};
+use crate::{LogLine, Logs, PATIENCE, code_cache, weir_binary};
 
 /// A running `weir serve`. Killed when dropped.
 pub struct Weir {
@@ -190,6 +190,7 @@ fn spawn(folder: &Path) -> Result<(Child, Arc<Logs>, Arc<Logs>)> {
         .args(["serve", "--log-format", "json", "--config"])
         .arg(folder.join("weir.yaml"))
         .env_remove("WEIR_LOG")
+        .env("WEIR_CODE_CACHE", code_cache())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

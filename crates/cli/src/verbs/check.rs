@@ -16,6 +16,8 @@ pub struct Args {
     /// A configuration of `weir serve`, or a file of Traffic Server's wasm plugin (`config:` at the top).
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    #[command(flatten)]
+    code_cache: engines::CodeCacheArgs,
 }
 
 /// What `--help` begins with.
@@ -42,7 +44,7 @@ Exit codes:
 pub fn run(args: &Args) -> Result<()> {
     // What a guest logs when it refuses its configuration is the best reason there is.
     logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
-    let engines = engines::built_in()?;
+    let engines = engines::cached(&args.code_cache);
     let (report, filters) = match Config::load(&args.file, &Environment::process())? {
         Config::Proxy(proxy) => (weir_proxy::check(&proxy, &engines), proxy.filters.len()),
         Config::Filter(filter) => (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1),

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use weir_host::ModuleInfo;
+use weir_loader::{Code, CodeError, ModuleFile};
+
+use super::size;
 
 /// Arguments of `weir inspect`.
 #[derive(clap::Args)]
@@ -42,18 +45,33 @@ Exit codes:
 /// Prints what is known of the module.
 pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
-    let wasm = std::fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
-    let info = weir_host::inspect(&wasm).with_context(|| format!("cannot inspect {name}"))?;
+    let bytes = std::fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
+    let file = ModuleFile::split(&bytes);
+    let info = weir_host::inspect(&file.wasm).with_context(|| format!("cannot inspect {name}"))?;
+    let code: Vec<String> = file.code().map(compiled).collect();
     let text = if args.json {
-        format!("{:#}\n", as_json(&name, &info))
+        format!("{:#}\n", as_json(&name, &info, &code))
     } else {
-        as_text(&name, &info)
+        as_text(&name, &info, &code)
     };
     print!("{text}");
     Ok(())
 }
 
-fn as_json(name: &str, info: &ModuleInfo) -> Value {
+/// What is said of code that lies beside the module.
+fn compiled(code: Result<Code<'_>, CodeError>) -> String {
+    match code {
+        Ok(code) => format!(
+            "{} for {} ({})",
+            size(code.bytes.len() as u64),
+            code.engine,
+            code.key
+        ),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn as_json(name: &str, info: &ModuleInfo, code: &[String]) -> Value {
     let refused = info.check().err();
     json!({
         "file": name,
@@ -76,10 +94,11 @@ fn as_json(name: &str, info: &ModuleInfo) -> Value {
         "start_functions": info.start_functions,
         "function_names": info.has_names,
         "warnings": info.warnings,
+        "compiled": code,
     })
 }
 
-fn as_text(name: &str, info: &ModuleInfo) -> String {
+fn as_text(name: &str, info: &ModuleInfo, code: &[String]) -> String {
     let mut text = format!("{name}\n");
     let mut line = |label: &str, value: &str| {
         // Writing to a string does not fail.
@@ -105,6 +124,7 @@ fn as_text(name: &str, info: &ModuleInfo) -> String {
         ("WASI", &info.wasi),
         ("unknown imports", &info.unknown_imports),
         ("warnings", &info.warnings),
+        ("machine code", &code.to_vec()),
     ] {
         line(label, names.first().map_or("none", String::as_str));
         names.iter().skip(1).for_each(|name| line("", name));
@@ -138,15 +158,6 @@ fn start(info: &ModuleInfo) -> String {
     }
 }
 
-/// Such as `103.7 KiB`.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_024 => format!("{bytes} bytes"),
-        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_filter_is_described() {
-        let text = as_text("log.wasm", &info(FILTER));
+        let text = as_text("log.wasm", &info(FILTER), &[]);
         for line in [
             "log.wasm\n",
             "  ABI             0.2.1\n",
@@ -182,7 +193,7 @@ mod tests {
     #[test]
     fn what_cannot_run_says_why() {
         let info = info(r#"(module (import "env" "no_such_hostcall" (func)))"#);
-        let json = as_json("x.wasm", &info);
+        let json = as_json("x.wasm", &info, &[]);
         assert_eq!(json["runs"], false);
         assert!(
             json["refused_because"]
@@ -198,7 +209,7 @@ mod tests {
                 .contains("env.no_such_hostcall"),
             "{json}"
         );
-        assert!(as_text("x.wasm", &info).contains("Weir cannot run it: not a Proxy-Wasm module"));
+        assert!(as_text("x.wasm", &info, &[]).contains("Weir cannot run it: not a Proxy-Wasm module"));
     }
 
     #[test]

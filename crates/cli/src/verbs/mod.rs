@@ -1,5 +1,16 @@
 //! The verbs.
 
 pub mod check;
+pub mod compile;
+pub mod engines;
 pub mod inspect;
 pub mod serve;
+
+/// Such as `103.7 KiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_024 => format!("{bytes} bytes"),
+        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
+}

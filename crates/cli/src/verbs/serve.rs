@@ -27,6 +27,8 @@ pub struct Args {
     /// How log lines are written; text on a terminal, JSON elsewhere.
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    #[command(flatten)]
+    code_cache: engines::CodeCacheArgs,
 }
 
 /// What `--help` begins with.
@@ -76,7 +78,10 @@ pub fn run(args: &Args) -> Result<()> {
 
     let signals = Signals::catch()?;
     let again = args.clone();
-    let proxy = Proxy::start(ConfigSource::new(move || load(&again)), engines::built_in()?)?;
+    let proxy = Proxy::start(
+        ConfigSource::new(move || load(&again)),
+        engines::cached(&args.code_cache),
+    )?;
     Ok(proxy.run_until_signal(signals)?)
 }
 

@@ -20,7 +20,7 @@ pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<V
     });
     let vm_id = or(keys.take("vm_id"), String::new(), Field::string);
     let vm_configuration = or(keys.take("configuration"), Vec::new(), configuration);
-    let allow_precompiled = or(keys.take("allow_precompiled"), true, Field::boolean);
+    let allow_precompiled = or(keys.take("allow_precompiled"), false, Field::boolean);
     let environment = or(keys.take("environment_variables"), Vec::new(), environment);
     let code = keys.require("code").and_then(|field| code(&field));
     // Meant for code from the network, where Envoy can either wait for it or refuse the configuration.

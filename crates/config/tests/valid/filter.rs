@@ -73,7 +73,7 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(vm.vm_id, "shared");
     assert_eq!(vm.configuration, b"text of the VM");
-    assert!(!vm.allow_precompiled);
+    assert!(vm.allow_precompiled);
     let variables = [
         ("HOME", "/home/weir"),
         ("MODE", "test"),
@@ -130,7 +130,7 @@ fn a_filter_needs_no_more_than_its_module() {
     assert!(filter.sees(b"", b"*"));
     assert_eq!(filter.vm.runtime.name, "wasmtime");
     assert_eq!(filter.vm.vm_id, "");
-    assert!(filter.vm.allow_precompiled);
+    assert!(!filter.vm.allow_precompiled);
     assert!(filter.vm.environment.is_empty());
     assert_eq!(filter.vm.allowed_capabilities, None);
     assert!(!filter.vm.strict);

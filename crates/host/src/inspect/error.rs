@@ -15,7 +15,9 @@ pub enum LoadError {
         found: String,
     },
     /// The bytes are machine code that an engine made ahead of time.
-    #[error("precompiled machine code, where a WebAssembly module is expected")]
+    #[error(
+        "machine code of Wasmtime's, where a WebAssembly module is expected; `weir compile` makes files with both"
+    )]
     Precompiled,
     /// The bytes are more than any filter has.
     #[error("{0} bytes are too many for a module, the limit is {MAX_MODULE_BYTES}")]

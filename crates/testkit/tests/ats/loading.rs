@@ -1,5 +1,8 @@
 //! How the plugin is loaded, and what it makes of files that are missing or wrong.
 
+use std::fs::DirEntry;
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 use weir_testkit::client::{Http2, Request};
 use weir_testkit::config::{filter, set};
@@ -232,4 +235,67 @@ fn a_broken_file_gets_its_fail_policy() {
             );
         }
     }
+}
+
+/// Files of compiled code in a folder.
+fn code_in(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).map_or(Vec::new(), |entries| entries.flatten().collect());
+    let is_code = |entry: &&DirEntry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "code")
+    };
+    entries.iter().filter(is_code).count()
+}
+
+#[test]
+fn compiled_code_is_kept_where_it_was_said() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let named = folder.path().join("code");
+    let mut config = AtsConfig::new(origin.address()).filter(adds("adds", "x-seen", "1"));
+    config.environment.push(("WEIR_CODE_CACHE".into(), String::new()));
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+    let below_root = find(ats.server().root(), "weir").expect("a folder of the server's");
+    assert_eq!(code_in(&below_root), 1);
+
+    config
+        .plugin
+        .push(format!("wasm.so --code-cache={}", named.display()));
+    // The second finds what the first has made.
+    for _ in 0..2 {
+        let ats = Ats::start(&config).unwrap();
+        assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+        assert_eq!(find(ats.server().root(), "weir"), None);
+        assert_eq!(code_in(&named), 1);
+        assert!(!ats.logs().text().contains("[wasm]"), "{}", ats.logs().text());
+    }
+
+    config.plugin = vec![
+        "wasm.so --code-cache=relative".into(),
+        "wasm.so --code-cache=off".into(),
+    ];
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+    assert!(
+        ats.logs()
+            .wait_for("expected an absolute folder, or `off`")
+            .is_some()
+    );
+    assert_eq!(find(ats.server().root(), "weir"), None);
+}
+
+/// A folder of this name, at any depth.
+fn find(folder: &Path, name: &str) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.find_map(|entry| {
+        if entry.file_name() == name {
+            Some(entry.path())
+        } else {
+            find(&entry.path(), name)
+        }
+    })
 }

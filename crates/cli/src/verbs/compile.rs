@@ -1,0 +1,117 @@
+//! `weir compile`: a module with machine code beside it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use weir_engine::{Ability, Engine};
+use weir_host::HostModule;
+use weir_loader::{Code, ModuleFile, digest, with_code};
+
+use super::size;
+use crate::engines;
+
+/// Arguments of `weir compile`.
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// The module, in WebAssembly's binary format.
+    #[arg(value_name = "MODULE.wasm")]
+    module: PathBuf,
+    /// The runtime to compile for; may be given several times.
+    #[arg(long = "engine", value_name = "NAME", default_value = "wasmtime")]
+    engines: Vec<String>,
+    /// The file to write; `MODULE.compiled.wasm` unless given.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// What `--help` begins with.
+pub const LONG_ABOUT: &str = "\
+Compiles a module ahead of time.
+
+The file that is written is the module with the machine code in a custom section, which other hosts skip. Weir takes the \
+code where the filter's configuration says `allow_precompiled: true`; whoever made the file then controls the process, as \
+with any program. Code of another version of the runtime, or for another processor, is not used: the module beside it is \
+compiled then.
+
+Without this command Weir compiles a module when it first sees it, and keeps the code in its cache.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir compile filter.wasm
+  weir compile filter.wasm --engine wasmtime -o /etc/trafficserver/filter.wasm
+
+Exit codes:
+  0  the file is written
+  1  it is not; the reason stands on standard error";
+
+/// Compiles the module and writes the file.
+pub fn run(args: &Args) -> Result<()> {
+    let name = args.module.display().to_string();
+    let bytes = fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
+    let engines = engines::built_in();
+    let mut file = bytes;
+    for engine in &args.engines {
+        let Some(opened) = engines.open(engine) else {
+            bail!(
+                "there is no runtime {engine}; expected one of {}",
+                engines.names().join(", ")
+            );
+        };
+        let engine = opened.with_context(|| format!("the runtime {engine} cannot be used"))?;
+        file = compile(engine.as_ref(), &name, &file).with_context(|| format!("cannot compile {name}"))?;
+    }
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| args.module.with_extension("compiled.wasm"));
+    write(&output, &file).with_context(|| format!("cannot write {}", output.display()))?;
+    println!(
+        "{}: {} for {}",
+        output.display(),
+        size(file.len() as u64),
+        args.engines.join(", ")
+    );
+    Ok(())
+}
+
+/// The file with code for one more engine.
+fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
+    let wasm = ModuleFile::split(file).wasm;
+    // What Weir could not run need not be compiled.
+    weir_host::inspect(&wasm)?.check()?;
+    let Some(key) = engine.code_key() else {
+        bail!(
+            "the runtime {} cannot {}",
+            engine.name(),
+            Ability::Precompile.name()
+        );
+    };
+    let code = engine.precompile(&wasm)?;
+    HostModule::load_precompiled(engine, name, &wasm, &code)?;
+    let code = Code {
+        engine: engine.name(),
+        key: &key,
+        module: digest(&wasm),
+        bytes: &code,
+    };
+    Ok(with_code(file, &code))
+}
+
+/// Writes a file that appears whole or not at all: a proxy may be watching it.
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    file.write_all(bytes)?;
+    // Readable as any module is, which is no secret; writable by the owner alone, since it is run.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! `weir engines`: the runtimes of this build.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use weir_engine::{Ability, Engine, Unavailable};
+
+use crate::engines;
+
+/// Arguments of `weir engines`.
+#[derive(clap::Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct Args {
+    /// Print one JSON array instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--help` begins with.
+pub const LONG_ABOUT: &str = "\
+Lists the runtimes that a configuration may name with `runtime:`.
+
+For each: its version, where its library was found, what it can do, and the WebAssembly proposals that it takes, which is \
+found out by compiling a small module for each. For one that cannot be used: what to install.";
+
+const EXAMPLES: &str = "\
+Examples:
+  weir engines
+  weir engines --json | jq -r '.[] | select(.usable) | .name'
+
+Exit codes:
+  0  the runtimes are listed, whether they can be used or not";
+
+/// A runtime, opened.
+struct Row {
+    name: &'static str,
+    opened: Result<Arc<dyn Engine>, Unavailable>,
+}
+
+/// Prints what is known of each runtime.
+pub fn run(args: &Args) -> Result<()> {
+    let engines = engines::built_in();
+    let row = |name| engines.open(name).map(|opened| Row { name, opened });
+    let rows: Vec<Row> = engines.names().into_iter().filter_map(row).collect();
+    let text = if args.json {
+        format!("{:#}\n", Value::from_iter(rows.iter().map(as_json)))
+    } else {
+        rows.iter().map(as_text).collect()
+    };
+    print!("{text}");
+    Ok(())
+}
+
+fn as_json(row: &Row) -> Value {
+    match &row.opened {
+        Ok(engine) => json!({
+            "name": row.name,
+            "usable": true,
+            "version": engine.version(),
+            "library": engine.library(),
+            "abilities": engine.abilities().iter().map(Ability::name).collect::<Vec<_>>(),
+        }),
+        Err(error) => json!({
+            "name": row.name,
+            "usable": false,
+            "problem": error.problem,
+            "remedy": error.remedy,
+        }),
+    }
+}
+
+fn as_text(row: &Row) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{label:<12}{value}");
+    };
+    match &row.opened {
+        Ok(engine) => {
+            line(row.name, &engine.version());
+            let library = engine.library().map(|path| path.display().to_string());
+            line("  library", library.as_deref().unwrap_or("built in"));
+            let abilities = engine.abilities();
+            for (label, has) in [("  can", true), ("  cannot", false)] {
+                let names = Ability::ALL
+                    .iter()
+                    .filter(|ability| abilities.has(**ability) == has);
+                let names: Vec<_> = names.map(|ability| ability.name()).collect();
+                line(label, &or_nothing(&names));
+            }
+        }
+        Err(error) => {
+            line(row.name, "cannot be used");
+            line("  problem", &error.problem);
+            line("  remedy", &error.remedy);
+        }
+    }
+    text
+}
+
+fn or_nothing(names: &[&str]) -> String {
+    if names.is_empty() {
+        "nothing of what others can".to_owned()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,117 @@
+//! Where compiled code is kept.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use weir_loader::{CachedEngine, CodeCache, MAX_CACHE_BYTES};
+use weir_plan::EngineSource;
+
+/// Environment variable with the folder of compiled code, or `off`.
+pub const CACHE_VARIABLE: &str = "WEIR_CODE_CACHE";
+
+/// What says that nothing is kept.
+const OFF: &str = "off";
+
+/// Where compiled code is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeCacheChoice {
+    /// Nowhere.
+    Off,
+    /// In this folder, which somebody has named: that it cannot be used is worth a warning.
+    Named(PathBuf),
+    /// In this folder, which nobody has named.
+    Default(PathBuf),
+}
+
+impl CodeCacheChoice {
+    /// `named`, else what the environment says, else `default`.
+    pub fn new(named: Option<&OsStr>, default: Option<PathBuf>) -> Self {
+        let variable = env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty());
+        match named.or(variable.as_deref()) {
+            Some(off) if off == OFF => Self::Off,
+            Some(folder) => Self::Named(folder.into()),
+            None => default.map_or(Self::Off, Self::Default),
+        }
+    }
+
+    /// The folder of a user: `$XDG_CACHE_HOME/weir`, or `~/.cache/weir`.
+    pub fn of_user() -> Option<PathBuf> {
+        let absolute = |name: &str| {
+            env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let caches =
+            absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+        Some(caches.join("weir"))
+    }
+
+    /// The folder, opened; `None` where nothing is kept.
+    fn open(&self) -> Option<Arc<CodeCache>> {
+        let open = |folder: &Path| CodeCache::open(folder, MAX_CACHE_BYTES);
+        let opened = match self {
+            Self::Off => return None,
+            Self::Named(folder) => open(folder).inspect_err(|error| tracing::warn!("{error}")),
+            Self::Default(folder) => open(folder).inspect_err(|error| tracing::debug!("{error}")),
+        };
+        opened.ok().map(Arc::new)
+    }
+}
+
+/// The sources, each with the cache that `choice` says when the first is opened. A folder that cannot be used is done
+/// without.
+pub fn with_cache(
+    sources: Vec<EngineSource>,
+    choice: impl Fn() -> CodeCacheChoice + Send + Sync + 'static,
+) -> Vec<EngineSource> {
+    let cache = Arc::new(LazyLock::new(move || choice().open()));
+    let wrap = |source: EngineSource| {
+        let cache = Arc::clone(&cache);
+        source.map(move |engine| match &**cache {
+            Some(cache) => Arc::new(CachedEngine::new(engine, Arc::clone(cache))),
+            None => engine,
+        })
+    };
+    sources.into_iter().map(wrap).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use weir_plan::Engines;
+
+    use super::*;
+
+    #[test]
+    fn what_is_named_comes_first() {
+        let default = Some(PathBuf::from("/default"));
+        let choice = |named: &str| CodeCacheChoice::new(Some(OsStr::new(named)), default.clone());
+        assert_eq!(choice("/named"), CodeCacheChoice::Named("/named".into()));
+        assert_eq!(choice("off"), CodeCacheChoice::Off);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_used_is_done_without() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let choice = CodeCacheChoice::Named(file.path().to_owned());
+        let engines = Engines::from_sources(with_cache(crate::built_in(), move || choice.clone()));
+        let engine = engines.open("wasmtime").unwrap().unwrap();
+        engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
+    }
+
+    #[test]
+    fn code_is_kept_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let choice = CodeCacheChoice::Default(folder.path().join("weir"));
+        let engines = Engines::from_sources(with_cache(crate::built_in(), move || choice.clone()));
+        let engine = engines.open("wasmtime").unwrap().unwrap();
+        engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
+        let kept = std::fs::read_dir(folder.path().join("weir")).unwrap();
+        assert_eq!(
+            kept.filter(|entry| entry.as_ref().unwrap().path().extension().is_some())
+                .count(),
+            1
+        );
+    }
+}

@@ -1,0 +1,30 @@
+//! The runtimes that a build has: the one place that names them.
+//!
+//! Each is opened when a configuration first asks for it. One whose library is not there says then what to install.
+#![forbid(unsafe_code)]
+
+mod cache;
+
+use weir_plan::EngineSource;
+
+pub use cache::{CACHE_VARIABLE, CodeCacheChoice, with_cache};
+
+/// All of them, none opened yet.
+pub fn built_in() -> Vec<EngineSource> {
+    vec![
+        #[cfg(feature = "wasmtime")]
+        EngineSource::new("wasmtime", || {
+            let engine = weir_engine_wasmtime::WasmtimeEngine::new(&Default::default());
+            engine
+                .map(EngineSource::opened)
+                .map_err(|error| weir_engine::Unavailable {
+                    problem: error.to_string(),
+                    remedy: "choose another runtime for this machine".to_owned(),
+                })
+        }),
+        #[cfg(feature = "wasmi")]
+        EngineSource::new("wasmi", || {
+            Ok(EngineSource::opened(weir_engine_wasmi::WasmiEngine::new()))
+        }),
+    ]
+}
