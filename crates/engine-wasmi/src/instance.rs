@@ -10,7 +10,6 @@ use weir_engine::{
     Verdict,
 };
 
-use crate::beat;
 use crate::caller::Allocator;
 use crate::export::Export;
 use crate::run::{SLICE, refuel};
@@ -28,8 +27,6 @@ pub(crate) struct Data {
     pub(crate) memory: Option<Memory>,
     pub(crate) allocator: Allocator,
     deadline: Deadline,
-    /// The beat at which the deadline was looked at last.
-    beat: u64,
     pub(crate) memory_guard: Guard,
     /// A panic of a host function on its way out.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
@@ -38,7 +35,6 @@ pub(crate) struct Data {
 impl Data {
     fn begin(&mut self, budget: CpuBudget) {
         self.deadline = Deadline::start(budget);
-        self.beat = beat::count();
     }
 
     /// Whether the guest has used up its budget. Asks the clock, which costs a system call.
@@ -49,8 +45,7 @@ impl Data {
     /// The same after a host function, which may have taken long while it burnt no fuel: asks the clock only when the
     /// ticker has beaten since.
     pub(crate) fn expired(&mut self) -> bool {
-        let beat = beat::count();
-        beat != std::mem::replace(&mut self.beat, beat) && self.tick()
+        self.deadline.poll() == Verdict::Expired
     }
 }
 
@@ -70,7 +65,6 @@ impl Module for WasmiModule {
             memory: None,
             allocator: Allocator::None,
             deadline: Deadline::start(limits.start_budget),
-            beat: beat::count(),
             memory_guard: Guard {
                 guard: MemoryGuard::new(limits.memory),
                 running: false,

@@ -6,7 +6,6 @@
 //! The one exception is the wasm start section, see `START_FUEL_PER_MILLISECOND` in `instance`.
 #![forbid(unsafe_code)]
 
-mod beat;
 mod caller;
 mod export;
 mod instance;
@@ -17,7 +16,7 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, STACK_LIMIT};
+use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, STACK_LIMIT, Ticker};
 
 use instance::WasmiModule;
 
@@ -39,7 +38,7 @@ pub struct WasmiEngine {
 impl WasmiEngine {
     /// Starts the runtime.
     pub fn new() -> Self {
-        beat::start();
+        Ticker::start();
         let mut config = Config::default();
         config
             .consume_fuel(true)

@@ -4,7 +4,7 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig,
     ProfilingStrategy, Strategy, WasmBacktraceDetails,
 };
-use weir_engine::{CompileError, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
+use weir_engine::{CompileError, CpuBudget, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
 
 /// Wasmtime's version.
 macro_rules! wasmtime_version {
@@ -34,6 +34,30 @@ const POOLED_TABLE_ELEMENTS: usize = 1 << 16;
 /// Tables of a pooled module; a second one appears with reference types.
 const POOLED_TABLES: u32 = 2;
 
+/// Fuel that stands for a millisecond of CPU time: an instruction of WebAssembly takes one, mostly. Compiled code executes
+/// some two million in a millisecond on the machines that this was measured on.
+const FUEL_PER_MILLISECOND: u64 = 2_000_000;
+
+/// How a guest is stopped that has used up its budget.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interruption {
+    /// By the CPU time of the thread, looked at when the ticker beats. Costs a comparison for each loop and function.
+    #[default]
+    Epochs,
+    /// By the instructions that it has executed, so that it ends at the same one each time, whatever the machine. Costs an
+    /// addition for each block of code. The budget's CPU time is converted; after a host function it is looked at as well.
+    Fuel,
+}
+
+impl Interruption {
+    /// The fuel of a budget; `None` where fuel is not counted.
+    pub(crate) fn fuel(self, budget: CpuBudget) -> Option<u64> {
+        let milliseconds = u64::try_from(budget.0.as_millis()).unwrap_or(u64::MAX);
+        // A budget below a millisecond is one.
+        (self == Self::Fuel).then(|| milliseconds.max(1).saturating_mul(FUEL_PER_MILLISECOND))
+    }
+}
+
 /// How guest code is made visible to a profiler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profiler {
@@ -54,6 +78,8 @@ pub struct WasmtimeConfig {
     pub pool_slots: u32,
     /// Bytes of linear memory that a pooled instance may grow to; an instance with a higher limit is allocated singly.
     pub pool_memory: usize,
+    /// How a guest is stopped.
+    pub interruption: Interruption,
     /// Visibility to a profiler.
     pub profiler: Profiler,
     /// Translates the modules' DWARF for native debuggers. Slows compilation.
@@ -66,6 +92,7 @@ impl Default for WasmtimeConfig {
         Self {
             pool_slots: 128,
             pool_memory: DEFAULT_MEMORY_LIMIT,
+            interruption: Interruption::Epochs,
             profiler: Profiler::None,
             debug_info: false,
         }
@@ -79,7 +106,8 @@ impl WasmtimeConfig {
         config
             .strategy(Strategy::Cranelift)
             .cranelift_opt_level(OptLevel::Speed)
-            .epoch_interruption(true)
+            .epoch_interruption(self.interruption == Interruption::Epochs)
+            .consume_fuel(self.interruption == Interruption::Fuel)
             .max_wasm_stack(STACK_LIMIT)
             .memory_reservation(MEMORY_RESERVATION)
             // Function names and offsets come without it; lines of source would be parsed at every trap.
@@ -120,6 +148,7 @@ pub(crate) struct Engines {
     pub(crate) on_demand: wasmtime::Engine,
     /// Bytes that a pooled instance may grow to.
     pub(crate) pool_memory: usize,
+    pub(crate) interruption: Interruption,
 }
 
 impl Engines {
@@ -134,6 +163,7 @@ impl Engines {
             pooled,
             on_demand,
             pool_memory: settings.pool_memory,
+            interruption: settings.interruption,
         })
     }
 }

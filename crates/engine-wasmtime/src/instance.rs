@@ -8,6 +8,7 @@ use weir_engine::{
 };
 
 use crate::caller::Allocator;
+use crate::config::Interruption;
 use crate::export::Export;
 use crate::trap;
 
@@ -19,6 +20,15 @@ pub(crate) struct Data {
     pub(crate) allocator: Allocator,
     pub(crate) deadline: Deadline,
     pub(crate) memory_guard: Guard,
+    interruption: Interruption,
+}
+
+impl Data {
+    /// Whether the CPU budget is used up after a host function, which burns no fuel. Epochs notice that by themselves.
+    #[inline]
+    pub(crate) fn took_too_long(&mut self) -> bool {
+        self.interruption == Interruption::Fuel && self.deadline.poll() == Verdict::Expired
+    }
 }
 
 /// Why there is no instance.
@@ -40,6 +50,7 @@ impl WasmtimeInstance {
         module: &InstancePre<Data>,
         state: Box<dyn Any + Send>,
         limits: &Limits,
+        interruption: Interruption,
     ) -> Result<Self, Failure> {
         let data = Data {
             state,
@@ -47,6 +58,7 @@ impl WasmtimeInstance {
             allocator: Allocator::None,
             deadline: Deadline::start(limits.start_budget),
             memory_guard: Guard(MemoryGuard::new(limits.memory)),
+            interruption,
         };
         let mut store = Store::new(module.module().engine(), data);
         store.limiter(|data| &mut data.memory_guard);
@@ -54,7 +66,7 @@ impl WasmtimeInstance {
             Verdict::Continue => Ok(UpdateDeadline::Continue(1)),
             Verdict::Expired => Ok(UpdateDeadline::Interrupt),
         });
-        store.set_epoch_deadline(1);
+        begin(&mut store, limits.start_budget);
         match module.instantiate(&mut store) {
             Ok(instance) => {
                 let memory = instance.get_memory(&mut store, "memory");
@@ -69,6 +81,20 @@ impl WasmtimeInstance {
                 Err(Failure::PoolFull(store.into_data().state))
             }
             Err(error) => Err(Failure::Other(why(&error, &store.data().memory_guard.0))),
+        }
+    }
+}
+
+/// The guest is about to run, for as long as `budget` says.
+#[inline]
+fn begin(store: &mut Store<Data>, budget: CpuBudget) {
+    let data = store.data_mut();
+    data.deadline = Deadline::start(budget);
+    match data.interruption.fuel(budget) {
+        None => store.set_epoch_deadline(1),
+        Some(fuel) => {
+            // The engine counts fuel, so this cannot fail.
+            let _ = store.set_fuel(fuel);
         }
     }
 }
@@ -109,8 +135,7 @@ impl Instance for WasmtimeInstance {
         let Some(export) = self.exports.get(func.0 as usize) else {
             return Err(Trap::host("the host called a function that it never resolved"));
         };
-        self.store.data_mut().deadline = Deadline::start(budget);
-        self.store.set_epoch_deadline(1);
+        begin(&mut self.store, budget);
         match export.call(&mut self.store, args) {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(trap::of(&error, &self.store.data().memory_guard.0)),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module};
 
-pub use config::{Profiler, WasmtimeConfig};
+pub use config::{Interruption, Profiler, WasmtimeConfig};
 
 use config::Engines;
 use module::WasmtimeModule;
@@ -51,6 +51,7 @@ impl Engine for WasmtimeEngine {
     fn abilities(&self) -> Abilities {
         Abilities::NONE
             .with(Ability::Interrupt)
+            .with(Ability::Fuel)
             .with(Ability::MemoryLimit)
             .with(Ability::Precompile)
             .with(Ability::Backtrace)

@@ -3,7 +3,9 @@
 use std::mem::MaybeUninit;
 
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module, ValRaw};
-use weir_engine::{CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, ValType, resolve_imports};
+use weir_engine::{
+    CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, TrapKind, ValType, resolve_imports,
+};
 
 use crate::caller::Guest;
 use crate::instance::Data;
@@ -58,7 +60,11 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: FuncType) -> was
             };
         }
         let args = args.get(..params.len()).unwrap_or_default();
-        let result = (func.call)(&mut Guest(caller), args)?;
+        let mut guest = Guest(caller);
+        let result = (func.call)(&mut guest, args)?;
+        if guest.0.data_mut().took_too_long() {
+            return Err(Trap::new(TrapKind::Deadline).into());
+        }
         if let (Some(ty), Some(slot)) = (func.signature.result, slots.first_mut()) {
             slot.write(match ty {
                 ValType::I32 => ValRaw::u32(result as u32),

@@ -70,13 +70,13 @@ impl Module for WasmtimeModule {
         if let Some(pooled) = &self.pooled
             && limits.memory <= self.engines.pool_memory
         {
-            match WasmtimeInstance::new(pooled, state, limits) {
+            match WasmtimeInstance::new(pooled, state, limits, self.engines.interruption) {
                 Ok(instance) => return Ok(Box::new(instance)),
                 Err(Failure::PoolFull(unused)) => state = unused,
                 Err(Failure::Other(error)) => return Err(error),
             }
         }
-        match WasmtimeInstance::new(self.on_demand()?, state, limits) {
+        match WasmtimeInstance::new(self.on_demand()?, state, limits, self.engines.interruption) {
             Ok(instance) => Ok(Box::new(instance)),
             Err(Failure::PoolFull(_)) => Err(InstantiateError::Other("no room for another instance".into())),
             Err(Failure::Other(error)) => Err(error),

@@ -31,7 +31,7 @@ pub(crate) fn of(error: &wasmtime::Error, guard: &MemoryGuard) -> Trap {
 fn kind(trap: wasmtime::Trap, guard: &MemoryGuard) -> TrapKind {
     use wasmtime::Trap as T;
     let fault = match trap {
-        T::Interrupt => return TrapKind::Deadline,
+        T::Interrupt | T::OutOfFuel => return TrapKind::Deadline,
         T::StackOverflow => return TrapKind::StackOverflow,
         T::UnreachableCodeReached => Fault::Unreachable,
         T::MemoryOutOfBounds => Fault::MemoryOutOfBounds,

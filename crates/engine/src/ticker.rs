@@ -1,5 +1,6 @@
 //! One clock for all runtimes of the process.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,12 +16,34 @@ pub struct Ticker {
     beats: Mutex<Vec<Beat>>,
 }
 
+static BEATS: AtomicU64 = AtomicU64::new(0);
+
 impl Ticker {
+    /// How often it has beaten.
+    #[inline]
+    pub(crate) fn beats() -> u64 {
+        BEATS.load(Ordering::Relaxed)
+    }
+
+    /// Starts it, for runtimes that are asked after a deadline ([`Deadline::poll`](crate::Deadline::poll)) and are not
+    /// told.
+    pub fn start() {
+        Self::get();
+    }
+
     /// Calls `beat` every [`TICK`] from now on, until it answers `false` (its runtime has gone) or the process ends.
     /// `beat` must neither block, nor panic, nor register.
     pub fn register(beat: impl Fn() -> bool + Send + Sync + 'static) {
+        Self::get()
+            .beats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(beat));
+    }
+
+    fn get() -> &'static Self {
         static TICKER: OnceLock<&'static Ticker> = OnceLock::new();
-        let ticker = TICKER.get_or_init(|| {
+        TICKER.get_or_init(|| {
             let ticker: &'static Ticker = Box::leak(Box::new(Ticker {
                 beats: Mutex::new(Vec::new()),
             }));
@@ -32,12 +55,7 @@ impl Ticker {
                 panic!("cannot start the ticker thread: {error}");
             }
             ticker
-        });
-        ticker
-            .beats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Box::new(beat));
+        })
     }
 
     fn run(&self) {
@@ -47,6 +65,7 @@ impl Ticker {
                 reason = "a thread of its own that does nothing else"
             )]
             std::thread::sleep(TICK);
+            BEATS.fetch_add(1, Ordering::Relaxed);
             self.beats
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -58,7 +77,7 @@ impl Ticker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
     use std::sync::mpsc;
 
     #[test]

@@ -19,7 +19,7 @@ mod traps;
 use libtest_mimic::{Arguments, Trial};
 use weir_engine::{Ability, Engine};
 use weir_engine_wasmi::WasmiEngine;
-use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
+use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
 /// A test of all engines.
 pub struct Case {
@@ -57,6 +57,15 @@ type Maker = (&'static str, fn() -> Box<dyn Engine>);
 const ENGINES: &[Maker] = &[
     ("wasmtime", || wasmtime(POOL_SLOTS)),
     ("wasmtime without pool", || wasmtime(0)),
+    ("wasmtime with fuel", || {
+        Box::new(
+            WasmtimeEngine::new(&WasmtimeConfig {
+                interruption: Interruption::Fuel,
+                ..WasmtimeConfig::default()
+            })
+            .unwrap(),
+        )
+    }),
     ("wasmi", || Box::new(WasmiEngine::new())),
 ];
 
