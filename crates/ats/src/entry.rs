@@ -52,6 +52,8 @@ fn init(arguments: &[PathBuf]) {
             serve_metrics(plugin, address);
         } else if let Some(folder) = text.strip_prefix("--code-cache=") {
             keep_code(folder);
+        } else if let Some(options) = text.strip_prefix("--wasmtime=") {
+            set_wasmtime(options);
         } else {
             files.push(argument.clone());
         }
@@ -75,16 +77,28 @@ fn serve_metrics(plugin: &crate::plugin::Plugin, address: &str) {
 }
 
 fn keep_code(folder: &str) {
+    let argument = format!("--code-cache={folder}");
     if folder != "off" && !folder.starts_with('/') {
-        tracing::error!(
-            "plugin.config: wasm.so --code-cache={folder}: expected an absolute folder, or `off`"
-        );
+        tracing::error!("plugin.config: wasm.so {argument}: expected an absolute folder, or `off`");
     } else if !engines::set_code_cache(folder) {
-        tracing::error!(
-            "plugin.config: wasm.so --code-cache={folder}: has no effect, it was said or used before; \
-             expected once, on the first line of wasm.so"
-        );
+        too_late(&argument);
     }
+}
+
+fn set_wasmtime(options: &str) {
+    let argument = format!("--wasmtime={options}");
+    match options.parse() {
+        Err(error) => tracing::error!("plugin.config: wasm.so {argument}: {error}"),
+        Ok(options) if !engines::set_wasmtime(options) => too_late(&argument),
+        Ok(_) => {}
+    }
+}
+
+fn too_late(argument: &str) {
+    tracing::error!(
+        "plugin.config: wasm.so {argument}: has no effect, it was said or used before; expected once, on the first line of \
+         wasm.so"
+    );
 }
 
 /// Prepares the library for remap rules.

@@ -257,6 +257,25 @@ fn what_was_compiled_is_kept() {
 }
 
 #[test]
+fn wasmtime_does_as_it_is_told() {
+    let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
+    let check = |options| weir(folder.path(), &["check", "colour.yaml", "--wasmtime", options]);
+    assert_ends(&check("fuel,jitdump,debug-info"), 0);
+    let names = fs::read_dir(folder.path()).unwrap().flatten();
+    assert!(
+        names
+            .into_iter()
+            .any(|entry| entry.file_name().to_string_lossy().ends_with(".dump")),
+        "there is no jitdump"
+    );
+    let (_, errors) = assert_ends(&check("epochs"), 2);
+    assert!(
+        errors.contains("expected fuel, perf-map or jitdump, debug-info"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn engines_are_listed() {
     let folder = folder(&[]);
     let (text, _) = assert_ends(&weir(folder.path(), &["engines"]), 0);

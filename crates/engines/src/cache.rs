@@ -95,7 +95,9 @@ mod tests {
     fn a_folder_that_cannot_be_used_is_done_without() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let choice = CodeCacheChoice::Named(file.path().to_owned());
-        let engines = Engines::from_sources(with_cache(crate::built_in(), move || choice.clone()));
+        let engines = Engines::from_sources(with_cache(crate::built_in(Default::default), move || {
+            choice.clone()
+        }));
         let engine = engines.open("wasmtime").unwrap().unwrap();
         engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
     }
@@ -104,7 +106,9 @@ mod tests {
     fn code_is_kept_in_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let choice = CodeCacheChoice::Default(folder.path().join("weir"));
-        let engines = Engines::from_sources(with_cache(crate::built_in(), move || choice.clone()));
+        let engines = Engines::from_sources(with_cache(crate::built_in(Default::default), move || {
+            choice.clone()
+        }));
         let engine = engines.open("wasmtime").unwrap().unwrap();
         engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
         let kept = std::fs::read_dir(folder.path().join("weir")).unwrap();

@@ -4,17 +4,21 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod options;
 
 use weir_plan::EngineSource;
 
 pub use cache::{CACHE_VARIABLE, CodeCacheChoice, with_cache};
+pub use options::WasmtimeOptions;
 
-/// All of them, none opened yet.
-pub fn built_in() -> Vec<EngineSource> {
+/// All of them, none opened yet. `wasmtime` is asked for when that one is opened.
+pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) -> Vec<EngineSource> {
+    // A build without Wasmtime has no use for it.
+    let _ = &wasmtime;
     vec![
         #[cfg(feature = "wasmtime")]
-        EngineSource::new("wasmtime", || {
-            let engine = weir_engine_wasmtime::WasmtimeEngine::new(&Default::default());
+        EngineSource::new("wasmtime", move || {
+            let engine = weir_engine_wasmtime::WasmtimeEngine::new(&wasmtime().config());
             engine
                 .map(EngineSource::opened)
                 .map_err(|error| weir_engine::Unavailable {

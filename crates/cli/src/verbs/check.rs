@@ -17,7 +17,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    code_cache: engines::CodeCacheArgs,
+    engines: engines::EngineArgs,
 }
 
 /// What `--help` begins with.
@@ -44,7 +44,7 @@ Exit codes:
 pub fn run(args: &Args) -> Result<()> {
     // What a guest logs when it refuses its configuration is the best reason there is.
     logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
-    let engines = engines::cached(&args.code_cache);
+    let engines = engines::cached(&args.engines);
     let (report, filters) = match Config::load(&args.file, &Environment::process())? {
         Config::Proxy(proxy) => (weir_proxy::check(&proxy, &engines), proxy.filters.len()),
         Config::Filter(filter) => (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1),

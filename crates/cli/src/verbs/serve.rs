@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
     #[command(flatten)]
-    code_cache: engines::CodeCacheArgs,
+    engines: engines::EngineArgs,
 }
 
 /// What `--help` begins with.
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     let again = args.clone();
     let proxy = Proxy::start(
         ConfigSource::new(move || load(&again)),
-        engines::cached(&args.code_cache),
+        engines::cached(&args.engines),
     )?;
     Ok(proxy.run_until_signal(signals)?)
 }

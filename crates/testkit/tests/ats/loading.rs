@@ -274,7 +274,8 @@ fn compiled_code_is_kept_where_it_was_said() {
     }
 
     config.plugin = vec![
-        "wasm.so --code-cache=relative".into(),
+        "wasm.so --code-cache=relative --wasmtime=fuel".into(),
+        "wasm.so --wasmtime=epochs --wasmtime=fuel".into(),
         "wasm.so --code-cache=off".into(),
     ];
     let ats = Ats::start(&config).unwrap();
