@@ -20,6 +20,7 @@ pub use stream::HEADERS;
 pub fn engines() -> Vec<Arc<dyn Engine>> {
     vec![
         Arc::new(weir_engine_wasmtime::WasmtimeEngine::new(&Default::default()).expect("Wasmtime starts")),
+        Arc::new(weir_engine_wamr::WamrEngine::new().expect("WAMR starts")),
         Arc::new(weir_engine_wasmi::WasmiEngine::new()),
     ]
 }

@@ -71,6 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Builds the plugin, and Weir as the origin; returns where they lie.
 fn build(release: bool) -> Result<PathBuf> {
     // Unoptimised as the tests need it: another selection of packages would compile the runtimes once more.
+    setup::wamr()?;
     sh::run(sh::cargo(if release {
         "build --release --package weir-ats --package weir"
     } else {

@@ -40,6 +40,7 @@ const WORKERS: [usize; 2] = [1, 2];
 /// Runs the benches and prints a table in Markdown.
 pub fn run(args: &Args) -> Result<()> {
     if !args.only_requests {
+        setup::wamr()?;
         sh::run(sh::cargo("bench --package weir-benches"))?;
     }
     setup::debian("wrk", "wrk")?;

@@ -66,6 +66,7 @@ fn library() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("WEIR_ATS_PLUGIN") {
         return Ok(given.into());
     }
+    setup::wamr()?;
     sh::run(sh::cargo("build --release --package weir-ats"))?;
     Ok(sh::target_dir().join("release/libwasm.so"))
 }

@@ -78,6 +78,7 @@ fn deny() -> Result<()> {
 fn clippy() -> Result<()> {
     setup::component("clippy", "clippy")?;
     setup::wasm_target()?;
+    setup::wamr()?;
     sh::run(sh::cargo(
         "clippy --workspace --all-targets --locked -- -D warnings",
     ))?;

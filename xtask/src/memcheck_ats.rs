@@ -12,6 +12,7 @@ pub struct Args {}
 pub fn run(_: &Args) -> Result<()> {
     setup::debian("valgrind", "valgrind")?;
     test::prepare()?;
+    setup::wamr()?;
     sh::run(sh::cargo(
         "test --workspace --test ats_memcheck -- --ignored --nocapture",
     ))

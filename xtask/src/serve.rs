@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result};
 
-use crate::{guests, sh};
+use crate::{guests, setup, sh};
 
 /// The routes of all example filters.
 pub const CONFIG: &str = "filters/weir.yaml";
@@ -34,6 +34,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Builds the command and returns where it lies.
 pub fn build_weir(release: bool) -> Result<std::path::PathBuf> {
+    setup::wamr()?;
     let mut build = sh::cargo("build --package weir");
     if release {
         build.arg("--release");

@@ -1,6 +1,6 @@
 //! What the tasks need from the machine: installed where that is possible, else said in one line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use weir_ats_server::Installation;
@@ -60,6 +60,24 @@ pub fn ats() -> Result<()> {
         debian_package("trafficserver")?;
     }
     Installation::find().map(drop)
+}
+
+/// What WAMR is built with: CMake, libclang for its bindings, SIMDe.
+pub fn wamr() -> Result<()> {
+    debian("cmake", "cmake")?;
+    if !has_libclang() {
+        debian_package("libclang-dev")?;
+    }
+    if !PathBuf::from("/usr/include/simde/wasm/simd128.h").is_file() {
+        debian_package("libsimde-dev")?;
+    }
+    Ok(())
+}
+
+fn has_libclang() -> bool {
+    let has = |folder: &Path| folder.join("libclang.so").is_file();
+    let of_llvm = || std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    std::env::var_os("LIBCLANG_PATH").is_some() || of_llvm().any(|entry| has(&entry.path().join("lib")))
 }
 
 /// cargo-deny: the one on the PATH, else built once under `target/tools`.

@@ -49,6 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// Everything that tests start: Traffic Server, the guests, the `weir` binary and the plugin.
 pub fn prepare() -> Result<()> {
     setup::ats()?;
+    setup::wamr()?;
     guests::build_all()?;
     // Not without the tests: features that only they want would make cargo compile everything a second time.
     sh::run(sh::cargo("build --workspace --lib --bins --tests"))

@@ -26,6 +26,10 @@ pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) 
                     remedy: "choose another runtime for this machine".to_owned(),
                 })
         }),
+        #[cfg(feature = "wamr")]
+        EngineSource::new("wamr", || {
+            weir_engine_wamr::WamrEngine::new().map(EngineSource::opened)
+        }),
         #[cfg(feature = "wasmi")]
         EngineSource::new("wasmi", || {
             Ok(EngineSource::opened(weir_engine_wasmi::WasmiEngine::new()))

@@ -18,6 +18,7 @@ mod traps;
 
 use libtest_mimic::{Arguments, Trial};
 use weir_engine::{Ability, Engine};
+use weir_engine_wamr::WamrEngine;
 use weir_engine_wasmi::WasmiEngine;
 use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
@@ -66,6 +67,7 @@ const ENGINES: &[Maker] = &[
             .unwrap(),
         )
     }),
+    ("wamr", || Box::new(WamrEngine::new().unwrap())),
     ("wasmi", || Box::new(WasmiEngine::new())),
 ];
 

@@ -30,6 +30,11 @@ macro_rules! on_every_engine {
                 }
 
                 #[test]
+                fn wamr() {
+                    run(&crate::support::wamr());
+                }
+
+                #[test]
                 fn wasmi() {
                     run(&crate::support::wasmi());
                 }
@@ -41,6 +46,10 @@ pub(crate) use on_every_engine;
 
 pub fn wasmtime() -> impl Engine {
     weir_engine_wasmtime::WasmtimeEngine::new(&weir_engine_wasmtime::WasmtimeConfig::default()).unwrap()
+}
+
+pub fn wamr() -> impl Engine {
+    weir_engine_wamr::WamrEngine::new().unwrap()
 }
 
 pub fn wasmi() -> impl Engine {

@@ -1,0 +1,286 @@
+//! An instance: WAMR's, with its execution environment and our data.
+
+use std::any::Any;
+use std::ffi::CString;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use wamrx_sys::{
+    InstantiationArgs2, wasm_exec_env_t, wasm_func_get_param_count, wasm_func_get_param_types,
+    wasm_func_get_result_count, wasm_func_get_result_types, wasm_function_inst_t, wasm_module_inst_t,
+    wasm_runtime_call_wasm, wasm_runtime_create_exec_env, wasm_runtime_deinstantiate,
+    wasm_runtime_destroy_exec_env, wasm_runtime_instantiate_ex2, wasm_runtime_instantiation_args_create,
+    wasm_runtime_instantiation_args_destroy, wasm_runtime_instantiation_args_set_custom_data,
+    wasm_runtime_instantiation_args_set_default_stack_size,
+    wasm_runtime_instantiation_args_set_max_memory_pages, wasm_runtime_lookup_function,
+    wasm_runtime_lookup_memory,
+};
+use weir_engine::{
+    CpuBudget, FuncId, Instance, InstantiateError, Limits, MemoryGuard, STACK_LIMIT, Signature, Trap,
+    TrapKind, ValType,
+};
+
+use crate::data::{Allocator, Data, PAGE};
+use crate::module::{Loaded, Message, text};
+use crate::prepare::START;
+use crate::trap;
+use crate::watch::Watch;
+
+/// Arguments of an export at most.
+const MAX_ARGUMENTS: usize = 5;
+
+pub(crate) struct WamrInstance {
+    /// From a box; freed after the instance, which points to it.
+    data: NonNull<Data>,
+    instance: wasm_module_inst_t,
+    env: wasm_exec_env_t,
+    watch: Option<Arc<Watch>>,
+    /// By [`FuncId`].
+    exports: Vec<Export>,
+}
+
+#[derive(Clone, Copy)]
+struct Export {
+    func: wasm_function_inst_t,
+    params: usize,
+    has_result: bool,
+}
+
+// SAFETY: all of it belongs to this value alone. WAMR notes at each call which thread makes it.
+unsafe impl Send for WamrInstance {}
+
+impl WamrInstance {
+    pub fn new(
+        module: Arc<Loaded>,
+        state: Box<dyn Any + Send>,
+        guard: MemoryGuard,
+        limits: &Limits,
+    ) -> Result<Self, InstantiateError> {
+        let (has_start, shows_memory) = (module.has_start, module.shows_memory);
+        let raw = module.raw;
+        let data = NonNull::from(Box::leak(Box::new(Data {
+            state,
+            module,
+            memory: ptr::null_mut(),
+            allocator: Allocator::None,
+            guard,
+            trap: None,
+            panic: None,
+        })));
+        // From here on the value frees what there is.
+        let mut new = Self {
+            data,
+            instance: ptr::null_mut(),
+            env: ptr::null_mut(),
+            watch: None,
+            exports: Vec::new(),
+        };
+        let pages = u32::try_from(limits.memory / PAGE).unwrap_or(u32::MAX);
+        let mut message: Message = [0; 256];
+        let arguments = Arguments::new(data, pages)
+            .ok_or_else(|| InstantiateError::Other("no memory for another instance".to_owned()))?;
+        // SAFETY: the module is alive as long as the data; the message has room for what is said.
+        new.instance = unsafe {
+            wasm_runtime_instantiate_ex2(raw, arguments.0, message.as_mut_ptr(), message.len() as u32)
+        };
+        if new.instance.is_null() {
+            return Err(refused(&text(&message)));
+        }
+        // SAFETY: the instance is alive, and no guest runs.
+        unsafe {
+            // WAMR gives the memory whatever its name is.
+            if shows_memory {
+                new.data.as_mut().memory = wasm_runtime_lookup_memory(new.instance, c"memory".as_ptr());
+            }
+            new.env = wasm_runtime_create_exec_env(new.instance, STACK_LIMIT as u32);
+        }
+        if new.env.is_null() {
+            return Err(InstantiateError::Other(
+                "no memory for the guest's stack".to_owned(),
+            ));
+        }
+        new.watch = Some(Watch::start(new.instance));
+        if has_start && let Some(start) = new.lookup(START) {
+            let export = Export {
+                func: start,
+                params: 0,
+                has_result: false,
+            };
+            new.enter(export, &[], limits.start_budget)
+                .map_err(InstantiateError::Start)?;
+        }
+        Ok(new)
+    }
+
+    fn lookup(&self, name: &str) -> Option<wasm_function_inst_t> {
+        let name = CString::new(name).ok()?;
+        // SAFETY: the instance is alive; the text is read here alone.
+        let func = unsafe { wasm_runtime_lookup_function(self.instance, name.as_ptr()) };
+        (!func.is_null()).then_some(func)
+    }
+
+    fn has_type(&self, func: wasm_function_inst_t, signature: Signature) -> bool {
+        let is_i32 = |kind: u8| u32::from(kind) == wamrx_sys::WASM_I32;
+        let mut params = [u8::MAX; MAX_ARGUMENTS];
+        let mut result = [u8::MAX];
+        // SAFETY: a function of this instance; its types are written to as many places as there are, which is looked at
+        // first.
+        let same = unsafe {
+            wasm_func_get_param_count(func, self.instance) as usize == signature.params.len()
+                && signature.params.len() <= MAX_ARGUMENTS
+                && wasm_func_get_result_count(func, self.instance) as usize
+                    == usize::from(signature.result.is_some())
+        };
+        if !same {
+            return false;
+        }
+        // SAFETY: as above.
+        unsafe {
+            wasm_func_get_param_types(func, self.instance, params.as_mut_ptr());
+            wasm_func_get_result_types(func, self.instance, result.as_mut_ptr());
+        }
+        let all_i32 = params
+            .iter()
+            .zip(signature.params)
+            .all(|(kind, ty)| *ty == ValType::I32 && is_i32(*kind));
+        all_i32
+            && signature
+                .result
+                .is_none_or(|ty| ty == ValType::I32 && is_i32(result[0]))
+    }
+
+    fn enter(&mut self, export: Export, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        let mut slots = [0; MAX_ARGUMENTS];
+        let Some(room) = slots
+            .get_mut(..args.len())
+            .filter(|_| args.len() == export.params)
+        else {
+            return Err(Trap::host(
+                "the host called a function with the wrong number of arguments",
+            ));
+        };
+        room.copy_from_slice(args);
+        let Some(watch) = &self.watch else {
+            return Err(Trap::host("the instance is not ready"));
+        };
+        watch.enter(budget);
+        // SAFETY: a function of this instance, with so many `i32` as arguments and one or none as result, for which there
+        // is room. No borrow of the data is alive.
+        let done =
+            unsafe { wasm_runtime_call_wasm(self.env, export.func, args.len() as u32, slots.as_mut_ptr()) };
+        let terminated = watch.exit();
+        // SAFETY: the guest does not run any more.
+        let data = unsafe { self.data.as_mut() };
+        if let Some(panic) = data.panic.take() {
+            std::panic::resume_unwind(panic);
+        }
+        if terminated {
+            return Err(Trap::new(TrapKind::Deadline));
+        }
+        if !done {
+            return Err(trap::take(self.instance, data));
+        }
+        Ok(if export.has_result { slots[0] } else { 0 })
+    }
+}
+
+/// Why there is no instance, in WAMR's words.
+fn refused(message: &str) -> InstantiateError {
+    // Segments that do not fit are traps by the specification.
+    let fault = match message {
+        text if text.contains("data segment") || text.contains("out of bounds memory access") => {
+            weir_engine::Fault::MemoryOutOfBounds
+        }
+        text if text.contains("elements segment") || text.contains("out of bounds table access") => {
+            weir_engine::Fault::TableOutOfBounds
+        }
+        _ => return InstantiateError::Other(message.to_owned()),
+    };
+    InstantiateError::Start(Trap::new(TrapKind::Guest(fault.words().to_owned())))
+}
+
+impl Instance for WamrInstance {
+    fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
+        let func = self.lookup(name).filter(|_| name != START)?;
+        if !self.has_type(func, signature) {
+            return None;
+        }
+        let id = u32::try_from(self.exports.len()).ok()?;
+        self.exports.push(Export {
+            func,
+            params: signature.params.len(),
+            has_result: signature.result.is_some(),
+        });
+        Some(FuncId(id))
+    }
+
+    fn set_allocator(&mut self, func: FuncId) {
+        let export = self.exports.get(func.0 as usize);
+        let allocator = match export {
+            Some(export) if export.params == 1 && export.has_result => Allocator::Ready(export.func),
+            _ => Allocator::None,
+        };
+        // SAFETY: no guest runs.
+        unsafe { self.data.as_mut() }.allocator = allocator;
+    }
+
+    fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        match self.exports.get(func.0 as usize) {
+            Some(export) => self.enter(*export, args, budget),
+            None => Err(Trap::host("the host called a function that it never resolved")),
+        }
+    }
+
+    fn state(&mut self) -> &mut dyn Any {
+        // SAFETY: no guest runs.
+        &mut *unsafe { self.data.as_mut() }.state
+    }
+
+    fn memory_size(&self) -> usize {
+        // SAFETY: no guest runs, and the slice is not kept.
+        unsafe { Data::bytes(self.data.as_ref().memory) }.len()
+    }
+}
+
+impl Drop for WamrInstance {
+    fn drop(&mut self) {
+        // No guest runs, so the ticker leaves the instance alone.
+        self.watch = None;
+        // SAFETY: made in `new`, in the reverse order; what was not made is null. The data goes last.
+        unsafe {
+            if !self.env.is_null() {
+                wasm_runtime_destroy_exec_env(self.env);
+            }
+            if !self.instance.is_null() {
+                wasm_runtime_deinstantiate(self.instance);
+            }
+            drop(Box::from_raw(self.data.as_ptr()));
+        }
+    }
+}
+
+/// How WAMR is to instantiate.
+struct Arguments(*mut InstantiationArgs2);
+
+impl Arguments {
+    fn new(data: NonNull<Data>, pages: u32) -> Option<Self> {
+        let mut arguments = ptr::null_mut();
+        // SAFETY: the arguments are made before they are written to.
+        unsafe {
+            if !wasm_runtime_instantiation_args_create(&mut arguments) {
+                return None;
+            }
+            wasm_runtime_instantiation_args_set_default_stack_size(arguments, STACK_LIMIT as u32);
+            wasm_runtime_instantiation_args_set_max_memory_pages(arguments, pages);
+            wasm_runtime_instantiation_args_set_custom_data(arguments, data.as_ptr().cast());
+        }
+        Some(Self(arguments))
+    }
+}
+
+impl Drop for Arguments {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`.
+        unsafe { wasm_runtime_instantiation_args_destroy(self.0) };
+    }
+}

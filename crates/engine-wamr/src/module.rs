@@ -1,0 +1,133 @@
+//! A module: WAMR's, and the host functions that it imports.
+
+use std::any::Any;
+use std::ffi::c_char;
+use std::sync::Arc;
+
+use wamrx_sys::{
+    LoadArgs, wasm_module_t, wasm_runtime_is_underlying_binary_freeable, wasm_runtime_load_ex,
+    wasm_runtime_unload,
+};
+use weir_engine::{
+    CompileError, HostFuncs, Instance, InstantiateError, Limits, MemoryGuard, Module, resolve_imports,
+};
+
+use crate::instance::WamrInstance;
+use crate::natives::Table;
+use crate::prepare::{Prepared, prepare};
+use crate::runtime::Runtime;
+
+/// Room for WAMR's messages.
+pub(crate) type Message = [c_char; 256];
+
+pub(crate) struct WamrModule(Arc<Loaded>);
+
+/// What instances share, and keep alive.
+pub(crate) struct Loaded {
+    pub raw: wasm_module_t,
+    pub table: Table,
+    /// Bytes of memory at start.
+    pub memory: usize,
+    pub has_start: bool,
+    pub shows_memory: bool,
+    /// What WAMR reads the module from, if it still does.
+    _wasm: Option<Box<[u8]>>,
+}
+
+// SAFETY: WAMR changes a module while it loads it and not afterwards; any thread may instantiate it.
+unsafe impl Send for Loaded {}
+// SAFETY: as above.
+unsafe impl Sync for Loaded {}
+
+impl WamrModule {
+    /// Validates a module, translates it and binds its imports.
+    pub fn compile(runtime: &Runtime, wasm: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
+        let Prepared {
+            wasm,
+            imports,
+            memory,
+            has_start,
+            shows_memory,
+        } = prepare(wasm)?;
+        let wanted = imports
+            .iter()
+            .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
+        let found = resolve_imports(funcs, wanted)?;
+        let mut wasm = wasm.into_boxed_slice();
+        let size = u32::try_from(wasm.len())
+            .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
+        let mut natives = runtime.natives();
+        let table = natives.table(&found)?;
+        let arguments = LoadArgs {
+            // WAMR takes the text as writable, and does not write to it.
+            name: c"".as_ptr().cast_mut(),
+            wasm_binary_freeable: true,
+            ..LoadArgs::default()
+        };
+        let mut message: Message = [0; 256];
+        // SAFETY: the bytes may be written to, and live as long as the module where WAMR still needs them; the message has
+        // room for what is said. WAMR's list of functions is locked.
+        let raw = unsafe {
+            wasm_runtime_load_ex(
+                wasm.as_mut_ptr(),
+                size,
+                &arguments,
+                message.as_mut_ptr(),
+                message.len() as u32,
+            )
+        };
+        drop(natives);
+        if raw.is_null() {
+            return Err(CompileError::Invalid(text(&message)));
+        }
+        // SAFETY: the module that has just been loaded.
+        let is_read = unsafe { wasm_runtime_is_underlying_binary_freeable(raw) };
+        Ok(Self(Arc::new(Loaded {
+            raw,
+            table,
+            memory,
+            has_start,
+            shows_memory,
+            _wasm: (!is_read).then_some(wasm),
+        })))
+    }
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // SAFETY: instances hold the value, so there is none any more.
+        unsafe { wasm_runtime_unload(self.raw) };
+    }
+}
+
+impl Module for WamrModule {
+    fn instantiate(
+        &self,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError> {
+        let mut guard = MemoryGuard::new(limits.memory);
+        if !guard.grow_memory(0, self.0.memory) {
+            return Err(InstantiateError::Memory {
+                needed: self.0.memory,
+                limit: limits.memory,
+            });
+        }
+        Ok(Box::new(WamrInstance::new(
+            Arc::clone(&self.0),
+            state,
+            guard,
+            limits,
+        )?))
+    }
+}
+
+/// What WAMR has written.
+pub(crate) fn text(message: &Message) -> String {
+    let bytes: Vec<u8> = message
+        .iter()
+        .map(|byte| *byte as u8)
+        .take_while(|byte| *byte != 0)
+        .collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

@@ -1,0 +1,47 @@
+//! WAMR's exceptions as traps of the seam.
+
+use std::ffi::CStr;
+
+use wamrx_sys::{wasm_module_inst_t, wasm_runtime_get_exception};
+use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
+
+use crate::data::Data;
+
+/// What WAMR puts before every exception.
+const PREFIX: &str = "Exception: ";
+
+/// What a guest is ended with from outside.
+const TERMINATED: &str = "terminated by user";
+
+/// The trap that ended a call.
+pub(crate) fn take(instance: wasm_module_inst_t, data: &mut Data) -> Trap {
+    if let Some(trap) = data.trap.take() {
+        return trap;
+    }
+    // SAFETY: the instance is alive; the text is null or ends with NUL, and is copied at once.
+    let text = unsafe {
+        let text = wasm_runtime_get_exception(instance);
+        (!text.is_null()).then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+    };
+    Trap::new(kind(text.as_deref().unwrap_or("unknown error"), &data.guard))
+}
+
+fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
+    let text = text.strip_prefix(PREFIX).unwrap_or(text);
+    let fault = match text {
+        TERMINATED => return TrapKind::Deadline,
+        "wasm operand stack overflow" | "native stack overflow" | "wasm auxiliary stack overflow" => {
+            return TrapKind::StackOverflow;
+        }
+        "unreachable" => Fault::Unreachable,
+        "out of bounds memory access" => Fault::MemoryOutOfBounds,
+        "out of bounds table access" | "undefined element" => Fault::TableOutOfBounds,
+        "uninitialized element" => Fault::NullFunction,
+        "indirect call type mismatch" => Fault::BadSignature,
+        "integer divide by zero" => Fault::DivisionByZero,
+        "integer overflow" => Fault::IntegerOverflow,
+        "invalid conversion to integer" => Fault::BadConversion,
+        other => return TrapKind::Guest(guard.explain(other)),
+    };
+    TrapKind::Guest(guard.explain(fault.words()))
+}
