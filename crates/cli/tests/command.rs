@@ -190,6 +190,30 @@ fn cached(folder: &Path) -> usize {
 }
 
 #[test]
+fn a_proposal_that_a_runtime_lacks_is_named() {
+    let relaxed = FILTER.replace(
+        "(memory (export",
+        "(func (drop (i8x16.relaxed_swizzle (i8x16.splat (i32.const 0)) (i8x16.splat (i32.const 0))))) (memory (export",
+    );
+    let on_wamr = plugin("relaxed.wasm", "  configuration: blue\n") + "    runtime: ats.wasm.runtime.wamr\n";
+    let folder = folder(&[
+        ("wamr.yaml", &on_wamr),
+        ("wasmtime.yaml", &on_wamr.replace("wamr", "wasmtime")),
+    ]);
+    fs::write(
+        folder.path().join("relaxed.wasm"),
+        wat::parse_str(relaxed).unwrap(),
+    )
+    .unwrap();
+    assert_ends(&weir(folder.path(), &["check", "wasmtime.yaml"]), 0);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "wamr.yaml"]), 1);
+    assert!(
+        errors.contains("the runtime wamr lacks: relaxed SIMD"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn code_is_used_where_it_is_allowed() {
     let allowed = plugin("filter.compiled.wasm", "  configuration: blue\n") + "    allow_precompiled: true\n";
     let refused = allowed.replace("true", "false");
@@ -288,6 +312,10 @@ fn engines_are_listed() {
         .iter()
         .map(|engine| &engine["name"])
         .collect();
+    assert!(
+        json[0]["proposals"].as_array().unwrap().contains(&"SIMD".into()),
+        "{json}"
+    );
     assert_eq!(names, ["wasmtime", "wamr", "wasmi"]);
 }
 

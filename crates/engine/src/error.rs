@@ -24,6 +24,17 @@ pub enum CompileError {
     /// Imports that the host does not have, each as `module.name: why`.
     #[error("imports that the host does not have: {}", .0.join(", "))]
     Imports(Vec<String>),
+    /// The module needs WebAssembly proposals that the runtime lacks.
+    #[error(
+        "the module needs what the runtime {engine} lacks: {}; choose another runtime (`weir engines` says what each takes) \
+         or build the module without", .names.join(", ")
+    )]
+    Proposals {
+        /// Name of the runtime.
+        engine: &'static str,
+        /// The proposals.
+        names: Vec<&'static str>,
+    },
     /// The runtime cannot do this.
     #[error("the runtime {engine} cannot {ability}")]
     Unsupported {

@@ -13,6 +13,7 @@ mod error;
 mod fault;
 mod limits;
 mod memory;
+mod proposals;
 mod table;
 mod ticker;
 
@@ -28,6 +29,7 @@ pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailab
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
+pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};
 

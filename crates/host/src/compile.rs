@@ -24,7 +24,9 @@ impl HostModule {
     pub fn compile(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
         let info = inspect(wasm)?;
         let abi = info.check()?;
-        let compiled = engine.compile(wasm, &HOST_FUNCS)?;
+        let compiled = engine
+            .compile(wasm, &HOST_FUNCS)
+            .map_err(|error| weir_engine::explain(engine, wasm, error))?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
             digest: Sha256::digest(wasm).into(),

@@ -89,7 +89,9 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
             Ability::Precompile.name()
         );
     };
-    let code = engine.precompile(&wasm)?;
+    let code = engine
+        .precompile(&wasm)
+        .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
     HostModule::load_precompiled(engine, name, &wasm, &code)?;
     let code = Code {
         engine: engine.name(),

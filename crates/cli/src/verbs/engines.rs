@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use weir_engine::{Ability, Engine, Unavailable};
+use weir_engine::{Ability, Engine, PROPOSALS, Proposal, Unavailable};
 
 use crate::engines;
 
@@ -61,6 +61,7 @@ fn as_json(row: &Row) -> Value {
             "version": engine.version(),
             "library": engine.library(),
             "abilities": engine.abilities().iter().map(Ability::name).collect::<Vec<_>>(),
+            "proposals": proposals(engine.as_ref(), true),
         }),
         Err(error) => json!({
             "name": row.name,
@@ -90,6 +91,9 @@ fn as_text(row: &Row) -> String {
                 let names: Vec<_> = names.map(|ability| ability.name()).collect();
                 line(label, &or_nothing(&names));
             }
+            for (label, takes) in [("  takes", true), ("  lacks", false)] {
+                line(label, &or_nothing(&proposals(engine.as_ref(), takes)));
+            }
         }
         Err(error) => {
             line(row.name, "cannot be used");
@@ -100,9 +104,19 @@ fn as_text(row: &Row) -> String {
     text
 }
 
+/// The WebAssembly proposals that an engine takes, or does not.
+fn proposals(engine: &dyn Engine, takes: bool) -> Vec<&'static str> {
+    let is_wanted = |proposal: &&Proposal| proposal.is_taken_by(engine) == takes;
+    PROPOSALS
+        .iter()
+        .filter(is_wanted)
+        .map(|proposal| proposal.name)
+        .collect()
+}
+
 fn or_nothing(names: &[&str]) -> String {
     if names.is_empty() {
-        "nothing of what others can".to_owned()
+        "nothing".to_owned()
     } else {
         names.join(", ")
     }

@@ -9,6 +9,7 @@ pub const CASES: &[Case] = &[
     Case::new("what is no module is refused", no_module),
     Case::new("features that SDKs use", features),
     Case::new("features that no guest needs are refused", refused_features),
+    Case::new("a missing proposal is named", named_proposal),
     Case::new("more instances than the pool holds", many),
     Case::new("more tables than the pool holds", many_tables),
     Case::new("instances share nothing", separate),
@@ -71,6 +72,25 @@ fn features(engine: &dyn Engine) {
             (call $last)))"#;
     let mut guest = start(engine, text);
     assert_eq!(value(guest.as_mut(), "run", &[]), Ok(4 + 5 + 3 + 1 - 1));
+}
+
+fn named_proposal(engine: &dyn Engine) {
+    let explained = |text: &str| {
+        let wasm = wat::parse_str(text).unwrap();
+        let error = engine.compile(&wasm, FUNCS).err().unwrap();
+        weir_engine::explain(engine, &wasm, error)
+    };
+    let error = explained(r#"(module (memory i64 1) (func (drop (i32.extend8_s (i32.const 0)))))"#);
+    let CompileError::Proposals { engine: name, names } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(
+        (*name, names.as_slice()),
+        (engine.name(), &["64-bit memories"][..])
+    );
+    // What is wrong with every engine is not for want of a proposal.
+    let error = explained(r#"(module (import "env" "no such function" (func)))"#);
+    assert!(matches!(error, CompileError::Imports(_)), "{error}");
 }
 
 fn refused_features(engine: &dyn Engine) {
