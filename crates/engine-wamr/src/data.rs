@@ -9,12 +9,9 @@ use wamrx_sys::{
     wasm_memory_get_bytes_per_page, wasm_memory_get_cur_page_count, wasm_memory_inst_t, wasm_module_inst_t,
     wasm_runtime_get_custom_data,
 };
-use weir_engine::MemoryGuard;
+use weir_engine::{MemoryGuard, PAGE};
 
 use crate::module::Loaded;
-
-/// Bytes of a page.
-pub(crate) const PAGE: usize = 64 << 10;
 
 /// What the instance's custom data points to. Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {

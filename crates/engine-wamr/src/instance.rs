@@ -16,11 +16,11 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory,
 };
 use weir_engine::{
-    CpuBudget, FuncId, Instance, InstantiateError, Limits, MemoryGuard, STACK_LIMIT, Signature, Trap,
+    CpuBudget, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT, Signature, Trap,
     TrapKind, ValType,
 };
 
-use crate::data::{Allocator, Data, PAGE};
+use crate::data::{Allocator, Data};
 use crate::module::{Loaded, Message, text};
 use crate::prepare::START;
 use crate::trap;

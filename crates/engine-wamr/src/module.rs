@@ -14,7 +14,7 @@ use weir_engine::{
 
 use crate::instance::WamrInstance;
 use crate::natives::Table;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare;
 use crate::runtime::Runtime;
 
 /// Room for WAMR's messages.
@@ -42,18 +42,13 @@ unsafe impl Sync for Loaded {}
 impl WamrModule {
     /// Validates a module, translates it and binds its imports.
     pub fn compile(runtime: &Runtime, wasm: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
-        let Prepared {
-            wasm,
-            imports,
-            memory,
-            has_start,
-            shows_memory,
-        } = prepare(wasm)?;
-        let wanted = imports
+        let parts = prepare::read(wasm)?;
+        let wanted = parts
+            .imports
             .iter()
             .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
         let found = resolve_imports(funcs, wanted)?;
-        let mut wasm = wasm.into_boxed_slice();
+        let mut wasm = prepare::prepare(&parts).into_boxed_slice();
         let size = u32::try_from(wasm.len())
             .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
         let mut natives = runtime.natives();
@@ -85,9 +80,9 @@ impl WamrModule {
         Ok(Self(Arc::new(Loaded {
             raw,
             table,
-            memory,
-            has_start,
-            shows_memory,
+            memory: parts.memory_at_start(),
+            has_start: parts.start.is_some(),
+            shows_memory: parts.shows_memory(),
             _wasm: (!is_read).then_some(wasm),
         })))
     }

@@ -13,6 +13,7 @@ mod error;
 mod fault;
 mod limits;
 mod memory;
+mod parts;
 mod proposals;
 mod table;
 mod ticker;
@@ -29,10 +30,12 @@ pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailab
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
+pub use parts::{ModuleParts, PAGE, section, with_imported_memory, write_exports};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};
 
+pub use wasmparser::WasmFeatures;
 pub use weir_abi::{Signature, ValType};
 
 /// A WebAssembly runtime. One value a process is enough; it is shared by all threads.

@@ -1,0 +1,304 @@
+//! A module taken apart, for backends that must change one before their runtime sees it.
+
+use wasmparser::{
+    BinaryReader, BinaryReaderError, ExportSectionReader, ExternalKind, FuncType, ImportSectionReader,
+    MemorySectionReader, TypeRef, TypeSectionReader, Validator, WasmFeatures,
+};
+
+use crate::{CompileError, ImportKind};
+
+/// Bytes of a page of linear memory.
+pub const PAGE: usize = 64 << 10;
+
+/// Magic and version.
+const PREAMBLE: usize = 8;
+
+/// Numbers of sections.
+pub mod section {
+    /// Custom sections, which nobody reads who runs a module.
+    pub const CUSTOM: u8 = 0;
+    /// Types.
+    pub const TYPE: u8 = 1;
+    /// Imports.
+    pub const IMPORT: u8 = 2;
+    /// Memories.
+    pub const MEMORY: u8 = 5;
+    /// Exports.
+    pub const EXPORT: u8 = 7;
+    /// The start function.
+    pub const START: u8 = 8;
+}
+
+/// The order in which sections stand.
+const ORDER: [u8; 13] = [1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11];
+
+/// A valid module.
+pub struct ModuleParts<'a> {
+    /// Module, name and kind of each import, in order.
+    pub imports: Vec<(String, String, ImportKind)>,
+    /// Pages at start and at most of the memory that the module makes.
+    pub memory: Option<(u64, Option<u64>)>,
+    /// Name, kind as it is written, and index of each export, in order.
+    pub exports: Vec<(String, u8, u32)>,
+    /// Index of the start function.
+    pub start: Option<u32>,
+    /// Number and contents of each section but the custom ones, in order.
+    sections: Vec<(u8, &'a [u8])>,
+}
+
+impl<'a> ModuleParts<'a> {
+    /// Takes a module apart that uses no proposal but `features`.
+    ///
+    /// # Errors
+    ///
+    /// It is not valid, or needs another proposal.
+    pub fn read(wasm: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
+        let invalid = |error: BinaryReaderError| CompileError::Invalid(error.to_string());
+        Validator::new_with_features(features)
+            .validate_all(wasm)
+            .map_err(invalid)?;
+        Self::take_apart(wasm).map_err(invalid)
+    }
+
+    fn take_apart(wasm: &'a [u8]) -> Result<Self, BinaryReaderError> {
+        let mut parts = Self {
+            imports: Vec::new(),
+            memory: None,
+            exports: Vec::new(),
+            start: None,
+            sections: Vec::new(),
+        };
+        let mut types = Vec::new();
+        let mut reader = BinaryReader::new(wasm.get(PREAMBLE..).unwrap_or_default(), 0);
+        while !reader.eof() {
+            let number = reader.read_u8()?;
+            let size = reader.read_var_u32()?;
+            let content = reader.read_bytes(size as usize)?;
+            if number == section::CUSTOM {
+                continue;
+            }
+            parts.sections.push((number, content));
+            let content = BinaryReader::new(content, 0);
+            match number {
+                section::TYPE => {
+                    let reader = TypeSectionReader::new(content)?;
+                    types = reader.into_iter_err_on_gc_types().collect::<Result<_, _>>()?;
+                }
+                section::IMPORT => parts.imports = imports(content, &types)?,
+                section::MEMORY => {
+                    let memory = MemorySectionReader::new(content)?
+                        .into_iter()
+                        .next()
+                        .transpose()?;
+                    parts.memory = memory.map(|memory| (memory.initial, memory.maximum));
+                }
+                section::EXPORT => parts.exports = exports(content)?,
+                section::START => parts.start = Some(content.clone().read_var_u32()?),
+                _ => {}
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Bytes of memory at start.
+    pub fn memory_at_start(&self) -> usize {
+        let (pages, _) = self.memory.unwrap_or_default();
+        usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE)
+    }
+
+    /// Whether the memory is exported as `memory`.
+    pub fn shows_memory(&self) -> bool {
+        self.exports
+            .iter()
+            .any(|(name, kind, _)| name == "memory" && *kind == 2)
+    }
+
+    /// Contents of a section.
+    pub fn section(&self, number: u8) -> Option<&'a [u8]> {
+        self.sections
+            .iter()
+            .find(|(found, _)| *found == number)
+            .map(|(_, content)| *content)
+    }
+
+    /// The module with other contents of some sections; those without contents go. Custom sections go as well.
+    pub fn write(&self, changed: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let mut out = b"\0asm\x01\0\0\0".to_vec();
+        for number in ORDER {
+            let new = changed.iter().find(|(found, _)| *found == number);
+            let content = match new {
+                Some((_, content)) => content.as_slice(),
+                None => self.section(number).unwrap_or_default(),
+            };
+            if !content.is_empty() {
+                out.push(number);
+                leb128(&mut out, content.len());
+                out.extend(content);
+            }
+        }
+        out
+    }
+}
+
+fn imports(
+    section: BinaryReader<'_>,
+    types: &[FuncType],
+) -> Result<Vec<(String, String, ImportKind)>, BinaryReaderError> {
+    let names = |types: &[wasmparser::ValType]| types.iter().map(ToString::to_string).collect();
+    let mut imports = Vec::new();
+    for import in ImportSectionReader::new(section)?.into_imports() {
+        let import = import?;
+        let kind = match import.ty {
+            TypeRef::Func(index) | TypeRef::FuncExact(index) => {
+                let ty = types.get(index as usize);
+                ImportKind::Func {
+                    params: ty.map(|ty| names(ty.params())).unwrap_or_default(),
+                    results: ty.map(|ty| names(ty.results())).unwrap_or_default(),
+                }
+            }
+            TypeRef::Memory(_) => ImportKind::Other("memory"),
+            TypeRef::Table(_) => ImportKind::Other("table"),
+            TypeRef::Global(_) => ImportKind::Other("global"),
+            TypeRef::Tag(_) => ImportKind::Other("tag"),
+        };
+        imports.push((import.module.to_owned(), import.name.to_owned(), kind));
+    }
+    Ok(imports)
+}
+
+fn exports(section: BinaryReader<'_>) -> Result<Vec<(String, u8, u32)>, BinaryReaderError> {
+    let mut exports = Vec::new();
+    for export in ExportSectionReader::new(section)? {
+        let export = export?;
+        let kind = match export.kind {
+            ExternalKind::Func | ExternalKind::FuncExact => 0,
+            ExternalKind::Table => 1,
+            ExternalKind::Memory => 2,
+            ExternalKind::Global => 3,
+            ExternalKind::Tag => 4,
+        };
+        exports.push((export.name.to_owned(), kind, export.index));
+    }
+    Ok(exports)
+}
+
+/// The contents of an export section.
+pub fn write_exports<'a>(exports: impl Iterator<Item = (&'a str, u8, u32)>) -> Vec<u8> {
+    let mut count = 0;
+    let mut entries = Vec::new();
+    for (name, kind, index) in exports {
+        count += 1;
+        write_name(&mut entries, name);
+        entries.push(kind);
+        leb128(&mut entries, index as usize);
+    }
+    let mut content = Vec::new();
+    leb128(&mut content, count);
+    content.extend(entries);
+    content
+}
+
+/// The contents of an import section with one more entry: a memory of so many pages at start.
+pub fn with_imported_memory(section: Option<&[u8]>, module: &str, name: &str, pages: u64) -> Vec<u8> {
+    let mut reader = BinaryReader::new(section.unwrap_or(&[0]), 0);
+    // The section is valid, so it begins with a number.
+    let count = reader.read_var_u32().unwrap_or(0);
+    let rest = reader.read_bytes(reader.bytes_remaining()).unwrap_or_default();
+    let mut content = Vec::new();
+    leb128(&mut content, count as usize + 1);
+    content.extend(rest);
+    write_name(&mut content, module);
+    write_name(&mut content, name);
+    // A memory without a maximum.
+    content.extend([2, 0]);
+    leb128(&mut content, usize::try_from(pages).unwrap_or(usize::MAX));
+    content
+}
+
+fn write_name(out: &mut Vec<u8>, name: &str) {
+    leb128(out, name.len());
+    out.extend(name.as_bytes());
+}
+
+/// A number as WebAssembly writes it.
+fn leb128(out: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"(module (import "env" "log" (func (param i32 i64) (result i32))) (memory (export "memory") 3 9)
+        (@custom "name" "x") (func $main) (start $main) (table 1 funcref) (elem (i32.const 0) $main)
+        (global (mut i32) (i32.const 0)) (func (export "f")) (data (i32.const 0) "x"))"#;
+
+    fn read(wasm: &[u8]) -> ModuleParts<'_> {
+        ModuleParts::read(wasm, WasmFeatures::all()).unwrap()
+    }
+
+    #[test]
+    fn a_module_is_taken_apart() {
+        let wasm = wat::parse_str(TEXT).unwrap();
+        let parts = read(&wasm);
+        assert_eq!(parts.start, Some(1));
+        assert_eq!(
+            (parts.memory, parts.memory_at_start()),
+            (Some((3, Some(9))), 3 * PAGE)
+        );
+        assert!(parts.shows_memory());
+        assert_eq!(
+            parts.exports,
+            [("memory".to_owned(), 2, 0), ("f".to_owned(), 0, 2)]
+        );
+        let ImportKind::Func { params, results } = &parts.imports[0].2 else {
+            panic!("{:?}", parts.imports);
+        };
+        assert_eq!(
+            (params.join(","), results.join(",")),
+            ("i32,i64".into(), "i32".into())
+        );
+    }
+
+    #[test]
+    fn sections_go_where_they_belong() {
+        let wasm = wat::parse_str(
+            "(module (func $main) (start $main) (table 1 funcref) (elem (i32.const 0) $main))",
+        );
+        let wasm = wasm.unwrap();
+        let exports = write_exports([("main", 0, 0)].into_iter());
+        let changed = read(&wasm).write(&[(section::EXPORT, exports), (section::START, Vec::new())]);
+        let parts = read(&changed);
+        assert_eq!(parts.start, None);
+        assert_eq!(parts.exports, [("main".to_owned(), 0, 0)]);
+    }
+
+    #[test]
+    fn a_memory_becomes_an_import() {
+        for text in [TEXT, r#"(module (memory (export "memory") 3 9))"#] {
+            let wasm = wat::parse_str(text).unwrap();
+            let parts = read(&wasm);
+            let import = with_imported_memory(parts.section(section::IMPORT), "weir", "memory", 3);
+            let changed = parts.write(&[(section::IMPORT, import), (section::MEMORY, Vec::new())]);
+            let changed = read(&changed);
+            assert_eq!(changed.memory, None);
+            assert!(changed.shows_memory());
+            assert_eq!(changed.imports.last().unwrap().2, ImportKind::Other("memory"));
+            assert_eq!(changed.imports.len(), parts.imports.len() + 1);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let wasm = wat::parse_str("(module (memory i64 1))").unwrap();
+        let error = ModuleParts::read(&wasm, WasmFeatures::MVP)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("memory64 must be enabled"), "{error}");
+    }
+}
