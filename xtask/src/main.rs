@@ -13,6 +13,7 @@ mod setup;
 mod sh;
 mod soak_ats;
 mod test;
+mod v8;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Task {
     SoakAts(soak_ats::Args),
     /// The plugin in Traffic Server under valgrind.
     MemcheckAts(memcheck_ats::Args),
+    /// Make the library through which Weir runs V8, from Debian's libnode.
+    V8,
     /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
     Ci(ci::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Task::BenchAts(args) => bench_ats::run(&args),
         Task::SoakAts(args) => soak_ats::run(&args),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),
+        Task::V8 => v8::run(),
         Task::Ci(args) => ci::run(&args),
     };
     match result {

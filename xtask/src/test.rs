@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{conformance, guests, setup, sh};
+use crate::{conformance, guests, setup, sh, v8};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -50,6 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
 pub fn prepare() -> Result<()> {
     setup::ats()?;
     setup::wamr()?;
+    v8::library()?;
     guests::build_all()?;
     // Not without the tests: features that only they want would make cargo compile everything a second time.
     sh::run(sh::cargo("build --workspace --lib --bins --tests"))

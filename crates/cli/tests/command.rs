@@ -162,7 +162,7 @@ fn compile_says_what_is_wrong() {
         ),
         (
             &["compile", "filter.wasm", "--engine", "other"],
-            "there is no runtime other; expected one of wasmtime, wamr, wasmi",
+            "there is no runtime other; expected one of wasmtime, wamr, v8, wasmi",
         ),
         (&["compile", "broken.wasm"], "not a WebAssembly module"),
         (
@@ -281,6 +281,27 @@ fn what_was_compiled_is_kept() {
 }
 
 #[test]
+fn a_runtime_whose_library_is_missing_says_what_to_do() {
+    let on_v8 = plugin("filter.wasm", "  configuration: blue\n") + "    runtime: v8\n";
+    let folder = folder(&[("v8.yaml", &on_v8)]);
+    let run = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(args).current_dir(folder.path());
+        command.env("WEIR_V8_LIB", "absent.so").output().unwrap()
+    };
+    let (text, _) = assert_ends(&run(&["engines"]), 0);
+    assert!(
+        text.contains("absent.so") && text.contains("cargo xtask v8"),
+        "{text}"
+    );
+    let (_, errors) = assert_ends(&run(&["check", "v8.yaml"]), 1);
+    assert!(
+        errors.contains("the runtime v8 cannot be used: ") && errors.contains("cargo xtask v8"),
+        "{errors}"
+    );
+}
+
+#[test]
 fn wasmtime_does_as_it_is_told() {
     let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
     let check = |options| weir(folder.path(), &["check", "colour.yaml", "--wasmtime", options]);
@@ -316,7 +337,7 @@ fn engines_are_listed() {
         json[0]["proposals"].as_array().unwrap().contains(&"SIMD".into()),
         "{json}"
     );
-    assert_eq!(names, ["wasmtime", "wamr", "wasmi"]);
+    assert_eq!(names, ["wasmtime", "wamr", "v8", "wasmi"]);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub enum Fault {
     NullFunction,
     /// A call through a function pointer of another type.
     BadSignature,
+    /// One of the last two: some engines do not tell them apart.
+    NullFunctionOrBadSignature,
     /// Division by zero.
     DivisionByZero,
     /// An integer operation whose result does not fit.
@@ -32,6 +34,9 @@ impl Fault {
             Self::TableOutOfBounds => "out of bounds table access",
             Self::NullFunction => "call of a null function pointer",
             Self::BadSignature => "indirect call of a function with another type",
+            Self::NullFunctionOrBadSignature => {
+                "call of a null function pointer or of a function with another type"
+            }
             Self::DivisionByZero => "integer division by zero",
             Self::IntegerOverflow => "integer overflow",
             Self::BadConversion => "invalid conversion of a float to an integer",

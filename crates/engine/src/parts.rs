@@ -1,8 +1,10 @@
 //! A module taken apart, for backends that must change one before their runtime sees it.
 
+use std::collections::HashMap;
+
 use wasmparser::{
-    BinaryReader, BinaryReaderError, ExportSectionReader, ExternalKind, FuncType, ImportSectionReader,
-    MemorySectionReader, TypeRef, TypeSectionReader, Validator, WasmFeatures,
+    BinaryReader, BinaryReaderError, ExportSectionReader, ExternalKind, FuncType, FunctionSectionReader,
+    ImportSectionReader, MemorySectionReader, TypeRef, TypeSectionReader, Validator, WasmFeatures,
 };
 
 use crate::{CompileError, ImportKind};
@@ -21,6 +23,8 @@ pub mod section {
     pub const TYPE: u8 = 1;
     /// Imports.
     pub const IMPORT: u8 = 2;
+    /// Functions, by their types.
+    pub const FUNCTION: u8 = 3;
     /// Memories.
     pub const MEMORY: u8 = 5;
     /// Exports.
@@ -42,6 +46,8 @@ pub struct ModuleParts<'a> {
     pub exports: Vec<(String, u8, u32)>,
     /// Index of the start function.
     pub start: Option<u32>,
+    /// The type of each function, imported ones first.
+    functions: Vec<FuncType>,
     /// Number and contents of each section but the custom ones, in order.
     sections: Vec<(u8, &'a [u8])>,
 }
@@ -66,6 +72,7 @@ impl<'a> ModuleParts<'a> {
             memory: None,
             exports: Vec::new(),
             start: None,
+            functions: Vec::new(),
             sections: Vec::new(),
         };
         let mut types = Vec::new();
@@ -84,7 +91,15 @@ impl<'a> ModuleParts<'a> {
                     let reader = TypeSectionReader::new(content)?;
                     types = reader.into_iter_err_on_gc_types().collect::<Result<_, _>>()?;
                 }
-                section::IMPORT => parts.imports = imports(content, &types)?,
+                section::IMPORT => {
+                    parts.functions = imported_functions(content.clone(), &types)?;
+                    parts.imports = imports(content, &types)?;
+                }
+                section::FUNCTION => {
+                    for index in FunctionSectionReader::new(content)? {
+                        parts.functions.extend(types.get(index? as usize).cloned());
+                    }
+                }
                 section::MEMORY => {
                     let memory = MemorySectionReader::new(content)?
                         .into_iter()
@@ -111,6 +126,14 @@ impl<'a> ModuleParts<'a> {
         self.exports
             .iter()
             .any(|(name, kind, _)| name == "memory" && *kind == 2)
+    }
+
+    /// The functions that are exported, with their types.
+    pub fn exported_functions(&self) -> HashMap<String, ImportKind> {
+        let functions = self.exports.iter().filter(|(_, kind, _)| *kind == 0);
+        functions
+            .filter_map(|(name, _, index)| Some((name.clone(), kind(self.functions.get(*index as usize)?))))
+            .collect()
     }
 
     /// Contents of a section.
@@ -144,18 +167,13 @@ fn imports(
     section: BinaryReader<'_>,
     types: &[FuncType],
 ) -> Result<Vec<(String, String, ImportKind)>, BinaryReaderError> {
-    let names = |types: &[wasmparser::ValType]| types.iter().map(ToString::to_string).collect();
     let mut imports = Vec::new();
     for import in ImportSectionReader::new(section)?.into_imports() {
         let import = import?;
         let kind = match import.ty {
-            TypeRef::Func(index) | TypeRef::FuncExact(index) => {
-                let ty = types.get(index as usize);
-                ImportKind::Func {
-                    params: ty.map(|ty| names(ty.params())).unwrap_or_default(),
-                    results: ty.map(|ty| names(ty.results())).unwrap_or_default(),
-                }
-            }
+            TypeRef::Func(index) | TypeRef::FuncExact(index) => types
+                .get(index as usize)
+                .map_or(ImportKind::Other("function without a type"), kind),
             TypeRef::Memory(_) => ImportKind::Other("memory"),
             TypeRef::Table(_) => ImportKind::Other("table"),
             TypeRef::Global(_) => ImportKind::Other("global"),
@@ -164,6 +182,27 @@ fn imports(
         imports.push((import.module.to_owned(), import.name.to_owned(), kind));
     }
     Ok(imports)
+}
+
+fn imported_functions(
+    section: BinaryReader<'_>,
+    types: &[FuncType],
+) -> Result<Vec<FuncType>, BinaryReaderError> {
+    let mut functions = Vec::new();
+    for import in ImportSectionReader::new(section)?.into_imports() {
+        if let TypeRef::Func(index) | TypeRef::FuncExact(index) = import?.ty {
+            functions.extend(types.get(index as usize).cloned());
+        }
+    }
+    Ok(functions)
+}
+
+fn kind(ty: &FuncType) -> ImportKind {
+    let names = |types: &[wasmparser::ValType]| types.iter().map(ToString::to_string).collect();
+    ImportKind::Func {
+        params: names(ty.params()),
+        results: names(ty.results()),
+    }
 }
 
 fn exports(section: BinaryReader<'_>) -> Result<Vec<(String, u8, u32)>, BinaryReaderError> {

@@ -15,7 +15,7 @@ use weir_testkit::case::{Case, Coverage, Proxy, Stage, Verdict};
 
 fn main() -> Result<()> {
     let arguments = Arguments::from_args();
-    let engines = engines()?;
+    let (engines, missing) = engines();
     let columns: Vec<String> = Proxy::ALL
         .iter()
         .flat_map(|proxy| of_proxy(*proxy, &engines).map(|engine| column(*proxy, engine.name())))
@@ -25,6 +25,11 @@ fn main() -> Result<()> {
         let coverage = coverage.clone();
         move || Ok(coverage.check()?)
     })];
+
+    for missing in missing {
+        // The name says why, so that the report of the run does.
+        trials.push(Trial::test(missing, || Ok(())).with_ignored_flag(true));
+    }
 
     let coverage = Arc::new(Mutex::new(coverage));
     for proxy in Proxy::ALL {
@@ -52,11 +57,18 @@ fn main() -> Result<()> {
     conclusion.exit()
 }
 
-/// The runtimes that the tests can have: all that are built in.
-fn engines() -> Result<Vec<Arc<dyn Engine>>> {
+/// The runtimes that the tests can have, and what is to be said of those whose library is not here.
+fn engines() -> (Vec<Arc<dyn Engine>>, Vec<String>) {
     let engines = Engines::from_sources(weir_engines::built_in(Default::default));
-    let opened = engines.names().into_iter().filter_map(|name| engines.open(name));
-    Ok(opened.collect::<Result<_, _>>()?)
+    let (mut opened, mut missing) = (Vec::new(), Vec::new());
+    for name in engines.names() {
+        match engines.open(name) {
+            Some(Ok(engine)) => opened.push(engine),
+            Some(Err(error)) => missing.push(format!("{name} (cannot be tested: {error})")),
+            None => {}
+        }
+    }
+    (opened, missing)
 }
 
 /// Those that a proxy is tried with. What a runtime does differently shows in the embedded proxy; for Traffic Server two

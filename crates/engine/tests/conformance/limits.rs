@@ -153,9 +153,15 @@ fn bomb(engine: &dyn Engine) {
         .instantiate(Box::new(Heard::default()), &limits(64 << 20))
         .unwrap();
     let words = Fault::Unreachable.words();
+    // V8 tells nobody that it did not let a memory grow.
+    let limit = if engine.name() == "v8" {
+        ""
+    } else {
+        " (memory limit of 64 MiB reached)"
+    };
     assert_eq!(
         run(guest.as_mut(), "bomb").unwrap_err().kind,
-        TrapKind::Guest(format!("{words} (memory limit of 64 MiB reached)"))
+        TrapKind::Guest(format!("{words}{limit}"))
     );
     let mut innocent = module
         .instantiate(Box::new(Heard::default()), &limits(64 << 20))

@@ -1,5 +1,7 @@
 //! Modules: what loads, precompiled code, many instances, threads.
 
+use std::sync::{Mutex, OnceLock, mpsc};
+
 use weir_engine::{Ability, CompileError, Engine};
 
 use crate::guest::{FUNCS, compile, instantiate, run, start, told, value};
@@ -14,6 +16,10 @@ pub const CASES: &[Case] = &[
     Case::new("more tables than the pool holds", many_tables),
     Case::new("instances share nothing", separate),
     Case::new("an instance moves to another thread", moves),
+    Case::new(
+        "an instance moves to a thread older than the engine",
+        moves_to_an_old_thread,
+    ),
     Case::new("threads share a module", shared),
     Case::needing("precompiled code runs", Ability::Precompile, precompiled),
     Case::needing(
@@ -140,6 +146,39 @@ fn separate(engine: &dyn Engine) {
     run(two.as_mut(), "tell").unwrap();
     assert_eq!(told(one.as_mut()), [3]);
     assert_eq!(told(two.as_mut()), [0]);
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+static OLD_THREAD: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
+
+/// Starts a thread that is there before any engine, as those of a server are before it loads a plugin.
+pub fn start_old_thread() {
+    let (jobs, todo) = mpsc::channel::<Job>();
+    std::thread::spawn(move || todo.into_iter().for_each(|job| job()));
+    OLD_THREAD.set(Mutex::new(jobs)).unwrap();
+}
+
+fn moves_to_an_old_thread(engine: &dyn Engine) {
+    let mut guest = start(engine, COUNTER);
+    assert_eq!(value(guest.as_mut(), "step", &[]), Ok(1));
+    let (done, wait) = mpsc::channel();
+    let job = move || {
+        let stepped = value(guest.as_mut(), "step", &[]);
+        run(guest.as_mut(), "tell").unwrap();
+        let _ = done.send((stepped, guest));
+    };
+    OLD_THREAD
+        .get()
+        .unwrap()
+        .lock()
+        .unwrap()
+        .send(Box::new(job))
+        .unwrap();
+    let (stepped, mut guest) = wait.recv().unwrap();
+    assert_eq!(stepped, Ok(2));
+    assert_eq!(value(guest.as_mut(), "step", &[]), Ok(3));
+    assert_eq!(told(guest.as_mut()), [2]);
 }
 
 fn moves(engine: &dyn Engine) {

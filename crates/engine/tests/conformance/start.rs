@@ -99,6 +99,8 @@ fn grow(engine: &dyn Engine) {
     let TrapKind::Guest(reason) = failure(engine, text, &limits(128 << 10)) else {
         panic!()
     };
-    assert!(reason.ends_with("(memory limit of 128 KiB reached)"), "{reason}");
+    // V8 tells nobody that it did not let a memory grow.
+    let explained = reason.ends_with("(memory limit of 128 KiB reached)");
+    assert_eq!(explained, engine.name() != "v8", "{reason}");
     assert_eq!(start(engine, text).memory_size(), 192 << 10);
 }

@@ -30,6 +30,14 @@ macro_rules! on_every_engine {
                 }
 
                 #[test]
+                fn v8() {
+                    match crate::support::v8() {
+                        Ok(engine) => run(&engine),
+                        Err(error) => eprintln!("not tested: {error}"),
+                    }
+                }
+
+                #[test]
                 fn wamr() {
                     run(&crate::support::wamr());
                 }
@@ -46,6 +54,10 @@ pub(crate) use on_every_engine;
 
 pub fn wasmtime() -> impl Engine {
     weir_engine_wasmtime::WasmtimeEngine::new(&weir_engine_wasmtime::WasmtimeConfig::default()).unwrap()
+}
+
+pub fn v8() -> Result<impl Engine, weir_engine::Unavailable> {
+    weir_engine_v8::V8Engine::open()
 }
 
 pub fn wamr() -> impl Engine {

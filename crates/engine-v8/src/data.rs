@@ -1,0 +1,106 @@
+//! What belongs to an instance beside V8's own.
+
+use std::any::Any;
+use std::ffi::{c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use weir_engine::{Deadline, MAX_PARAMS, MemoryGuard, Trap, TrapKind, Verdict};
+
+use crate::caller::Guest;
+use crate::library::RawInstance;
+use crate::module::Compiled;
+
+/// Only the thread that is inside the guest, or holds the instance, touches it.
+pub(crate) struct Data {
+    pub state: Box<dyn Any + Send>,
+    pub module: Arc<Compiled>,
+    /// Null until it is made.
+    pub raw: *mut RawInstance,
+    pub allocator: Allocator,
+    pub deadline: Deadline,
+    pub guard: MemoryGuard,
+    /// What ended the guest that was not V8.
+    pub trap: Option<Trap>,
+    /// A panic of a host function on its way out.
+    pub panic: Option<Box<dyn Any + Send>>,
+}
+
+/// The guest's allocator.
+#[derive(Clone, Copy)]
+pub(crate) enum Allocator {
+    /// Not told yet, or the module has none.
+    None,
+    /// At rest: the export's number.
+    Ready(u32),
+    /// Running: a host function that it calls must not enter it again.
+    Busy,
+}
+
+impl Data {
+    /// The linear memory as it lies now.
+    ///
+    /// # Safety
+    ///
+    /// The instance is alive, and its guest does not run as long as the slice lives.
+    pub unsafe fn bytes<'a>(&self) -> &'a mut [u8] {
+        if !self.module.shows_memory {
+            return &mut [];
+        }
+        let mut base = std::ptr::null_mut();
+        // SAFETY: the instance is alive.
+        let size = unsafe { (self.module.library.memory)(self.raw, &mut base) };
+        if base.is_null() || size == 0 {
+            return &mut [];
+        }
+        // SAFETY: V8 keeps so many bytes there, initialised, until the memory grows or the instance goes; the caller sees to
+        // it that neither happens.
+        unsafe { std::slice::from_raw_parts_mut(base, size) }
+    }
+}
+
+/// `WeirV8Host`.
+pub(crate) unsafe extern "C" fn call(
+    data: *mut c_void,
+    index: u32,
+    arguments: *const u64,
+    result: *mut u64,
+) -> c_int {
+    let Some(data) = NonNull::new(data.cast::<Data>()) else {
+        return 1;
+    };
+    // SAFETY: the data of the instance whose guest is calling on this thread; nobody else holds it.
+    let mut guest = unsafe { Guest::new(data) };
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let func = guest.data().module.funcs.get(index as usize).copied();
+        let func = func.ok_or_else(|| Trap::host("the guest called a function that it does not import"))?;
+        let count = func.signature.params.len().min(MAX_PARAMS);
+        // SAFETY: the library has room for 16 arguments, as many as a host function has at most.
+        let arguments = unsafe { std::slice::from_raw_parts(arguments, count) };
+        (func.call)(&mut guest, arguments)
+    }));
+    match outcome {
+        Ok(Ok(value)) => {
+            // SAFETY: the library's place for the result.
+            unsafe { result.write(value) };
+            return 0;
+        }
+        Ok(Err(trap)) => guest.data().trap = Some(trap),
+        Err(panic) => guest.data().panic = Some(panic),
+    }
+    1
+}
+
+/// `WeirV8Expired`.
+pub(crate) unsafe extern "C" fn expired(data: *mut c_void) -> c_int {
+    // SAFETY: as in `call`: V8 asks on the thread of the guest, between two of its instructions.
+    let Some(data) = (unsafe { data.cast::<Data>().as_mut() }) else {
+        return 1;
+    };
+    if data.deadline.tick() == Verdict::Continue {
+        return 0;
+    }
+    data.trap = Some(Trap::new(TrapKind::Deadline));
+    1
+}

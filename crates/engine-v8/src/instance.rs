@@ -1,0 +1,239 @@
+//! An instance: an isolate with one module in it.
+
+use std::any::Any;
+use std::ffi::CString;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use weir_engine::{
+    CpuBudget, Deadline, FuncId, ImportKind, Instance, InstantiateError, Limits, MemoryGuard, PAGE,
+    STACK_LIMIT, Signature, Trap,
+};
+
+use crate::beat::Watch;
+use crate::data::{Allocator, Data, call, expired};
+use crate::library::{DONE, Library};
+use crate::module::{Compiled, MEMORY};
+use crate::trap::{self, Message};
+
+/// Pages that 32 bits can address.
+const MAX_PAGES: u64 = 65_536;
+
+pub(crate) struct V8Instance {
+    library: &'static Library,
+    /// From a box; freed after the isolate, which points to it.
+    data: NonNull<Data>,
+    watch: Option<Arc<Watch>>,
+    /// By [`FuncId`].
+    exports: Vec<Export>,
+}
+
+#[derive(Clone, Copy)]
+struct Export {
+    number: u32,
+    params: usize,
+    has_result: bool,
+}
+
+// SAFETY: all of it belongs to this value alone. The library locks the isolate for whichever thread uses it.
+unsafe impl Send for V8Instance {}
+
+impl V8Instance {
+    pub fn new(
+        module: &Arc<Compiled>,
+        state: Box<dyn Any + Send>,
+        guard: MemoryGuard,
+        limits: &Limits,
+    ) -> Result<Self, InstantiateError> {
+        let library = module.library;
+        let data = NonNull::from(Box::leak(Box::new(Data {
+            state,
+            module: Arc::clone(module),
+            raw: ptr::null_mut(),
+            allocator: Allocator::None,
+            deadline: Deadline::start(limits.start_budget),
+            guard,
+            trap: None,
+            panic: None,
+        })));
+        // From here on the value frees what there is.
+        let mut new = Self {
+            library,
+            data,
+            watch: None,
+            exports: Vec::new(),
+        };
+        // SAFETY: the functions fit, and the data lives longer than the isolate.
+        let raw = unsafe { (library.create)(call, expired, data.as_ptr().cast()) };
+        if raw.is_null() {
+            return Err(InstantiateError::Other(
+                "V8 has no memory for another isolate".to_owned(),
+            ));
+        }
+        new.data().raw = raw;
+        new.watch = Some(Watch::start(library, raw));
+        new.start(module, limits)?;
+        Ok(new)
+    }
+
+    /// Instantiates the module, which runs its start section.
+    fn start(&mut self, module: &Compiled, limits: &Limits) -> Result<(), InstantiateError> {
+        let (pages, max) = module.memory.unwrap_or_default();
+        let limit = (limits.memory / PAGE) as u64;
+        let max = max.unwrap_or(MAX_PAGES).min(limit).min(MAX_PAGES);
+        let page_count = |pages: u64| u32::try_from(pages).unwrap_or(u32::MAX);
+        let raw = self.data().raw;
+        let mut message = Message::new();
+        self.running(true);
+        // SAFETY: the imports live as long as the data. No borrow of the data is alive.
+        let outcome = unsafe {
+            (self.library.instantiate)(
+                raw,
+                module.raw,
+                module.imports.as_ptr(),
+                module.imports.len(),
+                MEMORY.0.as_ptr(),
+                MEMORY.1.as_ptr(),
+                i32::from(module.memory.is_some()),
+                page_count(pages),
+                page_count(max),
+                STACK_LIMIT,
+                message.place(),
+                message.room(),
+            )
+        };
+        self.running(false);
+        self.go_on_panicking();
+        if outcome == DONE {
+            return Ok(());
+        }
+        let text = message.text();
+        if self.data().trap.is_some() || trap::is_trap(&text) {
+            return Err(InstantiateError::Start(trap::take(
+                outcome,
+                &message,
+                self.data(),
+            )));
+        }
+        Err(InstantiateError::Other(text))
+    }
+
+    fn data(&mut self) -> &mut Data {
+        // SAFETY: no guest runs: whatever lets one run does not hold this borrow.
+        unsafe { self.data.as_mut() }
+    }
+
+    fn running(&self, running: bool) {
+        if let Some(watch) = &self.watch {
+            watch.set_running(running);
+        }
+    }
+
+    /// A panic of a host function goes on here, now that V8's frames are gone.
+    fn go_on_panicking(&mut self) {
+        if let Some(panic) = self.data().panic.take() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    fn has_type(&mut self, name: &str, signature: Signature) -> bool {
+        let Some(ImportKind::Func { params, results }) = self.data().module.exports.get(name) else {
+            return false;
+        };
+        let equal = |names: &[String], types: &[weir_engine::ValType]| {
+            let written = |ty: &weir_engine::ValType| *ty == weir_engine::ValType::I32;
+            names.len() == types.len() && names.iter().all(|name| name == "i32") && types.iter().all(written)
+        };
+        signature.params.len() <= 5
+            && equal(params, signature.params)
+            && equal(results, signature.result.as_slice())
+    }
+}
+
+impl Instance for V8Instance {
+    fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
+        if !self.has_type(name, signature) {
+            return None;
+        }
+        let text = CString::new(name).ok()?;
+        let raw = self.data().raw;
+        // SAFETY: the instance is alive; the text is read here alone.
+        let number = unsafe { (self.library.export)(raw, text.as_ptr()) };
+        let id = u32::try_from(self.exports.len()).ok()?;
+        self.exports.push(Export {
+            number: u32::try_from(number).ok()?,
+            params: signature.params.len(),
+            has_result: signature.result.is_some(),
+        });
+        Some(FuncId(id))
+    }
+
+    fn set_allocator(&mut self, func: FuncId) {
+        let export = self.exports.get(func.0 as usize).copied();
+        self.data().allocator = match export {
+            Some(export) if export.params == 1 && export.has_result => Allocator::Ready(export.number),
+            _ => Allocator::None,
+        };
+    }
+
+    fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        let Some(export) = self.exports.get(func.0 as usize).copied() else {
+            return Err(Trap::host("the host called a function that it never resolved"));
+        };
+        if args.len() != export.params {
+            return Err(Trap::host(
+                "the host called a function with the wrong number of arguments",
+            ));
+        }
+        let data = self.data();
+        data.deadline = Deadline::start(budget);
+        let raw = data.raw;
+        let mut message = Message::new();
+        let mut result = 0;
+        self.running(true);
+        // SAFETY: an export of this instance, with so many `i32` as arguments. No borrow of the data is alive.
+        let outcome = unsafe {
+            (self.library.call)(
+                raw,
+                export.number,
+                args.as_ptr(),
+                args.len(),
+                &mut result,
+                STACK_LIMIT,
+                message.place(),
+                message.room(),
+            )
+        };
+        self.running(false);
+        self.go_on_panicking();
+        if outcome == DONE {
+            return Ok(if export.has_result { result } else { 0 });
+        }
+        Err(trap::take(outcome, &message, self.data()))
+    }
+
+    fn state(&mut self) -> &mut dyn Any {
+        &mut *self.data().state
+    }
+
+    fn memory_size(&self) -> usize {
+        // SAFETY: no guest runs, and the slice is not kept.
+        unsafe { self.data.as_ref().bytes() }.len()
+    }
+}
+
+impl Drop for V8Instance {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            watch.stop();
+        }
+        let raw = self.data().raw;
+        // SAFETY: made in `new`; the ticker has let go of it. The data goes last.
+        unsafe {
+            if !raw.is_null() {
+                (self.library.destroy)(raw);
+            }
+            drop(Box::from_raw(self.data.as_ptr()));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! V8's errors as traps of the seam.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
+
+use crate::data::Data;
+use crate::library::ENDED;
+
+/// Room for V8's words.
+pub(crate) struct Message([c_char; 512]);
+
+impl Message {
+    pub fn new() -> Self {
+        Self([0; 512])
+    }
+
+    pub fn place(&mut self) -> *mut c_char {
+        self.0.as_mut_ptr()
+    }
+
+    pub fn room(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn text(&self) -> String {
+        // SAFETY: the library writes a NUL behind its words, and without words there are only NULs.
+        unsafe { CStr::from_ptr(self.0.as_ptr()) }
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
+/// What stands for each fault in V8's words.
+const FAULTS: [(&str, Fault); 10] = [
+    ("unreachable", Fault::Unreachable),
+    ("memory access out of bounds", Fault::MemoryOutOfBounds),
+    ("data segment", Fault::MemoryOutOfBounds),
+    ("table index is out of bounds", Fault::TableOutOfBounds),
+    ("table initializer", Fault::TableOutOfBounds),
+    (
+        "null function or function signature mismatch",
+        Fault::NullFunctionOrBadSignature,
+    ),
+    ("divide by zero", Fault::DivisionByZero),
+    ("remainder by zero", Fault::DivisionByZero),
+    ("divide result unrepresentable", Fault::IntegerOverflow),
+    ("float unrepresentable in integer range", Fault::BadConversion),
+];
+
+/// The trap that ended a call.
+pub(crate) fn take(outcome: c_int, message: &Message, data: &mut Data) -> Trap {
+    if let Some(trap) = data.trap.take() {
+        return trap;
+    }
+    if outcome == ENDED {
+        return Trap::host("the host ended the guest");
+    }
+    Trap::new(kind(&message.text(), &data.guard))
+}
+
+/// Whether V8's words are about code that ran, or about segments, which count as such.
+pub(crate) fn is_trap(message: &str) -> bool {
+    message.starts_with("RuntimeError") || message.starts_with("RangeError: Maximum call stack")
+}
+
+fn kind(message: &str, guard: &MemoryGuard) -> TrapKind {
+    if message.contains("Maximum call stack size exceeded") {
+        return TrapKind::StackOverflow;
+    }
+    let fault = FAULTS.iter().find(|(words, _)| message.contains(words));
+    TrapKind::Guest(guard.explain(fault.map_or(message, |(_, fault)| fault.words())))
+}
