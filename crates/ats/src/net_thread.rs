@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
     TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContScheduleOnPool,
-    TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSMutexCreate,
+    TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn, TSMutexCreate,
 };
 
 use crate::events::Event;
@@ -27,8 +27,8 @@ pub(crate) struct NetThread {
     scheduled: AtomicBool,
     /// Transactions that wait for filters.
     waiting: AtomicUsize,
-    /// An event of a VM is being delivered. Written and meant under the lock.
-    in_event: AtomicBool,
+    /// The transaction whose mutex is held by who has the lock, as an address; 0 for none. Written and meant under the lock.
+    at_work: AtomicUsize,
     own: OnceLock<Own>,
 }
 
@@ -110,7 +110,7 @@ impl NetThread {
             mailbox: Mutex::default(),
             scheduled: AtomicBool::new(false),
             waiting: AtomicUsize::new(0),
-            in_event: AtomicBool::new(false),
+            at_work: AtomicUsize::new(0),
             own: OnceLock::new(),
         }))
     }
@@ -142,10 +142,17 @@ impl NetThread {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether an event of a VM is being delivered, for which no transaction's mutex is held. Under the lock.
+    /// Whether this is the transaction that the server has called about, and so holds the mutex of. Under the lock.
     #[inline]
-    pub fn is_in_event(&self) -> bool {
-        self.in_event.load(Ordering::Relaxed)
+    pub fn is_at_work_on(&self, txn: TSHttpTxn) -> bool {
+        self.at_work.load(Ordering::Relaxed) == txn.as_ptr().addr()
+    }
+
+    /// The server has called about this transaction, or control goes back to it. Under the lock.
+    #[inline]
+    pub fn set_at_work_on(&self, txn: Option<TSHttpTxn>) {
+        let address = txn.map_or(0, |txn| txn.as_ptr().addr());
+        self.at_work.store(address, Ordering::Relaxed);
     }
 
     /// Leaves something for the thread to do. From a thread that the server knows.
@@ -194,10 +201,8 @@ impl NetThread {
         let mail = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
         for event in mail {
             let guard = self.lock();
-            self.in_event.store(true, Ordering::Relaxed);
             // An event that goes wrong in our own code must not take the rest of the mail with it.
             guard::catch(|| event.deliver());
-            self.in_event.store(false, Ordering::Relaxed);
             drop(guard);
         }
     }

@@ -167,8 +167,9 @@ impl<M: Messages> StreamState<M> {
 
     fn edit_head(&mut self, filter: usize, direction: Direction, map: MapType, edit: HeaderEdit<'_>) -> Edit {
         let late = self.finished || self.side(filter, direction).head_passed;
-        if late && self.messages.head_count(direction) > 0 {
-            return Edit::TooLate;
+        if late {
+            let exists = self.messages.head_count(direction) > 0;
+            return if exists { Edit::TooLate } else { Edit::Absent };
         }
         self.messages.edit(map, edit, false)
     }

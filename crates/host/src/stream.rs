@@ -85,6 +85,8 @@ pub enum Lookup {
     Missing,
     /// There is no such map in this phase.
     NoMap,
+    /// It cannot be looked at now, because somebody else is at work on the stream.
+    Busy,
 }
 
 /// A change to a header map.
@@ -111,6 +113,8 @@ pub enum Edit {
     Invalid,
     /// There is no such map or buffer on this stream. Nothing changed.
     Absent,
+    /// It cannot be changed now, because somebody else is at work on the stream. Nothing changed.
+    Busy,
 }
 
 /// State of a body.

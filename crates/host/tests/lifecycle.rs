@@ -37,6 +37,29 @@ on_every_engine! {
         assert_eq!(recorder.numbers(), [5, 6, 7]);
     }
 
+    /// Silence would let a message go on without what a filter has put into it, or past a check that saw nothing.
+    fn a_stream_that_somebody_else_is_at_work_on_is_an_error(engine: &dyn Engine) {
+        let imports = r#"
+            (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+            (import "env" "proxy_get_header_map_pairs" (func $pairs (param i32 i32 i32) (result i32)))
+            (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+            (import "env" "proxy_remove_header_map_value" (func $remove (param i32 i32 i32) (result i32)))"#;
+        let body = r#"
+            (data (i32.const 100) "key")
+            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+              (call $number (call $get (i32.const 0) (i32.const 100) (i32.const 3) (i32.const 16) (i32.const 20)))
+              (call $number (call $pairs (i32.const 0) (i32.const 16) (i32.const 20)))
+              (call $number (call $add (i32.const 0) (i32.const 100) (i32.const 3) (i32.const 100) (i32.const 3)))
+              (call $number (call $remove (i32.const 0) (i32.const 100) (i32.const 3)))
+              (i32.const 0))"#;
+        let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, body));
+        let (stream, record) = TestStream::recorded();
+        record.lock().unwrap().busy = true;
+        let id = vm.create_stream(plugin_id, stream).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap();
+        assert_eq!(recorder.numbers(), [10, 10, 10, 10]);
+    }
+
     fn vm_start_comes_once_for_several_plugins(engine: &dyn Engine) {
         let (mut vm, _, recorder) = running(engine, &guest("", EVERY_STEP));
         recorder.numbers();

@@ -6,10 +6,10 @@ use crate::net_thread::NetThread;
 
 /// The right to look into a transaction and to change it, while this is kept.
 ///
-/// Whoever is called by the server about a transaction has it anyway, since the server holds the transaction's mutex. An
-/// event of a VM (a tick, the answer to a call, something in a queue) comes without: the guest may then mean any of its
-/// streams, and while nobody else can run on this net thread, another thread may be at work on a transaction that the
-/// server has moved there. It is not waited for: it may be waiting for the lock that this thread holds.
+/// Whoever is called by the server about a transaction has it for that one, since the server holds the transaction's mutex.
+/// But a guest may mean any of its streams (`proxy_set_effective_context`), and an event of a VM (a tick, the answer to a
+/// call, something in a queue) comes without any: while nobody else can run on this net thread, another thread may be at
+/// work on a transaction that the server has moved there. It is not waited for: it may be waiting for the lock that this thread holds.
 pub(crate) struct Access {
     mutex: Option<TSMutex>,
 }
@@ -19,7 +19,7 @@ impl Access {
     #[inline]
     pub fn to(txn: Option<TSHttpTxn>, thread: &NetThread) -> Option<Self> {
         match txn {
-            Some(txn) if thread.is_in_event() => Self::lock(txn),
+            Some(txn) if !thread.is_at_work_on(txn) => Self::lock(txn),
             _ => Some(Self { mutex: None }),
         }
     }

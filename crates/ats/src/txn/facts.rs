@@ -145,11 +145,6 @@ pub(crate) fn abort_flag(txn: TSHttpTxn) -> i64 {
         return 0;
     }
     // 9.2 does not say who it was, but whose side was closed first.
-    eprintln!(
-        "MS {:?} {:?} {by_client}",
-        milestone(txn, TS_MILESTONE_UA_CLOSE),
-        milestone(txn, TS_MILESTONE_SERVER_CLOSE)
-    );
     let client_left = || {
         let closed = milestone(txn, TS_MILESTONE_UA_CLOSE)?;
         Some(milestone(txn, TS_MILESTONE_SERVER_CLOSE).is_none_or(|server| closed < server))

@@ -380,7 +380,7 @@ impl Messages for TxnMessages {
 
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
         let Some(_access) = self.access() else {
-            return Lookup::NoMap;
+            return Lookup::Busy;
         };
         match map {
             MapType::HttpRequestHeaders => self.request_value(name, out),
@@ -391,7 +391,7 @@ impl Messages for TxnMessages {
 
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
         let Some(_access) = self.access() else {
-            return Lookup::NoMap;
+            return Lookup::Busy;
         };
         match map {
             MapType::HttpRequestHeaders => self.visit_request(visit),
@@ -402,7 +402,7 @@ impl Messages for TxnMessages {
 
     fn edit(&mut self, map: MapType, edit: HeaderEdit<'_>, may_add: bool) -> Edit {
         let Some(_access) = self.access() else {
-            return Edit::Absent;
+            return Edit::Busy;
         };
         match map {
             MapType::HttpRequestHeaders => self.edit_request(edit),

@@ -159,6 +159,7 @@ impl Txn {
     /// Makes the state of a transaction that begins with the filters of an instance; the transaction holds it.
     fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
         bump(&COUNTERS.streams);
+        thread.set_at_work_on(Some(http));
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
         let messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
         let chain = select(&origin, &messages, None);
@@ -215,6 +216,12 @@ impl Txn {
             return Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE);
         }
         if self.closed {
+            // The transaction goes, so nobody may take it for one that is there. Borrowed still only where the panic was in
+            // this thread's own hands, and then not for long.
+            if let Ok(mut state) = self.state.try_borrow_mut() {
+                state.finished = true;
+                state.messages.end(false);
+            }
             return Next::Nothing;
         }
         let transform = match (&self.response_transform, &self.request_transform) {

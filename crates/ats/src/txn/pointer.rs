@@ -50,11 +50,14 @@ impl TxnPtr {
             // SAFETY: whoever made this value vouches for it, and the transaction's mutex is held, so that nobody else
             // works on it; the reference ends before the server gets control.
             let txn = unsafe { &mut *self.0.as_ptr() };
+            let thread = txn.thread;
+            thread.set_at_work_on(Some(txn.http));
             if let Some(wakeup) = txn.wakeup.get() {
                 wakeup.enter();
             }
             let next = crate::guard::catch(|| work(txn));
             let next = next.unwrap_or_else(|| txn.after_panic());
+            thread.set_at_work_on(None);
             (next, txn.wakeup.get().cloned())
         };
         if let Some(wakeup) = wakeup {

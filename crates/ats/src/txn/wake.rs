@@ -41,8 +41,10 @@ impl Wakeup {
 
     /// Work on the transaction ends. What has woken it since it was last looked leads to an event.
     pub fn leave(self: &Arc<Self>) {
-        self.inside.store(false, Ordering::Release);
-        if self.woken.load(Ordering::Acquire) {
+        // Sequentially consistent here and in `wake_by_ref`: each side writes its own word and then reads the other's, and one
+        // of the two must see what the other wrote.
+        self.inside.store(false, Ordering::SeqCst);
+        if self.woken.load(Ordering::SeqCst) {
             self.schedule();
         }
     }
@@ -120,8 +122,8 @@ impl Wake for Wakeup {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.woken.store(true, Ordering::Release);
-        if !self.inside.load(Ordering::Acquire) {
+        self.woken.store(true, Ordering::SeqCst);
+        if !self.inside.load(Ordering::SeqCst) {
             self.schedule();
         }
     }

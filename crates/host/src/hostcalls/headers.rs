@@ -23,6 +23,7 @@ pub(super) fn proxy_get_header_map_value(
     VmState::set_name(&mut state.name, map, name);
     match state.header(map) {
         Lookup::Found => call.give_scratch(out, out_len),
+        Lookup::Busy => Err(Status::InternalFailure.into()),
         _ if !state.abi.missing_header_is_not_found() => call.give(out, out_len, 0, |_, _| ()),
         _ => Err(Status::NotFound.into()),
     }
@@ -38,12 +39,14 @@ pub(super) fn proxy_get_header_map_pairs(
     let map = map_type(map)?;
     call.check_outputs(&[out, out_len])?;
     let mut size = pairs::Size::default();
-    if call
+    match call
         .state()
         .headers(map, &mut |name, value| size.add(name, value))
-        == Lookup::NoMap
     {
-        return call.give(out, out_len, 0, |_, _| ());
+        Lookup::NoMap => return call.give(out, out_len, 0, |_, _| ()),
+        // No answer at all: a check that saw no headers would let everything through.
+        Lookup::Busy => return Err(Status::InternalFailure.into()),
+        Lookup::Found | Lookup::Missing => {}
     }
     call.give(out, out_len, size.bytes(), |state, memory| {
         let Ok(mut writer) = pairs::Writer::new(memory, size) else {
@@ -78,8 +81,12 @@ pub(super) fn proxy_get_header_map_size(call: &mut Call<'_>, map: u32, out: u32)
     let map = map_type(map)?;
     call.check_outputs(&[out])?;
     let mut size = 0;
-    call.state()
+    let lookup = call
+        .state()
         .headers(map, &mut |name, value| size += name.len() + value.len());
+    if lookup == Lookup::Busy {
+        return Err(Status::InternalFailure.into());
+    }
     Ok(call.write_u32(out, u32::try_from(size).unwrap_or(u32::MAX))?)
 }
 
@@ -150,5 +157,7 @@ pub(super) fn outcome(call: &mut Call<'_>, edit: Edit) -> Result<(), Fault> {
         Edit::TooLate => call.lenient("the message has been sent on already"),
         Edit::Invalid => call.lenient("the name or the value cannot stand in a message"),
         Edit::Absent => call.lenient("there is no such message in this phase"),
+        // Not in silence: the message would go on without what a filter has put into it.
+        Edit::Busy => Err(Status::InternalFailure.into()),
     }
 }

@@ -231,5 +231,6 @@ fn found(lookup: Lookup) -> Result<(), Status> {
     match lookup {
         Lookup::Found => Ok(()),
         Lookup::Missing | Lookup::NoMap => Err(Status::NotFound),
+        Lookup::Busy => Err(Status::InternalFailure),
     }
 }

@@ -211,6 +211,8 @@ pub struct StreamRecord {
     pub died: bool,
     pub dropped: bool,
     pub route_cleared: bool,
+    /// Somebody else is at work on the stream.
+    pub busy: bool,
 }
 
 /// A stream of memory.
@@ -232,6 +234,9 @@ impl Drop for TestStream {
 impl Stream for TestStream {
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
         let record = self.0.lock().unwrap();
+        if record.busy {
+            return Lookup::Busy;
+        }
         let Some(pairs) = record.maps.get(&map) else {
             return Lookup::NoMap;
         };
@@ -246,6 +251,9 @@ impl Stream for TestStream {
 
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
         let record = self.0.lock().unwrap();
+        if record.busy {
+            return Lookup::Busy;
+        }
         let Some(pairs) = record.maps.get(&map) else {
             return Lookup::NoMap;
         };
@@ -255,6 +263,9 @@ impl Stream for TestStream {
 
     fn edit_headers(&mut self, map: MapType, edit: HeaderEdit<'_>) -> Edit {
         let mut record = self.0.lock().unwrap();
+        if record.busy {
+            return Edit::Busy;
+        }
         let Some(pairs) = record.maps.get_mut(&map) else {
             return Edit::Absent;
         };
