@@ -64,6 +64,8 @@ struct WeirV8Instance {
   std::vector<v8::Global<v8::Function>> functions;
   // The host has ended the guest.
   bool ended = false;
+  // The heap has been full once.
+  bool full = false;
   uint32_t calls = 0;
 
   ~WeirV8Instance();
@@ -90,8 +92,12 @@ void LimitStack(v8::Isolate* isolate, size_t stack) {
 
 // The guest's memory is not V8's heap, so a full heap means that something is wrong; the guest ends, not the process.
 size_t OnFullHeap(void* data, size_t current, size_t) {
-  static_cast<v8::Isolate*>(data)->TerminateExecution();
-  return current + kSpareHeap;
+  auto* instance = static_cast<WeirV8Instance*>(data);
+  instance->isolate->TerminateExecution();
+  // Room to end in, once; a guest that can fill that as well is one that this library must not let run.
+  const size_t spare = instance->full ? 0 : kSpareHeap;
+  instance->full = true;
+  return current + spare;
 }
 
 void OnInterrupt(v8::Isolate* isolate, void* data) {
@@ -254,7 +260,7 @@ WeirV8Instance* weir_v8_create(WeirV8Host host, WeirV8Expired expired, void* dat
   instance->expired = expired;
   instance->data = data;
   instance->isolate->SetData(0, instance.get());
-  instance->isolate->AddNearHeapLimitCallback(OnFullHeap, instance->isolate);
+  instance->isolate->AddNearHeapLimitCallback(OnFullHeap, instance.get());
   Entered entered(instance.get());
   instance->context.Reset(instance->isolate, v8::Context::New(instance->isolate));
   return instance.release();

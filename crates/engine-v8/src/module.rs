@@ -55,15 +55,16 @@ impl V8Module {
             .iter()
             .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
         let found = resolve_imports(funcs, wanted)?;
+        let tables = (section::TABLE, parts.bounded_tables()?);
         let rewritten = match parts.memory {
             Some((pages, _)) => {
                 let (module, name) = MEMORY;
                 let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
                 let imports = parts.section(section::IMPORT);
                 let import = with_imported_memory(imports, &text(module), &text(name), pages);
-                parts.write(&[(section::IMPORT, import), (section::MEMORY, Vec::new())])
+                parts.write(&[tables, (section::IMPORT, import), (section::MEMORY, Vec::new())])
             }
-            None => parts.write(&[]),
+            None => parts.write(&[tables]),
         };
         let mut message = Message::new();
         // SAFETY: the bytes are read; the message has room for what is said.

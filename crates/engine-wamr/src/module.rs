@@ -48,7 +48,7 @@ impl WamrModule {
             .iter()
             .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
         let found = resolve_imports(funcs, wanted)?;
-        let mut wasm = prepare::prepare(&parts).into_boxed_slice();
+        let mut wasm = prepare::prepare(&parts)?.into_boxed_slice();
         let size = u32::try_from(wasm.len())
             .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
         let mut natives = runtime.natives();

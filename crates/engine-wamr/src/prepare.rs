@@ -2,6 +2,7 @@
 //!
 //! - It is validated, with the proposals that WAMR has here, so that a refusal says which one is missing.
 //! - Its start section becomes an export: WAMR would run it before anybody could end it.
+//! - Its tables get a bound, all together.
 //! - Exports that WAMR calls by itself when it instantiates go, and so do custom sections, which nobody reads.
 
 use weir_engine::{CompileError, ModuleParts, WasmFeatures, section, write_exports};
@@ -18,16 +19,17 @@ const RUN_BY_WAMR: [&str; 2] = ["__post_instantiate", "__wasm_call_ctors"];
 pub(crate) const START: &str = "weir:start";
 
 /// A module for WAMR.
-pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Vec<u8> {
+pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
     let exports = parts.exports.iter().filter_map(|(name, kind, index)| {
         let runs = *kind == 0 && RUN_BY_WAMR.contains(&name.as_str());
         (!runs).then_some((name.as_str(), *kind, *index))
     });
     let start = parts.start.map(|index| (START, 0, index));
-    parts.write(&[
+    Ok(parts.write(&[
+        (section::TABLE, parts.bounded_tables()?),
         (section::EXPORT, write_exports(exports.chain(start))),
         (section::START, Vec::new()),
-    ])
+    ]))
 }
 
 /// Takes a module apart that WAMR can run.
@@ -45,7 +47,7 @@ mod tests {
             r#"(module (func $main) (start $main) (func (export "__wasm_call_ctors")) (func (export "f")))"#,
         )
         .unwrap();
-        let wasm = prepare(&read(&wasm).unwrap());
+        let wasm = prepare(&read(&wasm).unwrap()).unwrap();
         let prepared = read(&wasm).unwrap();
         assert_eq!(prepared.start, None);
         assert_eq!(

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use wasmparser::{
     BinaryReader, BinaryReaderError, ExportSectionReader, ExternalKind, FuncType, FunctionSectionReader,
-    ImportSectionReader, MemorySectionReader, TypeRef, TypeSectionReader, Validator, WasmFeatures,
+    ImportSectionReader, MemorySectionReader, TableSectionReader, TypeRef, TypeSectionReader, Validator,
+    WasmFeatures,
 };
 
-use crate::{CompileError, ImportKind};
+use crate::{CompileError, ImportKind, TABLE_LIMIT};
 
 /// Bytes of a page of linear memory.
 pub const PAGE: usize = 64 << 10;
@@ -25,6 +26,8 @@ pub mod section {
     pub const IMPORT: u8 = 2;
     /// Functions, by their types.
     pub const FUNCTION: u8 = 3;
+    /// Tables.
+    pub const TABLE: u8 = 4;
     /// Memories.
     pub const MEMORY: u8 = 5;
     /// Exports.
@@ -42,6 +45,8 @@ pub struct ModuleParts<'a> {
     pub imports: Vec<(String, String, ImportKind)>,
     /// Pages at start and at most of the memory that the module makes.
     pub memory: Option<(u64, Option<u64>)>,
+    /// The tables that the module makes: type as it is written, elements at start and at most.
+    tables: Vec<(u8, u64, Option<u64>)>,
     /// Name, kind as it is written, and index of each export, in order.
     pub exports: Vec<(String, u8, u32)>,
     /// Index of the start function.
@@ -70,6 +75,7 @@ impl<'a> ModuleParts<'a> {
         let mut parts = Self {
             imports: Vec::new(),
             memory: None,
+            tables: Vec::new(),
             exports: Vec::new(),
             start: None,
             functions: Vec::new(),
@@ -100,6 +106,7 @@ impl<'a> ModuleParts<'a> {
                         parts.functions.extend(types.get(index? as usize).cloned());
                     }
                 }
+                section::TABLE => parts.tables = tables(content)?,
                 section::MEMORY => {
                     let memory = MemorySectionReader::new(content)?
                         .into_iter()
@@ -119,6 +126,39 @@ impl<'a> ModuleParts<'a> {
     pub fn memory_at_start(&self) -> usize {
         let (pages, _) = self.memory.unwrap_or_default();
         usize::try_from(pages).unwrap_or(usize::MAX).saturating_mul(PAGE)
+    }
+
+    /// The contents of a table section whose tables cannot grow beyond [`TABLE_LIMIT`] elements, all together: what they do
+    /// not have at start is shared out among them. For runtimes that bound each table by itself.
+    ///
+    /// # Errors
+    ///
+    /// They have more at start.
+    pub fn bounded_tables(&self) -> Result<Vec<u8>, CompileError> {
+        let at_start = self
+            .tables
+            .iter()
+            .fold(0_u64, |sum, (_, start, _)| sum.saturating_add(*start));
+        let Some(left) = (TABLE_LIMIT as u64).checked_sub(at_start) else {
+            return Err(CompileError::Invalid(format!(
+                "the module's tables have {at_start} elements at start, the limit is {TABLE_LIMIT}"
+            )));
+        };
+        let share = left / self.tables.len().max(1) as u64;
+        let mut content = Vec::new();
+        if self.tables.is_empty() {
+            return Ok(content);
+        }
+        leb128(&mut content, self.tables.len());
+        for (ty, start, max) in &self.tables {
+            let most = max.unwrap_or(u64::MAX).min(start + share);
+            // With a maximum.
+            content.extend([*ty, 1]);
+            for elements in [*start, most] {
+                leb128(&mut content, usize::try_from(elements).unwrap_or(TABLE_LIMIT));
+            }
+        }
+        Ok(content)
     }
 
     /// Whether the memory is exported as `memory`.
@@ -182,6 +222,21 @@ fn imports(
         imports.push((import.module.to_owned(), import.name.to_owned(), kind));
     }
     Ok(imports)
+}
+
+fn tables(section: BinaryReader<'_>) -> Result<Vec<(u8, u64, Option<u64>)>, BinaryReaderError> {
+    let mut tables = Vec::new();
+    for table in TableSectionReader::new(section)? {
+        let ty = table?.ty;
+        // The two types that reference types bring.
+        let written = if ty.element_type.is_extern_ref() {
+            0x6f
+        } else {
+            0x70
+        };
+        tables.push((written, ty.initial, ty.maximum));
+    }
+    Ok(tables)
 }
 
 fn imported_functions(
@@ -329,6 +384,26 @@ mod tests {
             assert_eq!(changed.imports.last().unwrap().2, ImportKind::Other("memory"));
             assert_eq!(changed.imports.len(), parts.imports.len() + 1);
         }
+    }
+
+    #[test]
+    fn tables_share_what_they_may_have() {
+        let wasm =
+            wat::parse_str("(module (table 10 funcref) (table 20 30 externref) (table 0 funcref))").unwrap();
+        let parts = read(&wasm);
+        let bounded = parts.write(&[(section::TABLE, parts.bounded_tables().unwrap())]);
+        let most = |parts: &ModuleParts<'_>| parts.tables.iter().map(|(_, _, max)| *max).collect::<Vec<_>>();
+        let share = (TABLE_LIMIT as u64 - 30) / 3;
+        assert_eq!(most(&read(&bounded)), [Some(10 + share), Some(30), Some(share)]);
+        let wasm = wat::parse_str(format!(
+            "(module (table {TABLE_LIMIT} funcref) (table 1 funcref))"
+        ))
+        .unwrap();
+        let error = read(&wasm).bounded_tables().unwrap_err().to_string();
+        assert!(
+            error.contains("1048577 elements at start, the limit is 1048576"),
+            "{error}"
+        );
     }
 
     #[test]

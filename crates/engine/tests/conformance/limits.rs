@@ -1,9 +1,9 @@
 //! What a guest may use: CPU time, memory, tables, stack.
 
-use weir_engine::{Ability, Engine, Fault, InstantiateError, TrapKind};
+use weir_engine::{Ability, Engine, Fault, InstantiateError, TABLE_LIMIT, TrapKind};
 
 use crate::Case;
-use crate::guest::{Heard, LITTLE, compile, limits, run, run_within, shape, start, told, value};
+use crate::guest::{FUNCS, Heard, LITTLE, compile, limits, run, run_within, shape, start, told, value};
 
 pub const CASES: &[Case] = &[
     Case::needing(
@@ -33,6 +33,7 @@ pub const CASES: &[Case] = &[
     Case::needing("too much memory at start", Ability::MemoryLimit, initial),
     Case::needing("a limit above the default", Ability::MemoryLimit, large),
     Case::new("tables do not grow without end", tables),
+    Case::new("tables share their limit", many_tables),
     Case::new("the stack ends", stack),
     Case::new("deep recursion within the stack", deep),
 ];
@@ -211,6 +212,31 @@ fn tables(engine: &dyn Engine) {
     let mut guest = start(engine, text);
     assert_eq!(value(guest.as_mut(), "grow", &[8_000_000]), Ok(u32::MAX));
     assert_eq!(value(guest.as_mut(), "grow", &[u32::MAX]), Ok(u32::MAX));
+}
+
+fn many_tables(engine: &dyn Engine) {
+    let tables = "(table 1 funcref) (table 1 funcref)";
+    let text = format!(
+        r#"(module {tables}
+        (func (export "grow") (param i32) (result i32)
+            (drop (table.grow 0 (ref.null func) (local.get 0)))
+            (drop (table.grow 1 (ref.null func) (local.get 0)))
+            (i32.add (table.size 0) (table.size 1))))"#
+    );
+    let mut guest = start(engine, &text);
+    let size = value(guest.as_mut(), "grow", &[TABLE_LIMIT as u32 - 2]).unwrap();
+    assert!(size as usize <= TABLE_LIMIT, "{size}");
+
+    // Whether that is found when the module is compiled or when an instance is made.
+    let large = format!("(table {TABLE_LIMIT} funcref)").repeat(2);
+    let wasm = wat::parse_str(format!("(module {large})")).unwrap();
+    let refused = match engine.compile(&wasm, FUNCS) {
+        Err(_) => true,
+        Ok(module) => module
+            .instantiate(Box::new(Heard::default()), &limits(64 << 20))
+            .is_err(),
+    };
+    assert!(refused);
 }
 
 fn stack(engine: &dyn Engine) {
