@@ -5,24 +5,40 @@
 #![allow(clippy::expect_used)]
 
 mod guest;
+mod message;
 mod stream;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use weir_engine::Engine;
-use weir_host::{Capabilities, ContextId, HostModule, PluginSpec, Shared, Vm, VmLimits, VmSpec};
+use weir_engines::WasmtimeOptions;
+use weir_host::{
+    Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmLimits, VmSpec,
+};
+use weir_plan::Engines;
 
 pub use guest::{EMPTY, GET_PAIRS, GET_VALUE, SET_SHARED_DATA};
+pub use message::Message;
 pub use stream::HEADERS;
 
-/// The runtimes, each once.
+/// The runtimes that are here, each once.
 pub fn engines() -> Vec<Arc<dyn Engine>> {
-    vec![
-        Arc::new(weir_engine_wasmtime::WasmtimeEngine::new(&Default::default()).expect("Wasmtime starts")),
-        Arc::new(weir_engine_wamr::WamrEngine::new().expect("WAMR starts")),
-        Arc::new(weir_engine_wasmi::WasmiEngine::new()),
-    ]
+    let engines = Engines::from_sources(weir_engines::built_in(Default::default));
+    let names = engines.names().into_iter();
+    names.filter_map(|name| engines.open(name)?.ok()).collect()
+}
+
+/// A runtime by its name; Wasmtime perhaps with fuel.
+pub fn engine(name: &str, fuel: bool) -> Arc<dyn Engine> {
+    let options = move || WasmtimeOptions {
+        fuel,
+        ..WasmtimeOptions::default()
+    };
+    let engines = Engines::from_sources(weir_engines::built_in(options));
+    let engine = engines.open(name).expect("there is such an engine");
+    engine.expect("its library is here")
 }
 
 /// A VM with one stream in it.
@@ -35,31 +51,7 @@ impl Bench {
     /// Starts `guest`, WebAssembly text. VMs with the same `shared` share their data.
     pub fn start(engine: &dyn Engine, guest: &str, shared: &Shared) -> Self {
         let wasm = wat::parse_str(guest).expect("the guest is valid text");
-        let module = HostModule::compile(engine, "bench.wasm", &wasm).expect("the guest compiles");
-        // One callback makes as many hostcalls as criterion asks for: no deadline may end it.
-        let limits = VmLimits {
-            callback_budget: Duration::from_secs(3600),
-            ..VmLimits::default()
-        };
-        let spec = VmSpec {
-            module,
-            vm_id: "bench".into(),
-            configuration: Vec::new(),
-            environment: Vec::new(),
-            capabilities: Capabilities::ALL,
-            limits,
-            strict: false,
-        };
-        let mut vm = Vm::start(
-            Arc::new(spec),
-            shared,
-            Box::new(stream::NoServices),
-            Arc::new(stream::NoServices),
-        )
-        .expect("the VM starts");
-        let plugin = vm
-            .add_plugin(Arc::new(plugin()))
-            .expect("the plugin is configured");
+        let (mut vm, plugin) = started(Arc::new(spec(engine, &wasm)), shared, "");
         let stream = vm
             .create_stream(plugin, Box::new(stream::TwentyHeaders))
             .expect("the stream begins");
@@ -75,13 +67,87 @@ impl Bench {
     }
 }
 
-fn plugin() -> PluginSpec {
-    PluginSpec {
+/// A filter as it is built from source, for VMs that serve whole requests.
+pub struct Filter {
+    spec: Arc<VmSpec>,
+    configuration: String,
+    shared: Shared,
+}
+
+/// A VM of a [`Filter`].
+pub struct Serving {
+    vm: Vm,
+    plugin: ContextId,
+}
+
+impl Filter {
+    /// Compiles the module of a file.
+    pub fn load(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
+        let wasm = std::fs::read(file).expect("the filter is built");
+        Self {
+            spec: Arc::new(spec(engine, &wasm)),
+            configuration: configuration.to_owned(),
+            shared: Shared::new(ForeignFunctions::default()),
+        }
+    }
+
+    /// Starts and configures a VM.
+    pub fn start(&self) -> Serving {
+        let (vm, plugin) = started(Arc::clone(&self.spec), &self.shared, &self.configuration);
+        Serving { vm, plugin }
+    }
+}
+
+impl Serving {
+    /// A request from its headers to its end; its body is shown where the filter is to see it.
+    pub fn request(&mut self, body: &[u8], shows_body: bool) {
+        let count = HEADERS.len();
+        let message = Box::new(Message::new(body.to_vec()));
+        let stream = self
+            .vm
+            .create_stream(self.plugin, message)
+            .expect("the stream begins");
+        let vm = &mut self.vm;
+        vm.on_request_headers(stream, count, !shows_body)
+            .expect("the guest returns");
+        if shows_body {
+            vm.on_request_body(stream, body.len(), true)
+                .expect("the guest returns");
+        }
+        vm.on_response_headers(stream, count, true)
+            .expect("the guest returns");
+        vm.finish_stream(stream).expect("the guest returns");
+    }
+}
+
+fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
+    // One callback makes as many hostcalls as it is asked for: no deadline may end it.
+    let limits = VmLimits {
+        callback_budget: Duration::from_secs(3600),
+        ..VmLimits::default()
+    };
+    VmSpec {
+        module: HostModule::compile(engine, "bench.wasm", wasm).expect("the guest compiles"),
+        vm_id: "bench".into(),
+        configuration: Vec::new(),
+        environment: Vec::new(),
+        capabilities: Capabilities::ALL,
+        limits,
+        strict: false,
+    }
+}
+
+fn started(spec: Arc<VmSpec>, shared: &Shared, configuration: &str) -> (Vm, ContextId) {
+    let services = (Box::new(stream::NoServices), Arc::new(stream::NoServices));
+    let mut vm = Vm::start(spec, shared, services.0, services.1).expect("the VM starts");
+    let plugin = PluginSpec {
         name: "bench".into(),
         root_id: String::new(),
-        configuration: Vec::new(),
+        configuration: configuration.into(),
         fail_policy: Default::default(),
         allow_on_headers_stop_iteration: false,
         http_call_failure: Default::default(),
-    }
+    };
+    let plugin = vm.add_plugin(Arc::new(plugin)).expect("the plugin is configured");
+    (vm, plugin)
 }

@@ -3,7 +3,7 @@
 mod cpu;
 mod envoy;
 pub(crate) mod report;
-mod subject;
+pub(crate) mod subject;
 mod weir;
 pub(crate) mod wrk;
 

@@ -14,6 +14,7 @@ use weir_ats_server::AtsServer;
 use crate::bench::report;
 use crate::bench::wrk::{Load, Target};
 use crate::{bench, guests, setup, sh};
+pub(crate) use origin::Origin;
 use subject::{Job, Plugin, Setup};
 
 /// Arguments of `cargo xtask bench-ats`.

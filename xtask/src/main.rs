@@ -4,6 +4,7 @@
 mod ats;
 mod bench;
 mod bench_ats;
+mod bench_engines;
 mod ci;
 mod conformance;
 mod guests;
@@ -43,6 +44,8 @@ enum Task {
     Bench(bench::Args),
     /// Measure the plugin in Traffic Server: instructions a request, CPU time, threads.
     BenchAts(bench_ats::Args),
+    /// Measure each runtime: in the host alone, and in both proxies. Writes docs/engines.md and its plot.
+    BenchEngines(bench_engines::Args),
     /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
     SoakAts(soak_ats::Args),
     /// The plugin in Traffic Server under valgrind.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BenchAts(args) => bench_ats::run(&args),
+        Task::BenchEngines(args) => bench_engines::run(&args),
         Task::SoakAts(args) => soak_ats::run(&args),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),
         Task::V8 => v8::run(),

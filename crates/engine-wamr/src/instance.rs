@@ -56,7 +56,7 @@ impl WamrInstance {
         guard: MemoryGuard,
         limits: &Limits,
     ) -> Result<Self, InstantiateError> {
-        let (has_start, shows_memory) = (module.has_start, module.shows_memory);
+        let (has_start, shows_memory, max_pages) = (module.has_start, module.shows_memory, module.max_pages);
         let raw = module.raw;
         let data = NonNull::from(Box::leak(Box::new(Data {
             state,
@@ -75,7 +75,8 @@ impl WamrInstance {
             watch: None,
             exports: Vec::new(),
         };
-        let pages = u32::try_from(limits.memory / PAGE).unwrap_or(u32::MAX);
+        let pages = (limits.memory / PAGE) as u64;
+        let pages = u32::try_from(pages.min(max_pages.unwrap_or(u64::MAX))).unwrap_or(u32::MAX);
         let mut message: Message = [0; 256];
         let arguments = Arguments::new(data, pages)
             .ok_or_else(|| InstantiateError::Other("no memory for another instance".to_owned()))?;

@@ -28,6 +28,8 @@ pub(crate) struct Loaded {
     pub table: Table,
     /// Bytes of memory at start.
     pub memory: usize,
+    /// Pages of memory at most, where the module says so.
+    pub max_pages: Option<u64>,
     pub has_start: bool,
     pub shows_memory: bool,
     /// What WAMR reads the module from, if it still does.
@@ -81,6 +83,7 @@ impl WamrModule {
             raw,
             table,
             memory: parts.memory_at_start(),
+            max_pages: parts.memory.and_then(|(_, max)| max),
             has_start: parts.start.is_some(),
             shows_memory: parts.shows_memory(),
             _wasm: (!is_read).then_some(wasm),

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use wamrx_sys::{
-    Alloc_With_System_Allocator, RuntimeInitArgs, wasm_runtime_full_init, wasm_runtime_get_version,
-    wasm_runtime_set_enlarge_mem_error_callback,
+    Alloc_With_System_Allocator, RuntimeInitArgs, WASM_LOG_LEVEL_FATAL, wasm_runtime_full_init,
+    wasm_runtime_get_version, wasm_runtime_set_enlarge_mem_error_callback, wasm_runtime_set_log_level,
 };
 use weir_engine::Unavailable;
 
@@ -29,6 +29,8 @@ impl Runtime {
             if !unsafe { wasm_runtime_full_init(&mut arguments) } {
                 return None;
             }
+            // SAFETY: WAMR has started. What it has to say it says to the caller as well; standard output is not its place.
+            unsafe { wasm_runtime_set_log_level(WASM_LOG_LEVEL_FATAL) };
             // SAFETY: WAMR has started; the callback lives for ever and takes no user data.
             unsafe {
                 wasm_runtime_set_enlarge_mem_error_callback(

@@ -1,0 +1,135 @@
+//! Measures one engine once, in a process of its own, and prints `name value` lines. `cargo xtask bench-engines` runs it
+//! for each engine in turn, round by round.
+//!
+//! `engine-figures ENGINE [fuel] FOLDER`: FOLDER has the example filters.
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    reason = "a figure of something broken is worse than none"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine};
+use weir_engine::Engine;
+use weir_host::{ForeignFunctions, HostModule, Shared};
+
+/// Bytes of the body that is looked through.
+const BODY: usize = 64 << 10;
+
+/// Rounds of what takes nanoseconds, microseconds, and more.
+const MANY: u32 = 20_000;
+const SOME: u32 = 2_000;
+const FEW: u32 = 30;
+
+/// How many VMs the memory is measured with.
+const VMS: [usize; 3] = [1, 4, 16];
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).collect::<Vec<_>>();
+    let folder = PathBuf::from(arguments.pop().expect("a folder of filters"));
+    let name = arguments.first().expect("an engine").clone();
+    let engine = engine(&name, arguments.iter().any(|argument| argument == "fuel"));
+    let read = |name: &str| std::fs::read(folder.join(name)).expect("the filters are built");
+    let rules = read("bench_rules.wasm");
+
+    compile(engine.as_ref(), &rules);
+    callbacks(engine.as_ref());
+
+    let filter =
+        |name: &str, configuration: &str| Filter::load(engine.as_ref(), &folder.join(name), configuration);
+    let headers = filter(
+        "header_rewrite.wasm",
+        r#"{"request":{"add":{"x-a":"1"}},"response":{"add":{"x-b":"1"}}}"#,
+    );
+    print(
+        "start of a VM, us",
+        1e6 * median(FEW, || timed(|| drop(headers.start()))),
+    );
+    let mut vm = headers.start();
+    print("header filter, us", 1e6 * mean(SOME, || vm.request(&[], false)));
+    let mut vm = filter("body_hash.wasm", "").start();
+    let body = vec![b'a'; BODY];
+    print("body of 64 KiB, us", 1e6 * mean(FEW, || vm.request(&body, true)));
+    let heavy = filter("bench_rules.wasm", "");
+    let mut vm = heavy.start();
+    print("rule engine, us", 1e6 * mean(FEW, || vm.request(&[], false)));
+    drop(vm);
+    memory(&heavy);
+}
+
+/// Compiling the largest of the filters, and loading what was compiled.
+fn compile(engine: &dyn Engine, wasm: &[u8]) {
+    let compile = || HostModule::compile(engine, "rules", wasm).expect("it compiles");
+    print("compile, ms", 1e3 * timed(|| drop(compile())));
+    if engine.code_key().is_some() {
+        let code = engine.precompile(wasm).expect("it compiles");
+        let load = || HostModule::load_precompiled(engine, "rules", wasm, &code).expect("it loads");
+        print(
+            "load compiled code, ms",
+            1e3 * median(FEW, || timed(|| drop(load()))),
+        );
+    }
+}
+
+fn callbacks(engine: &dyn Engine) {
+    let shared = Shared::new(ForeignFunctions::default());
+    let mut bench = Bench::start(engine, EMPTY, &shared);
+    print("callback, ns", 1e9 * mean(MANY, || bench.callback(0)));
+    let mut bench = Bench::start(engine, GET_VALUE, &shared);
+    bench.callback(u64::from(SOME));
+    let all = timed(|| bench.callback(u64::from(MANY)));
+    print("hostcall, ns", 1e9 * all / f64::from(MANY));
+}
+
+/// Private memory of the process, more than before, with so many VMs of the rule engine that have each served a request.
+fn memory(filter: &Filter) {
+    let before = private();
+    let mut vms = Vec::new();
+    for count in VMS {
+        while vms.len() < count {
+            let mut vm = filter.start();
+            vm.request(&[], false);
+            vms.push(vm);
+        }
+        print(
+            &format!("memory of {count} VMs, MiB"),
+            (private() - before) / f64::from(1 << 20),
+        );
+    }
+}
+
+fn private() -> f64 {
+    let text = std::fs::read_to_string(Path::new("/proc/self/smaps_rollup")).expect("Linux tells");
+    let kibibytes = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    lines.filter_map(kibibytes).sum::<f64>() * 1024.0
+}
+
+fn timed(work: impl FnOnce()) -> f64 {
+    let since = Instant::now();
+    work();
+    since.elapsed().as_secs_f64()
+}
+
+/// Seconds of one round, of so many after as many again to warm up; V8 optimises in the background meanwhile.
+fn mean(rounds: u32, mut work: impl FnMut()) -> f64 {
+    let warm = Instant::now();
+    let mut done = 0;
+    while done < rounds || warm.elapsed() < Duration::from_millis(300) {
+        work();
+        done += 1;
+    }
+    timed(|| (0..rounds).for_each(|_| work())) / f64::from(rounds)
+}
+
+fn median(rounds: u32, mut sample: impl FnMut() -> f64) -> f64 {
+    let mut samples: Vec<f64> = (0..rounds).map(|_| sample()).collect();
+    samples.sort_by(f64::total_cmp);
+    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn print(name: &str, value: f64) {
+    println!("{name}\t{value}");
+}

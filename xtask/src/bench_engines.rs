@@ -1,0 +1,79 @@
+//! `cargo xtask bench-engines`: what each runtime costs, in the host alone and in both proxies.
+
+mod figures;
+mod page;
+mod proxies;
+
+use anyhow::Result;
+
+use crate::bench::wrk::Load;
+use crate::{bench, guests, setup, sh, v8};
+
+/// Arguments of `cargo xtask bench-engines`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Rounds of the figures that are taken in the host alone.
+    #[arg(long, default_value_t = 5)]
+    figure_rounds: usize,
+    #[command(flatten)]
+    load: Load,
+    /// Print the tables and write no page and no plot.
+    #[arg(long)]
+    only_print: bool,
+}
+
+/// A runtime and a way to use it.
+#[derive(Clone, Copy)]
+pub struct Mode {
+    /// What configurations call the runtime.
+    pub engine: &'static str,
+    /// Wasmtime counts instructions.
+    pub fuel: bool,
+}
+
+impl Mode {
+    /// All that are measured.
+    pub const ALL: [Self; 5] = [
+        Self::of("wasmtime"),
+        Self {
+            engine: "wasmtime",
+            fuel: true,
+        },
+        Self::of("v8"),
+        Self::of("wamr"),
+        Self::of("wasmi"),
+    ];
+
+    const fn of(engine: &'static str) -> Self {
+        Self { engine, fuel: false }
+    }
+
+    /// What tables call it.
+    pub fn label(self) -> String {
+        let fuel = if self.fuel { ", fuel" } else { "" };
+        format!("{}{fuel}", self.engine)
+    }
+}
+
+/// Measures everything, prints it, and renews `docs/engines.md` and its plot.
+pub fn run(args: &Args) -> Result<()> {
+    setup::debian("wrk", "wrk")?;
+    setup::ats()?;
+    setup::wamr()?;
+    v8::library()?;
+    guests::build_filters()?;
+    sh::run(sh::cargo(
+        "build --release --package weir-benches --package weir --package weir-ats --bins --lib",
+    ))?;
+
+    let figures = figures::measure(args.figure_rounds)?;
+    let subjects = proxies::start()?;
+    let targets: Vec<_> = subjects.iter().map(proxies::Subject::target).collect();
+    let rows = bench::measure(&targets, args.load)?;
+    let tables = page::tables(&figures, &rows);
+    print!("{tables}");
+    if !args.only_print {
+        page::write(&tables, &figures)?;
+    }
+    Ok(())
+}
