@@ -77,6 +77,8 @@ impl WamrInstance {
         };
         let pages = (limits.memory / PAGE) as u64;
         let pages = u32::try_from(pages.min(max_pages.unwrap_or(u64::MAX))).unwrap_or(u32::MAX);
+        // None would be no limit to WAMR. The host's limit is a page at least.
+        let pages = pages.max(1);
         let mut message: Message = [0; 256];
         let arguments = Arguments::new(data, pages)
             .ok_or_else(|| InstantiateError::Other("no memory for another instance".to_owned()))?;

@@ -3,7 +3,7 @@
 //! A guest is stopped from outside: the ticker's thread looks at the CPU clock of each thread that is inside a guest and
 //! sets WAMR's flag for termination, which the interpreter reads at every branch and call (`watch`).
 //!
-//! Building this crate takes CMake and libclang (Debian: `cmake`, `libclang-dev`).
+//! Building this crate takes CMake, libclang and SIMDe (Debian: `cmake`, `libclang-dev`, `libsimde-dev`).
 
 mod caller;
 mod data;

@@ -85,7 +85,8 @@ impl Watch {
         let budget = u64::try_from(budget.0.as_nanos()).unwrap_or(u64::MAX);
         self.budget.store(budget, Ordering::Relaxed);
         let call = self.call.load(Ordering::Relaxed).wrapping_add(1);
-        self.call.store(call, Ordering::Relaxed);
+        // Whoever sees the number sees the clock and the budget of the call.
+        self.call.store(call, Ordering::Release);
         self.state.store(RUNNING, Ordering::Release);
     }
 
@@ -116,7 +117,7 @@ impl Watched {
             self.seen = None;
             return true;
         }
-        let call = watch.call.load(Ordering::Relaxed);
+        let call = watch.call.load(Ordering::Acquire);
         // A thread that has ended runs no guest.
         let Some(now) = cpu_time(watch.clock.load(Ordering::Relaxed)) else {
             return true;
@@ -133,7 +134,7 @@ impl Watched {
                 .compare_exchange(RUNNING, TERMINATING, Ordering::AcqRel, Ordering::Acquire)
                 .is_ok()
         {
-            if watch.call.load(Ordering::Relaxed) != call {
+            if watch.call.load(Ordering::Acquire) != call {
                 // That one has just ended, and another has begun.
                 watch.state.store(RUNNING, Ordering::Release);
                 return true;

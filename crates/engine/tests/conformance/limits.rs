@@ -13,6 +13,11 @@ pub const CASES: &[Case] = &[
     ),
     Case::needing("an endless loop ends", Ability::Interrupt, endless),
     Case::needing(
+        "an endless loop of tail calls ends",
+        Ability::Interrupt,
+        endless_tail_calls,
+    ),
+    Case::needing(
         "an endless loop of hostcalls ends",
         Ability::Interrupt,
         endless_hostcalls,
@@ -50,6 +55,13 @@ fn endless(engine: &dyn Engine) {
     );
     let mut next = start(engine, text);
     run(next.as_mut(), "run").unwrap();
+}
+
+fn endless_tail_calls(engine: &dyn Engine) {
+    let text = r#"(module (func $spin (export "spin") (return_call $spin)))"#;
+    let mut guest = start(engine, text);
+    let trap = run_within(guest.as_mut(), "spin", LITTLE).unwrap_err();
+    assert_eq!(trap.kind, TrapKind::Deadline);
 }
 
 fn endless_hostcalls(engine: &dyn Engine) {
