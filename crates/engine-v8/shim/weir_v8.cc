@@ -330,7 +330,10 @@ int weir_v8_call(WeirV8Instance* instance, uint32_t number, const uint32_t* argu
   v8::Context::Scope scope(context);
   v8::TryCatch caught(isolate);
   // Within a host function the limit of the call that led there holds.
-  if (stack != 0) LimitStack(isolate, stack);
+  if (stack != 0) {
+    LimitStack(isolate, stack);
+    instance->ended = false;
+  }
   v8::Local<v8::Value> values[5];
   for (size_t index = 0; index < count; ++index) {
     values[index] = v8::Integer::New(isolate, static_cast<int32_t>(arguments[index]));

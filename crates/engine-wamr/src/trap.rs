@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use wamrx_sys::{wasm_module_inst_t, wasm_runtime_get_exception};
+use wamrx_sys::{wasm_module_inst_t, wasm_runtime_clear_exception, wasm_runtime_get_exception};
 use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
 
 use crate::data::Data;
@@ -16,6 +16,9 @@ const TERMINATED: &str = "terminated by user";
 /// The trap that ended a call.
 pub(crate) fn take(instance: wasm_module_inst_t, data: &mut Data) -> Trap {
     if let Some(trap) = data.trap.take() {
+        // The instance may be called again: a guest whose main function exits is one that has started.
+        // SAFETY: the instance is alive, and its guest does not run.
+        unsafe { wasm_runtime_clear_exception(instance) };
         return trap;
     }
     // SAFETY: the instance is alive; the text is null or ends with NUL, and is copied at once.

@@ -113,7 +113,7 @@ pub trait Instance: Send {
     ///
     /// `budget` is CPU time of the calling thread; a guest that uses more is stopped with [`TrapKind::Deadline`],
     /// at the granularity of [`TICK`].
-    /// After any trap the instance must not be called again.
+    /// After any trap but [`TrapKind::Exit`], which ends a main function, the instance must not be called again.
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap>;
 
     /// The state given at instantiation.

@@ -7,6 +7,7 @@ mod ats;
 pub mod case;
 pub mod client;
 pub mod config;
+mod engines;
 mod guests;
 mod logs;
 mod origin;
@@ -16,6 +17,7 @@ mod tls;
 mod weir;
 
 pub use ats::{Ats, AtsConfig, Mode};
+pub use engines::engines;
 pub use guests::Guests;
 pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
 use weir_testkit::config::{Config, filter, set};
-use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir};
-
-const ENGINES: [&str; 2] = ["wasmtime", "wasmi"];
+use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir, engines};
 
 /// Behaviours that end a VM.
 const FATAL: [&str; 14] = [
@@ -154,30 +152,39 @@ fn late(callback: &str, outcome: &Outcome) -> bool {
     }
 }
 
-#[test]
-fn before_the_response_wasmtime() {
-    every("wasmtime", &EARLY, early);
+/// A test for each runtime, since they take a while.
+macro_rules! on_each_engine {
+    ($($engine:ident)*) => {
+        $(
+            mod $engine {
+                use super::*;
+
+                const NAME: &str = stringify!($engine);
+
+                #[test]
+                fn before_the_response() {
+                    if engines().contains(&NAME) {
+                        every(NAME, &EARLY, early);
+                    }
+                }
+
+                #[test]
+                fn in_and_after_the_response() {
+                    if engines().contains(&NAME) {
+                        every(NAME, &LATE, late);
+                    }
+                }
+            }
+        )*
+    };
 }
 
-#[test]
-fn before_the_response_wasmi() {
-    every("wasmi", &EARLY, early);
-}
-
-#[test]
-fn in_and_after_the_response_wasmtime() {
-    every("wasmtime", &LATE, late);
-}
-
-#[test]
-fn in_and_after_the_response_wasmi() {
-    every("wasmi", &LATE, late);
-}
+on_each_engine!(wasmtime wamr v8 wasmi);
 
 /// Callbacks of the plugin, which no request waits for.
 #[test]
 fn outside_of_streams() {
-    for engine in ENGINES {
+    for engine in engines() {
         let origin = Origin::start().unwrap();
         let what: Vec<_> = ["tick", "queue_ready"]
             .iter()
@@ -208,7 +215,7 @@ fn outside_of_streams() {
 #[test]
 fn while_it_starts() {
     let module = Guests::build().unwrap().filter("misbehave").unwrap();
-    for engine in ENGINES {
+    for engine in engines() {
         let origin = Origin::start().unwrap();
         let mut config = Config::new(&origin.url()).route("/healthy", &[]);
         let mut names = Vec::new();
@@ -257,7 +264,7 @@ fn while_it_starts() {
 
 #[test]
 fn what_a_guest_survives() {
-    for engine in ENGINES {
+    for engine in engines() {
         let origin = Origin::start().unwrap();
         let what = HARMLESS.map(|(behaviour, _)| (behaviour, "request_headers"));
         let mut weir = start(engine, &origin, &what, &[]);
@@ -278,7 +285,7 @@ fn what_a_guest_survives() {
 
 #[test]
 fn fail_open_goes_on_without_the_filter() {
-    for engine in ENGINES {
+    for engine in engines() {
         let origin = Origin::start().unwrap();
         let callbacks = [
             "request_headers",

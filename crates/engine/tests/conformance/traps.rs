@@ -91,6 +91,9 @@ fn exit(engine: &dyn Engine) {
     let mut guest = start(engine, HOST);
     assert_eq!(run(guest.as_mut(), "exit").unwrap_err().kind, TrapKind::Exit(300));
     assert!(told(guest.as_mut()).is_empty());
+    // A main function that exits has started the guest.
+    run(guest.as_mut(), "fine").unwrap();
+    assert_eq!(told(guest.as_mut()), [4]);
 }
 
 const BAD_ALLOCATOR: &str = r#"(module
