@@ -135,13 +135,7 @@ impl Module for V8Module {
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        let mut guard = MemoryGuard::new(limits.memory);
-        if !guard.grow_memory(0, self.0.memory_at_start) {
-            return Err(InstantiateError::Memory {
-                needed: self.0.memory_at_start,
-                limit: limits.memory,
-            });
-        }
+        let guard = MemoryGuard::of_module(limits.memory, self.0.memory_at_start)?;
         Ok(Box::new(V8Instance::new(&self.0, state, guard, limits)?))
     }
 }

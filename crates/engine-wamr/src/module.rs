@@ -104,13 +104,7 @@ impl Module for WamrModule {
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        let mut guard = MemoryGuard::new(limits.memory);
-        if !guard.grow_memory(0, self.0.memory) {
-            return Err(InstantiateError::Memory {
-                needed: self.0.memory,
-                limit: limits.memory,
-            });
-        }
+        let guard = MemoryGuard::of_module(limits.memory, self.0.memory)?;
         Ok(Box::new(WamrInstance::new(
             Arc::clone(&self.0),
             state,

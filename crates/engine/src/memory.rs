@@ -1,5 +1,7 @@
 //! The memory limit, for all backends.
 
+use crate::InstantiateError;
+
 /// Table elements that one guest may have in all. The largest filter known (Coraza) has some ten thousand, an element
 /// costs the host 8 bytes.
 pub const TABLE_LIMIT: usize = 1 << 20;
@@ -26,6 +28,23 @@ impl MemoryGuard {
             elements: 0,
             granted: (0, 0),
             refused: None,
+        }
+    }
+
+    /// A guard of `limit` bytes for a module whose memory has `at_start` bytes.
+    ///
+    /// # Errors
+    ///
+    /// That is over the limit.
+    pub fn of_module(limit: usize, at_start: usize) -> Result<Self, InstantiateError> {
+        let mut guard = Self::new(limit);
+        if guard.grow_memory(0, at_start) {
+            Ok(guard)
+        } else {
+            Err(InstantiateError::Memory {
+                needed: at_start,
+                limit,
+            })
         }
     }
 
