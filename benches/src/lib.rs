@@ -53,7 +53,7 @@ impl Bench {
         let wasm = wat::parse_str(guest).expect("the guest is valid text");
         let (mut vm, plugin) = started(Arc::new(spec(engine, &wasm)), shared, "");
         let stream = vm
-            .create_stream(plugin, Box::new(stream::TwentyHeaders))
+            .create_stream(plugin, Box::new(Message::new(Vec::new())))
             .expect("the stream begins");
         Self { vm, stream }
     }

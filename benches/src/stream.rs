@@ -1,12 +1,9 @@
-//! A proxy that has twenty headers and nothing else.
+//! The request of every bench, and a proxy without services.
 
 use std::time::Duration;
 
-use weir_abi::{BufferType, LogLevel, MapType, Status, StreamType};
-use weir_host::{
-    BufferStatus, ContextId, Edit, Fact, FactValue, HeaderEdit, HttpCall, LocalResponse, Lookup, QueueWaker,
-    Services, Stream,
-};
+use weir_abi::{LogLevel, Status};
+use weir_host::{ContextId, HttpCall, QueueWaker, Services};
 
 /// The request of every bench.
 pub const HEADERS: [(&[u8], &[u8]); 20] = [
@@ -37,64 +34,6 @@ pub const HEADERS: [(&[u8], &[u8]); 20] = [
     (b"x-forwarded-for", b"192.0.2.7"),
     (b"cookie", b"session=0123456789abcdef0123456789abcdef; theme=dark"),
 ];
-
-/// The stream.
-pub struct TwentyHeaders;
-
-impl Stream for TwentyHeaders {
-    fn header(&self, _map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup {
-        match HEADERS.iter().find(|(key, _)| *key == name) {
-            Some((_, value)) => {
-                out.extend_from_slice(value);
-                Lookup::Found
-            }
-            None => Lookup::Missing,
-        }
-    }
-
-    fn headers(&self, _map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup {
-        for (name, value) in HEADERS {
-            visit(name, value);
-        }
-        Lookup::Found
-    }
-
-    fn edit_headers(&mut self, _map: MapType, _edit: HeaderEdit<'_>) -> Edit {
-        Edit::Absent
-    }
-
-    fn buffer(&self, _buffer: BufferType) -> Option<BufferStatus> {
-        None
-    }
-
-    fn read_buffer(&self, _buffer: BufferType, _start: usize, _out: &mut [u8]) {}
-
-    fn splice_buffer(&mut self, _buffer: BufferType, _start: usize, _len: usize, _data: &[u8]) -> Edit {
-        Edit::Absent
-    }
-
-    fn fact(&self, _fact: Fact) -> Option<FactValue> {
-        None
-    }
-
-    fn filter_state(&self, _path: &[u8], _out: &mut Vec<u8>) -> bool {
-        false
-    }
-
-    fn set_filter_state(&mut self, _path: &[u8], _value: &[u8]) -> bool {
-        false
-    }
-
-    fn resume(&mut self, _direction: StreamType) {}
-
-    fn close(&mut self, _direction: StreamType) {}
-
-    fn send_local_response(&mut self, _response: LocalResponse) -> bool {
-        false
-    }
-
-    fn vm_died(&mut self) {}
-}
 
 /// A proxy without services.
 pub struct NoServices;
