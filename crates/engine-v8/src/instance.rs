@@ -1,7 +1,7 @@
 //! An instance: an isolate with one module in it.
 
 use std::any::Any;
-use std::ffi::CString;
+use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use weir_engine::{
 
 use crate::beat::Watch;
 use crate::data::{Allocator, Data, call, expired};
-use crate::library::{DONE, Library};
+use crate::library::{DONE, Library, RawInstance};
 use crate::module::{Compiled, MEMORY};
 use crate::trap::{self, Message};
 
@@ -82,28 +82,25 @@ impl V8Instance {
         let limit = (limits.memory / PAGE) as u64;
         let max = max.unwrap_or(MAX_PAGES).min(limit).min(MAX_PAGES);
         let page_count = |pages: u64| u32::try_from(pages).unwrap_or(u32::MAX);
-        let raw = self.data().raw;
-        let mut message = Message::new();
-        self.running(true);
-        // SAFETY: the imports live as long as the data. No borrow of the data is alive.
-        let outcome = unsafe {
-            (self.library.instantiate)(
-                raw,
-                module.raw,
-                module.imports.as_ptr(),
-                module.imports.len(),
-                MEMORY.0.as_ptr(),
-                MEMORY.1.as_ptr(),
-                i32::from(module.memory.is_some()),
-                page_count(pages),
-                page_count(max),
-                STACK_LIMIT,
-                message.place(),
-                message.room(),
-            )
-        };
-        self.running(false);
-        self.go_on_panicking();
+        let (outcome, message) = self.run(|library, raw, message| {
+            // SAFETY: the imports live as long as the data. No borrow of the data is alive.
+            unsafe {
+                (library.instantiate)(
+                    raw,
+                    module.raw,
+                    module.imports.as_ptr(),
+                    module.imports.len(),
+                    MEMORY.0.as_ptr(),
+                    MEMORY.1.as_ptr(),
+                    i32::from(module.memory.is_some()),
+                    page_count(pages),
+                    page_count(max),
+                    STACK_LIMIT,
+                    message.place(),
+                    message.room(),
+                )
+            }
+        });
         if outcome == DONE {
             return Ok(());
         }
@@ -123,17 +120,26 @@ impl V8Instance {
         unsafe { self.data.as_mut() }
     }
 
-    fn running(&self, running: bool) {
-        if let Some(watch) = &self.watch {
-            watch.set_running(running);
-        }
-    }
-
-    /// A panic of a host function goes on here, now that V8's frames are gone.
-    fn go_on_panicking(&mut self) {
+    /// Lets the guest run, under the ticker's eyes. A panic of a host function goes on from here, now that V8's frames are
+    /// gone.
+    fn run(
+        &mut self,
+        work: impl FnOnce(&Library, *mut RawInstance, &mut Message) -> c_int,
+    ) -> (c_int, Message) {
+        let raw = self.data().raw;
+        let mut message = Message::new();
+        let running = |running| {
+            if let Some(watch) = &self.watch {
+                watch.set_running(running);
+            }
+        };
+        running(true);
+        let outcome = work(self.library, raw, &mut message);
+        running(false);
         if let Some(panic) = self.data().panic.take() {
             std::panic::resume_unwind(panic);
         }
+        (outcome, message)
     }
 
     fn has_type(&mut self, name: &str, signature: Signature) -> bool {
@@ -185,27 +191,23 @@ impl Instance for V8Instance {
                 "the host called a function with the wrong number of arguments",
             ));
         }
-        let data = self.data();
-        data.deadline = Deadline::start(budget);
-        let raw = data.raw;
-        let mut message = Message::new();
+        self.data().deadline = Deadline::start(budget);
         let mut result = 0;
-        self.running(true);
-        // SAFETY: an export of this instance, with so many `i32` as arguments. No borrow of the data is alive.
-        let outcome = unsafe {
-            (self.library.call)(
-                raw,
-                export.number,
-                args.as_ptr(),
-                args.len(),
-                &mut result,
-                STACK_LIMIT,
-                message.place(),
-                message.room(),
-            )
-        };
-        self.running(false);
-        self.go_on_panicking();
+        let (outcome, message) = self.run(|library, raw, message| {
+            // SAFETY: an export of this instance, with so many `i32` as arguments. No borrow of the data is alive.
+            unsafe {
+                (library.call)(
+                    raw,
+                    export.number,
+                    args.as_ptr(),
+                    args.len(),
+                    &mut result,
+                    STACK_LIMIT,
+                    message.place(),
+                    message.room(),
+                )
+            }
+        });
         if outcome == DONE {
             return Ok(if export.has_result { result } else { 0 });
         }
