@@ -1,5 +1,8 @@
 //! The moves of the pump, with filters that are played by the test.
 
+mod declining;
+mod dying;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -501,50 +504,6 @@ fn a_local_response_from_elsewhere_ends_a_hold() {
 }
 
 #[test]
-fn a_dead_vm_lets_the_stream_go_or_fails_it() {
-    for (fail_open, expected) in [(true, "[head]abc."), (false, "!")] {
-        let dies: Play = Box::new(|_, _| Answer::Dead);
-        let mut rig = Rig::with(vec![dies], |_| (ALL, fail_open));
-        rig.feed([head(), data("abc", true)]);
-        assert_eq!(rig.drain(), expected);
-        let failed = matches!(&rig.state.borrow().reply, Reply::Pending(reply) if reply.status == 503);
-        assert_eq!(failed, !fail_open);
-        assert_eq!(rig.seen().len(), 1);
-    }
-}
-
-#[test]
-fn a_held_stream_of_a_vm_that_dies_gets_the_fail_policy_at_once() {
-    for (fail_open, expected) in [(true, "[head]abc."), (false, "!")] {
-        let holds = answers(HeadersAction::StopAllAndWatermark, &[]);
-        let mut rig = Rig::with(vec![holds], |_| (ALL, fail_open));
-        rig.feed([head(), data("abc", true)]);
-        assert_eq!(rig.drain(), "…");
-        StreamHandle::new(rig.state.clone(), 0).vm_died();
-        assert_eq!(rig.drain(), expected);
-    }
-}
-
-#[test]
-fn a_filter_that_dies_with_a_buffered_body_gives_it_back() {
-    let mut calls = 0;
-    let dies: Play = Box::new(move |_, event| match event {
-        Event::Headers(_) => Answer::Headers(HeadersAction::Continue),
-        _ => {
-            calls += 1;
-            if calls == 1 {
-                Answer::Body(BodyAction::StopAndBuffer)
-            } else {
-                Answer::Dead
-            }
-        }
-    });
-    let mut rig = Rig::new(vec![dies]);
-    rig.feed([head(), data("ab", false), data("cd", true)]);
-    assert_eq!(rig.drain(), "[head]abcd.");
-}
-
-#[test]
 fn filters_without_body_callbacks_are_passed_by() {
     let headers_only = Interest {
         headers: true,
@@ -606,73 +565,6 @@ fn the_length_of_a_body_is_said_only_where_it_is_known() {
     )]);
     rig.feed([head(), data("ab", false)]);
     assert_eq!(length(&mut rig), Poll::Pending);
-}
-
-/// A filter that declines the body at its `at`th call (the headers are the first), with these answers.
-fn declines(at: usize, headers: HeadersAction, body: &'static [BodyAction]) -> Play {
-    let mut play = answers(headers, body);
-    let mut calls = 0;
-    Box::new(move |handle, event| {
-        calls += 1;
-        if calls == at {
-            handle.decline_body(StreamType::HttpRequest);
-        }
-        play(handle, event)
-    })
-}
-
-#[test]
-fn a_filter_that_declines_in_its_headers_sees_no_body() {
-    let mut rig = Rig::new(vec![declines(1, HeadersAction::Continue, &[])]);
-    rig.feed([head(), data("ab", false)]);
-    assert_eq!(rig.drain(), "[head]ab,…");
-    assert!(!rig.pump.may_change_body());
-    rig.feed_trailers();
-    assert_eq!(rig.drain(), "[trailers]");
-    assert_eq!(rig.seen(), [(0, Event::Headers(false)), (0, Event::Trailers(1))]);
-}
-
-#[test]
-fn a_filter_that_declines_later_may_have_changed_the_body() {
-    let mut rig = Rig::new(vec![declines(2, HeadersAction::StopIteration, &[])]);
-    rig.feed([head(), data("ab", false), data("cd", true)]);
-    assert!(matches!(rig.poll(), Poll::Ready(Ok(Item::Head { .. }))));
-    assert!(rig.pump.may_change_body());
-    assert_eq!(rig.drain(), "ab,cd.");
-    assert_eq!(
-        rig.seen(),
-        [(0, Event::Headers(false)), (0, Event::Body("ab".into(), false))]
-    );
-}
-
-#[test]
-fn what_a_filter_held_goes_on_with_the_first_piece_that_it_declined() {
-    let body = &[BodyAction::StopAndBuffer];
-    let mut rig = Rig::new(vec![declines(2, HeadersAction::StopIteration, body)]);
-    rig.feed([head(), data("ab", false)]);
-    assert_eq!(rig.drain(), "…");
-    rig.feed([data("cd", true)]);
-    assert_eq!(rig.drain(), "[head]abcd.");
-    assert_eq!(rig.seen().len(), 2);
-}
-
-#[test]
-fn what_came_while_everything_was_stopped_is_not_shown_once_declined() {
-    let mut rig = Rig::new(vec![declines(1, HeadersAction::StopAllAndWatermark, &[])]);
-    rig.feed([head(), data("ab", false), data("", true)]);
-    assert_eq!(rig.drain(), "…");
-    rig.resume(0);
-    assert_eq!(rig.drain(), "[head]ab.");
-    assert_eq!(rig.seen(), [(0, Event::Headers(false))]);
-}
-
-#[test]
-fn declining_one_direction_leaves_the_other() {
-    let mut rig = Rig::new(vec![answers(HeadersAction::Continue, &[])]);
-    StreamHandle::new(rig.state.clone(), 0).decline_body(StreamType::HttpResponse);
-    rig.feed([head(), data("ab", true)]);
-    assert_eq!(rig.drain(), "[head]ab.");
-    assert_eq!(rig.seen().len(), 2);
 }
 
 #[test]
