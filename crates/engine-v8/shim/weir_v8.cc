@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -73,16 +74,32 @@ struct WeirV8Instance {
 
 namespace {
 
-// The instance's isolate, entered by this thread.
-class Entered {
+// V8 makes handle scopes for the stack alone, which is where this one is.
+class Handles {
  public:
-  explicit Entered(WeirV8Instance* instance)
-      : locker_(instance->isolate), isolate_(instance->isolate), handles_(instance->isolate) {}
+  explicit Handles(v8::Isolate* isolate) : scope_(isolate) {}
 
  private:
-  v8::Locker locker_;
-  v8::Isolate::Scope isolate_;
-  v8::HandleScope handles_;
+  v8::HandleScope scope_;
+};
+
+// The instance's isolate, entered by this thread; within a host function it is that already.
+class Entered {
+ public:
+  explicit Entered(WeirV8Instance* instance) {
+    v8::Isolate* isolate = instance->isolate;
+    if (v8::Isolate::TryGetCurrent() != isolate) {
+      locker_.emplace(isolate);
+      isolate_.emplace(isolate);
+    }
+    handles_.emplace(isolate);
+  }
+
+ private:
+  // Left in the reverse order.
+  std::optional<v8::Locker> locker_;
+  std::optional<v8::Isolate::Scope> isolate_;
+  std::optional<Handles> handles_;
 };
 
 void LimitStack(v8::Isolate* isolate, size_t stack) {

@@ -52,6 +52,9 @@ impl<'a> ModuleFile<'a> {
 
     /// The code that an engine can load; `None` where the file has none, the error where none of it fits.
     pub fn code_for(&self, engine: &dyn Engine) -> Option<Result<&'a [u8], CodeError>> {
+        if self.code.is_empty() {
+            return None;
+        }
         let digest = digest(&self.wasm);
         let mut why = None;
         for code in self.code() {
