@@ -62,6 +62,6 @@ impl weir_engine::Caller for Guest<'_> {
         // The epoch deadline and the budget are those of the call that led here.
         let result = func.call(&mut self.0, size);
         self.0.data_mut().allocator = Allocator::Ready(func);
-        result.map_err(|error| trap::of(&error, &self.0.data().memory_guard.0))
+        result.map_err(|error| trap::of(&error, self.0.data()))
     }
 }

@@ -1,10 +1,14 @@
-//! Settings, and the two Wasmtime engines made from them.
+//! Settings, and the Wasmtime engines made from them.
+
+use std::sync::OnceLock;
 
 use wasmtime::{
     Config, InstanceAllocationStrategy, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig,
     ProfilingStrategy, Strategy, WasmBacktraceDetails,
 };
 use weir_engine::{CompileError, CpuBudget, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
+
+use crate::clone;
 
 /// Wasmtime's version.
 macro_rules! wasmtime_version {
@@ -142,13 +146,17 @@ impl WasmtimeConfig {
     }
 }
 
-/// A pool, and what serves where there is none, where it is full or too small. Code of one runs on the other.
+/// A pool, what serves where there is none, where it is full or too small, and what copies instances. Code of one runs on
+/// the others.
 pub(crate) struct Engines {
     pub(crate) pooled: Option<wasmtime::Engine>,
     pub(crate) on_demand: wasmtime::Engine,
     /// Bytes that a pooled instance may grow to.
     pub(crate) pool_memory: usize,
     pub(crate) interruption: Interruption,
+    /// For instances that are copied, and their copies; made when it is first asked for.
+    clonable: OnceLock<Result<wasmtime::Engine, String>>,
+    settings: WasmtimeConfig,
 }
 
 impl Engines {
@@ -164,7 +172,25 @@ impl Engines {
             on_demand,
             pool_memory: settings.pool_memory,
             interruption: settings.interruption,
+            clonable: OnceLock::new(),
+            settings: settings.clone(),
         })
+    }
+
+    /// The engine for instances that are copied.
+    pub(crate) fn clonable(&self) -> Result<&wasmtime::Engine, CompileError> {
+        let make = || {
+            let mut config = self.settings.base()?;
+            clone::configure(&mut config);
+            let engine = wasmtime::Engine::new(&config).map_err(|error| refused(&error))?;
+            tick(&engine);
+            Ok(engine)
+        };
+        let made = self
+            .clonable
+            .get_or_init(|| make().map_err(|error: CompileError| error.to_string()));
+        made.as_ref()
+            .map_err(|error| CompileError::Invalid(error.clone()))
     }
 }
 

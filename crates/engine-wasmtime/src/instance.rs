@@ -1,15 +1,19 @@
 //! An instance: a Wasmtime store with one module in it.
 
 use std::any::Any;
+use std::sync::Arc;
 
-use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline, Val};
 use weir_engine::{
-    CpuBudget, Deadline, FuncId, Instance, InstantiateError, Limits, MemoryGuard, Signature, Trap, Verdict,
+    CpuBudget, Deadline, FuncId, Image, Instance, InstantiateError, Limits, MemoryGuard, PAGE, Signature,
+    Trap, Verdict,
 };
 
 use crate::caller::Allocator;
+use crate::clone::{Donor, FILL, START};
 use crate::config::Interruption;
 use crate::export::Export;
+use crate::module::Form;
 use crate::trap;
 
 /// What the store holds beside the instance.
@@ -21,6 +25,7 @@ pub(crate) struct Data {
     pub(crate) deadline: Deadline,
     pub(crate) memory_guard: Guard,
     interruption: Interruption,
+    pub(crate) form: Form,
 }
 
 impl Data {
@@ -43,6 +48,8 @@ pub(crate) struct WasmtimeInstance {
     instance: wasmtime::Instance,
     /// By [`FuncId`].
     exports: Vec<Export>,
+    /// Where it can be copied.
+    pub(crate) donor: Option<Donor>,
 }
 
 impl WasmtimeInstance {
@@ -51,6 +58,7 @@ impl WasmtimeInstance {
         state: Box<dyn Any + Send>,
         limits: &Limits,
         interruption: Interruption,
+        form: Form,
     ) -> Result<Self, Failure> {
         let data = Data {
             state,
@@ -59,6 +67,7 @@ impl WasmtimeInstance {
             deadline: Deadline::start(limits.start_budget),
             memory_guard: Guard(MemoryGuard::new(limits.memory)),
             interruption,
+            form,
         };
         let mut store = Store::new(module.module().engine(), data);
         store.limiter(|data| &mut data.memory_guard);
@@ -75,13 +84,52 @@ impl WasmtimeInstance {
                     store,
                     instance,
                     exports: Vec::new(),
+                    donor: None,
                 })
             }
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
                 Err(Failure::PoolFull(store.into_data().state))
             }
-            Err(error) => Err(Failure::Other(why(&error, &store.data().memory_guard.0))),
+            Err(error) => Err(Failure::Other(why(&error, store.data()))),
         }
+    }
+
+    /// Does for a rewritten module what instantiating does for others.
+    pub(crate) fn fill_and_start(&mut self, budget: CpuBudget) -> Result<(), InstantiateError> {
+        begin(&mut self.store, budget);
+        for name in [FILL, START] {
+            if let Ok(func) = self.instance.get_typed_func::<(), ()>(&mut self.store, name) {
+                let done = func.call(&mut self.store, ());
+                done.map_err(|error| why(&error, self.store.data()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Becomes the copy of an instance that had so many bytes of memory, which are here already, and these globals.
+    pub(crate) fn take_over<'a>(
+        &mut self,
+        size: usize,
+        globals: impl Iterator<Item = (&'a String, &'a Val)>,
+    ) -> Result<(), InstantiateError> {
+        if let Some(memory) = self.store.data().memory {
+            let at_start = usize::try_from(memory.ty(&self.store).minimum()).unwrap_or(usize::MAX);
+            let guard = &mut self.store.data_mut().memory_guard.0;
+            if !guard.grow_memory(at_start.saturating_mul(PAGE), size) {
+                return Err(InstantiateError::Memory {
+                    needed: size,
+                    limit: guard.limit(),
+                });
+            }
+        }
+        for (name, value) in globals {
+            let global = self.instance.get_global(&mut self.store, name);
+            let set = global.map(|global| global.set(&mut self.store, *value));
+            if !matches!(set, Some(Ok(()))) {
+                return Err(InstantiateError::Other(format!("{name} cannot be copied")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -99,10 +147,11 @@ fn begin(store: &mut Store<Data>, budget: CpuBudget) {
     }
 }
 
-fn why(error: &wasmtime::Error, guard: &MemoryGuard) -> InstantiateError {
+fn why(error: &wasmtime::Error, data: &Data) -> InstantiateError {
+    let guard = &data.memory_guard.0;
     // Only running code traps, and at this point only the start section (or a data segment that does not fit) can.
     if trap::is_trap(error) {
-        return InstantiateError::Start(trap::of(error, guard));
+        return InstantiateError::Start(trap::of(error, data));
     }
     match guard.refused() {
         Some(needed) => InstantiateError::Memory {
@@ -138,7 +187,7 @@ impl Instance for WasmtimeInstance {
         begin(&mut self.store, budget);
         match export.call(&mut self.store, args) {
             Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(trap::of(&error, &self.store.data().memory_guard.0)),
+            Some(Err(error)) => Err(trap::of(&error, self.store.data())),
             None => Err(Trap::host(
                 "the host called a function with the wrong number of arguments",
             )),
@@ -154,6 +203,24 @@ impl Instance for WasmtimeInstance {
             .data()
             .memory
             .map_or(0, |memory| memory.data_size(&self.store))
+    }
+
+    fn freeze(mut self: Box<Self>) -> Result<Arc<dyn Image>, InstantiateError> {
+        let Some(donor) = self.donor.take() else {
+            return Err(InstantiateError::Other(
+                "this instance cannot be copied".to_owned(),
+            ));
+        };
+        let mut globals = Vec::with_capacity(donor.globals().len());
+        for name in donor.globals() {
+            let global = self.instance.get_global(&mut self.store, name);
+            let global = global.ok_or_else(|| InstantiateError::Other(format!("{name} cannot be copied")))?;
+            globals.push(global.get(&mut self.store));
+        }
+        let size = self.memory_size();
+        // Its mapping of the memory ends with it.
+        drop(self);
+        donor.image(globals, size)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Wasmtime behind the engine seam: Cranelift, pooled instances, epoch interruption.
 //!
-//! `unsafe` lives in two places: `link` (raw argument slots of host functions) and `module` (loading machine code).
+//! `unsafe` lives in three places: `link` (raw argument slots of host functions), `module` (loading machine code) and
+//! `clone::memory` (mapping guests' memory).
 #![deny(unsafe_code)]
 
 mod caller;
+mod clone;
 mod config;
 mod export;
 mod instance;
@@ -18,8 +20,9 @@ use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module};
 
 pub use config::{Interruption, Profiler, WasmtimeConfig};
 
+use clone::ClonableModule;
 use config::Engines;
-use module::WasmtimeModule;
+use module::{Form, WasmtimeModule};
 
 /// The runtime. One value a process is enough.
 pub struct WasmtimeEngine {
@@ -57,6 +60,7 @@ impl Engine for WasmtimeEngine {
             .with(Ability::Backtrace)
             .with(Ability::Profiling)
             .with(Ability::DebugInfo)
+            .with(Ability::Clone)
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
@@ -84,6 +88,19 @@ impl Engine for WasmtimeEngine {
 
     fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         Ok(Arc::new(WasmtimeModule::load(
+            Arc::clone(&self.engines),
+            bytes,
+            funcs,
+            Form::Original,
+        )?))
+    }
+
+    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        clone::rewrite(wasm)
+    }
+
+    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Ok(Arc::new(ClonableModule::load(
             Arc::clone(&self.engines),
             bytes,
             funcs,

@@ -10,9 +10,22 @@ use crate::config::Engines;
 use crate::instance::{Data, Failure, WasmtimeInstance};
 use crate::link::link;
 
+/// Which module was compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// The one that was given.
+    Original,
+    /// What `clone::rewrite` made of it: does not fill its memory and run its start section by itself.
+    Rewritten {
+        /// By how many bytes code has moved.
+        moved: i64,
+    },
+}
+
 pub(crate) struct WasmtimeModule {
     engines: Arc<Engines>,
     funcs: HostFuncs,
+    form: Form,
     /// `None` where there is no pool or the module does not fit into it.
     pooled: Option<InstancePre<Data>>,
     /// Made when the first instance needs it, from the pooled code.
@@ -21,7 +34,12 @@ pub(crate) struct WasmtimeModule {
 
 impl WasmtimeModule {
     /// Loads what `Engine::precompile_module` made with the settings of `engines`.
-    pub(crate) fn load(engines: Arc<Engines>, code: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
+    pub(crate) fn load(
+        engines: Arc<Engines>,
+        code: &[u8],
+        funcs: HostFuncs,
+        form: Form,
+    ) -> Result<Self, CompileError> {
         let mut pooled = None;
         if let Some(engine) = &engines.pooled {
             match deserialize(engine, code) {
@@ -41,6 +59,7 @@ impl WasmtimeModule {
         Ok(Self {
             engines,
             funcs,
+            form,
             pooled,
             on_demand,
         })
@@ -59,36 +78,51 @@ impl WasmtimeModule {
         made.as_ref()
             .map_err(|error| InstantiateError::Other(error.clone()))
     }
+
+    /// An instance in the pool, or else outside.
+    fn make(
+        &self,
+        mut state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<WasmtimeInstance, InstantiateError> {
+        let make = |module: &InstancePre<Data>, state| {
+            WasmtimeInstance::new(module, state, limits, self.engines.interruption, self.form)
+        };
+        if let Some(pooled) = &self.pooled
+            && limits.memory <= self.engines.pool_memory
+        {
+            match make(pooled, state) {
+                Ok(instance) => return Ok(instance),
+                Err(Failure::PoolFull(unused)) => state = unused,
+                Err(Failure::Other(error)) => return Err(error),
+            }
+        }
+        make(self.on_demand()?, state).map_err(|failure| match failure {
+            Failure::PoolFull(_) => InstantiateError::Other("no room for another instance".into()),
+            Failure::Other(error) => error,
+        })
+    }
 }
 
 impl Module for WasmtimeModule {
     fn instantiate(
         &self,
-        mut state: Box<dyn Any + Send>,
+        state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        if let Some(pooled) = &self.pooled
-            && limits.memory <= self.engines.pool_memory
-        {
-            match WasmtimeInstance::new(pooled, state, limits, self.engines.interruption) {
-                Ok(instance) => return Ok(Box::new(instance)),
-                Err(Failure::PoolFull(unused)) => state = unused,
-                Err(Failure::Other(error)) => return Err(error),
-            }
+        let mut instance = self.make(state, limits)?;
+        if self.form != Form::Original {
+            instance.fill_and_start(limits.start_budget)?;
         }
-        match WasmtimeInstance::new(self.on_demand()?, state, limits, self.engines.interruption) {
-            Ok(instance) => Ok(Box::new(instance)),
-            Err(Failure::PoolFull(_)) => Err(InstantiateError::Other("no room for another instance".into())),
-            Err(Failure::Other(error)) => Err(error),
-        }
+        Ok(Box::new(instance))
     }
 }
 
 #[expect(unsafe_code, reason = "machine code is loaded")]
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<wasmtime::Module> {
-    // SAFETY: `code` must be unmodified output of Wasmtime's compiler. There are three callers. `on_demand` passes what
-    // `Module::serialize` has just made. `load` passes what `WasmtimeEngine::compile` got from `precompile_module` a
-    // moment before, or what a caller of `Engine::load_precompiled` vouches for, as that method's documentation demands.
+pub(crate) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<wasmtime::Module> {
+    // SAFETY: `code` must be unmodified output of Wasmtime's compiler. `on_demand` passes what
+    // `Module::serialize` has just made. The two `load` pass what `WasmtimeEngine::compile` got from `precompile_module` a
+    // moment before, or what a caller of `Engine::load_precompiled` or `load_clonable` vouches for, as those demand.
     // Wasmtime itself refuses other versions, settings and processors.
     unsafe { wasmtime::Module::deserialize(engine, code) }
 }

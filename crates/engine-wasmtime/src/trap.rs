@@ -3,18 +3,22 @@
 use wasmtime::WasmBacktrace;
 use weir_engine::{Fault, Frame, MemoryGuard, Trap, TrapKind};
 
+use crate::instance::Data;
+use crate::module::Form;
+
 /// Whether the error comes from running code, the guest's or a host function's.
 pub(crate) fn is_trap(error: &wasmtime::Error) -> bool {
     error.is::<wasmtime::Trap>() || error.is::<Trap>()
 }
 
 /// The trap that ended a call.
-pub(crate) fn of(error: &wasmtime::Error, guard: &MemoryGuard) -> Trap {
+pub(crate) fn of(error: &wasmtime::Error, data: &Data) -> Trap {
+    let guard = &data.memory_guard.0;
     if let Some(trap) = error.downcast_ref::<Trap>() {
         let mut trap = trap.clone();
         // A trap of the allocator has its backtrace already, and that goes through to the outermost function.
         if trap.backtrace.is_empty() {
-            trap.backtrace = backtrace(error);
+            trap.backtrace = backtrace(error, data.form);
         }
         return trap;
     }
@@ -24,7 +28,7 @@ pub(crate) fn of(error: &wasmtime::Error, guard: &MemoryGuard) -> Trap {
     };
     Trap {
         kind,
-        backtrace: backtrace(error),
+        backtrace: backtrace(error, data.form),
     }
 }
 
@@ -46,14 +50,17 @@ fn kind(trap: wasmtime::Trap, guard: &MemoryGuard) -> TrapKind {
     TrapKind::Guest(guard.explain(fault.words()))
 }
 
-fn backtrace(error: &wasmtime::Error) -> Vec<Frame> {
+fn backtrace(error: &wasmtime::Error, form: Form) -> Vec<Frame> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else {
         return Vec::new();
     };
     let frame = |frame: &wasmtime::FrameInfo| Frame {
         function: frame.func_name().map(readable),
         index: frame.func_index(),
-        offset: frame.module_offset(),
+        offset: frame.module_offset().and_then(|offset| match form {
+            Form::Original => Some(offset),
+            Form::Rewritten { moved } => offset.checked_add_signed(isize::try_from(-moved).ok()?),
+        }),
     };
     backtrace.frames().iter().map(frame).collect()
 }

@@ -18,6 +18,8 @@ pub enum Ability {
     Profiling,
     /// Makes the guest visible to a debugger.
     DebugInfo,
+    /// Makes instances that are copies of one that has been configured.
+    Clone,
 }
 
 impl Ability {
@@ -30,6 +32,7 @@ impl Ability {
         Self::Backtrace,
         Self::Profiling,
         Self::DebugInfo,
+        Self::Clone,
     ];
 
     /// The name used in messages and tables.
@@ -42,6 +45,7 @@ impl Ability {
             Self::Backtrace => "backtrace",
             Self::Profiling => "profiling",
             Self::DebugInfo => "debug info",
+            Self::Clone => "clone",
         }
     }
 }

@@ -30,7 +30,7 @@ pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailab
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
-pub use parts::{ModuleParts, PAGE, section, with_imported_memory, write_exports};
+pub use parts::{ModuleParts, PAGE, leb128, section, with_entry, with_imported_memory, write_exports};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};
@@ -80,6 +80,22 @@ pub trait Engine: Send + Sync {
     fn load_precompiled(&self, _bytes: &[u8], _funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         Err(CompileError::lacks(self.name(), Ability::Precompile))
     }
+
+    /// Rewrites a module so that its instances can be copied ([`Module::instantiate_donor`]). What comes out goes to
+    /// [`Engine::precompile`], and its code to [`Engine::load_clonable`]. Needs [`Ability::Clone`].
+    ///
+    /// # Errors
+    ///
+    /// The module does what a copy would not keep.
+    fn prepare_clonable(&self, _wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        Err(CompileError::lacks(self.name(), Ability::Clone))
+    }
+
+    /// Loads the code of a module that [`Engine::prepare_clonable`] has rewritten. As [`Engine::load_precompiled`], on
+    /// whose terms too.
+    fn load_clonable(&self, _bytes: &[u8], _funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Err(CompileError::lacks(self.name(), Ability::Clone))
+    }
 }
 
 /// A compiled module, shared by all threads.
@@ -93,6 +109,32 @@ pub trait Module: Send + Sync {
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError>;
+
+    /// As [`Module::instantiate`], and the instance can be made an [`Image`]: see [`Instance::freeze`]. Only modules that
+    /// [`Engine::load_clonable`] has loaded can do that.
+    fn instantiate_donor(
+        &self,
+        _state: Box<dyn Any + Send>,
+        _limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError> {
+        Err(InstantiateError::Other(
+            "instances of this module cannot be copied".to_owned(),
+        ))
+    }
+}
+
+/// An instance as it was at one moment, from which others begin. They share its memory until they write to it.
+pub trait Image: Send + Sync {
+    /// Makes an instance that goes on where the image was taken: nothing runs. `state` and `limits` as in
+    /// [`Module::instantiate`]; exports and the allocator are to be told anew.
+    fn instantiate(
+        &self,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError>;
+
+    /// Size in bytes of the linear memory that is shared.
+    fn memory_size(&self) -> usize;
 }
 
 /// An exported function of an instance, resolved once.
@@ -121,6 +163,18 @@ pub trait Instance: Send {
 
     /// Size of the guest's linear memory in bytes.
     fn memory_size(&self) -> usize;
+
+    /// Ends an instance that [`Module::instantiate_donor`] has made, and keeps what it was: memory and globals. Its state
+    /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The instance was made otherwise, or the system refuses.
+    fn freeze(self: Box<Self>) -> Result<Arc<dyn Image>, InstantiateError> {
+        Err(InstantiateError::Other(
+            "this instance cannot be copied".to_owned(),
+        ))
+    }
 }
 
 /// The guest that is calling a host function, as that function sees it.

@@ -30,10 +30,18 @@ pub mod section {
     pub const TABLE: u8 = 4;
     /// Memories.
     pub const MEMORY: u8 = 5;
+    /// Globals.
+    pub const GLOBAL: u8 = 6;
     /// Exports.
     pub const EXPORT: u8 = 7;
     /// The start function.
     pub const START: u8 = 8;
+    /// Bodies of functions.
+    pub const CODE: u8 = 10;
+    /// Data segments.
+    pub const DATA: u8 = 11;
+    /// How many data segments there are.
+    pub const DATA_COUNT: u8 = 12;
 }
 
 /// The order in which sections stand.
@@ -55,7 +63,12 @@ pub struct ModuleParts<'a> {
     functions: Vec<FuncType>,
     /// Number and contents of each section but the custom ones, in order.
     sections: Vec<(u8, &'a [u8])>,
+    /// Contents of the custom section that has the names of functions, its own name included.
+    names: Option<&'a [u8]>,
 }
+
+/// How the contents of the custom section begin that has the names of functions.
+const NAME: &[u8] = b"\x04name";
 
 impl<'a> ModuleParts<'a> {
     /// Takes a module apart that uses no proposal but `features`.
@@ -80,6 +93,7 @@ impl<'a> ModuleParts<'a> {
             start: None,
             functions: Vec::new(),
             sections: Vec::new(),
+            names: None,
         };
         let mut types = Vec::new();
         let mut reader = BinaryReader::new(wasm.get(PREAMBLE..).unwrap_or_default(), 0);
@@ -88,6 +102,7 @@ impl<'a> ModuleParts<'a> {
             let size = reader.read_var_u32()?;
             let content = reader.read_bytes(size as usize)?;
             if number == section::CUSTOM {
+                parts.names = parts.names.or(content.starts_with(NAME).then_some(content));
                 continue;
             }
             parts.sections.push((number, content));
@@ -120,6 +135,11 @@ impl<'a> ModuleParts<'a> {
             }
         }
         Ok(parts)
+    }
+
+    /// How many functions there are, imported ones included.
+    pub fn functions(&self) -> u32 {
+        self.functions.len() as u32
     }
 
     /// Bytes of memory at start.
@@ -182,6 +202,17 @@ impl<'a> ModuleParts<'a> {
             .iter()
             .find(|(found, _)| *found == number)
             .map(|(_, content)| *content)
+    }
+
+    /// As [`ModuleParts::write`], and the names of functions stay.
+    pub fn write_with_names(&self, changed: &[(u8, Vec<u8>)]) -> Vec<u8> {
+        let mut out = self.write(changed);
+        if let Some(names) = self.names {
+            out.push(section::CUSTOM);
+            leb128(&mut out, names.len());
+            out.extend(names);
+        }
+        out
     }
 
     /// The module with other contents of some sections; those without contents go. Custom sections go as well.
@@ -294,6 +325,17 @@ pub fn write_exports<'a>(exports: impl Iterator<Item = (&'a str, u8, u32)>) -> V
 
 /// The contents of an import section with one more entry: a memory of so many pages at start.
 pub fn with_imported_memory(section: Option<&[u8]>, module: &str, name: &str, pages: u64) -> Vec<u8> {
+    let mut entry = Vec::new();
+    write_name(&mut entry, module);
+    write_name(&mut entry, name);
+    // A memory without a maximum.
+    entry.extend([2, 0]);
+    leb128(&mut entry, usize::try_from(pages).unwrap_or(usize::MAX));
+    with_entry(section, &entry).1
+}
+
+/// The contents of a section with one more entry at the end, and how many it had before.
+pub fn with_entry(section: Option<&[u8]>, entry: &[u8]) -> (u32, Vec<u8>) {
     let mut reader = BinaryReader::new(section.unwrap_or(&[0]), 0);
     // The section is valid, so it begins with a number.
     let count = reader.read_var_u32().unwrap_or(0);
@@ -301,12 +343,8 @@ pub fn with_imported_memory(section: Option<&[u8]>, module: &str, name: &str, pa
     let mut content = Vec::new();
     leb128(&mut content, count as usize + 1);
     content.extend(rest);
-    write_name(&mut content, module);
-    write_name(&mut content, name);
-    // A memory without a maximum.
-    content.extend([2, 0]);
-    leb128(&mut content, usize::try_from(pages).unwrap_or(usize::MAX));
-    content
+    content.extend(entry);
+    (count, content)
 }
 
 fn write_name(out: &mut Vec<u8>, name: &str) {
@@ -314,8 +352,8 @@ fn write_name(out: &mut Vec<u8>, name: &str) {
     out.extend(name.as_bytes());
 }
 
-/// A number as WebAssembly writes it.
-fn leb128(out: &mut Vec<u8>, mut value: usize) {
+/// Appends a number as WebAssembly writes it.
+pub fn leb128(out: &mut Vec<u8>, mut value: usize) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

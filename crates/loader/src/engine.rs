@@ -42,17 +42,48 @@ impl Engine for CachedEngine {
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        let Some(key) = self.engine.code_key() else {
-            return self.engine.compile(wasm, funcs);
-        };
+        let load = |bytes: &[u8]| self.engine.load_precompiled(bytes, funcs);
+        match self.engine.code_key() {
+            Some(key) => self.with_code(&key, wasm, load),
+            None => self.engine.compile(wasm, funcs),
+        }
+    }
+
+    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        match self.engine.code_key() {
+            Some(key) => self.with_code(&key, wasm, |bytes| Ok(bytes.to_vec())),
+            None => self.engine.precompile(wasm),
+        }
+    }
+
+    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.engine.load_precompiled(bytes, funcs)
+    }
+
+    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.engine.prepare_clonable(wasm)
+    }
+
+    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.engine.load_clonable(bytes, funcs)
+    }
+}
+
+impl CachedEngine {
+    /// Does with a module's code what is to be done: with that in the cache, or else with new code, which is kept.
+    fn with_code<T>(
+        &self,
+        key: &str,
+        wasm: &[u8],
+        load: impl Fn(&[u8]) -> Result<T, CompileError>,
+    ) -> Result<T, CompileError> {
         let mut code = Code {
             engine: self.engine.name(),
-            key: &key,
+            key,
             module: digest(wasm),
             bytes: &[],
         };
-        let load = |bytes: &[u8]| self.engine.load_precompiled(bytes, funcs);
-        if let Some(loaded) = self.cache.find(&code, load) {
+        if let Some(loaded) = self.cache.find(&code, &load) {
             match loaded {
                 // What the host lacks, it lacks however the code came about.
                 Err(error) if !matches!(error, CompileError::Imports(_)) => {
@@ -65,14 +96,6 @@ impl Engine for CachedEngine {
         code.bytes = &made;
         self.cache.keep(&code);
         load(&made)
-    }
-
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.engine.precompile(wasm)
-    }
-
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.engine.load_precompiled(bytes, funcs)
     }
 }
 

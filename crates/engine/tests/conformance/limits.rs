@@ -84,10 +84,10 @@ fn slow_hostcalls(engine: &dyn Engine) {
         run_within(guest.as_mut(), "spin", LITTLE).unwrap_err().kind,
         TrapKind::Deadline
     );
-    // Some 14 calls use up the budget and the ticks around it. The bound leaves room for a ticker that is kept waiting,
-    // and is far below what fuel alone would let through.
+    // Some 14 calls use up the budget and the ticks around it; fewer where the machine is so busy that a call takes longer.
+    // The bound leaves room for a ticker that is kept waiting, and is far below what fuel alone would let through.
     let calls = told(guest.as_mut()).len();
-    assert!((10..1_000).contains(&calls), "{calls} calls");
+    assert!((2..1_000).contains(&calls), "{calls} calls");
 }
 
 fn endless_allocator(engine: &dyn Engine) {

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod copies;
 mod guest;
 mod imports;
 mod limits;
@@ -68,6 +69,7 @@ const ENGINES: &[Maker] = &[
             .unwrap(),
         )
     }),
+    ("copies of wasmtime", || Box::new(copies::Copies::new())),
     ("wamr", || Box::new(WamrEngine::new().unwrap())),
     ("v8", || Box::new(V8Engine::open().unwrap())),
     ("wasmi", || Box::new(WasmiEngine::new())),
@@ -84,8 +86,9 @@ fn wasmtime(pool_slots: u32) -> Box<dyn Engine> {
 fn main() {
     // Before any engine is made.
     modules::start_old_thread();
-    let suites: [(&str, &[Case]); 7] = [
+    let suites: [(&str, &[Case]); 8] = [
         ("calls", calls::CASES),
+        ("copies", copies::CASES),
         ("imports", imports::CASES),
         ("limits", limits::CASES),
         ("memory", memory::CASES),

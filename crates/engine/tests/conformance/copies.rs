@@ -1,0 +1,279 @@
+//! An engine that instantiates nothing but once: every instance is a copy of one that has started. Whatever holds for an
+//! instance holds for its copy, so all tests run on this one too.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use weir_engine::{
+    Abilities, Ability, CompileError, Engine, HostFuncs, Image, Instance, InstantiateError, Limits, Module,
+};
+use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
+
+use crate::Case;
+use crate::guest::{FUNCS, Heard, PLENTY, limits, run, told, value};
+
+/// Wasmtime, with copies where a module allows them.
+pub struct Copies(WasmtimeEngine);
+
+impl Copies {
+    pub fn new() -> Self {
+        Self(WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap())
+    }
+}
+
+impl Engine for Copies {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn version(&self) -> String {
+        self.0.version()
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.0.abilities()
+    }
+
+    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        match clonable(&self.0, wasm, funcs) {
+            Ok(module) => Ok(Arc::new(CopiedModule(module))),
+            // As a proxy does.
+            Err(_) => self.0.compile(wasm, funcs),
+        }
+    }
+
+    fn code_key(&self) -> Option<String> {
+        self.0.code_key()
+    }
+
+    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.0.precompile(wasm)
+    }
+
+    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.0.load_precompiled(bytes, funcs)
+    }
+
+    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.0.prepare_clonable(wasm)
+    }
+
+    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.0.load_clonable(bytes, funcs)
+    }
+}
+
+struct CopiedModule(Arc<dyn Module>);
+
+impl Module for CopiedModule {
+    fn instantiate(
+        &self,
+        state: Box<dyn Any + Send>,
+        limits: &Limits,
+    ) -> Result<Box<dyn Instance>, InstantiateError> {
+        let mut donor = self.0.instantiate_donor(state, limits)?;
+        let state: Box<dyn Any + Send> = match donor.state().downcast_mut::<Heard>() {
+            Some(heard) => Box::new(std::mem::take(heard)),
+            None => Box::new(()),
+        };
+        donor.freeze()?.instantiate(state, limits)
+    }
+}
+
+fn clonable(engine: &dyn Engine, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    let prepared = engine.prepare_clonable(wasm)?;
+    let code = engine.precompile(&prepared)?;
+    engine.load_clonable(&code, funcs)
+}
+
+const fn case(name: &'static str, run: fn(&dyn Engine)) -> Case {
+    Case::needing(name, Ability::Clone, run)
+}
+
+pub const CASES: &[Case] = &[
+    case("goes on where the donor was", goes_on),
+    case("copies know nothing of each other", separate),
+    case("memory counts", counts),
+    case("grows", grows),
+    case("a trap ends one", trapped),
+    case("without memory", without_memory),
+    case("no other instance is frozen", not_frozen),
+    case("what a copy would not keep is refused", refused),
+    case("what is not copied starts as always", plain),
+];
+
+/// A guest with something in all places: memory at start, a start section, globals of every type, memory that grew.
+const EVERYWHERE: &str = r#"(module
+    (import "env" "tell" (func $tell (param i32)))
+    (memory (export "memory") 1 100)
+    (global $i (mut i32) (i32.const 1)) (global $l (mut i64) (i64.const 2))
+    (global $f (mut f32) (f32.const 3)) (global $d (mut f64) (f64.const 4))
+    (global $v (mut v128) (v128.const i32x4 0 0 0 5))
+    (table 2 funcref) (elem (i32.const 0) $one $two)
+    (func $one (result i32) (i32.const 100)) (func $two (result i32) (i32.const 200))
+    (data (i32.const 16) "\01\02\03\04")
+    (func $start
+        (i32.store8 (i32.const 20) (i32.const 9))
+        (call $tell (i32.const 77)))
+    (start $start)
+    (func (export "configure")
+        (global.set $i (i32.const 10)) (global.set $l (i64.const 20)) (global.set $f (f32.const 30))
+        (global.set $d (f64.const 40)) (global.set $v (v128.const i32x4 0 0 0 50))
+        (drop (memory.grow (i32.const 2)))
+        (i32.store8 (i32.const 131072) (i32.const 7)))
+    (func (export "sum") (result i32)
+        (global.get $i) (i32.wrap_i64 (global.get $l)) (i32.trunc_f32_s (global.get $f))
+        (i32.trunc_f64_s (global.get $d)) (i32x4.extract_lane 3 (global.get $v))
+        i32.add i32.add i32.add i32.add
+        (call_indirect (result i32) (i32.const 1)) i32.add)
+    (func (export "peek") (param i32) (result i32) (i32.load8_u (local.get 0)))
+    (func (export "poke") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+    (func (export "pages") (result i32) (memory.size))
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "die") unreachable))"#;
+
+const PAGE: usize = 64 << 10;
+
+fn module(engine: &dyn Engine, text: &str) -> Arc<dyn Module> {
+    clonable(engine, &wat::parse_str(text).unwrap(), FUNCS).unwrap()
+}
+
+fn donor(module: &dyn Module) -> Box<dyn Instance> {
+    module
+        .instantiate_donor(Box::new(Heard::default()), &limits(100 * PAGE))
+        .unwrap()
+}
+
+/// The image of [`EVERYWHERE`] once it is configured.
+fn image(engine: &dyn Engine) -> Arc<dyn Image> {
+    let mut donor = donor(module(engine, EVERYWHERE).as_ref());
+    assert_eq!(told(donor.as_mut()), [77]);
+    assert_eq!(value(donor.as_mut(), "sum", &[]), Ok(1 + 2 + 3 + 4 + 5 + 200));
+    run(donor.as_mut(), "configure").unwrap();
+    donor.freeze().unwrap()
+}
+
+fn copy(image: &dyn Image) -> Box<dyn Instance> {
+    image
+        .instantiate(Box::new(Heard::default()), &limits(100 * PAGE))
+        .unwrap()
+}
+
+fn poke(guest: &mut dyn Instance, at: u32, byte: u32) {
+    let signature = weir_engine::Signature {
+        params: &[weir_engine::ValType::I32; 2],
+        result: None,
+    };
+    let func = guest.func("poke", signature).unwrap();
+    guest.call(func, &[at, byte], PLENTY).unwrap();
+}
+
+fn goes_on(engine: &dyn Engine) {
+    let image = image(engine);
+    assert_eq!(image.memory_size(), 3 * PAGE);
+    let mut guest = copy(image.as_ref());
+    assert!(
+        told(guest.as_mut()).is_empty(),
+        "the start section has run already"
+    );
+    assert_eq!(
+        value(guest.as_mut(), "sum", &[]),
+        Ok(10 + 20 + 30 + 40 + 50 + 200)
+    );
+    assert_eq!(value(guest.as_mut(), "pages", &[]), Ok(3));
+    assert_eq!(guest.memory_size(), 3 * PAGE);
+    for (at, byte) in [(16, 1), (19, 4), (20, 9), (131_072, 7), (131_073, 0)] {
+        assert_eq!(value(guest.as_mut(), "peek", &[at]), Ok(byte), "at {at}");
+    }
+}
+
+fn separate(engine: &dyn Engine) {
+    let image = image(engine);
+    let (mut one, mut two) = (copy(image.as_ref()), copy(image.as_ref()));
+    poke(one.as_mut(), 16, 111);
+    poke(two.as_mut(), 17, 222);
+    let mut three = copy(image.as_ref());
+    drop(image);
+    let peek =
+        |guest: &mut Box<dyn Instance>| [16, 17].map(|at| value(guest.as_mut(), "peek", &[at]).unwrap());
+    assert_eq!(
+        [peek(&mut one), peek(&mut two), peek(&mut three)],
+        [[111, 2], [1, 222], [1, 2]]
+    );
+    drop((one, two));
+    assert_eq!(peek(&mut three), [1, 2]);
+}
+
+fn counts(engine: &dyn Engine) {
+    let image = image(engine);
+    let refused = image
+        .instantiate(Box::new(Heard::default()), &limits(2 * PAGE))
+        .err();
+    assert!(
+        matches!(refused, Some(InstantiateError::Memory { needed, limit }) if (needed, limit) == (3 * PAGE, 2 * PAGE)),
+        "{refused:?}"
+    );
+    let mut guest = image
+        .instantiate(Box::new(Heard::default()), &limits(4 * PAGE))
+        .unwrap();
+    assert_eq!(value(guest.as_mut(), "grow", &[2]).map(u32::cast_signed), Ok(-1));
+    assert_eq!(value(guest.as_mut(), "grow", &[1]), Ok(3));
+}
+
+fn grows(engine: &dyn Engine) {
+    let mut guest = copy(image(engine).as_ref());
+    for pages in 3..90 {
+        assert_eq!(value(guest.as_mut(), "grow", &[1]), Ok(pages));
+        let last = pages * PAGE as u32 + PAGE as u32 - 1;
+        assert_eq!(value(guest.as_mut(), "peek", &[last]), Ok(0));
+        poke(guest.as_mut(), last, 5);
+        assert_eq!(value(guest.as_mut(), "peek", &[last]), Ok(5));
+    }
+}
+
+fn trapped(engine: &dyn Engine) {
+    let image = image(engine);
+    let mut dead = copy(image.as_ref());
+    assert!(run(dead.as_mut(), "die").is_err());
+    let beyond = value(copy(image.as_ref()).as_mut(), "peek", &[3 * PAGE as u32]);
+    assert!(beyond.is_err(), "memory ends where the donor's did");
+    let far = value(copy(image.as_ref()).as_mut(), "peek", &[u32::MAX]);
+    assert!(far.is_err());
+    assert_eq!(value(copy(image.as_ref()).as_mut(), "pages", &[]), Ok(3));
+}
+
+fn without_memory(engine: &dyn Engine) {
+    let text = r#"(module (global $count (mut i32) (i32.const 0))
+        (func (export "step") (result i32)
+            (global.set $count (i32.add (global.get $count) (i32.const 1))) (global.get $count)))"#;
+    let mut donor = donor(module(engine, text).as_ref());
+    assert_eq!(value(donor.as_mut(), "step", &[]), Ok(1));
+    let image = donor.freeze().unwrap();
+    for _ in 0..2 {
+        assert_eq!(value(copy(image.as_ref()).as_mut(), "step", &[]), Ok(2));
+    }
+}
+
+fn not_frozen(engine: &dyn Engine) {
+    let ordinary = crate::guest::start(engine, EVERYWHERE);
+    assert!(ordinary.freeze().is_err());
+    assert!(copy(image(engine).as_ref()).freeze().is_err(), "a copy of a copy");
+}
+
+fn refused(engine: &dyn Engine) {
+    let wasm = wat::parse_str("(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))");
+    let error = engine.prepare_clonable(&wasm.unwrap()).unwrap_err();
+    assert!(error.to_string().contains("writes to its tables"), "{error}");
+    let module = crate::guest::compile(engine, "(module)");
+    assert!(module.instantiate_donor(Box::new(()), &limits(PAGE)).is_err());
+}
+
+fn plain(engine: &dyn Engine) {
+    let module = module(engine, EVERYWHERE);
+    let mut guest = module
+        .instantiate(Box::new(Heard::default()), &limits(100 * PAGE))
+        .unwrap();
+    assert_eq!(told(guest.as_mut()), [77]);
+    assert_eq!(value(guest.as_mut(), "sum", &[]), Ok(1 + 2 + 3 + 4 + 5 + 200));
+    assert_eq!(value(guest.as_mut(), "peek", &[18]), Ok(3));
+}
