@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use weir_abi::AbiVersion;
-use weir_engine::{Engine, Module};
+use weir_engine::{CompileError, Engine, Module};
 
 use crate::hostcalls::HOST_FUNCS;
 use crate::{LoadError, ModuleInfo, inspect};
@@ -17,24 +17,36 @@ pub struct HostModule {
     abi: AbiVersion,
     compiled: Arc<dyn Module>,
     engine: &'static str,
+    /// Or why its VMs cannot be copied.
+    clonable: Result<(), String>,
 }
 
 impl HostModule {
     /// Checks a module and compiles it. `name`, the file's name, stands in all messages about it.
     pub fn compile(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
-        let info = inspect(wasm)?;
-        let abi = info.check()?;
-        let compiled = engine
-            .compile(wasm, &HOST_FUNCS)
-            .map_err(|error| weir_engine::explain(engine, wasm, error))?;
-        Ok(Arc::new(Self {
-            name: name.to_owned(),
-            digest: Sha256::digest(wasm).into(),
-            info,
-            abi,
-            compiled,
-            engine: engine.name(),
-        }))
+        let not_asked = Err("it was not compiled for that".to_owned());
+        Self::make(engine, name, wasm, not_asked, || {
+            let compiled = engine.compile(wasm, &HOST_FUNCS);
+            compiled.map_err(|error| weir_engine::explain(engine, wasm, error))
+        })
+    }
+
+    /// As [`HostModule::compile`], and VMs of the module can be copied, if that can be: see [`HostModule::clonable`].
+    pub fn compile_clonable(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
+        let compiled = engine.prepare_clonable(wasm).and_then(|prepared| {
+            let code = engine.precompile(&prepared)?;
+            engine.load_clonable(&code, &HOST_FUNCS)
+        });
+        match compiled {
+            Ok(compiled) => Self::make(engine, name, wasm, Ok(()), || Ok(compiled)),
+            Err(reason) => {
+                let mut module = Self::compile(engine, name, wasm)?;
+                if let Some(module) = Arc::get_mut(&mut module) {
+                    module.clonable = Err(reason.to_string());
+                }
+                Ok(module)
+            }
+        }
     }
 
     /// Loads a module that `precompiled` holds as machine code, made by the same engine from `wasm`.
@@ -46,18 +58,35 @@ impl HostModule {
         wasm: &[u8],
         precompiled: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
+        let compiled_before = Err("its code was compiled before".to_owned());
+        Self::make(engine, name, wasm, compiled_before, || {
+            engine.load_precompiled(precompiled, &HOST_FUNCS)
+        })
+    }
+
+    fn make(
+        engine: &dyn Engine,
+        name: &str,
+        wasm: &[u8],
+        clonable: Result<(), String>,
+        compile: impl FnOnce() -> Result<Arc<dyn Module>, CompileError>,
+    ) -> Result<Arc<Self>, LoadError> {
         let info = inspect(wasm)?;
         let abi = info.check()?;
-        let compiled = engine.load_precompiled(precompiled, &HOST_FUNCS)?;
-        let digest = Sha256::digest(wasm).into();
         Ok(Arc::new(Self {
             name: name.to_owned(),
-            digest,
+            digest: Sha256::digest(wasm).into(),
             info,
             abi,
-            compiled,
+            compiled: compile()?,
             engine: engine.name(),
+            clonable,
         }))
+    }
+
+    /// Whether VMs of the module can be copied; the error says why not.
+    pub fn clonable(&self) -> Result<(), &str> {
+        self.clonable.as_ref().map(|()| ()).map_err(String::as_str)
     }
 
     /// File name, for messages.
@@ -85,7 +114,7 @@ impl HostModule {
         self.engine
     }
 
-    pub(crate) fn compiled(&self) -> &dyn Module {
+    pub(crate) fn compiled(&self) -> &(dyn Module + 'static) {
         self.compiled.as_ref()
     }
 }

@@ -16,6 +16,7 @@ mod foreign;
 mod gate;
 mod hostcalls;
 mod ids;
+mod image;
 mod inspect;
 mod maps;
 mod property;
@@ -33,6 +34,7 @@ pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use ids::ContextId;
+pub use image::{NotCloned, VmImage, WarmUp};
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
 pub use shared::{

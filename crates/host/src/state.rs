@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
@@ -32,9 +32,12 @@ pub(crate) struct VmState {
     /// The guest asked for a local response or a reset of this context in the callback that runs.
     pub stopped: Option<ContextId>,
 
+    /// The VM is a copy of another.
+    pub is_copy: bool,
+
     pub plugins: FxHashMap<ContextId, PluginContext>,
     pub streams: ContextMap<StreamContext>,
-    next_context: u32,
+    pub next_context: u32,
     /// Numbers have come round: one that comes next may be in use.
     came_round: bool,
     /// Contexts that answered false from `on_done`, oldest first.
@@ -46,13 +49,15 @@ pub(crate) struct VmState {
     pub http_calls: FxHashMap<u32, CallOwner>,
     /// gRPC calls and streams in flight.
     pub grpc_calls: FxHashMap<u32, (CallOwner, GrpcToken)>,
-    next_token: u32,
+    pub next_token: u32,
     /// What the callback that runs delivers.
     pub delivery: Delivery,
     /// What `proxy_get_status` answers.
     pub status: (u32, String),
 
     pub metrics: MetricCache,
+    /// What the guest counts is not counted.
+    pub metrics_still: bool,
     /// Bytes on their way into the guest, kept to save allocations.
     pub scratch: Vec<u8>,
     /// A header name in lower case, kept to save allocations.
@@ -66,6 +71,8 @@ pub(crate) struct PluginContext {
     pub spec: Arc<PluginSpec>,
     /// What `proxy_set_property` stored outside of any stream.
     pub notes: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Period of its ticks, where it has any.
+    pub tick_period: Option<Duration>,
 }
 
 /// A stream context.
@@ -119,6 +126,8 @@ impl VmState {
             abi,
             vm: shared.next_vm(),
             metrics: shared.metrics().cache(),
+            metrics_still: false,
+            is_copy: false,
             shared: shared.clone(),
             services,
             waker,

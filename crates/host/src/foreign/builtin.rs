@@ -20,6 +20,7 @@ pub(super) fn add_to(functions: &mut ForeignFunctions) {
     functions.add("decline_body", decline_body);
     functions.add("set_envoy_filter_state", set_envoy_filter_state);
     functions.add("shared_data_delete", shared_data_delete);
+    functions.add("vm_cloned", vm_cloned);
 }
 
 /// The argument as zlib data.
@@ -120,6 +121,13 @@ fn shared_data_delete(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>,
     Ok(Vec::new())
 }
 
+/// Whether the VM is a copy, and which: 8 bytes, little-endian; 0 where it is none, and else a number that no other VM of the
+/// process has. A guest that finds another number than the one that it has noted knows that it has been copied since: what
+/// it keeps of random numbers it shares with other copies.
+fn vm_cloned(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>, Status> {
+    Ok(call.copy().to_le_bytes().to_vec())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -149,7 +157,8 @@ mod tests {
                 "decline_body",
                 "set_envoy_filter_state",
                 "shared_data_delete",
-                "uncompress"
+                "uncompress",
+                "vm_cloned"
             ]
         );
         assert!(ForeignFunctions::none().find("compress").is_none());

@@ -53,7 +53,7 @@ impl ForeignFunctions {
 }
 
 /// The functions that Envoy's users know (`compress`, `uncompress`, `clear_route_cache`, `declare_property`,
-/// `set_envoy_filter_state`), and two that the specification lacks: `decline_body` and `shared_data_delete`.
+/// `set_envoy_filter_state`), and some that the specification lacks: `decline_body`, `shared_data_delete` and `vm_cloned`.
 impl Default for ForeignFunctions {
     fn default() -> Self {
         let mut functions = Self::none();
@@ -76,6 +76,7 @@ pub struct ForeignCall<'a> {
     caller: Option<(ContextId, &'a mut dyn Services)>,
     data: &'a SharedData,
     vm_id: &'a str,
+    copy: u64,
 }
 
 impl<'a> ForeignCall<'a> {
@@ -89,7 +90,14 @@ impl<'a> ForeignCall<'a> {
             caller: None,
             data,
             vm_id,
+            copy: 0,
         }
+    }
+
+    /// The call of a VM that is a copy, with this number; 0 for one that is none.
+    pub(crate) const fn of_copy(mut self, number: u64) -> Self {
+        self.copy = number;
+        self
     }
 
     /// The call of a plugin context that `services` can bring an answer to later.
@@ -125,5 +133,10 @@ impl<'a> ForeignCall<'a> {
     /// The `vm_id` of the calling VM, which is its scope in shared data.
     pub const fn vm_id(&self) -> &'a str {
         self.vm_id
+    }
+
+    /// Number of the calling VM where it is a copy of another, unique in the process; 0 where it is none.
+    pub const fn copy(&self) -> u64 {
+        self.copy
     }
 }

@@ -21,12 +21,20 @@ pub(super) fn proxy_define_metric(
 
 /// Adds to a counter (more than 0) or a gauge (either way).
 pub(super) fn proxy_increment_metric(call: &mut Call<'_>, id: u32, delta: u64) -> Result<(), Fault> {
-    Ok(call.state().metrics.increment(id, delta.cast_signed())?)
+    let state = call.state();
+    if state.metrics_still {
+        return Ok(());
+    }
+    Ok(state.metrics.increment(id, delta.cast_signed())?)
 }
 
 /// Sets a gauge, samples a histogram, adds to a counter.
 pub(super) fn proxy_record_metric(call: &mut Call<'_>, id: u32, value: u64) -> Result<(), Fault> {
-    Ok(call.state().metrics.record(id, value)?)
+    let state = call.state();
+    if state.metrics_still {
+        return Ok(());
+    }
+    Ok(state.metrics.record(id, value)?)
 }
 
 /// Value of a counter or gauge, 8 bytes.

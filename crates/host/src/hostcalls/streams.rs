@@ -14,6 +14,9 @@ pub(super) fn proxy_set_tick_period_milliseconds(call: &mut Call<'_>, period: u3
         return Ok(());
     };
     let period = (period != 0).then(|| Duration::from_millis(period.into()));
+    if let Some(context) = state.plugins.get_mut(&plugin) {
+        context.tick_period = period;
+    }
     state.services.set_tick_period(plugin, period);
     Ok(())
 }

@@ -70,14 +70,25 @@ impl SharedQueues {
         waker: Arc<dyn QueueWaker>,
     ) -> Result<u32, Status> {
         let id = self.open(vm_id, name)?;
-        let queue = self.find(id).ok_or(Status::InternalFailure)?;
+        if self.consume(id, vm, plugin, waker) {
+            Ok(id)
+        } else {
+            Err(Status::InternalFailure)
+        }
+    }
+
+    /// Adds plugin context `plugin` of VM `vm` to the consumers of a queue; whether there is such a queue.
+    pub(crate) fn consume(&self, id: u32, vm: u64, plugin: ContextId, waker: Arc<dyn QueueWaker>) -> bool {
+        let Some(queue) = self.find(id) else {
+            return false;
+        };
         let mut state = queue.lock();
         let known = state
             .consumers
             .iter()
             .any(|known| known.vm == vm && known.plugin == plugin);
         if known {
-            return Ok(id);
+            return true;
         }
         let owed = state.entries.len();
         let mut consumer = Consumer {
@@ -91,7 +102,23 @@ impl SharedQueues {
         state.consumers.push(consumer);
         drop(state);
         give(note, id);
-        Ok(id)
+        true
+    }
+
+    /// The queues that a VM consumes, each with the plugin context that does.
+    pub(crate) fn consumed_by(&self, vm: u64) -> Vec<(u32, ContextId)> {
+        let queues = self.all();
+        let consumers = (1..).zip(queues).flat_map(|(id, queue)| {
+            let state = queue.lock();
+            let own = state.consumers.iter().filter(|consumer| consumer.vm == vm);
+            own.map(|consumer| (id, consumer.plugin)).collect::<Vec<_>>()
+        });
+        consumers.collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Queue>> {
+        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
+        directory.queues.clone()
     }
 
     /// The number of the queue that somebody has registered under this name.
@@ -161,13 +188,7 @@ impl SharedQueues {
 
     /// Forgets the consumers of a VM, which has ended. What it was woken for and did not take wakes another one.
     pub fn forget(&self, vm: u64) {
-        let queues = self
-            .directory
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .queues
-            .clone();
-        for (id, queue) in (1..).zip(queues) {
+        for (id, queue) in (1..).zip(self.all()) {
             let mut state = queue.lock();
             let before = state.consumers.len();
             state.consumers.retain(|consumer| consumer.vm != vm);

@@ -2,6 +2,7 @@
 
 mod calls;
 mod canary;
+mod copy;
 mod exports;
 mod plugin;
 mod start;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use weir_abi::{Callback, LogLevel, limits};
 use weir_engine::{CpuBudget, FuncId, Instance, Trap, TrapKind};
 
+use crate::image::VmImage;
 use crate::state::VmState;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 use exports::Exports;
@@ -34,6 +36,8 @@ pub struct Vm {
     started: bool,
     /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
     canary: bool,
+    /// What it is a copy of, until it has finished a stream.
+    young_copy: Option<Arc<VmImage>>,
 }
 
 impl Vm {
@@ -139,6 +143,9 @@ impl Vm {
             return error;
         };
         self.exports = Exports::default();
+        if let Some(image) = self.young_copy.take() {
+            image.died_early();
+        }
         let module = self.spec.module.name();
         // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.
         bury(module, || {

@@ -1,15 +1,20 @@
 //! From a module to a VM that serves: instantiation, start functions, plugin contexts.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, INITIALIZE, MAINS, START};
-use weir_engine::{Instance, Limits};
+use weir_engine::{Instance, InstantiateError, Limits, Module};
 
 use super::exports::Exports;
 use super::{Vm, budget, is_clean_exit, panic_message};
 use crate::state::{PluginContext, VmState};
 use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
+
+/// How an instance is made.
+type Instantiate =
+    fn(&(dyn Module + 'static), Box<dyn Any + Send>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>;
 
 impl Vm {
     /// Instantiates the module and runs its start functions: the start section, then `_initialize` with `main`, or
@@ -20,8 +25,36 @@ impl Vm {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
+        Self::begin(spec, shared, services, waker, <dyn Module>::instantiate)
+    }
+
+    /// As [`Vm::start`], and the VM can be frozen. It takes its time for every callback.
+    pub(crate) fn start_donor(
+        spec: Arc<VmSpec>,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Result<Self, StartError> {
+        let mut vm = Self::begin(spec, shared, services, waker, <dyn Module>::instantiate_donor)?;
+        vm.callback_budget = vm.start_budget;
+        Ok(vm)
+    }
+
+    fn begin(
+        spec: Arc<VmSpec>,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+        instantiate: Instantiate,
+    ) -> Result<Self, StartError> {
         let begun = catch_unwind(AssertUnwindSafe(|| {
-            let mut instance = instantiate(&spec, shared, services, waker)?;
+            let state = VmState::new(Arc::clone(&spec), spec.module.abi(), shared, services, waker);
+            let made = instantiate(spec.module.compiled(), Box::new(state), &limits(&spec));
+            let mut instance = made.map_err(|source| StartError::Instantiate {
+                module: spec.module.name().into(),
+                source,
+            })?;
+            tell_allocator(instance.as_mut());
             let exports = Exports::resolve(instance.as_mut(), &spec);
             run_start_functions(instance.as_mut(), &spec)?;
             Ok((instance, exports))
@@ -42,6 +75,7 @@ impl Vm {
             instance: Some(instance),
             started: false,
             canary: false,
+            young_copy: None,
         })
     }
 
@@ -62,6 +96,7 @@ impl Vm {
             PluginContext {
                 spec: plugin,
                 notes: Vec::new(),
+                tick_period: None,
             },
         );
         self.ask(Callback::ContextCreate, id, &[id.wire(), 0])?;
@@ -113,32 +148,20 @@ impl Vm {
     }
 }
 
-fn instantiate(
-    spec: &Arc<VmSpec>,
-    shared: &Shared,
-    services: Box<dyn Services>,
-    waker: Arc<dyn QueueWaker>,
-) -> Result<Box<dyn Instance>, StartError> {
-    let module = &spec.module;
-    let limits = Limits {
+/// The bounds of an instance.
+pub(super) fn limits(spec: &VmSpec) -> Limits {
+    Limits {
         memory: spec.limits.memory,
         start_budget: budget(spec.limits.start_budget),
-    };
-    let state = VmState::new(Arc::clone(spec), module.abi(), shared, services, waker);
-    let mut instance = module
-        .compiled()
-        .instantiate(Box::new(state), &limits)
-        .map_err(|source| StartError::Instantiate {
-            module: module.name().into(),
-            source,
-        })?;
-    if let Some(allocator) = ALLOCATORS
-        .iter()
-        .find_map(|(name, signature)| instance.func(name, *signature))
-    {
+    }
+}
+
+/// Tells an instance which of its functions allocates.
+pub(super) fn tell_allocator(instance: &mut dyn Instance) {
+    let find = |(name, signature): &(&str, _)| instance.func(name, *signature);
+    if let Some(allocator) = ALLOCATORS.iter().find_map(find) {
         instance.set_allocator(allocator);
     }
-    Ok(instance)
 }
 
 /// `_initialize` and then `main`, or else `_start`; never both.

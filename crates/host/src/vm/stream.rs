@@ -84,7 +84,9 @@ impl Vm {
         if !self.has_stream(id)? {
             return Err(VmError::NoSuchContext(id));
         }
-        self.end(id)
+        let finish = self.end(id)?;
+        self.young_copy = None;
+        Ok(finish)
     }
 
     /// Ends a stream or plugin context, or notes that it wants to live on until `proxy_done`.

@@ -1,5 +1,10 @@
 //! A proxy made of memory: streams and services that record what guests ask for, and guests as short texts.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "each test file uses its part"
+)]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,0 +1,131 @@
+//! The VM that is frozen.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use weir_abi::{LogLevel, Status};
+
+use super::{NotCloned, Told, VmImage, WarmUp, warm_up};
+use crate::state::VmState;
+use crate::vm::Vm;
+use crate::{ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec};
+
+impl VmImage {
+    /// Starts a VM with all its plugins, shows it the made-up requests, and freezes it. Calls that it makes are accepted
+    /// and forgotten; of `services`, it is asked whether it takes a call, and what the guest logs goes there.
+    ///
+    /// # Errors
+    ///
+    /// The module cannot be copied, or does while it is configured what its copies would not have done.
+    pub fn take(
+        spec: &Arc<VmSpec>,
+        plugins: &[Arc<PluginSpec>],
+        requests: &[WarmUp],
+        shared: &Shared,
+        services: Box<dyn Services>,
+    ) -> Result<Arc<Self>, NotCloned> {
+        if let Err(reason) = spec.module.clonable() {
+            return Err(NotCloned::Module(reason.to_owned()));
+        }
+        let waits = Arc::new(AtomicBool::new(false));
+        let services = DonorServices {
+            services,
+            waits: Arc::clone(&waits),
+        };
+        let mut vm = Vm::start_donor(Arc::clone(spec), shared, Box::new(services), Arc::new(Nobody))?;
+        let mut contexts = Vec::with_capacity(plugins.len());
+        for plugin in plugins {
+            contexts.push(vm.add_plugin(Arc::clone(plugin))?);
+        }
+        for (number, request) in (1..).zip(requests) {
+            for plugin in &contexts {
+                warm_up::run(&mut vm, *plugin, request)
+                    .map_err(|error| NotCloned::WarmUp { number, error })?;
+            }
+        }
+        let (frozen, told) = vm.freeze(|state| {
+            if waits.load(Ordering::Relaxed) {
+                return Err(NotCloned::Pending("a call whose answer comes later"));
+            }
+            tell(state, &contexts)
+        })?;
+        Ok(Arc::new(Self {
+            spec: Arc::clone(spec),
+            frozen,
+            told,
+            early_deaths: AtomicUsize::new(0),
+        }))
+    }
+}
+
+/// What the guest has told the host.
+fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NotCloned> {
+    if !state.http_calls.is_empty() || !state.grpc_calls.is_empty() {
+        return Err(NotCloned::Pending("a call to an upstream"));
+    }
+    if state.streams.len() > 0 {
+        return Err(NotCloned::Pending("a wait for proxy_done"));
+    }
+    Ok(Told {
+        plugins: contexts
+            .iter()
+            .filter_map(|id| Some((*id, state.plugins.remove(id)?.told())))
+            .collect(),
+        queues: state.shared.queues().consumed_by(state.vm),
+        next_context: state.next_context,
+        next_token: state.next_token,
+        status: std::mem::take(&mut state.status),
+    })
+}
+
+/// The services of a donor: nothing that it begins ever ends.
+struct DonorServices {
+    services: Box<dyn Services>,
+    /// It has begun what cannot be seen otherwise.
+    waits: Arc<AtomicBool>,
+}
+
+impl DonorServices {
+    fn refuse(&self) -> Result<(), Status> {
+        self.waits.store(true, Ordering::Relaxed);
+        Err(Status::InternalFailure)
+    }
+}
+
+impl Services for DonorServices {
+    fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status> {
+        self.services.http_call(token, call)
+    }
+
+    fn grpc_call(&mut self, _: u32, _: GrpcCall) -> Result<(), Status> {
+        self.refuse()
+    }
+
+    fn grpc_stream(&mut self, _: u32, _: GrpcCall) -> Result<(), Status> {
+        self.refuse()
+    }
+
+    fn deferred_answer(&mut self, _: ContextId) -> Option<Later> {
+        self.waits.store(true, Ordering::Relaxed);
+        None
+    }
+
+    /// The host remembers it.
+    fn set_tick_period(&mut self, _: ContextId, _: Option<Duration>) {}
+
+    fn log_level(&self) -> LogLevel {
+        self.services.log_level()
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        self.services.log(level, plugin, message);
+    }
+}
+
+/// A donor consumes no queue.
+struct Nobody;
+
+impl QueueWaker for Nobody {
+    fn wake(&self, _: ContextId, _: u32) {}
+}

@@ -1,0 +1,110 @@
+//! One configured VM, many VMs: the others are copies that share its memory until they write to it.
+//!
+//! The module is compiled for that by [`HostModule::compile_clonable`](crate::HostModule::compile_clonable). A donor VM is
+//! started and configured, warmed up with made-up requests, and frozen; what it has told the host is kept with it, and told
+//! again for each copy. What start functions and configuration did to shared data, queues and metrics they have done once.
+
+mod donor;
+mod warm_up;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use weir_engine::{Image, InstantiateError};
+
+pub use self::warm_up::WarmUp;
+use crate::vm::Vm;
+use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
+
+/// A VM as it was when it had been configured, from which others begin.
+pub struct VmImage {
+    spec: Arc<VmSpec>,
+    frozen: Arc<dyn Image>,
+    /// What the donor had told the host.
+    pub(crate) told: Told,
+    /// Copies that died too early, each of which a VM that is started as usual is to follow.
+    early_deaths: AtomicUsize,
+}
+
+/// What a guest tells the host while it is configured.
+pub(crate) struct Told {
+    /// The plugin contexts, in the order in which they were made.
+    pub plugins: Vec<(ContextId, ToldPlugin)>,
+    /// Queues, and the plugin contexts that consume them.
+    pub queues: Vec<(u32, ContextId)>,
+    pub next_context: u32,
+    pub next_token: u32,
+    pub status: (u32, String),
+}
+
+/// What the host knows of a plugin context.
+pub(crate) struct ToldPlugin {
+    pub spec: Arc<PluginSpec>,
+    pub notes: Vec<(Vec<u8>, Vec<u8>)>,
+    pub tick_period: Option<Duration>,
+}
+
+/// Why there is no image. VMs are to be started as usual.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotCloned {
+    /// The module.
+    #[error("{0}")]
+    Module(String),
+    /// The VM that was to be copied did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A made-up request killed it.
+    #[error("it did not survive request {number} of warm_up: {error}")]
+    WarmUp {
+        /// Its place among the requests, from 1.
+        number: usize,
+        /// How.
+        error: VmError,
+    },
+    /// It waits for something that would not come to its copies.
+    #[error("while it was configured it began {0}")]
+    Pending(&'static str),
+    /// The engine refuses.
+    #[error(transparent)]
+    Frozen(#[from] InstantiateError),
+}
+
+impl VmImage {
+    /// Makes a VM that goes on where the image was taken: start functions and configuration do not run. Gives the contexts
+    /// of the plugins, in the order in which the image has them.
+    ///
+    /// # Errors
+    ///
+    /// The engine has no room.
+    pub fn start(
+        self: &Arc<Self>,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Result<(Vm, Vec<ContextId>), StartError> {
+        let vm = Vm::copy(self, &self.spec, self.frozen.as_ref(), shared, services, waker)?;
+        Ok((vm, self.told.plugins.iter().map(|(id, _)| *id).collect()))
+    }
+
+    /// Whether the next VM is to be started as usual, because a copy has died before it had finished a stream: what is
+    /// wrong may be wrong with the image. Asked before each start; yes once for each such death.
+    pub fn is_distrusted(&self) -> bool {
+        let taken = self
+            .early_deaths
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |deaths| {
+                deaths.checked_sub(1)
+            });
+        taken.is_ok()
+    }
+
+    /// Bytes of memory that copies share.
+    pub fn memory_size(&self) -> usize {
+        self.frozen.memory_size()
+    }
+
+    pub(crate) fn died_early(&self) {
+        self.early_deaths.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,383 @@
+//! One configured VM, many VMs.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use support::{Recorder, TestStream, guest, plugin, shared, wasmtime};
+use weir_host::{ContextId, HostModule, NotCloned, Shared, Vm, VmImage, VmSpec, WarmUp};
+
+/// A specification of VMs that can be copied.
+fn spec(wasm: &[u8]) -> Arc<VmSpec> {
+    let engine = wasmtime();
+    let mut spec = support::spec(&engine, wasm);
+    spec.module = HostModule::compile_clonable(&engine, "test.wasm", wasm).unwrap();
+    Arc::new(spec)
+}
+
+/// An image of a guest with one plugin, and what its donor did.
+fn image(wasm: &[u8], requests: &[WarmUp], shared: &Shared) -> (Result<Arc<VmImage>, NotCloned>, Recorder) {
+    let recorder = Recorder::default();
+    let services = Box::new(recorder.clone());
+    let image = VmImage::take(&spec(wasm), &[plugin("test")], requests, shared, services);
+    (image, recorder)
+}
+
+fn copy(image: &Arc<VmImage>, shared: &Shared) -> (Vm, ContextId, Recorder) {
+    let recorder = Recorder::default();
+    let started = image.start(shared, Box::new(recorder.clone()), Arc::new(recorder.clone()));
+    let (vm, contexts) = started.unwrap();
+    (vm, contexts[0], recorder)
+}
+
+/// A request through a VM.
+fn request(vm: &mut Vm, plugin: ContextId) -> ContextId {
+    let id = vm.create_stream(plugin, TestStream::recorded().0).unwrap();
+    vm.on_request_headers(id, 1, true).unwrap();
+    vm.finish_stream(id).unwrap();
+    id
+}
+
+fn get(path: &str) -> WarmUp {
+    let line = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    WarmUp {
+        headers: vec![line(":method", "GET"), line(":path", path)],
+        body: Vec::new(),
+    }
+}
+
+/// Counts in memory: 1 for each start, vm_start and configure, and logs the count at each request after adding 1.
+const COUNTING: &str = r#"
+    (func $add (param $by i32)
+      (i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (local.get $by))))
+    (func (export "_initialize") (call $add (i32.const 1000)))
+    (func (export "proxy_on_vm_start") (param i32 i32) (result i32) (call $add (i32.const 100)) (i32.const 1))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32) (call $add (i32.const 10)) (i32.const 1))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+      (call $add (i32.const 1)) (call $number (i32.load (i32.const 1024))) (i32.const 0))"#;
+
+#[test]
+fn copies_go_on_where_the_donor_was() {
+    let shared = shared();
+    let (image, donor) = image(&guest("", COUNTING), &[get("/")], &shared);
+    let image = image.unwrap();
+    assert_eq!(donor.numbers(), [1111], "the made-up request");
+    for _ in 0..3 {
+        let (mut vm, plugin, recorder) = copy(&image, &shared);
+        assert_eq!(plugin.wire(), 1);
+        assert_eq!(vm.plugin(plugin).unwrap().name, "test");
+        // Numbers of contexts that the guest has seen do not come again.
+        assert_eq!(request(&mut vm, plugin).wire(), 3);
+        request(&mut vm, plugin);
+        assert_eq!(recorder.numbers(), [1112, 1113]);
+        assert_eq!(vm.memory_size(), image.memory_size());
+    }
+}
+
+#[test]
+fn several_plugins_keep_their_places() {
+    let shared = shared();
+    let spec = spec(&guest("", COUNTING));
+    let plugins = [plugin("one"), plugin("two"), plugin("three")];
+    let image = VmImage::take(&spec, &plugins, &[], &shared, Box::new(Recorder::default())).unwrap();
+    let recorder = Recorder::default();
+    let (mut vm, contexts) = image
+        .start(&shared, Box::new(recorder.clone()), Arc::new(recorder))
+        .unwrap();
+    let names: Vec<_> = contexts
+        .iter()
+        .map(|id| vm.plugin(*id).unwrap().name.clone())
+        .collect();
+    assert_eq!(names, ["one", "two", "three"]);
+}
+
+const EFFECTS: &str = r#"
+    (import "env" "proxy_set_tick_period_milliseconds" (func $ticks (param i32) (result i32)))
+    (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_dequeue_shared_queue" (func $dequeue (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
+    (import "env" "proxy_set_property" (func $set (param i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_get_property" (func $get (param i32 i32 i32 i32) (result i32)))"#;
+
+#[test]
+fn what_configuration_does_to_the_host_holds_in_copies() {
+    // 16: name; 512: queue, 516: metric, 520 and 524: results.
+    let body = r#"
+        (data (i32.const 16) "name")
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+          (drop (call $ticks (i32.const 250)))
+          (drop (call $register (i32.const 16) (i32.const 4) (i32.const 512)))
+          (drop (call $define (i32.const 0) (i32.const 16) (i32.const 4) (i32.const 516)))
+          (drop (call $set (i32.const 16) (i32.const 4) (i32.const 16) (i32.const 2)))
+          (i32.const 1))
+        (func (export "proxy_on_queue_ready") (param i32 i32)
+          (call $number (call $dequeue (i32.load (i32.const 512)) (i32.const 520) (i32.const 524))))
+        (func (export "proxy_on_tick") (param i32)
+          (call $number (call $get (i32.const 16) (i32.const 4) (i32.const 520) (i32.const 524)))
+          (call $say (i32.load (i32.const 520)) (i32.load (i32.const 524))))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          (drop (call $increment (i32.load (i32.const 516)) (i64.const 1))) (i32.const 0))"#;
+    let shared = shared();
+    let (image, donor) = image(&guest(EFFECTS, body), &[get("/1"), get("/2")], &shared);
+    let image = image.unwrap();
+    assert!(
+        donor.with(|record| record.ticks.is_empty()),
+        "the donor has no ticks"
+    );
+    let count = || shared.metrics().snapshot()[0].value.clone();
+    let before = format!("{:?}", count());
+    assert!(
+        before.contains("(0)"),
+        "made-up requests are not counted: {before}"
+    );
+
+    let queue = shared.queues().resolve("vm", b"name").unwrap();
+    shared.queues().enqueue(queue, b"waits for a copy").unwrap();
+    let (mut one, plugin, recorder) = copy(&image, &shared);
+    assert_eq!(
+        recorder.with(|record| record.ticks.clone()),
+        [(plugin, Some(Duration::from_millis(250)))]
+    );
+    assert_eq!(recorder.with(|record| record.woken.clone()), [(plugin, queue)]);
+    one.on_queue_ready(plugin, queue).unwrap();
+    assert_eq!(recorder.numbers(), [0]);
+
+    let (mut two, _, second) = copy(&image, &shared);
+    for _ in 0..2 {
+        shared.queues().enqueue(queue, b"entry").unwrap();
+    }
+    assert_eq!(
+        second.with(|record| record.woken.len()),
+        1,
+        "both consume, each in its turn"
+    );
+
+    one.on_tick(plugin).unwrap();
+    assert_eq!(recorder.lines(), ["\0\0\0\0", "na"]);
+    request(&mut one, plugin);
+    request(&mut two, plugin);
+    assert!(format!("{:?}", count()).contains("(2)"), "{:?}", count());
+}
+
+#[test]
+fn what_a_copy_would_wait_for_in_vain_stands_in_the_way() {
+    let call = r#"(import "env" "proxy_http_call"
+        (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_call_foreign_function" (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))"#;
+    let headers = "\\03\\00\\00\\00\\07\\00\\00\\00\\03\\00\\00\\00\\05\\00\\00\\00\\01\\00\\00\\00\\0a\\00\\00\\00\\01\\00\\00\\00:method\\00GET\\00:path\\00/\\00:authority\\00a\\00";
+    let text = |callback: &str, what: &str| {
+        guest(
+            call,
+            &format!(
+                r#"(data (i32.const 16) "known") (data (i32.const 32) "later") (data (i32.const 64) "{headers}")
+                (func {callback} {what})"#
+            ),
+        )
+    };
+    let begin = "(drop (call $call (i32.const 16) (i32.const 5) (i32.const 64) (i32.const 61) (i32.const 0) (i32.const 0)
+        (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 512)))";
+    let configure = r#"(export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1)"#;
+    let (none, recorder) = image(&text(configure, begin), &[], &shared());
+    assert_eq!(recorder.with(|record| record.http_calls.len()), 1);
+    let reason = none.err().unwrap().to_string();
+    assert_eq!(reason, "while it was configured it began a call to an upstream");
+
+    // A call of a made-up request ends with it.
+    let on_request = r#"(export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1)"#;
+    let (some, recorder) = image(&text(on_request, begin), &[get("/")], &shared());
+    assert_eq!(recorder.with(|record| record.http_calls.len()), 1);
+    some.unwrap();
+
+    let mut functions = weir_host::ForeignFunctions::default();
+    functions.add("later", |call, _| {
+        call.later().map_or(Ok(vec![0]), |_| Ok(vec![1]))
+    });
+    let foreign = "(drop (call $foreign (i32.const 32) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))";
+    let (none, _) = image(&text(configure, foreign), &[], &Shared::new(functions));
+    let reason = none.err().unwrap().to_string();
+    assert_eq!(
+        reason,
+        "while it was configured it began a call whose answer comes later"
+    );
+}
+
+#[test]
+fn made_up_requests_are_requests() {
+    let imports = r#"
+        (import "env" "proxy_get_header_map_value" (func $header (param i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_get_buffer_bytes" (func $body (param i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_send_local_response"
+          (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
+    let body = r#"
+        (data (i32.const 16) ":path") (data (i32.const 32) ":status")
+        (func $show (param i32) (call $say (i32.load (i32.const 520)) (i32.load (i32.const 524))))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          (call $show (call $header (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 520) (i32.const 524)))
+          (if (i32.eq (i32.load8_u (i32.add (i32.load (i32.const 520)) (i32.const 1))) (i32.const 97))
+            (then (drop (call $answer (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+              (i32.const 0) (i32.const 0) (i32.const -1)))))
+          (i32.const 1))
+        (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+          (call $show (call $body (i32.const 0) (i32.const 0) (i32.const 100) (i32.const 520) (i32.const 524)))
+          (i32.const 1))
+        (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+          (call $show (call $header (i32.const 2) (i32.const 32) (i32.const 7) (i32.const 520) (i32.const 524)))
+          (i32.const 0))"#;
+    let post = WarmUp {
+        body: b"a body".to_vec(),
+        ..get("/b")
+    };
+    let (image, recorder) = image(&guest(imports, body), &[get("/a"), post], &shared());
+    image.unwrap();
+    assert_eq!(recorder.lines(), ["/a", "/b", "a body", "200"], "/a was answered");
+}
+
+#[test]
+fn a_made_up_request_that_kills_is_named() {
+    let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (if (i32.eq (i32.load (i32.const 1024)) (i32.const 1)) (then unreachable))
+        (i32.store (i32.const 1024) (i32.const 1)) (i32.const 0))"#;
+    let (none, _) = image(&guest("", body), &[get("/1"), get("/2"), get("/3")], &shared());
+    let reason = none.err().unwrap().to_string();
+    let expected = "it did not survive request 2 of warm_up: proxy_on_request_headers trapped: unreachable";
+    assert!(reason.starts_with(expected), "{reason}");
+}
+
+/// Logs four random bytes drawn at start, and four drawn now.
+const RANDOM: &str = r#"
+    (func (export "_initialize") (drop (call $random (i32.const 1024) (i32.const 4))))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+      (call $say (i32.const 1024) (i32.const 4))
+      (drop (call $random (i32.const 1028) (i32.const 4)))
+      (call $say (i32.const 1028) (i32.const 4))
+      (i32.const 0))"#;
+
+#[test]
+fn what_was_random_at_start_is_the_same_in_copies_and_what_is_drawn_later_is_not() {
+    let imports =
+        r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
+    let shared = shared();
+    let image = image(&guest(imports, RANDOM), &[], &shared).0.unwrap();
+    let drawn: Vec<[u32; 2]> = (0..3)
+        .map(|_| {
+            let (mut vm, plugin, recorder) = copy(&image, &shared);
+            request(&mut vm, plugin);
+            recorder.numbers().try_into().unwrap()
+        })
+        .collect();
+    assert!(drawn.iter().all(|[old, _]| *old == drawn[0][0]), "{drawn:?}");
+    assert!(drawn.iter().any(|[_, new]| *new != drawn[0][1]), "{drawn:?}");
+}
+
+#[test]
+fn a_guest_can_ask_which_copy_it_is() {
+    let imports = r#"(import "env" "proxy_call_foreign_function"
+        (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))"#;
+    let body = r#"
+        (data (i32.const 16) "vm_cloned")
+        (func $ask
+          (call $number (call $foreign (i32.const 16) (i32.const 9) (i32.const 0) (i32.const 0) (i32.const 520) (i32.const 524)))
+          (call $number (i32.load (i32.load (i32.const 520)))))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32) (call $ask) (i32.const 1))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $ask) (i32.const 0))"#;
+    let shared = shared();
+    let (image, donor) = image(&guest(imports, body), &[], &shared);
+    let image = image.unwrap();
+    assert_eq!(donor.numbers(), [0, 0], "a donor is no copy");
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        let (mut vm, plugin, recorder) = copy(&image, &shared);
+        request(&mut vm, plugin);
+        request(&mut vm, plugin);
+        let [0, first, 0, second] = recorder.numbers()[..] else {
+            panic!("two answers");
+        };
+        assert_eq!(first, second);
+        numbers.push(first);
+    }
+    numbers.dedup();
+    assert!(numbers.len() == 3 && !numbers.contains(&0), "{numbers:?}");
+}
+
+#[test]
+fn a_copy_that_dies_at_once_is_followed_by_a_vm_that_starts_as_usual() {
+    let body = r#"
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_tick") (param i32) unreachable)"#;
+    let shared = shared();
+    let image = image(&guest("", body), &[], &shared).0.unwrap();
+    assert!(!image.is_distrusted());
+    let (mut vm, plugin, _) = copy(&image, &shared);
+    vm.on_tick(plugin).unwrap_err();
+    assert!(image.is_distrusted());
+    assert!(!image.is_distrusted(), "once");
+
+    let (mut vm, plugin, _) = copy(&image, &shared);
+    request(&mut vm, plugin);
+    vm.on_tick(plugin).unwrap_err();
+    assert!(!image.is_distrusted(), "it had served");
+}
+
+#[test]
+fn a_trap_in_a_copy_leaves_the_others_alone() {
+    let body = r#"
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+          (i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (i32.const 1)))
+          (call $number (i32.load (i32.const 1024)))
+          (i32.const 0))
+        (func (export "proxy_on_tick") (param i32) unreachable)"#;
+    let shared = shared();
+    let image = image(&guest("", body), &[], &shared).0.unwrap();
+    let (mut good, plugin, recorder) = copy(&image, &shared);
+    request(&mut good, plugin);
+    let (mut bad, plugin, _) = copy(&image, &shared);
+    bad.on_tick(plugin).unwrap_err();
+    assert!(bad.is_dead());
+    request(&mut good, plugin);
+    let (mut new, plugin, third) = copy(&image, &shared);
+    request(&mut new, plugin);
+    assert_eq!((recorder.numbers(), third.numbers()), (vec![1, 2], vec![1]));
+}
+
+#[test]
+fn copies_on_four_threads_answer_as_one() {
+    let shared = shared();
+    let image = image(&guest("", COUNTING), &[], &shared).0.unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..50 {
+                    let (mut vm, plugin, recorder) = copy(&image, &shared);
+                    (0..20).for_each(|_| {
+                        request(&mut vm, plugin);
+                    });
+                    assert_eq!(recorder.numbers(), (1111..1131).collect::<Vec<_>>());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_cannot_be_copied_says_why() {
+    let refused = |wasm: &[u8]| image(wasm, &[], &shared()).0.err().unwrap().to_string();
+    let table = r#"(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))"#;
+    assert_eq!(
+        refused(&guest("", table)),
+        "instances cannot be copied: the module writes to its tables"
+    );
+    let refuses = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 0))"#;
+    assert!(refused(&guest("", refuses)).contains("proxy_on_configure returned false"));
+
+    let wasm = guest("", COUNTING);
+    let engine = support::wasmi();
+    let mut spec = support::spec(&engine, &wasm);
+    assert_eq!(spec.module.clonable(), Err("it was not compiled for that"));
+    spec.module = HostModule::compile_clonable(&engine, "test.wasm", &wasm).unwrap();
+    assert_eq!(spec.module.clonable(), Err("the runtime wasmi cannot clone"));
+    // It runs all the same.
+    support::start(spec).unwrap();
+}
