@@ -15,8 +15,8 @@ pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), StartError> {
     Vm::canary(&plan.spec, &plan.plugins, shared, Box::new(services))
 }
 
-/// The services of a VM that is thrown away: it may talk, but nothing that it begins ever ends.
-struct Canary(Arc<Reach>);
+/// The services of a VM that is thrown away, or copied: it may talk, but nothing that it begins ever ends.
+pub(crate) struct Canary(pub Arc<Reach>);
 
 impl Services for Canary {
     fn http_call(&mut self, _token: u32, call: HttpCall) -> Result<(), Status> {

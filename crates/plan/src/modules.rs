@@ -26,6 +26,8 @@ struct Key {
     runtime: &'static str,
     /// Whether code that the file holds may be used.
     takes_code: bool,
+    /// Whether VMs are to be copied.
+    clonable: bool,
     /// Of the whole file.
     digest: ModuleDigest,
 }
@@ -86,6 +88,7 @@ impl Modules {
             file: config.code.clone(),
             runtime: engine.name(),
             takes_code: config.allow_precompiled,
+            clonable: config.snapshot.is_some(),
             digest: weir_loader::digest(&bytes),
         };
         let compiled = {
@@ -113,6 +116,12 @@ fn load(engine: &dyn Engine, config: &VmConfig, bytes: &[u8]) -> Result<Arc<Host
     let not_used = |reason: &dyn std::fmt::Display| {
         tracing::warn!("{name}: the code that the file holds is not used, the module is compiled: {reason}");
     };
+    if config.snapshot.is_some() {
+        if file.code_for(engine).is_some() {
+            not_used(&"snapshot is on, for which the module is compiled otherwise");
+        }
+        return HostModule::compile_clonable(engine, &name, &file.wasm);
+    }
     match file.code_for(engine) {
         Some(Ok(_)) if !config.allow_precompiled => {
             not_used(&"allow_precompiled is not true");

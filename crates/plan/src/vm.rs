@@ -3,9 +3,12 @@
 use std::sync::{Arc, OnceLock};
 
 use weir_abi::{Callback, LogLevel};
-use weir_config::VmConfig;
-use weir_host::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSpec};
+use weir_config::{VmConfig, WarmUpRequest};
+use weir_host::{
+    ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmImage, VmSpec, WarmUp,
+};
 
+use crate::canary::Canary;
 use crate::reach::Reach;
 
 /// A VM that can be started, as often as it is wanted.
@@ -20,6 +23,10 @@ pub struct VmPlan {
     pub identity: Identity,
     /// A bit for each callback; unset before any VM has been started.
     exports: OnceLock<u64>,
+    /// The requests with which a VM is warmed up that others are copies of; `None` where each is started by itself.
+    warm_up: Option<Vec<WarmUp>>,
+    /// What they are copies of, made for the first; `None` where that could not be done.
+    image: OnceLock<Option<Arc<VmImage>>>,
 }
 
 /// What a VM was made from.
@@ -47,12 +54,16 @@ impl VmPlan {
         reach: Arc<Reach>,
         identity: Identity,
     ) -> Self {
+        let snapshot = identity.config.snapshot.as_ref();
+        let warm_up = snapshot.map(|snapshot| snapshot.warm_up.iter().map(made_up).collect());
         Self {
             spec,
             plugins,
             reach,
             identity,
             exports: OnceLock::new(),
+            warm_up,
+            image: OnceLock::new(),
         }
     }
 
@@ -63,8 +74,8 @@ impl VmPlan {
             .is_some_and(|set| set >> callback.index() & 1 == 1)
     }
 
-    /// Starts a VM and configures its plugins. Gives the plugins' contexts in the order of the plan. Blocks for as long as
-    /// the guest takes.
+    /// Starts a VM and configures its plugins, or copies one for which that has been done (`snapshot`). Gives the plugins'
+    /// contexts in the order of the plan. Blocks for as long as the guest takes.
     ///
     /// # Errors
     ///
@@ -76,6 +87,18 @@ impl VmPlan {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
+        if let Some(image) = self.image(shared) {
+            if !image.is_distrusted() {
+                let (vm, contexts) = image.start(shared, services, waker)?;
+                self.set_exports(|callback| vm.has(callback));
+                return Ok((vm, contexts));
+            }
+            let module = &self.reach.module;
+            tracing::warn!(
+                module,
+                "a copied VM died before it had finished a stream; one is started as usual"
+            );
+        }
         let mut vm = Vm::start(Arc::clone(&self.spec), shared, services, waker)?;
         self.set_exports(|callback| vm.has(callback));
         let contexts = self
@@ -89,6 +112,33 @@ impl VmPlan {
     /// Takes over what is known of an equal VM that has been started, where a reload lets that one serve on.
     pub fn learn_from(&self, equal: &Self) {
         self.set_exports(|callback| equal.has(callback));
+        if let Some(image) = equal.image.get() {
+            // One that it has made by itself is as good.
+            let _ = self.image.set(image.clone());
+        }
+    }
+
+    /// What VMs are copies of. Whoever asks first makes it, and others wait.
+    fn image(&self, shared: &Shared) -> Option<&Arc<VmImage>> {
+        let requests = self.warm_up.as_ref()?;
+        let make = || {
+            let services = Box::new(Canary(Arc::clone(&self.reach)));
+            let module = &self.reach.module;
+            match VmImage::take(&self.spec, &self.plugins, requests, shared, services) {
+                Ok(image) => {
+                    tracing::info!(module, shared = image.memory_size(), "VMs are copies of one");
+                    Some(image)
+                }
+                Err(reason) => {
+                    tracing::warn!(
+                        module,
+                        "each VM is started by itself although snapshot is on: {reason}"
+                    );
+                    None
+                }
+            }
+        };
+        self.image.get_or_init(make).as_ref()
     }
 
     /// Notes which callbacks the VM has; known once one has been started.
@@ -99,5 +149,25 @@ impl VmPlan {
                 .filter(|callback| has(**callback))
                 .fold(0, |set, callback| set | 1 << callback.index())
         });
+    }
+}
+
+/// The request as the guest sees it.
+fn made_up(request: &WarmUpRequest) -> WarmUp {
+    let line = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let mut headers = vec![
+        line(":method", &request.method),
+        line(":path", &request.path),
+        line(":authority", &request.authority),
+        line(":scheme", "http"),
+    ];
+    let written = request.headers.iter();
+    headers.extend(written.map(|(name, value)| line(&name.to_ascii_lowercase(), value)));
+    if !request.body.is_empty() {
+        headers.push(line("content-length", &request.body.len().to_string()));
+    }
+    WarmUp {
+        headers,
+        body: request.body.clone(),
     }
 }

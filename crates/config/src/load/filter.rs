@@ -99,6 +99,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
             allowed_capabilities: None,
             limits: VmLimits::default(),
             strict: false,
+            snapshot: None,
         },
     }
 }

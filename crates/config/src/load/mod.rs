@@ -2,10 +2,12 @@
 
 mod bytes;
 mod filter;
+mod headers;
 mod names;
 mod proxy;
 mod route;
 mod runtime;
+mod snapshot;
 mod upstream;
 mod vm;
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::bytes::configuration;
+use super::headers::headers;
 use super::{filter, names, or, upstream};
-use crate::read::{Field, Keys, listed, quoted, unknown};
+use crate::read::{Field, Keys, quoted, unknown};
 use crate::{
     FilterConfig, HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse, Timeouts,
     Upstream,
@@ -239,34 +240,4 @@ fn static_response(field: &Field<'_>) -> Option<StaticResponse> {
         headers,
         body,
     })
-}
-
-/// A map from field name to a value or a list of values.
-fn headers(field: &Field<'_>) -> Option<Vec<(String, String)>> {
-    /// The proxy frames the answer itself.
-    const OWN: [&str; 3] = ["connection", "content-length", "transfer-encoding"];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let mut lines = Vec::new();
-    for (name, field) in field.named()? {
-        if name.is_empty() || !name.bytes().all(token) {
-            field.report(format!("expected a header name, found {}", quoted(name)));
-        } else if OWN.contains(&name.to_ascii_lowercase().as_str()) {
-            field.report(format!("set by the proxy; expected none of {}", listed(OWN)));
-        }
-        for value in field.items_or_one() {
-            const EXPECTED: &str = "a header value without line break";
-            match value.scalar(EXPECTED) {
-                Some(text)
-                    if text
-                        .bytes()
-                        .any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) =>
-                {
-                    value.expected::<()>(EXPECTED);
-                }
-                Some(text) => lines.push((name.to_owned(), text.to_owned())),
-                None => {}
-            }
-        }
-    }
-    Some(lines)
 }

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use weir_abi::{ALLOCATORS, Callback, IMPORTS, INITIALIZE, MAINS, START, WASI};
 
 use super::bytes::configuration;
-use super::{or, runtime};
+use super::{or, runtime, snapshot};
 use crate::read::{Field, Keys, quoted, unknown_of_many};
 use crate::{Runtime, VmConfig, VmLimits};
 
 /// What makes a VM, from the keys of a filter's block.
 pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<VmConfig> {
+    let snapshot = block.take("snapshot").and_then(|field| snapshot::read(&field));
     let allowed_capabilities = block
         .take("capability_restriction_config")
         .and_then(|field| restriction(&field));
@@ -37,6 +38,7 @@ pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<V
         allowed_capabilities,
         limits,
         strict,
+        snapshot,
     })
 }
 

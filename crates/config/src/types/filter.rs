@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use weir_abi::{LogLevel, limits};
 
 use crate::Location;
-use crate::types::{RouteMatch, Upstream};
+use crate::types::{RouteMatch, Snapshot, Upstream};
 
 /// A filter, as the `config:` block of the Traffic Server plugin describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,8 @@ pub struct VmConfig {
     pub limits: VmLimits,
     /// Answer as strictly as Envoy: a change that comes too late is refused, on which most SDKs panic.
     pub strict: bool,
+    /// Whether VMs are copies of one, where the module and the runtime allow that.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// The name of a runtime, such as `wasmtime`. Prefixes of Envoy and Traffic Server are already taken off.

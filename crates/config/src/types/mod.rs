@@ -3,11 +3,13 @@
 mod filter;
 mod proxy;
 mod route;
+mod snapshot;
 mod upstream;
 
 pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, Ticks, VmConfig, VmLimits};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
+pub use snapshot::{Snapshot, WarmUpRequest};
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
 
 /// A document of either kind.

@@ -69,7 +69,20 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(
         vm.runtime.location.unwrap().to_string().rsplit('/').next(),
-        Some("filter-snake.yaml:38:14: config.vm_config.runtime")
+        Some("filter-snake.yaml:42:14: config.vm_config.runtime")
+    );
+    let requests = vm.snapshot.unwrap().warm_up;
+    assert_eq!(requests.len(), 2);
+    assert_eq!(
+        (requests[0].method.as_str(), requests[0].authority.as_str()),
+        ("GET", "localhost")
+    );
+    assert_eq!(requests[0].path, "/search?q=1");
+    let lines = [("x-a", "1"), ("x-a", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(requests[0].headers, lines);
+    assert_eq!(
+        (requests[1].path.as_str(), requests[1].body.as_slice()),
+        ("/", &b"text"[..])
     );
     assert_eq!(vm.vm_id, "shared");
     assert_eq!(vm.configuration, b"text of the VM");

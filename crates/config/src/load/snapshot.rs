@@ -1,0 +1,63 @@
+//! `snapshot:`.
+
+use super::bytes::configuration;
+use super::headers::headers;
+use super::or;
+use crate::read::{Field, quoted};
+use crate::{Snapshot, WarmUpRequest};
+
+/// `true`, `false`, or a map with what is to be done before.
+pub(super) fn read(field: &Field<'_>) -> Option<Snapshot> {
+    if !field.is_map() {
+        let on = field.boolean_or("true, false or a map with warm_up")?;
+        return on.then(Snapshot::default);
+    }
+    let keys = field.keys()?;
+    let warm_up = or(keys.take("warm_up"), Vec::new(), |field| {
+        Some(field.items()?.iter().filter_map(request).collect())
+    });
+    keys.finish();
+    Some(Snapshot { warm_up })
+}
+
+fn request(field: &Field<'_>) -> Option<WarmUpRequest> {
+    let keys = field.keys()?;
+    let method = or(keys.take("method"), "GET".to_owned(), |field| {
+        let name = field.string()?;
+        let is_token = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_token {
+            return Some(name);
+        }
+        field.report(format!("expected a method such as GET, found {}", quoted(&name)));
+        None
+    });
+    let path = or(keys.take("path"), "/".to_owned(), |field| {
+        let path = field.string()?;
+        if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Some(path);
+        }
+        field.report(format!(
+            "expected a path as it stands in a request, such as /search?q=%20, found {}",
+            quoted(&path)
+        ));
+        None
+    });
+    let authority = or(
+        keys.take_any(&["authority", "host"]),
+        "localhost".to_owned(),
+        Field::string,
+    );
+    let headers = or(keys.take("headers"), Vec::new(), headers);
+    let body = or(keys.take("body"), Vec::new(), configuration);
+    keys.finish();
+    Some(WarmUpRequest {
+        method,
+        path,
+        authority,
+        headers,
+        body,
+    })
+}

@@ -1,0 +1,23 @@
+//! VMs that are copies of one.
+
+/// VMs are copies of one that has been configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// What that one is shown before it is copied.
+    pub warm_up: Vec<WarmUpRequest>,
+}
+
+/// A made-up request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WarmUpRequest {
+    /// `GET` unless given.
+    pub method: String,
+    /// As it stands in a request; `/` unless given.
+    pub path: String,
+    /// `localhost` unless given.
+    pub authority: String,
+    /// Header lines, names as written.
+    pub headers: Vec<(String, String)>,
+    /// The body; empty unless given.
+    pub body: Vec<u8>,
+}
