@@ -49,6 +49,14 @@ impl Engine for Announced {
     fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         self.0.load_precompiled(bytes, funcs)
     }
+
+    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        self.0.prepare_clonable(wasm)
+    }
+
+    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.0.load_clonable(bytes, funcs)
+    }
 }
 
 fn announce<T>(engine: &str, size: usize, work: impl FnOnce() -> T) -> T {

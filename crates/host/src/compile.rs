@@ -86,7 +86,7 @@ impl HostModule {
 
     /// Whether VMs of the module can be copied; the error says why not.
     pub fn clonable(&self) -> Result<(), &str> {
-        self.clonable.as_ref().map(|()| ()).map_err(String::as_str)
+        self.clonable.as_ref().copied().map_err(String::as_str)
     }
 
     /// File name, for messages.

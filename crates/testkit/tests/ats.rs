@@ -13,6 +13,8 @@ mod loading;
 mod origins;
 #[path = "ats/reload.rs"]
 mod reload;
+#[path = "ats/snapshot.rs"]
+mod snapshot;
 #[path = "ats/volume.rs"]
 mod volume;
 

@@ -9,6 +9,8 @@ mod life;
 mod limits;
 #[path = "proxy/protocols.rs"]
 mod protocols;
+#[path = "proxy/snapshot.rs"]
+mod snapshot;
 #[path = "proxy/volume.rs"]
 mod volume;
 

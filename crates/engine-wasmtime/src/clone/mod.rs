@@ -79,7 +79,7 @@ impl Module for ClonableModule {
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        let file = Arc::new(MemoryFile::new().map_err(refused)?);
+        let file = Arc::new(MemoryFile::new().map_err(|error| refused(&error))?);
         let mut instance = self
             .shared
             .instantiate(Backing::Donor(Arc::clone(&file)), state, limits)?;
@@ -123,7 +123,7 @@ impl Donor {
 
     /// The image of the instance, which is gone already: it had these globals and so many bytes of memory.
     pub(crate) fn image(self, globals: Vec<Val>, size: usize) -> Result<Arc<dyn Image>, InstantiateError> {
-        self.file.seal().map_err(refused)?;
+        self.file.seal().map_err(|error| refused(&error))?;
         Ok(Arc::new(WasmtimeImage {
             shared: self.shared,
             file: self.file,
@@ -133,7 +133,7 @@ impl Donor {
     }
 }
 
-fn refused(error: io::Error) -> InstantiateError {
+fn refused(error: &io::Error) -> InstantiateError {
     InstantiateError::Other(format!("no file for the guest's memory: {error}"))
 }
 
