@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used)]
 
+mod crs;
 mod guest;
 mod message;
+mod sampling;
 mod stream;
 
 use std::path::Path;
@@ -15,12 +17,15 @@ use std::time::Duration;
 use weir_engine::Engine;
 use weir_engines::WasmtimeOptions;
 use weir_host::{
-    Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmLimits, VmSpec,
+    Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmImage, VmLimits, VmSpec,
+    WarmUp,
 };
 use weir_plan::Engines;
 
+pub use crs::core_rule_set;
 pub use guest::{EMPTY, GET_PAIRS, GET_VALUE, SET_SHARED_DATA};
 pub use message::Message;
+pub use sampling::{mean, median, print, private, timed};
 pub use stream::HEADERS;
 
 /// The runtimes that are here, each once.
@@ -91,9 +96,46 @@ impl Filter {
         }
     }
 
+    /// As [`Filter::load`], of a module whose VMs can be copied.
+    pub fn load_clonable(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
+        let wasm = std::fs::read(file).expect("the filter is built");
+        let module = HostModule::compile_clonable(engine, "bench.wasm", &wasm).expect("the guest compiles");
+        module.clonable().expect("its VMs can be copied");
+        let mut spec = spec_of(module);
+        spec.limits.memory = 256 << 20;
+        spec.limits.start_budget = Duration::from_secs(60);
+        Self {
+            spec: Arc::new(spec),
+            configuration: configuration.to_owned(),
+            shared: Shared::new(ForeignFunctions::default()),
+        }
+    }
+
     /// Starts and configures a VM.
     pub fn start(&self) -> Serving {
         let (vm, plugin) = started(Arc::clone(&self.spec), &self.shared, &self.configuration);
+        Serving { vm, plugin }
+    }
+
+    /// Starts and configures a VM, shows it some requests, and makes it what others begin with.
+    pub fn image(&self, requests: usize) -> Arc<VmImage> {
+        let line = |(name, value): &(&[u8], &[u8])| (name.to_vec(), value.to_vec());
+        let request = WarmUp {
+            headers: HEADERS.iter().map(line).collect(),
+            body: Vec::new(),
+        };
+        let requests = vec![request; requests];
+        let plugins = [plugin(&self.configuration)];
+        let services = Box::new(stream::NoServices);
+        VmImage::take(&self.spec, &plugins, &requests, &self.shared, services).expect("it can be copied")
+    }
+
+    /// Starts a VM with an image.
+    pub fn copy(&self, image: &Arc<VmImage>) -> Serving {
+        let services = (Box::new(stream::NoServices), Arc::new(stream::NoServices));
+        let started = image.start(&self.shared, services.0, services.1);
+        let (vm, plugins) = started.expect("the VM starts");
+        let plugin = *plugins.first().expect("there is one plugin");
         Serving { vm, plugin }
     }
 }
@@ -121,13 +163,17 @@ impl Serving {
 }
 
 fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
+    spec_of(HostModule::compile(engine, "bench.wasm", wasm).expect("the guest compiles"))
+}
+
+fn spec_of(module: Arc<HostModule>) -> VmSpec {
     // One callback makes as many hostcalls as it is asked for: no deadline may end it.
     let limits = VmLimits {
         callback_budget: Duration::from_secs(3600),
         ..VmLimits::default()
     };
     VmSpec {
-        module: HostModule::compile(engine, "bench.wasm", wasm).expect("the guest compiles"),
+        module,
         vm_id: "bench".into(),
         configuration: Vec::new(),
         environment: Vec::new(),
@@ -140,14 +186,19 @@ fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
 fn started(spec: Arc<VmSpec>, shared: &Shared, configuration: &str) -> (Vm, ContextId) {
     let services = (Box::new(stream::NoServices), Arc::new(stream::NoServices));
     let mut vm = Vm::start(spec, shared, services.0, services.1).expect("the VM starts");
-    let plugin = PluginSpec {
+    let plugin = vm
+        .add_plugin(plugin(configuration))
+        .expect("the plugin is configured");
+    (vm, plugin)
+}
+
+fn plugin(configuration: &str) -> Arc<PluginSpec> {
+    Arc::new(PluginSpec {
         name: "bench".into(),
         root_id: String::new(),
         configuration: configuration.into(),
         fail_policy: Default::default(),
         allow_on_headers_stop_iteration: false,
         http_call_failure: Default::default(),
-    };
-    let plugin = vm.add_plugin(Arc::new(plugin)).expect("the plugin is configured");
-    (vm, plugin)
+    })
 }

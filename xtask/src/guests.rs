@@ -25,6 +25,15 @@ pub fn build_bench() -> Result<()> {
     build("--examples --quiet --package bench-guests")
 }
 
+/// Builds a guest that is a workspace of its own, with a target directory of its own.
+pub fn build_alone(manifest: &str) -> Result<()> {
+    setup::wasm_target()?;
+    let mut build = sh::cargo("build --release --target");
+    build.args([setup::WASM_TARGET, "--manifest-path", manifest]);
+    build.env_remove("CARGO_TARGET_DIR");
+    sh::run(build)
+}
+
 /// `cargo` for the filters' workspace. It has a target directory of its own, where configurations and tests look for
 /// modules.
 pub fn cargo(args: &str) -> Command {

@@ -5,6 +5,7 @@ mod ats;
 mod bench;
 mod bench_ats;
 mod bench_engines;
+mod bench_snapshot;
 mod ci;
 mod conformance;
 mod guests;
@@ -46,6 +47,8 @@ enum Task {
     BenchAts(bench_ats::Args),
     /// Measure each runtime: in the host alone, and in both proxies. Writes docs/engines.md and its plot.
     BenchEngines(bench_engines::Args),
+    /// Measure what copies of a configured VM save.
+    BenchSnapshot,
     /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
     SoakAts(soak_ats::Args),
     /// The plugin in Traffic Server under valgrind.
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BenchAts(args) => bench_ats::run(&args),
         Task::BenchEngines(args) => bench_engines::run(&args),
+        Task::BenchSnapshot => bench_snapshot::run(),
         Task::SoakAts(args) => soak_ats::run(&args),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),
         Task::V8 => v8::run(),

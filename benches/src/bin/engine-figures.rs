@@ -8,10 +8,9 @@
     reason = "a figure of something broken is worse than none"
 )]
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
-use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine};
+use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine, mean, median, print, private, timed};
 use weir_engine::Engine;
 use weir_host::{ForeignFunctions, HostModule, Shared};
 
@@ -98,38 +97,4 @@ fn memory(filter: &Filter) {
             (private() - before) / f64::from(1 << 20),
         );
     }
-}
-
-fn private() -> f64 {
-    let text = std::fs::read_to_string(Path::new("/proc/self/smaps_rollup")).expect("Linux tells");
-    let kibibytes = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
-    let lines = text.lines().filter(|line| line.starts_with("Private_"));
-    lines.filter_map(kibibytes).sum::<f64>() * 1024.0
-}
-
-fn timed(work: impl FnOnce()) -> f64 {
-    let since = Instant::now();
-    work();
-    since.elapsed().as_secs_f64()
-}
-
-/// Seconds of one round, of so many after as many again to warm up; V8 optimises in the background meanwhile.
-fn mean(rounds: u32, mut work: impl FnMut()) -> f64 {
-    let warm = Instant::now();
-    let mut done = 0;
-    while done < rounds || warm.elapsed() < Duration::from_millis(300) {
-        work();
-        done += 1;
-    }
-    timed(|| (0..rounds).for_each(|_| work())) / f64::from(rounds)
-}
-
-fn median(rounds: u32, mut sample: impl FnMut() -> f64) -> f64 {
-    let mut samples: Vec<f64> = (0..rounds).map(|_| sample()).collect();
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn print(name: &str, value: f64) {
-    println!("{name}\t{value}");
 }
