@@ -1,6 +1,9 @@
 # How WAMR is built beyond what the crate wamrx-sys offers as features. CMake reads this as a toolchain file, for which
 # `.cargo/config.toml` names it.
 
+# Code that was compiled ahead of time is loaded; what compiles it is a library of its own (`compiler`).
+set(WAMR_BUILD_AOT 1)
+
 # A module's memory is as large as the module says, whether or not WAMR believes that it needs less.
 set(WAMR_BUILD_SHRUNK_MEMORY 0)
 

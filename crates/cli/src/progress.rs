@@ -42,6 +42,10 @@ impl Engine for Announced {
         self.0.code_key()
     }
 
+    fn compiles_at_load(&self) -> bool {
+        self.0.compiles_at_load()
+    }
+
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         announce(self.name(), wasm.len(), || self.0.precompile(wasm))
     }

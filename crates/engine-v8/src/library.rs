@@ -4,16 +4,18 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use weir_engine::{TABLE_LIMIT, Unavailable};
+use weir_engine::{Companion, TABLE_LIMIT, Unavailable};
 
 /// `WEIR_V8_INTERFACE` of `shim/weir_v8.h`.
 const INTERFACE: u32 = 1;
 
-/// How the library is called.
-const FILE: &str = "libweir_v8.so";
-
-/// Names the library's file.
-const VARIABLE: &str = "WEIR_V8_LIB";
+/// The library.
+const COMPANION: Companion = Companion {
+    file: "libweir_v8.so",
+    variable: "WEIR_V8_LIB",
+    command: "cargo xtask v8",
+    source: "V8 from Debian's libnode",
+};
 
 /// A compiled module, as the library has it.
 #[repr(C)]
@@ -110,24 +112,8 @@ impl Library {
     }
 
     fn find() -> Result<Self, Unavailable> {
-        let candidates = candidates();
-        let unusable = |path: &Path, problem: &str| Unavailable {
-            problem: format!("{}: {problem}", path.display()),
-            remedy: format!("make it again (`cargo xtask v8`), or name another with {VARIABLE}"),
-        };
-        match candidates.iter().find(|path| path.is_file()) {
-            Some(path) => Self::load(path).map_err(|problem| unusable(path, &problem)),
-            None => {
-                let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
-                Err(Unavailable {
-                    problem: format!("{FILE} is not there (looked for: {})", looked.join(", ")),
-                    remedy: format!(
-                        "make it with `cargo xtask v8`, which takes V8 from Debian's libnode, and put it in one of these \
-                         places, or name it with {VARIABLE}"
-                    ),
-                })
-            }
-        }
+        let path = COMPANION.find()?;
+        Self::load(&path).map_err(|problem| COMPANION.unusable(&path, &problem))
     }
 
     /// V8's version.
@@ -135,39 +121,6 @@ impl Library {
         // SAFETY: a static text that ends with NUL.
         let text = unsafe { CStr::from_ptr((self.raw_version)()) };
         text.to_string_lossy().into_owned()
-    }
-}
-
-/// Where the library may be. Somebody who names a file wants no other.
-fn candidates() -> Vec<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE).filter(|named| !named.is_empty()) {
-        return vec![named.into()];
-    }
-    let beside = own_file().and_then(|file| Some(file.parent()?.join(FILE)));
-    beside
-        .into_iter()
-        .chain([Path::new("/usr/lib/weir").join(FILE)])
-        .collect()
-}
-
-/// The file that this code is in, a program or a library.
-fn own_file() -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    // SAFETY: all zeros are such a value.
-    let mut info: libc::Dl_info = unsafe { std::mem::zeroed() };
-    // SAFETY: the address is one of ours; the value is written to.
-    let found = unsafe { libc::dladdr(own_file as *const c_void, &mut info) };
-    if found == 0 || info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: the loader's own text, which ends with NUL.
-    let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    let file = PathBuf::from(std::ffi::OsStr::from_bytes(name.to_bytes()));
-    // A program that was found on the PATH has no folder there.
-    if file.is_absolute() {
-        Some(file)
-    } else {
-        std::env::current_exe().ok()
     }
 }
 
@@ -181,15 +134,6 @@ mod tests {
         assert_eq!(
             error,
             "it has no function weir_v8_interface: it is not Weir's library for V8"
-        );
-    }
-
-    #[test]
-    fn it_is_looked_for_beside_this_program() {
-        let file = own_file().unwrap();
-        assert_eq!(
-            file.canonicalize().unwrap(),
-            std::env::current_exe().unwrap().canonicalize().unwrap()
         );
     }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use wamrx_sys::{
     InstantiationArgs2, wasm_exec_env_t, wasm_func_get_param_count, wasm_func_get_param_types,
-    wasm_func_get_result_count, wasm_func_get_result_types, wasm_function_inst_t, wasm_module_inst_t,
-    wasm_runtime_call_wasm, wasm_runtime_create_exec_env, wasm_runtime_deinstantiate,
-    wasm_runtime_destroy_exec_env, wasm_runtime_instantiate_ex2, wasm_runtime_instantiation_args_create,
-    wasm_runtime_instantiation_args_destroy, wasm_runtime_instantiation_args_set_custom_data,
-    wasm_runtime_instantiation_args_set_default_stack_size,
+    wasm_func_get_result_count, wasm_func_get_result_types, wasm_function_inst_t, wasm_global_inst_t,
+    wasm_module_inst_t, wasm_runtime_call_wasm, wasm_runtime_create_exec_env, wasm_runtime_deinstantiate,
+    wasm_runtime_destroy_exec_env, wasm_runtime_get_export_global_inst, wasm_runtime_instantiate_ex2,
+    wasm_runtime_instantiation_args_create, wasm_runtime_instantiation_args_destroy,
+    wasm_runtime_instantiation_args_set_custom_data, wasm_runtime_instantiation_args_set_default_stack_size,
     wasm_runtime_instantiation_args_set_max_memory_pages, wasm_runtime_lookup_function,
-    wasm_runtime_lookup_memory,
+    wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
     CpuBudget, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT, Signature, Trap,
@@ -21,6 +21,7 @@ use weir_engine::{
 };
 
 use crate::data::{Allocator, Data};
+use crate::metered::{self, FUEL};
 use crate::module::{Loaded, Message, text};
 use crate::prepare::START;
 use crate::trap;
@@ -35,6 +36,8 @@ pub(crate) struct WamrInstance {
     instance: wasm_module_inst_t,
     env: wasm_exec_env_t,
     watch: Option<Arc<Watch>>,
+    /// What compiled code may still spend; null for the interpreter.
+    fuel: *mut i64,
     /// By [`FuncId`].
     exports: Vec<Export>,
 }
@@ -57,6 +60,7 @@ impl WamrInstance {
         limits: &Limits,
     ) -> Result<Self, InstantiateError> {
         let (has_start, shows_memory, max_pages) = (module.has_start, module.shows_memory, module.max_pages);
+        let is_compiled = module.is_compiled;
         let raw = module.raw;
         let data = NonNull::from(Box::leak(Box::new(Data {
             state,
@@ -73,6 +77,7 @@ impl WamrInstance {
             instance: ptr::null_mut(),
             env: ptr::null_mut(),
             watch: None,
+            fuel: ptr::null_mut(),
             exports: Vec::new(),
         };
         let pages = (limits.memory / PAGE) as u64;
@@ -102,6 +107,11 @@ impl WamrInstance {
                 "no memory for the guest's stack".to_owned(),
             ));
         }
+        if is_compiled {
+            new.fuel = new.find_fuel().ok_or_else(|| {
+                InstantiateError::Other("the code does not count what it executes".to_owned())
+            })?;
+        }
         new.watch = Some(Watch::start(new.instance));
         if has_start && let Some(start) = new.lookup(START) {
             let export = Export {
@@ -120,6 +130,34 @@ impl WamrInstance {
         // SAFETY: the instance is alive; the text is read here alone.
         let func = unsafe { wasm_runtime_lookup_function(self.instance, name.as_ptr()) };
         (!func.is_null()).then_some(func)
+    }
+
+    fn find_fuel(&self) -> Option<*mut i64> {
+        let name = CString::new(FUEL).ok()?;
+        let mut global = wasm_global_inst_t::default();
+        // SAFETY: the instance is alive; the text is read here alone, and the value written to.
+        let found = unsafe { wasm_runtime_get_export_global_inst(self.instance, name.as_ptr(), &mut global) };
+        let is_ours = found && u32::from(global.kind) == wamrx_sys::WASM_I64 && global.is_mutable;
+        is_ours.then_some(global.global_data.cast())
+    }
+
+    /// The guest is about to run compiled code, for as long as `budget` says, on this thread's stack.
+    #[inline]
+    fn set_bounds_of_code(&mut self, budget: CpuBudget) {
+        let here = ptr::from_ref(&budget).addr();
+        let lowest = ptr::without_provenance_mut(here.saturating_sub(STACK_LIMIT));
+        // SAFETY: the global lies in the instance, which is alive, and no guest runs. The address is compared with the
+        // stack's and not followed.
+        unsafe {
+            self.fuel.write_unaligned(metered::units(budget));
+            wasm_runtime_set_native_stack_boundary(self.env, lowest);
+        }
+    }
+
+    /// Whether compiled code has spent all that it might.
+    fn has_spent_all(&self) -> bool {
+        // SAFETY: as above.
+        !self.fuel.is_null() && unsafe { self.fuel.read_unaligned() } < 0
     }
 
     fn has_type(&self, func: wasm_function_inst_t, signature: Signature) -> bool {
@@ -163,6 +201,9 @@ impl WamrInstance {
             ));
         };
         room.copy_from_slice(args);
+        if !self.fuel.is_null() {
+            self.set_bounds_of_code(budget);
+        }
         let Some(watch) = &self.watch else {
             return Err(Trap::host("the instance is not ready"));
         };
@@ -177,7 +218,7 @@ impl WamrInstance {
         if let Some(panic) = data.panic.take() {
             std::panic::resume_unwind(panic);
         }
-        if terminated {
+        if terminated || (!done && self.has_spent_all()) {
             return Err(Trap::new(TrapKind::Deadline));
         }
         if !done {

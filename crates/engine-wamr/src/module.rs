@@ -9,8 +9,11 @@ use wamrx_sys::{
     wasm_runtime_unload,
 };
 use weir_engine::{
-    CompileError, HostFuncs, Instance, InstantiateError, Limits, MemoryGuard, Module, resolve_imports,
+    CompileError, HostFuncs, Instance, InstantiateError, Limits, MemoryGuard, Module, ModuleParts,
+    resolve_imports,
 };
+
+use crate::code;
 
 use crate::instance::WamrInstance;
 use crate::natives::Table;
@@ -32,6 +35,8 @@ pub(crate) struct Loaded {
     pub max_pages: Option<u64>,
     pub has_start: bool,
     pub shows_memory: bool,
+    /// The code was compiled ahead of time.
+    pub is_compiled: bool,
     /// What WAMR reads the module from, if it still does.
     _wasm: Option<Box<[u8]>>,
 }
@@ -45,12 +50,31 @@ impl WamrModule {
     /// Validates a module, translates it and binds its imports.
     pub fn compile(runtime: &Runtime, wasm: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
         let parts = prepare::read(wasm)?;
+        let code = prepare::prepare(&parts)?;
+        Self::load(runtime, &parts, code, false, funcs)
+    }
+
+    /// Loads what [`code::compile`] made.
+    pub fn load_compiled(runtime: &Runtime, bytes: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
+        let (wasm, code) = code::split(bytes)?;
+        let parts = prepare::read(wasm)?;
+        Self::load(runtime, &parts, code.to_vec(), true, funcs)
+    }
+
+    /// Loads a module from what WAMR is to read.
+    fn load(
+        runtime: &Runtime,
+        parts: &ModuleParts<'_>,
+        code: Vec<u8>,
+        is_compiled: bool,
+        funcs: HostFuncs,
+    ) -> Result<Self, CompileError> {
         let wanted = parts
             .imports
             .iter()
             .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
         let found = resolve_imports(funcs, wanted)?;
-        let mut wasm = prepare::prepare(&parts)?.into_boxed_slice();
+        let mut wasm = code.into_boxed_slice();
         let size = u32::try_from(wasm.len())
             .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
         let mut natives = runtime.natives();
@@ -58,7 +82,8 @@ impl WamrModule {
         let arguments = LoadArgs {
             // WAMR takes the text as writable, and does not write to it.
             name: c"".as_ptr().cast_mut(),
-            wasm_binary_freeable: true,
+            // Compiled code would take its data from the bytes all the same, and free it as if it had its own.
+            wasm_binary_freeable: !is_compiled,
             ..LoadArgs::default()
         };
         let mut message: Message = [0; 256];
@@ -86,6 +111,7 @@ impl WamrModule {
             max_pages: parts.memory.and_then(|(_, max)| max),
             has_start: parts.start.is_some(),
             shows_memory: parts.shows_memory(),
+            is_compiled,
             _wasm: (!is_read).then_some(wasm),
         })))
     }

@@ -3,9 +3,12 @@
 //! - It is validated, with the proposals that WAMR has here, so that a refusal says which one is missing.
 //! - Its start section becomes an export: WAMR would run it before anybody could end it.
 //! - Its tables get a bound, all together.
+//! - What is to be compiled ahead of time counts what it executes ([`metered`]).
 //! - Exports that WAMR calls by itself when it instantiates go, and so do custom sections, which nobody reads.
 
 use weir_engine::{CompileError, ModuleParts, WasmFeatures, section, write_exports};
+
+use crate::metered::{self, FUEL, Metered};
 
 /// The proposals that WAMR's fast interpreter has, as it is built here.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
@@ -18,18 +21,31 @@ const RUN_BY_WAMR: [&str; 2] = ["__post_instantiate", "__wasm_call_ctors"];
 /// The export that stands for the start section. No toolchain makes such a name.
 pub(crate) const START: &str = "weir:start";
 
-/// A module for WAMR.
+/// A module for WAMR's interpreter.
 pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
+    rewrite(parts, None)
+}
+
+/// A module for WAMR's compiler: its code counts what it executes.
+pub(crate) fn prepare_metered(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
+    let metered = metered::meter(parts).map_err(|error| CompileError::Invalid(error.to_string()))?;
+    rewrite(parts, Some(metered))
+}
+
+fn rewrite(parts: &ModuleParts<'_>, metered: Option<Metered>) -> Result<Vec<u8>, CompileError> {
     let exports = parts.exports.iter().filter_map(|(name, kind, index)| {
         let runs = *kind == 0 && RUN_BY_WAMR.contains(&name.as_str());
         (!runs).then_some((name.as_str(), *kind, *index))
     });
     let start = parts.start.map(|index| (START, 0, index));
-    Ok(parts.write(&[
+    let fuel = metered.as_ref().map(|metered| (FUEL, 3, metered.global));
+    let mut changed = vec![
         (section::TABLE, parts.bounded_tables()?),
-        (section::EXPORT, write_exports(exports.chain(start))),
+        (section::EXPORT, write_exports(exports.chain(start).chain(fuel))),
         (section::START, Vec::new()),
-    ]))
+    ];
+    changed.extend(metered.into_iter().flat_map(|metered| metered.sections));
+    Ok(parts.write(&changed))
 }
 
 /// Takes a module apart that WAMR can run.

@@ -7,6 +7,7 @@
 
 mod abilities;
 mod budget;
+mod companion;
 mod cpu_clock;
 mod deadline;
 mod error;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 pub use abilities::{Abilities, Ability};
 pub use budget::CpuBudget;
+pub use companion::Companion;
 pub use cpu_clock::thread_cpu_time;
 pub use deadline::{Deadline, Verdict};
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
@@ -61,9 +63,14 @@ pub trait Engine: Send + Sync {
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
 
     /// What the output of [`Engine::precompile`] depends on beside the module: version, settings, processor. Code with
-    /// another key is not loaded. `None` without [`Ability::Precompile`].
+    /// another key is not loaded. `None` where no code is.
     fn code_key(&self) -> Option<String> {
         None
+    }
+
+    /// Whether [`Engine::compile`] makes the code that [`Engine::precompile`] makes, so that it is worth keeping.
+    fn compiles_at_load(&self) -> bool {
+        self.code_key().is_some()
     }
 
     /// Compiles ahead of time, to bytes that [`Engine::load_precompiled`] of an engine with the same

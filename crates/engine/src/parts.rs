@@ -137,6 +137,21 @@ impl<'a> ModuleParts<'a> {
         Ok(parts)
     }
 
+    /// How many parameters a function has, imported ones counting first.
+    pub fn parameters(&self, function: u32) -> u32 {
+        let ty = self.functions.get(function as usize);
+        ty.map_or(0, |ty| ty.params().len() as u32)
+    }
+
+    /// How many functions are imported.
+    pub fn imported_functions(&self) -> u32 {
+        let is_function = |kind: &ImportKind| matches!(kind, ImportKind::Func { .. });
+        self.imports
+            .iter()
+            .filter(|(_, _, kind)| is_function(kind))
+            .count() as u32
+    }
+
     /// How many functions there are, imported ones included.
     pub fn functions(&self) -> u32 {
         self.functions.len() as u32

@@ -43,10 +43,14 @@ impl Engine for CachedEngine {
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         let load = |bytes: &[u8]| self.engine.load_precompiled(bytes, funcs);
-        match self.engine.code_key() {
+        match self.engine.code_key().filter(|_| self.engine.compiles_at_load()) {
             Some(key) => self.with_code(&key, wasm, load),
             None => self.engine.compile(wasm, funcs),
         }
+    }
+
+    fn compiles_at_load(&self) -> bool {
+        self.engine.compiles_at_load()
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {

@@ -46,6 +46,10 @@ impl Engine for Copies {
         self.0.code_key()
     }
 
+    fn compiles_at_load(&self) -> bool {
+        self.0.compiles_at_load()
+    }
+
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         self.0.precompile(wasm)
     }

@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod compiled;
 mod copies;
 mod guest;
 mod imports;
@@ -71,6 +72,7 @@ const ENGINES: &[Maker] = &[
     }),
     ("copies of wasmtime", || Box::new(copies::Copies::new())),
     ("wamr", || Box::new(WamrEngine::new().unwrap())),
+    ("compiled wamr", || Box::new(compiled::Compiled::new())),
     ("v8", || Box::new(V8Engine::open().unwrap())),
     ("wasmi", || Box::new(WasmiEngine::new())),
 ];
@@ -103,6 +105,12 @@ fn main() {
             && let Err(error) = V8Engine::open()
         {
             let missing = format!("{engine} (cannot be tested: {error})");
+            trials.push(Trial::test(missing, || Ok(())).with_ignored_flag(true));
+            continue;
+        }
+        if *engine == "compiled wamr" && !compiled::Compiled::is_there() {
+            let missing =
+                format!("{engine} (cannot be tested: `cargo xtask wamr-compiler` makes what compiles)");
             trials.push(Trial::test(missing, || Ok(())).with_ignored_flag(true));
             continue;
         }

@@ -1,0 +1,75 @@
+//! Code that was compiled ahead of time: the module, of which the host must know imports and memory, and WAMR's file.
+
+use weir_engine::{CompileError, Unavailable};
+
+use crate::compiler::{Compiler, PROCESSOR};
+use crate::prepare;
+
+/// How such bytes begin.
+const MAGIC: &[u8] = b"weir wamr code 1";
+
+/// Bytes of the module's length, little-endian.
+const LENGTH: usize = 4;
+
+/// What code depends on beside the module.
+pub(crate) fn key(wamr: &str) -> String {
+    let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+    format!("weir {version}, wamr {wamr}, {arch}, {PROCESSOR}")
+}
+
+/// Compiles a module.
+pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let parts = prepare::read(wasm)?;
+    let metered = prepare::prepare_metered(&parts)?;
+    let missing =
+        |error: Unavailable| CompileError::Invalid(format!("WAMR's compiler cannot be used: {error}"));
+    let code = Compiler::open(wamr).map_err(missing)?.compile(metered)?;
+    let length = u32::try_from(wasm.len())
+        .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
+    Ok([MAGIC, &length.to_le_bytes(), wasm, &code].concat())
+}
+
+/// The module and WAMR's file.
+pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), CompileError> {
+    let refused = |why: &str| CompileError::Invalid(format!("cannot load the code: {why}"));
+    if !runs_here() {
+        return Err(refused(
+            "it was compiled for processors that have more than this one",
+        ));
+    }
+    let rest = bytes
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| refused("it is not WAMR's, or of another version of Weir"))?;
+    let (length, rest) = rest
+        .split_first_chunk::<LENGTH>()
+        .ok_or_else(|| refused("it is cut"))?;
+    let length = u32::from_le_bytes(*length) as usize;
+    rest.split_at_checked(length).ok_or_else(|| refused("it is cut"))
+}
+
+/// Whether this processor has what code is compiled for ([`PROCESSOR`]).
+fn runs_here() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("sse4.2") && is_x86_feature_detected!("popcnt");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_is_refused() {
+        let whole = [MAGIC, &3_u32.to_le_bytes(), b"abc", b"code"].concat();
+        assert_eq!(split(&whole).unwrap(), (&b"abc"[..], &b"code"[..]));
+        for length in 0..whole.len() - 4 {
+            assert!(split(&whole[..length]).is_err(), "{length}");
+        }
+        let error = split(b"something else").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot load the code: it is not WAMR's, or of another version of Weir"
+        );
+    }
+}
