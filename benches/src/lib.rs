@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used)]
 
+mod ahead;
 mod crs;
 mod guest;
 mod message;
@@ -35,15 +36,21 @@ pub fn engines() -> Vec<Arc<dyn Engine>> {
     names.filter_map(|name| engines.open(name)?.ok()).collect()
 }
 
-/// A runtime by its name; Wasmtime perhaps with fuel.
-pub fn engine(name: &str, fuel: bool) -> Arc<dyn Engine> {
+/// A runtime by its name; Wasmtime perhaps with `fuel`, WAMR perhaps with code that it has compiled `ahead` of time.
+pub fn engine(name: &str, ways: &[String]) -> Arc<dyn Engine> {
+    let is = |way: &str| ways.iter().any(|given| given == way);
+    let fuel = is("fuel");
     let options = move || WasmtimeOptions {
         fuel,
         ..WasmtimeOptions::default()
     };
     let engines = Engines::from_sources(weir_engines::built_in(options));
     let engine = engines.open(name).expect("there is such an engine");
-    engine.expect("its library is here")
+    let engine = engine.expect("its library is here");
+    if is("ahead") {
+        return Arc::new(ahead::Ahead(engine));
+    }
+    engine
 }
 
 /// A VM with one stream in it.

@@ -7,7 +7,7 @@ mod proxies;
 use anyhow::Result;
 
 use crate::bench::wrk::Load;
-use crate::{bench, guests, setup, sh, v8};
+use crate::{bench, guests, setup, sh, v8, wamr_compiler};
 
 /// Arguments of `cargo xtask bench-engines`.
 #[derive(clap::Args)]
@@ -27,31 +27,43 @@ pub struct Args {
 pub struct Mode {
     /// What configurations call the runtime.
     pub engine: &'static str,
+    pub way: Way,
+}
+
+/// How it is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// As it is.
+    Plain,
     /// Wasmtime counts instructions.
-    pub fuel: bool,
+    Fuel,
+    /// WAMR runs code that was compiled before.
+    Ahead,
 }
 
 impl Mode {
     /// All that are measured.
-    pub const ALL: [Self; 5] = [
-        Self::of("wasmtime"),
-        Self {
-            engine: "wasmtime",
-            fuel: true,
-        },
-        Self::of("v8"),
-        Self::of("wamr"),
-        Self::of("wasmi"),
+    pub const ALL: [Self; 6] = [
+        Self::of("wasmtime", Way::Plain),
+        Self::of("wasmtime", Way::Fuel),
+        Self::of("v8", Way::Plain),
+        Self::of("wamr", Way::Ahead),
+        Self::of("wamr", Way::Plain),
+        Self::of("wasmi", Way::Plain),
     ];
 
-    const fn of(engine: &'static str) -> Self {
-        Self { engine, fuel: false }
+    const fn of(engine: &'static str, way: Way) -> Self {
+        Self { engine, way }
     }
 
     /// What tables call it.
     pub fn label(self) -> String {
-        let fuel = if self.fuel { ", fuel" } else { "" };
-        format!("{}{fuel}", self.engine)
+        let way = match self.way {
+            Way::Plain => "",
+            Way::Fuel => ", fuel",
+            Way::Ahead => ", compiled",
+        };
+        format!("{}{way}", self.engine)
     }
 }
 
@@ -61,6 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     setup::ats()?;
     setup::wamr()?;
     v8::library()?;
+    wamr_compiler::library()?;
     guests::build_filters()?;
     sh::run(sh::cargo(
         "build --release --package weir-benches --package weir --package weir-ats --bins --lib",

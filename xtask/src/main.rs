@@ -16,6 +16,7 @@ mod sh;
 mod soak_ats;
 mod test;
 mod v8;
+mod wamr_compiler;
 
 use std::process::ExitCode;
 
@@ -55,6 +56,8 @@ enum Task {
     MemcheckAts(memcheck_ats::Args),
     /// Make the library through which Weir runs V8, from Debian's libnode.
     V8,
+    /// Make the library that compiles modules ahead of time for WAMR, from Debian's LLVM.
+    WamrCompiler,
     /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
     Ci(ci::Args),
 }
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Task::SoakAts(args) => soak_ats::run(&args),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),
         Task::V8 => v8::run(),
+        Task::WamrCompiler => wamr_compiler::run(),
         Task::Ci(args) => ci::run(&args),
     };
     match result {

@@ -72,6 +72,13 @@ pub fn succeeds(mut command: Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
+/// Whether a file is there and as new as all that it is made from.
+pub fn is_newer(file: &Path, sources: &[PathBuf]) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    let made = changed(file);
+    made.is_some() && sources.iter().all(|source| changed(source) <= made)
+}
+
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program())
         .file_name()

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{conformance, guests, setup, sh, v8};
+use crate::{conformance, guests, setup, sh, v8, wamr_compiler};
 
 /// Arguments of `cargo xtask test`.
 #[derive(clap::Args)]
@@ -51,6 +51,9 @@ pub fn prepare() -> Result<()> {
     setup::ats()?;
     setup::wamr()?;
     v8::library()?;
+    if let Err(error) = wamr_compiler::library() {
+        eprintln!("xtask: what WAMR compiles ahead of time is not tested: {error:#}");
+    }
     guests::build_all()?;
     // Not without the tests: features that only they want would make cargo compile everything a second time.
     sh::run(sh::cargo("build --workspace --lib --bins --tests"))

@@ -4,7 +4,6 @@
 //! cannot stand beside another vendor's, they are unpacked into a folder of their own.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
@@ -38,9 +37,10 @@ pub fn library() -> Result<PathBuf> {
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let library = folder.join("libweir_v8.so");
     let sources = sh::root().join(SOURCES);
-    let made = changed(&library);
-    let newest = ["weir_v8.cc", "weir_v8.h"].map(|name| changed(&sources.join(name)));
-    if made.is_some() && newest.iter().all(|source| *source <= made) {
+    if sh::is_newer(
+        &library,
+        &["weir_v8.cc", "weir_v8.h"].map(|name| sources.join(name)),
+    ) {
         return Ok(library);
     }
     setup::debian("c++", "g++")?;
@@ -51,10 +51,6 @@ pub fn library() -> Result<PathBuf> {
     };
     compile(&sources.join("weir_v8.cc"), &library, unpacked.as_deref())?;
     Ok(library)
-}
-
-fn changed(path: &Path) -> Option<SystemTime> {
-    path.metadata().and_then(|metadata| metadata.modified()).ok()
 }
 
 /// Whether Debian's own packages are installed.

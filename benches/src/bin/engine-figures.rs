@@ -1,7 +1,7 @@
 //! Measures one engine once, in a process of its own, and prints `name value` lines. `cargo xtask bench-engines` runs it
 //! for each engine in turn, round by round.
 //!
-//! `engine-figures ENGINE [fuel] FOLDER`: FOLDER has the example filters.
+//! `engine-figures ENGINE [fuel | ahead] FOLDER`: FOLDER has the example filters.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::expect_used,
@@ -29,7 +29,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let folder = PathBuf::from(arguments.pop().expect("a folder of filters"));
     let name = arguments.first().expect("an engine").clone();
-    let engine = engine(&name, arguments.iter().any(|argument| argument == "fuel"));
+    let engine = engine(&name, &arguments);
     let read = |name: &str| std::fs::read(folder.join(name)).expect("the filters are built");
     let rules = read("bench_rules.wasm");
 
@@ -62,7 +62,7 @@ fn main() {
 fn compile(engine: &dyn Engine, wasm: &[u8]) {
     let compile = || HostModule::compile(engine, "rules", wasm).expect("it compiles");
     print("compile, ms", 1e3 * timed(|| drop(compile())));
-    if engine.code_key().is_some() {
+    if engine.compiles_at_load() {
         let code = engine.precompile(wasm).expect("it compiles");
         let load = || HostModule::load_precompiled(engine, "rules", wasm, &code).expect("it loads");
         print(

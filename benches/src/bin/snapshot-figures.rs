@@ -28,7 +28,7 @@ fn main() {
         Some(_) => core_rule_set(),
         None => String::new(),
     };
-    let engine = engine("wasmtime", false);
+    let engine = engine("wasmtime", &[]);
     let filter = Filter::load_clonable(engine.as_ref(), &module, &configuration);
 
     print(

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use super::Mode;
+use super::{Mode, Way};
 use crate::bench::report::{median, sorted};
 use crate::sh;
 
@@ -38,8 +38,14 @@ pub fn measure(rounds: usize) -> Result<Figures> {
 fn once(mode: Mode) -> Result<Vec<(String, f64)>> {
     let program = sh::target_dir().join("release/engine-figures");
     let mut command = sh::command(program, mode.engine);
-    if mode.fuel {
-        command.arg("fuel");
+    match mode.way {
+        Way::Plain => {}
+        Way::Fuel => {
+            command.arg("fuel");
+        }
+        Way::Ahead => {
+            command.arg("ahead");
+        }
     }
     command.arg(sh::root().join("filters/target/wasm32-wasip1/release"));
     let text = sh::output(command)?;

@@ -1,13 +1,13 @@
 //! The same filter under each runtime, in both proxies.
 
 use std::any::Any;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 use weir_ats_server::{AtsServer, Settings};
 
-use super::Mode;
+use super::{Mode, Way};
 use crate::bench::subject::{self, folder, free_address};
 use crate::bench::wrk::Target;
 use crate::bench_ats::Origin;
@@ -38,6 +38,9 @@ impl Subject {
 
 /// Starts both proxies without a filter, and with one under each runtime.
 pub fn start() -> Result<Vec<Subject>> {
+    let mut compile = sh::command(sh::target_dir().join("release/weir"), "compile --engine wamr");
+    compile.arg(sh::root().join(MODULE)).arg("-o").arg(compiled()?);
+    sh::run(compile)?;
     let modes = || std::iter::once(None).chain(Mode::ALL.map(Some));
     let mut subjects = Vec::new();
     for mode in modes() {
@@ -60,7 +63,7 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
     let address = free_address()?;
     let file = folder()?.join(format!("engines-{}.yaml", address.port()));
     let filters = match mode {
-        Some(mode) => format!("filters:\n  headers:\n    config: {}\n", block(mode)),
+        Some(mode) => format!("filters:\n  headers:\n    config: {}\n", block(mode)?),
         None => String::new(),
     };
     let used = if mode.is_some() { "headers" } else { "" };
@@ -72,7 +75,7 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
     let mut command = Command::new(sh::target_dir().join("release/weir"));
     command.args(["serve", "--config"]).arg(&file);
     command.args(["--listen", &address.to_string()]);
-    if mode.is_some_and(|mode| mode.fuel) {
+    if mode.is_some_and(|mode| mode.way == Way::Fuel) {
         command.args(["--wasmtime", "fuel"]);
     }
     command.env("WEIR_V8_LIB", sh::root().join("target/v8/libweir_v8.so"));
@@ -94,10 +97,14 @@ fn ats(mode: Option<Mode>) -> Result<Subject> {
         .env("WEIR_V8_LIB", sh::root().join("target/v8/libweir_v8.so"))
         .origin(origin.address);
     if let Some(mode) = mode {
-        let fuel = if mode.fuel { "--wasmtime=fuel " } else { "" };
+        let fuel = if mode.way == Way::Fuel {
+            "--wasmtime=fuel "
+        } else {
+            ""
+        };
         settings = settings
             .module("wasm.so", sh::target_dir().join("release/libwasm.so"))
-            .file("headers.yaml", format!("config: {}\n", block(mode)).as_str())
+            .file("headers.yaml", format!("config: {}\n", block(mode)?).as_str())
             .plugin(format!("wasm.so {fuel}headers.yaml"));
     }
     let label = label("Traffic Server", mode);
@@ -111,11 +118,22 @@ fn ats(mode: Option<Mode>) -> Result<Subject> {
 }
 
 /// The filter's block, in one line.
-fn block(mode: Mode) -> String {
-    let module = sh::root().join(Path::new(MODULE));
-    format!(
-        "{{ name: headers, configuration: '{CONFIGURATION}', vm_config: {{ runtime: {}, code: {{ local: {{ filename: {} }} }} }} }}",
+fn block(mode: Mode) -> Result<String> {
+    let is_compiled = mode.way == Way::Ahead;
+    let module = if is_compiled {
+        compiled()?
+    } else {
+        sh::root().join(MODULE)
+    };
+    Ok(format!(
+        "{{ name: headers, configuration: '{CONFIGURATION}', vm_config: {{ runtime: {}, allow_precompiled: {is_compiled}, code: \
+         {{ local: {{ filename: {} }} }} }} }}",
         mode.engine,
         module.display()
-    )
+    ))
+}
+
+/// The filter with code for WAMR.
+fn compiled() -> Result<PathBuf> {
+    Ok(folder()?.join("engines-compiled.wasm"))
 }
