@@ -162,7 +162,7 @@ fn compile_says_what_is_wrong() {
         ),
         (
             &["compile", "filter.wasm", "--engine", "other"],
-            "there is no runtime other; expected one of wasmtime, wamr, v8, wasmi",
+            "there is no runtime other; expected one of wasmtime, wamr, v8, wasmedge, wasmi",
         ),
         (&["compile", "broken.wasm"], "not a WebAssembly module"),
         (
@@ -337,7 +337,7 @@ fn engines_are_listed() {
         json[0]["proposals"].as_array().unwrap().contains(&"SIMD".into()),
         "{json}"
     );
-    assert_eq!(names, ["wasmtime", "wamr", "v8", "wasmi"]);
+    assert_eq!(names, ["wasmtime", "wamr", "v8", "wasmedge", "wasmi"]);
 }
 
 #[test]

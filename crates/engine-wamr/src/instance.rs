@@ -16,12 +16,11 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
-    CpuBudget, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT, Signature, Trap,
-    TrapKind, ValType,
+    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT, Signature,
+    Trap, TrapKind, ValType, fuel_units,
 };
 
 use crate::data::{Allocator, Data};
-use crate::metered::{self, FUEL};
 use crate::module::{Loaded, Message, text};
 use crate::prepare::START;
 use crate::trap;
@@ -149,7 +148,7 @@ impl WamrInstance {
         // SAFETY: the global lies in the instance, which is alive, and no guest runs. The address is compared with the
         // stack's and not followed.
         unsafe {
-            self.fuel.write_unaligned(metered::units(budget));
+            self.fuel.write_unaligned(fuel_units(budget));
             wasm_runtime_set_native_stack_boundary(self.env, lowest);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A guest is stopped from outside: the ticker's thread looks at the CPU clock of each thread that is inside a guest and
 //! sets WAMR's flag for termination, which the interpreter reads at every branch and call (`watch`). Code that was compiled
-//! ahead of time reads no flag; it counts what it executes (`metered`). It is compiled by a library of its own (`compiler`),
+//! ahead of time reads no flag; it counts what it executes. It is compiled by a library of its own (`compiler`),
 //! and loaded without.
 //!
 //! Building this crate takes CMake, libclang and SIMDe (Debian: `cmake`, `libclang-dev`, `libsimde-dev`).
@@ -12,7 +12,6 @@ mod code;
 mod compiler;
 mod data;
 mod instance;
-mod metered;
 mod module;
 mod natives;
 mod prepare;

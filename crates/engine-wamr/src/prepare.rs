@@ -3,12 +3,10 @@
 //! - It is validated, with the proposals that WAMR has here, so that a refusal says which one is missing.
 //! - Its start section becomes an export: WAMR would run it before anybody could end it.
 //! - Its tables get a bound, all together.
-//! - What is to be compiled ahead of time counts what it executes ([`metered`]).
+//! - What is to be compiled ahead of time counts what it executes ([`meter`]).
 //! - Exports that WAMR calls by itself when it instantiates go, and so do custom sections, which nobody reads.
 
-use weir_engine::{CompileError, ModuleParts, WasmFeatures, section, write_exports};
-
-use crate::metered::{self, FUEL, Metered};
+use weir_engine::{CompileError, Metered, ModuleParts, Stack, WasmFeatures, meter, section, write_exports};
 
 /// The proposals that WAMR's fast interpreter has, as it is built here.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
@@ -28,7 +26,8 @@ pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> 
 
 /// A module for WAMR's compiler: its code counts what it executes.
 pub(crate) fn prepare_metered(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
-    let metered = metered::meter(parts).map_err(|error| CompileError::Invalid(error.to_string()))?;
+    // WAMR's own code checks the stack.
+    let metered = meter(parts, Stack::Bounded).map_err(|error| CompileError::Invalid(error.to_string()))?;
     rewrite(parts, Some(metered))
 }
 
@@ -38,7 +37,7 @@ fn rewrite(parts: &ModuleParts<'_>, metered: Option<Metered>) -> Result<Vec<u8>,
         (!runs).then_some((name.as_str(), *kind, *index))
     });
     let start = parts.start.map(|index| (START, 0, index));
-    let fuel = metered.as_ref().map(|metered| (FUEL, 3, metered.global));
+    let fuel = metered.iter().flat_map(|metered| metered.exports.clone());
     let mut changed = vec![
         (section::TABLE, parts.bounded_tables()?),
         (section::EXPORT, write_exports(exports.chain(start).chain(fuel))),

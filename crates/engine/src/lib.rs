@@ -14,6 +14,7 @@ mod error;
 mod fault;
 mod limits;
 mod memory;
+mod metered;
 mod parts;
 mod proposals;
 mod table;
@@ -32,6 +33,7 @@ pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailab
 pub use fault::Fault;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
+pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Stack, fuel_units, meter};
 pub use parts::{ModuleParts, PAGE, leb128, section, with_entry, with_imported_memory, write_exports};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};

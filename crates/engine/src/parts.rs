@@ -143,6 +143,13 @@ impl<'a> ModuleParts<'a> {
         ty.map_or(0, |ty| ty.params().len() as u32)
     }
 
+    /// Types of a function's results, as WebAssembly writes them, where these are types of WebAssembly 2.
+    pub fn results(&self, function: u32) -> Vec<u8> {
+        let ty = self.functions.get(function as usize);
+        let results = ty.map_or(&[][..], |ty| ty.results());
+        results.iter().map(written).collect()
+    }
+
     /// How many functions are imported.
     pub fn imported_functions(&self) -> u32 {
         let is_function = |kind: &ImportKind| matches!(kind, ImportKind::Func { .. });
@@ -246,6 +253,19 @@ impl<'a> ModuleParts<'a> {
             }
         }
         out
+    }
+}
+
+/// A type as WebAssembly writes it.
+const fn written(ty: &wasmparser::ValType) -> u8 {
+    match ty {
+        wasmparser::ValType::I32 => 0x7f,
+        wasmparser::ValType::I64 => 0x7e,
+        wasmparser::ValType::F32 => 0x7d,
+        wasmparser::ValType::F64 => 0x7c,
+        wasmparser::ValType::V128 => 0x7b,
+        wasmparser::ValType::Ref(ty) if ty.is_extern_ref() => 0x6f,
+        wasmparser::ValType::Ref(_) => 0x70,
     }
 }
 

@@ -34,6 +34,10 @@ pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) 
         EngineSource::new("v8", || {
             weir_engine_v8::V8Engine::open().map(EngineSource::opened)
         }),
+        #[cfg(feature = "wasmedge")]
+        EngineSource::new("wasmedge", || {
+            weir_engine_wasmedge::WasmEdgeEngine::open().map(EngineSource::opened)
+        }),
         #[cfg(feature = "wasmi")]
         EngineSource::new("wasmi", || {
             Ok(EngineSource::opened(weir_engine_wasmi::WasmiEngine::new()))

@@ -39,6 +39,11 @@ const fn func(
     }
 }
 
+/// Whether the runtime does not tell that it has refused memory, so that a trap which follows cannot say so either.
+pub fn hides_refusals(engine: &dyn Engine) -> bool {
+    matches!(engine.name(), "v8" | "wasmedge")
+}
+
 /// What these guests may import.
 pub const FUNCS: HostFuncs = &[
     func("tell", &[I], None, tell),

@@ -3,7 +3,7 @@
 use weir_engine::{Ability, Engine, Fault, InstantiateError, TABLE_LIMIT, TrapKind};
 
 use crate::Case;
-use crate::guest::{FUNCS, Heard, LITTLE, compile, limits, run, run_within, shape, start, told, value};
+use crate::guest::{FUNCS, Heard, LITTLE, compile, hides_refusals, limits, run, run_within, shape, start, told, value};
 
 pub const CASES: &[Case] = &[
     Case::needing(
@@ -166,8 +166,8 @@ fn bomb(engine: &dyn Engine) {
         .instantiate(Box::new(Heard::default()), &limits(64 << 20))
         .unwrap();
     let words = Fault::Unreachable.words();
-    // V8 tells nobody that it did not let a memory grow.
-    let limit = if engine.name() == "v8" {
+    // Some tell nobody that they did not let a memory grow.
+    let limit = if hides_refusals(engine) {
         ""
     } else {
         " (memory limit of 64 MiB reached)"

@@ -18,10 +18,13 @@ mod modules;
 mod start;
 mod traps;
 
+use std::path::Path;
+
 use libtest_mimic::{Arguments, Trial};
-use weir_engine::{Ability, Engine};
+use weir_engine::{Ability, Engine, Unavailable};
 use weir_engine_v8::V8Engine;
 use weir_engine_wamr::WamrEngine;
+use weir_engine_wasmedge::WasmEdgeEngine;
 use weir_engine_wasmi::WasmiEngine;
 use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
@@ -74,8 +77,31 @@ const ENGINES: &[Maker] = &[
     ("wamr", || Box::new(WamrEngine::new().unwrap())),
     ("compiled wamr", || Box::new(compiled::Compiled::new())),
     ("v8", || Box::new(V8Engine::open().unwrap())),
+    ("wasmedge", || Box::new(WasmEdgeEngine::open().unwrap())),
+    ("wasmedge's stand-in", || Box::new(stand_in().unwrap())),
     ("wasmi", || Box::new(WasmiEngine::new())),
 ];
+
+/// Why an engine cannot be tested, where its library is not here.
+fn missing(engine: &str) -> Option<String> {
+    let opened = match engine {
+        "v8" => V8Engine::open().map(drop),
+        "wasmedge" => WasmEdgeEngine::open().map(drop),
+        "wasmedge's stand-in" => stand_in().map(drop),
+        "compiled wamr" if !compiled::Compiled::is_there() => {
+            return Some("`cargo xtask wamr-compiler` makes what compiles".to_owned());
+        }
+        _ => return None,
+    };
+    opened.err().map(|error| error.to_string())
+}
+
+/// The backend for WasmEdge, over the library of the workspace that has its interface.
+fn stand_in() -> Result<WasmEdgeEngine, Unavailable> {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.parent().and_then(Path::parent).unwrap();
+    WasmEdgeEngine::open_at(&folder.join("libweir_wasmedge_stand_in.so"))
+}
 
 fn wasmtime(pool_slots: u32) -> Box<dyn Engine> {
     let config = WasmtimeConfig {
@@ -101,17 +127,9 @@ fn main() {
     let mut trials = Vec::new();
     for (engine, make) in ENGINES {
         // One whose library is not here is said to be missing, not passed over.
-        if *engine == "v8"
-            && let Err(error) = V8Engine::open()
-        {
-            let missing = format!("{engine} (cannot be tested: {error})");
-            trials.push(Trial::test(missing, || Ok(())).with_ignored_flag(true));
-            continue;
-        }
-        if *engine == "compiled wamr" && !compiled::Compiled::is_there() {
-            let missing =
-                format!("{engine} (cannot be tested: `cargo xtask wamr-compiler` makes what compiles)");
-            trials.push(Trial::test(missing, || Ok(())).with_ignored_flag(true));
+        if let Some(reason) = missing(engine) {
+            let name = format!("{engine} (cannot be tested: {reason})");
+            trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
             continue;
         }
         let abilities = make().abilities();

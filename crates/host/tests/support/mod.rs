@@ -48,6 +48,14 @@ macro_rules! on_every_engine {
                 }
 
                 #[test]
+                fn wasmedge_stand_in() {
+                    match crate::support::wasmedge_stand_in() {
+                        Ok(engine) => run(&engine),
+                        Err(error) => eprintln!("not tested: {error}"),
+                    }
+                }
+
+                #[test]
                 fn wasmi() {
                     run(&crate::support::wasmi());
                 }
@@ -63,6 +71,13 @@ pub fn wasmtime() -> impl Engine {
 
 pub fn v8() -> Result<impl Engine, weir_engine::Unavailable> {
     weir_engine_v8::V8Engine::open()
+}
+
+/// The backend for WasmEdge, over the library of the workspace that has its interface.
+pub fn wasmedge_stand_in() -> Result<impl Engine, weir_engine::Unavailable> {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.parent().and_then(std::path::Path::parent).unwrap();
+    weir_engine_wasmedge::WasmEdgeEngine::open_at(&folder.join("libweir_wasmedge_stand_in.so"))
 }
 
 pub fn wamr() -> impl Engine {

@@ -1,0 +1,124 @@
+//! The guest that is calling a host function.
+
+use std::any::Any;
+use std::ffi::c_void;
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::NonNull;
+
+use weir_engine::{HostFunc, MAX_PARAMS, Trap, TrapKind, ValType, Verdict};
+
+use crate::data::{Allocator, Data, Import};
+use crate::library::{FAIL, Frame, Outcome, SUCCESS, Value};
+use crate::trap;
+
+/// The library's view of the caller as the seam wants it. It lives as long as the host function runs.
+struct Guest(NonNull<Data>);
+
+/// What the library calls for every import.
+///
+/// # Safety
+///
+/// `import` is an [`Import`] of the instance that is calling; the library gives as many parameters, and as much room for
+/// results, as the function's type has.
+pub(crate) unsafe extern "C" fn call(
+    import: *mut c_void,
+    _: *const Frame,
+    params: *const Value,
+    returns: *mut Value,
+) -> Outcome {
+    // SAFETY: the caller's. The import is not changed as long as the instance lives.
+    let Some(import) = (unsafe { import.cast::<Import>().as_ref() }) else {
+        return FAIL;
+    };
+    let mut guest = Guest(import.data);
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: the caller's.
+        unsafe { guest.run(import.func, params, returns) }
+    }));
+    match outcome {
+        Ok(Ok(())) => return SUCCESS,
+        Ok(Err(trap)) => guest.data().trap = Some(trap),
+        Err(panic) => guest.data().panic = Some(panic),
+    }
+    FAIL
+}
+
+impl Guest {
+    fn data(&mut self) -> &mut Data {
+        // SAFETY: the data of a living instance, whose guest waits for us on this thread; nothing else holds it. The borrow
+        // ends before the guest runs again, since that takes `&mut self`.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// # Safety
+    ///
+    /// As [`call`].
+    unsafe fn run(&mut self, func: &HostFunc, params: *const Value, returns: *mut Value) -> Result<(), Trap> {
+        let types = func.signature.params;
+        let mut arguments = [0; MAX_PARAMS];
+        for (index, (argument, ty)) in arguments.iter_mut().zip(types).enumerate() {
+            // SAFETY: the caller's.
+            let bits = unsafe { (*params.add(index)).bits[0] };
+            *argument = match ty {
+                ValType::I32 => u64::from(bits as u32),
+                ValType::I64 => bits,
+            };
+        }
+        let result = (func.call)(self, arguments.get(..types.len()).unwrap_or_default())?;
+        let data = self.data();
+        if data.deadline.poll() == Verdict::Expired {
+            return Err(Trap::new(TrapKind::Deadline));
+        }
+        let library = data.module.library;
+        let (bits, ty) = match func.signature.result {
+            Some(ValType::I32) => (u64::from(result as u32), library.i32),
+            Some(ValType::I64) => (result, library.i64),
+            None => return Ok(()),
+        };
+        // SAFETY: the caller's.
+        unsafe { returns.write(Value { bits: [bits, 0], ty }) };
+        Ok(())
+    }
+}
+
+impl weir_engine::Caller for Guest {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+        let data = self.data();
+        // SAFETY: the guest waits for the host function, which holds this borrow of `self`; to run it takes another.
+        let bytes = unsafe { Data::bytes(&data.module, data.memory) };
+        (bytes, &mut *data.state)
+    }
+
+    fn state(&mut self) -> &mut dyn Any {
+        &mut *self.data().state
+    }
+
+    fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
+        let data = self.data();
+        let allocator = mem::replace(&mut data.allocator, Allocator::Busy);
+        let Allocator::Ready(func) = allocator else {
+            let reason = match allocator {
+                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
+                _ => "the guest has no allocator yet",
+            };
+            data.allocator = allocator;
+            return Err(Trap::host(reason));
+        };
+        let (library, executor) = (data.module.library, data.executor);
+        let argument = Value {
+            bits: [u64::from(size), 0],
+            ty: library.i32,
+        };
+        let mut result = argument;
+        // SAFETY: a function of this instance with one `i32` as argument and result (`Instance::set_allocator`). No borrow of
+        // the data is alive. What may be spent is what the call that led here has left.
+        let outcome = unsafe { (library.executor_invoke)(executor, func, &argument, 1, &mut result, 1) };
+        let data = self.data();
+        data.allocator = allocator;
+        if outcome == SUCCESS {
+            return Ok(result.bits[0] as u32);
+        }
+        Err(trap::take(outcome, data))
+    }
+}

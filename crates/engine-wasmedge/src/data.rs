@@ -1,0 +1,67 @@
+//! What belongs to an instance beside WasmEdge's own.
+
+use std::any::Any;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use weir_engine::{Deadline, HostFunc, MemoryGuard, PAGE, Trap};
+
+use crate::library::{Executor, Function, Memory};
+use crate::module::Loaded;
+
+/// What host functions reach. Only the thread that is inside the guest, or holds the instance, touches it.
+pub(crate) struct Data {
+    pub state: Box<dyn Any + Send>,
+    pub module: Arc<Loaded>,
+    pub executor: *mut Executor,
+    /// The export `memory`; null where there is none, or while the instance is being made.
+    pub memory: *mut Memory,
+    pub allocator: Allocator,
+    pub guard: MemoryGuard,
+    pub deadline: Deadline,
+    /// What a host function ended the guest with.
+    pub trap: Option<Trap>,
+    /// A panic of a host function on its way out.
+    pub panic: Option<Box<dyn Any + Send>>,
+}
+
+/// The guest's allocator.
+#[derive(Clone, Copy)]
+pub(crate) enum Allocator {
+    /// Not told yet, or the module has none.
+    None,
+    /// At rest.
+    Ready(*mut Function),
+    /// Running: a host function that it calls must not enter it again.
+    Busy,
+}
+
+/// An import of an instance: what the library hands to the host function.
+pub(crate) struct Import {
+    pub data: NonNull<Data>,
+    pub func: &'static HostFunc,
+}
+
+impl Data {
+    /// The linear memory as it lies now: it may move when it grows.
+    ///
+    /// # Safety
+    ///
+    /// The instance is alive, and its guest does not run as long as the slice lives.
+    pub unsafe fn bytes<'a>(module: &Loaded, memory: *mut Memory) -> &'a mut [u8] {
+        if memory.is_null() {
+            return &mut [];
+        }
+        let library = module.library;
+        // SAFETY: the memory of a living instance.
+        let size = unsafe { (library.memory_pages)(memory) } as usize * PAGE;
+        // SAFETY: as above; the range is the whole memory.
+        let base = unsafe { (library.memory_pointer)(memory, 0, size as u64) };
+        if base.is_null() || size == 0 {
+            return &mut [];
+        }
+        // SAFETY: so many bytes are there, until the memory grows or the instance goes; the caller sees to it that neither
+        // happens.
+        unsafe { std::slice::from_raw_parts_mut(base, size) }
+    }
+}

@@ -1,0 +1,75 @@
+//! WasmEdge behind the engine seam: an interpreter, opened from a library of the user's.
+//!
+//! No library can be had from the package registries that this project builds from, so the backend is written against
+//! WasmEdge's public C interface and tested with a stand-in that has the same interface over another runtime
+//! (`stand-in`); with a real one where `WEIR_WASMEDGE_LIB` names it.
+//!
+//! Nothing stops WasmEdge's interpreter from another thread without running each call on a thread of its own, and nothing
+//! bounds its stack. So modules count what they execute and what is on their stack (`weir_engine::meter`).
+
+mod caller;
+mod data;
+mod instance;
+mod library;
+mod module;
+mod prepare;
+mod trap;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, Unavailable};
+
+use library::Library;
+use module::WasmEdgeModule;
+
+/// The runtime. One value a process is enough.
+pub struct WasmEdgeEngine {
+    library: &'static Library,
+}
+
+impl WasmEdgeEngine {
+    /// Opens the library: the one that `WEIR_WASMEDGE_LIB` names, else the system's.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or one that is too old.
+    pub fn open() -> Result<Self, Unavailable> {
+        Ok(Self {
+            library: Library::open()?,
+        })
+    }
+
+    /// Opens a library at a place.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or one that is too old.
+    pub fn open_at(path: &Path) -> Result<Self, Unavailable> {
+        Ok(Self {
+            library: Library::open_at(path)?,
+        })
+    }
+}
+
+impl Engine for WasmEdgeEngine {
+    fn name(&self) -> &'static str {
+        "wasmedge"
+    }
+
+    fn version(&self) -> String {
+        self.library.version_text()
+    }
+
+    fn library(&self) -> Option<&Path> {
+        Some(&self.library.path)
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE.with(Ability::Fuel).with(Ability::MemoryLimit)
+    }
+
+    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Ok(Arc::new(WasmEdgeModule::compile(self.library, wasm, funcs)?))
+    }
+}

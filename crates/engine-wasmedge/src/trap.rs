@@ -1,0 +1,66 @@
+//! WasmEdge's errors as traps of the seam.
+
+use weir_engine::{Fault, InstantiateError, MemoryGuard, Trap, TrapKind};
+
+use crate::data::Data;
+use crate::library::Outcome;
+
+/// The trap that ended a call.
+pub(crate) fn take(outcome: Outcome, data: &mut Data) -> Trap {
+    if let Some(trap) = data.trap.take() {
+        return trap;
+    }
+    let text = data.module.library.text_of(outcome);
+    Trap::new(kind(&text, &data.guard))
+}
+
+/// Why there is no instance, in WasmEdge's words.
+pub(crate) fn refused(text: String) -> InstantiateError {
+    // Segments that do not fit are traps by the specification.
+    let fault = match text.as_str() {
+        "data segment does not fit" | "out of bounds memory access" => Fault::MemoryOutOfBounds,
+        "elements segment does not fit" | "out of bounds table access" => Fault::TableOutOfBounds,
+        _ => return InstantiateError::Other(text),
+    };
+    InstantiateError::Start(Trap::new(TrapKind::Guest(fault.words().to_owned())))
+}
+
+fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
+    let fault = match text {
+        "unreachable" => Fault::Unreachable,
+        "out of bounds memory access" => Fault::MemoryOutOfBounds,
+        "out of bounds table access" | "undefined element" => Fault::TableOutOfBounds,
+        "uninitialized element" => Fault::NullFunction,
+        "indirect call type mismatch" => Fault::BadSignature,
+        "integer divide by zero" => Fault::DivisionByZero,
+        "integer overflow" => Fault::IntegerOverflow,
+        "invalid conversion to integer" => Fault::BadConversion,
+        other => return TrapKind::Guest(guard.explain(other)),
+    };
+    TrapKind::Guest(guard.explain(fault.words()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_wasmedge_become_those_of_the_seam() {
+        let guard = MemoryGuard::new(1 << 20);
+        let words = |text| match kind(text, &guard) {
+            TrapKind::Guest(words) => words,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(words("undefined element"), Fault::TableOutOfBounds.words());
+        assert_eq!(words("integer divide by zero"), Fault::DivisionByZero.words());
+        assert_eq!(words("something new"), "something new");
+        assert!(matches!(
+            refused("data segment does not fit".to_owned()),
+            InstantiateError::Start(_)
+        ));
+        assert!(matches!(
+            refused("unknown import".to_owned()),
+            InstantiateError::Other(_)
+        ));
+    }
+}
