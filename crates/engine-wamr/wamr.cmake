@@ -1,4 +1,5 @@
-# How WAMR is built beyond what the crate wamrx-sys offers as features. CMake reads this as a toolchain file, for which
+# How WAMR is built beyond what the crate wamrx-sys offers as features. Cargo does not see that this file changes: after a
+# change, `cargo clean --package wamrx-sys`. CMake reads it as a toolchain file, for which
 # `.cargo/config.toml` names it.
 
 # Code that was compiled ahead of time is loaded; what compiles it is a library of its own (`compiler`).

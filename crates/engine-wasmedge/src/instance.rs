@@ -49,7 +49,7 @@ unsafe impl Send for WasmEdgeInstance {}
 
 impl WasmEdgeInstance {
     pub fn new(
-        module: Arc<Loaded>,
+        module: &Arc<Loaded>,
         state: Box<dyn Any + Send>,
         guard: MemoryGuard,
         limits: &Limits,
@@ -57,7 +57,7 @@ impl WasmEdgeInstance {
         let library = module.library;
         let data = NonNull::from(Box::leak(Box::new(Data {
             state,
-            module: Arc::clone(&module),
+            module: Arc::clone(module),
             executor: ptr::null_mut(),
             memory: ptr::null_mut(),
             allocator: Allocator::None,
@@ -80,7 +80,7 @@ impl WasmEdgeInstance {
             depth: ptr::null_mut(),
             exports: Vec::new(),
         };
-        new.instantiate(&module, limits)?;
+        new.instantiate(module, limits)?;
         if module.has_start {
             let start = new.find(START);
             let export = Export {
@@ -201,7 +201,6 @@ impl WasmEdgeInstance {
         }
         // SAFETY: as above.
         let (fuel, depth) = unsafe { ((library.global_get)(self.fuel), (library.global_get)(self.depth)) };
-        let data = unsafe { self.data.as_mut() };
         let bound = if fuel.bits[0].cast_signed() < 0 {
             Some(TrapKind::Deadline)
         } else if depth.bits[0] as u32 > MAX_DEPTH {

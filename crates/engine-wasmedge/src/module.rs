@@ -123,11 +123,6 @@ impl Module for WasmEdgeModule {
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let guard = MemoryGuard::of_module(limits.memory, self.0.memory)?;
-        Ok(Box::new(WasmEdgeInstance::new(
-            Arc::clone(&self.0),
-            state,
-            guard,
-            limits,
-        )?))
+        Ok(Box::new(WasmEdgeInstance::new(&self.0, state, guard, limits)?))
     }
 }

@@ -20,6 +20,10 @@ pub(crate) enum ModuleInstance {
     Guest(Box<Guest>),
 }
 
+#[expect(
+    clippy::vec_box,
+    reason = "pointers to what is in the boxes have been given away"
+)]
 pub(crate) struct Guest {
     pub store: Store<StoreLimits>,
     pub instance: Instance,

@@ -3,7 +3,9 @@
 use weir_engine::{Ability, Engine, Fault, InstantiateError, TABLE_LIMIT, TrapKind};
 
 use crate::Case;
-use crate::guest::{FUNCS, Heard, LITTLE, compile, hides_refusals, limits, run, run_within, shape, start, told, value};
+use crate::guest::{
+    FUNCS, Heard, LITTLE, compile, hides_refusals, limits, run, run_within, shape, start, told, value,
+};
 
 pub const CASES: &[Case] = &[
     Case::needing(
