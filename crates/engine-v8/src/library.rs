@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use weir_engine::{Companion, TABLE_LIMIT, Unavailable};
+use weir_engine::{Companion, TABLE_LIMIT, Unavailable, root_cause};
 
 /// `WEIR_V8_INTERFACE` of `shim/weir_v8.h`.
 const INTERFACE: u32 = 1;
@@ -56,7 +56,7 @@ macro_rules! functions {
             fn load(path: &Path) -> Result<Self, String> {
                 // SAFETY: running what the operator has named, or what lies where only an administrator writes, is what is
                 // asked for; its initialisers are those of V8 and Node.js.
-                let library = unsafe { libloading::Library::new(path) }.map_err(|error| error.to_string())?;
+                let library = unsafe { libloading::Library::new(path) }.map_err(|error| root_cause(&error))?;
                 // Never closed: V8 has threads.
                 let library = Box::leak(Box::new(library));
                 let missing = |name: &str| format!("it has no function {name}: it is not Weir's library for V8");

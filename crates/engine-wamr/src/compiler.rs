@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_int};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use weir_engine::{Companion, CompileError, Unavailable};
+use weir_engine::{Companion, CompileError, Unavailable, root_cause};
 
 use crate::module::{Message, text};
 
@@ -62,7 +62,7 @@ impl Compiler {
     fn load(path: &Path, wamr: &str) -> Result<Self, String> {
         // SAFETY: running what the operator has named, or what lies where only an administrator writes, is what is asked for;
         // its initialisers are LLVM's.
-        let library = unsafe { libloading::Library::new(path) }.map_err(|error| error.to_string())?;
+        let library = unsafe { libloading::Library::new(path) }.map_err(|error| root_cause(&error))?;
         // Never closed: LLVM leaves things behind that point into it.
         let library = Box::leak(Box::new(library));
         let missing =

@@ -4,7 +4,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use weir_engine::Unavailable;
+use weir_engine::{Unavailable, root_cause};
 
 /// Names the library's file.
 const VARIABLE: &str = "WEIR_WASMEDGE_LIB";
@@ -91,7 +91,7 @@ macro_rules! functions {
         impl Library {
             fn load(path: &Path) -> Result<Self, String> {
                 // SAFETY: running what the operator has named, or the system's library, is what is asked for.
-                let library = unsafe { libloading::Library::new(path) }.map_err(|error| error.to_string())?;
+                let library = unsafe { libloading::Library::new(path) }.map_err(|error| root_cause(&error))?;
                 // Never closed: VMs of the process may be in it until its end.
                 let library = Box::leak(Box::new(library));
                 let mut missing = Vec::new();
@@ -310,6 +310,7 @@ mod tests {
         let error = Library::open_at(Path::new("/nowhere/libwasmedge.so"))
             .err()
             .unwrap();
-        assert!(error.problem.contains("/nowhere/libwasmedge.so"), "{error}");
+        let expected = "/nowhere/libwasmedge.so: cannot open shared object file";
+        assert!(error.problem.contains(expected), "{error}");
     }
 }

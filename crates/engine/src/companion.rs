@@ -70,6 +70,15 @@ impl Companion {
     }
 }
 
+/// What is at the bottom of an error: libraries that are not opened say no more than that at its top.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
 /// The file that this code is in, a program or a library.
 fn own_file() -> Option<PathBuf> {
     let own = own_file as fn() -> Option<PathBuf> as usize;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use abilities::{Abilities, Ability};
 pub use budget::CpuBudget;
-pub use companion::Companion;
+pub use companion::{Companion, root_cause};
 pub use cpu_clock::thread_cpu_time;
 pub use deadline::{Deadline, Verdict};
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
