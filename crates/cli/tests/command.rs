@@ -33,13 +33,17 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn weir(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_weir"))
+    command(folder, args).output().unwrap()
+}
+
+fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command
         .args(args)
         .current_dir(folder)
         .env_remove("WEIR_LOG")
-        .env("WEIR_CODE_CACHE", folder.join("cache"))
-        .output()
-        .unwrap()
+        .env("WEIR_CODE_CACHE", folder.join("cache"));
+    command
 }
 
 #[track_caller]
@@ -338,6 +342,80 @@ fn engines_are_listed() {
         "{json}"
     );
     assert_eq!(names, ["wasmtime", "wamr", "v8", "wasmedge", "wasmi"]);
+}
+
+#[test]
+fn code_for_wamr_takes_a_library_to_make_and_none_to_load() {
+    const VARIABLE: &str = "WEIR_WAMR_COMPILER_LIB";
+    let configuration = "config:\n  name: colour\n  configuration: red\n  vm_config:\n    runtime: wamr\n    allow_precompiled: true\n    \
+                         code: { local: { filename: compiled.wasm } }\n";
+    let folder = folder(&[("plugin.yaml", configuration)]);
+    let compile = [
+        "compile",
+        "filter.wasm",
+        "--engine",
+        "wamr",
+        "-o",
+        "compiled.wasm",
+    ];
+    let without = |args: &[&str]| {
+        command(folder.path(), args)
+            .env(VARIABLE, "/nowhere")
+            .output()
+            .unwrap()
+    };
+    let (_, errors) = assert_ends(&without(&compile), 1);
+    assert!(
+        errors.contains("make it with `cargo xtask wamr-compiler`"),
+        "{errors}"
+    );
+
+    let library = std::env::var_os(VARIABLE).map(std::path::PathBuf::from);
+    if !library.is_some_and(|library| library.is_file()) {
+        eprintln!("not tested with a library: `cargo xtask wamr-compiler` makes it");
+        return;
+    }
+    let (text, _) = assert_ends(&weir(folder.path(), &compile), 0);
+    assert!(
+        text.starts_with("compiled.wasm: ") && text.lines().count() == 1,
+        "{text}"
+    );
+    let (text, _) = assert_ends(&weir(folder.path(), &["inspect", "compiled.wasm"]), 0);
+    assert!(text.contains("wamr"), "{text}");
+    let (_, errors) = assert_ends(&without(&["check", "plugin.yaml"]), 0);
+    assert!(!errors.contains("not used"), "{errors}");
+}
+
+/// A library is opened when a configuration asks for it; here it is one that has WasmEdge's interface.
+#[test]
+fn a_library_that_is_missing_or_too_old_is_refused() {
+    let configuration = "config:\n  name: colour\n  configuration: red\n  vm_config:\n    runtime: wasmedge\n    code: { local: { \
+                         filename: filter.wasm } }\n";
+    let folder = folder(&[("plugin.yaml", configuration)]);
+    let check = |library: &Path, version: &str| {
+        command(folder.path(), &["check", "plugin.yaml"])
+            .env("WEIR_WASMEDGE_LIB", library)
+            .env("WEIR_STAND_IN_VERSION", version)
+            .output()
+            .unwrap()
+    };
+    let (_, errors) = assert_ends(&check(Path::new("/nowhere/libwasmedge.so"), ""), 1);
+    assert!(
+        errors.contains("/nowhere/libwasmedge.so: cannot open")
+            && errors.contains("install WasmEdge 0.14.0 or newer"),
+        "{errors}"
+    );
+    let library = Path::new(env!("CARGO_BIN_EXE_weir")).with_file_name("libweir_wasmedge_stand_in.so");
+    if !library.is_file() {
+        eprintln!("not tested with a library: {} is not built", library.display());
+        return;
+    }
+    let (_, errors) = assert_ends(&check(&library, "0.13.5"), 1);
+    assert!(
+        errors.contains("it is WasmEdge 0.13.5, and Weir needs 0.14.0 or newer"),
+        "{errors}"
+    );
+    assert_ends(&check(&library, "0.14.0"), 0);
 }
 
 #[test]

@@ -57,6 +57,8 @@ fn runs_here() -> bool {
 
 #[cfg(test)]
 mod tests {
+    use weir_engine::Engine;
+
     use super::*;
 
     #[test]
@@ -71,5 +73,34 @@ mod tests {
             error,
             "cannot load the code: it is not WAMR's, or of another version of Weir"
         );
+    }
+
+    /// Weir's cache and files have checksums; this is what WAMR makes of bytes that nothing has checked.
+    #[test]
+    fn damaged_code_is_refused_by_wamr() {
+        let wasm = wat::parse_str(
+            r#"(module (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $f) (data (i32.const 9) "data")
+            (func $f (export "f") (param i32) (result i32) (i32.div_u (i32.const 9) (local.get 0))))"#,
+        );
+        let engine = crate::WamrEngine::new().unwrap();
+        let code = match engine.precompile(&wasm.unwrap()) {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("not tested: {error}");
+                return;
+            }
+        };
+        assert!(engine.load_precompiled(&code, &[]).is_ok());
+        let start = code.len() - split(&code).unwrap().1.len();
+        for length in start..code.len() - 1 {
+            let cut = engine.load_precompiled(&code[..length], &[]);
+            assert!(cut.is_err(), "cut at {length} of {}", code.len());
+        }
+        // The version of the format, and what the code was made for.
+        for at in [4, 16, 24] {
+            let mut other = code.clone();
+            other[start + at] ^= 0x55;
+            assert!(engine.load_precompiled(&other, &[]).is_err(), "changed at {at}");
+        }
     }
 }
