@@ -98,7 +98,8 @@ impl WasmEdgeInstance {
         let library = self.library;
         let no_room = || InstantiateError::Other("no memory for another instance".to_owned());
         let settings = Settings::new(library);
-        let pages = u32::try_from(limits.memory / PAGE).unwrap_or(u32::MAX);
+        // No memory has more.
+        let pages = (limits.memory / PAGE).min(65536) as u64;
         // SAFETY: what is made belongs to `self`, which deletes it; the settings live longer than the executor is being made.
         unsafe {
             (library.configure_set_max_memory_page)(settings.1, pages);

@@ -142,7 +142,8 @@ functions! {
     type_i64: "WasmEdge_ValTypeGenI64" unsafe extern "C" fn() -> Type;
     configure_create: "WasmEdge_ConfigureCreate" unsafe extern "C" fn() -> *mut Configure;
     configure_add_proposal: "WasmEdge_ConfigureAddProposal" unsafe extern "C" fn(*mut Configure, c_int);
-    configure_set_max_memory_page: "WasmEdge_ConfigureSetMaxMemoryPage" unsafe extern "C" fn(*mut Configure, u32);
+    // Sizes have 32 bits in some versions and 64 in others. Those of Weir fit into 32, and are passed in registers of 64.
+    configure_set_max_memory_page: "WasmEdge_ConfigureSetMaxMemoryPage" unsafe extern "C" fn(*mut Configure, u64);
     configure_delete: "WasmEdge_ConfigureDelete" unsafe extern "C" fn(*mut Configure);
     loader_create: "WasmEdge_LoaderCreate" unsafe extern "C" fn(*const Configure) -> *mut Loader;
     loader_parse: "WasmEdge_LoaderParseFromBytes" unsafe extern "C" fn(*mut Loader, *mut *mut Ast, Bytes) -> Outcome;
@@ -176,7 +177,7 @@ functions! {
     type_delete: "WasmEdge_FunctionTypeDelete" unsafe extern "C" fn(*mut FunctionType);
     function_create: "WasmEdge_FunctionInstanceCreate" unsafe extern "C" fn(
         *const FunctionType, HostFunction, *mut c_void, u64) -> *mut Function;
-    // Sizes have 32 bits in some versions and 64 in others. Those of Weir fit into 32, and are passed in registers of 64.
+    // Sizes as above.
     memory_pointer: "WasmEdge_MemoryInstanceGetPointer" unsafe extern "C" fn(*mut Memory, u64, u64) -> *mut u8;
     memory_pages: "WasmEdge_MemoryInstanceGetPageSize" unsafe extern "C" fn(*const Memory) -> u32;
     global_get: "WasmEdge_GlobalInstanceGetValue" unsafe extern "C" fn(*const Global) -> Value;

@@ -5,6 +5,7 @@
 //! - Its imports get numbers for names: a name may be imported with two types.
 //! - Its start section becomes an export: WasmEdge would run it without bounds.
 //! - Its tables get a bound, all together.
+//! - Custom sections go: in one called `wasmedge`, older versions look for machine code, which they would run.
 
 use wasmparser::{BinaryReader, BinaryReaderError, ImportSectionReader, TypeRef};
 use weir_engine::{CompileError, ModuleParts, Stack, WasmFeatures, leb128, meter, section, write_exports};
@@ -90,5 +91,13 @@ mod tests {
         assert_eq!(names, ["weir.0", "weir.1"]);
         assert_eq!(prepared.start, None);
         assert!(prepared.exports.iter().any(|(name, ..)| name == START));
+    }
+
+    #[test]
+    fn a_guest_brings_no_machine_code() {
+        let wasm =
+            wat::parse_str(r#"(module (@custom "wasmedge" "code") (@custom "name" "") (func))"#).unwrap();
+        let prepared = prepare(&read(&wasm).unwrap()).unwrap();
+        assert!(!prepared.windows(8).any(|bytes| bytes == b"wasmedge"));
     }
 }

@@ -18,7 +18,7 @@ const PREAMBLE: usize = 8;
 
 /// Numbers of sections.
 pub mod section {
-    /// Custom sections, which nobody reads who runs a module.
+    /// Custom sections, which need not be read to run a module.
     pub const CUSTOM: u8 = 0;
     /// Types.
     pub const TYPE: u8 = 1;

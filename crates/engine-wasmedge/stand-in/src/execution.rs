@@ -12,7 +12,7 @@ use crate::{Configure, ENGINE};
 
 /// `WasmEdge_ExecutorContext`.
 struct Executor {
-    pages: u32,
+    pages: u64,
 }
 
 /// `WasmEdge_StoreContext`: the modules of the host.

@@ -31,7 +31,7 @@ static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 
 /// `WasmEdge_ConfigureContext`.
 struct Configure {
-    pages: u32,
+    pages: u64,
 }
 
 /// The version, which a test may ask to be another.
@@ -84,7 +84,7 @@ extern "C" fn WasmEdge_ConfigureCreate() -> *mut c_void {
 extern "C" fn WasmEdge_ConfigureAddProposal(_: *mut c_void, _: c_int) {}
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn WasmEdge_ConfigureSetMaxMemoryPage(configure: *mut c_void, pages: u32) {
+unsafe extern "C" fn WasmEdge_ConfigureSetMaxMemoryPage(configure: *mut c_void, pages: u64) {
     unsafe { (*configure.cast::<Configure>()).pages = pages };
 }
 
