@@ -2,7 +2,9 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "aot_export.h"
 #include "wasm_export.h"
@@ -49,6 +51,21 @@ fail (char *error, uint32_t room, const char *reason)
   snprintf (error, room, "%s", reason && *reason ? reason : "WAMR's compiler does not say why");
 }
 
+/* Makes a file for what LLVM says of the stack that functions take: WAMR would make it where the program runs. */
+static int
+make_usage_file (char *path, size_t room)
+{
+  const char *folder = getenv ("TMPDIR");
+  int file;
+
+  snprintf (path, room, "%s/weir-wamr-XXXXXX", folder && *folder ? folder : "/tmp");
+  file = mkstemp (path);
+  if (file < 0)
+    return 0;
+  close (file);
+  return 1;
+}
+
 /* Compiles a module for an architecture, such as x86_64, and one of its processors, such as x86-64-v2. The bytes of the module may be written to. Gives the code, which
    weir_wamr_compiler_free takes back, or NULL and why. */
 API uint8_t *
@@ -60,7 +77,13 @@ weir_wamr_compile (uint8_t *wasm, uint32_t size, const char *arch, const char *c
   aot_comp_data_t data = NULL;
   aot_comp_context_t context = NULL;
   uint8_t *code = NULL;
+  char usage[4096];
 
+  if (!make_usage_file (usage, sizeof usage))
+    {
+      fail (error, room, "no temporary file can be made");
+      return NULL;
+    }
   memset (&option, 0, sizeof option);
   option.opt_level = 3;
   option.size_level = 3;
@@ -76,13 +99,17 @@ weir_wamr_compile (uint8_t *wasm, uint32_t size, const char *arch, const char *c
   option.enable_tail_call = true;
   option.enable_extended_const = true;
   option.enable_simd = true;
+  option.stack_usage_file = usage;
   option.target_arch = (char *) arch;
   option.target_cpu = (char *) cpu;
   aot_call_stack_features_init_default (&option.call_stack_features);
 
   module = wasm_runtime_load (wasm, size, error, room);
   if (!module)
-    return NULL;
+    {
+      unlink (usage);
+      return NULL;
+    }
   data = aot_create_comp_data (module, arch, false);
   if (data)
     context = aot_create_comp_context (data, &option);
@@ -95,6 +122,7 @@ weir_wamr_compile (uint8_t *wasm, uint32_t size, const char *arch, const char *c
   if (data)
     aot_destroy_comp_data (data);
   wasm_runtime_unload (module);
+  unlink (usage);
   return code;
 }
 
