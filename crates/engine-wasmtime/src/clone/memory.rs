@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::io;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr;
 use std::sync::Arc;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 /// The file.
@@ -75,6 +74,9 @@ unsafe impl MemoryCreator for Creator {
     }
 }
 
+/// What a guest may do with its memory.
+const ACCESS: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
+
 /// A linear memory.
 struct Mapping {
     base: *mut c_void,
@@ -95,9 +97,24 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     fn new(backing: Backing, minimum: usize, reserved: usize, guard: usize) -> io::Result<Self> {
         let total = reserved.checked_add(guard).ok_or(io::ErrorKind::InvalidInput)?;
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping, wherever there is room, that nobody can read or write.
-        let base = unsafe { mmap_anonymous(ptr::null_mut(), total, ProtFlags::empty(), flags)? };
+        let nothing = ProtFlags::empty();
+        let base = match &backing {
+            // All of it is the file's, which may be shorter: what is not in use cannot be touched.
+            // SAFETY: a new mapping, wherever there is room, that nobody can read or write.
+            Backing::Donor(file) => unsafe {
+                let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+                mmap(ptr::null_mut(), total, nothing, flags, &file.0, 0)?
+            },
+            // SAFETY: as above.
+            Backing::Image(..) => unsafe {
+                mmap_anonymous(
+                    ptr::null_mut(),
+                    total,
+                    nothing,
+                    MapFlags::PRIVATE | MapFlags::NORESERVE,
+                )?
+            },
+        };
         // From here on the value unmaps it.
         let mut memory = Self {
             base,
@@ -106,8 +123,10 @@ impl Mapping {
             total,
             backing,
         };
-        if let Backing::Image(file, size) = memory.backing.clone() {
-            memory.map(0..size, Some((&file.0, MapFlags::PRIVATE)))?;
+        if let Err(error) = memory.show_image() {
+            // Whether the place is still ours is not known, so it is not given back.
+            std::mem::forget(memory);
+            return Err(error);
         }
         if minimum > memory.size {
             memory.grow(minimum)?;
@@ -115,42 +134,50 @@ impl Mapping {
         Ok(memory)
     }
 
-    fn grow(&mut self, size: usize) -> io::Result<()> {
-        let new = self.size..size;
-        match self.backing.clone() {
-            Backing::Donor(file) => {
-                ftruncate(&file.0, size as u64)?;
-                self.map(new, Some((&file.0, MapFlags::SHARED)))
-            }
-            Backing::Image(..) => self.map(new, None),
-        }
-    }
-
-    /// Makes the next bytes usable: those of a file at the same place, or zeros.
-    fn map(&mut self, new: Range<usize>, from: Option<(&OwnedFd, MapFlags)>) -> io::Result<()> {
-        if new.end > self.reserved || new.start != self.size || new.end < new.start {
+    /// Puts the image at the start of the reservation.
+    fn show_image(&mut self) -> io::Result<()> {
+        let Backing::Image(file, size) = &self.backing else {
+            return Ok(());
+        };
+        if *size > self.reserved {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        if !new.is_empty() {
-            let access = ProtFlags::READ | ProtFlags::WRITE;
-            // SAFETY: the range lies in our reservation, behind all that is in use, and takes the place of a part of it.
-            // It consists of whole pages: WebAssembly's are 64 KiB, and so many sizes are.
+        if *size > 0 {
+            // SAFETY: takes the place of a part of our reservation, which nobody uses yet, and consists of whole pages.
             unsafe {
-                let place = self.base.cast::<u8>().add(new.start).cast();
-                match from {
-                    Some((file, sharing)) => mmap(
-                        place,
-                        new.len(),
-                        access,
-                        sharing | MapFlags::FIXED,
-                        file,
-                        new.start as u64,
-                    )?,
-                    None => mmap_anonymous(place, new.len(), access, MapFlags::PRIVATE | MapFlags::FIXED)?,
-                }
+                mmap(
+                    self.base,
+                    *size,
+                    ACCESS,
+                    MapFlags::PRIVATE | MapFlags::FIXED,
+                    &file.0,
+                    0,
+                )?
             };
         }
-        self.size = new.end;
+        self.size = *size;
+        Ok(())
+    }
+
+    /// Makes more of the reservation usable. Where that fails, all is as it was.
+    fn grow(&mut self, size: usize) -> io::Result<()> {
+        if size > self.reserved || size < self.size {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if let Backing::Donor(file) = &self.backing {
+            ftruncate(&file.0, size as u64)?;
+        }
+        // SAFETY: the range lies in our reservation, behind all that is in use. It consists of whole pages: WebAssembly's are
+        // 64 KiB, and so many sizes are.
+        unsafe {
+            let place = self.base.cast::<u8>().add(self.size).cast();
+            mprotect(
+                place,
+                size - self.size,
+                MprotectFlags::READ | MprotectFlags::WRITE,
+            )?;
+        }
+        self.size = size;
         Ok(())
     }
 }
