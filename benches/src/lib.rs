@@ -4,7 +4,6 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used)]
 
-mod ahead;
 mod crs;
 mod guest;
 mod message;
@@ -15,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_engine::Engine;
+use weir_engine::{AheadOfTime, Engine};
 use weir_engines::WasmtimeOptions;
 use weir_host::{
     Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmImage, VmLimits, VmSpec,
@@ -48,7 +47,7 @@ pub fn engine(name: &str, ways: &[String]) -> Arc<dyn Engine> {
     let engine = engines.open(name).expect("there is such an engine");
     let engine = engine.expect("its library is here");
     if is("ahead") {
-        return Arc::new(ahead::Ahead(engine));
+        return Arc::new(AheadOfTime(engine));
     }
     engine
 }

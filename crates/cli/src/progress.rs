@@ -1,12 +1,11 @@
 //! Signs of life while a module compiles for longer than a second.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use weir_engine::{Abilities, CompileError, Engine, HostFuncs, Module};
+use weir_engine::{CompileError, Engine, EngineLayer, HostFuncs, Module};
 
 /// What takes less is not worth a word, and how often the terminal's line is renewed.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -17,49 +16,17 @@ const LOG_EVERY: u64 = 10;
 /// An engine that says so when compiling takes long: on a terminal in one line that goes away, else in the log.
 pub struct Announced(pub Arc<dyn Engine>);
 
-impl Engine for Announced {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn version(&self) -> String {
-        self.0.version()
-    }
-
-    fn library(&self) -> Option<&Path> {
-        self.0.library()
-    }
-
-    fn abilities(&self) -> Abilities {
-        self.0.abilities()
+impl EngineLayer for Announced {
+    fn below(&self) -> &dyn Engine {
+        self.0.as_ref()
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        announce(self.name(), wasm.len(), || self.0.compile(wasm, funcs))
-    }
-
-    fn code_key(&self) -> Option<String> {
-        self.0.code_key()
-    }
-
-    fn compiles_at_load(&self) -> bool {
-        self.0.compiles_at_load()
+        announce(self.0.name(), wasm.len(), || self.0.compile(wasm, funcs))
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        announce(self.name(), wasm.len(), || self.0.precompile(wasm))
-    }
-
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.0.load_precompiled(bytes, funcs)
-    }
-
-    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.0.prepare_clonable(wasm)
-    }
-
-    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.0.load_clonable(bytes, funcs)
+        announce(self.0.name(), wasm.len(), || self.0.precompile(wasm))
     }
 }
 

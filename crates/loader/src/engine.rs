@@ -1,9 +1,8 @@
 //! An engine that compiles nothing twice.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Abilities, CompileError, Engine, HostFuncs, Module};
+use weir_engine::{CompileError, Engine, EngineLayer, HostFuncs, Module};
 
 use crate::{Code, CodeCache, digest};
 
@@ -20,25 +19,9 @@ impl CachedEngine {
     }
 }
 
-impl Engine for CachedEngine {
-    fn name(&self) -> &'static str {
-        self.engine.name()
-    }
-
-    fn version(&self) -> String {
-        self.engine.version()
-    }
-
-    fn library(&self) -> Option<&Path> {
-        self.engine.library()
-    }
-
-    fn abilities(&self) -> Abilities {
-        self.engine.abilities()
-    }
-
-    fn code_key(&self) -> Option<String> {
-        self.engine.code_key()
+impl EngineLayer for CachedEngine {
+    fn below(&self) -> &dyn Engine {
+        self.engine.as_ref()
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
@@ -49,27 +32,11 @@ impl Engine for CachedEngine {
         }
     }
 
-    fn compiles_at_load(&self) -> bool {
-        self.engine.compiles_at_load()
-    }
-
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         match self.engine.code_key() {
             Some(key) => self.with_code(&key, wasm, |bytes| Ok(bytes.to_vec())),
             None => self.engine.precompile(wasm),
         }
-    }
-
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.engine.load_precompiled(bytes, funcs)
-    }
-
-    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.engine.prepare_clonable(wasm)
-    }
-
-    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.engine.load_clonable(bytes, funcs)
     }
 }
 
@@ -105,6 +72,7 @@ impl CachedEngine {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use weir_engine_wasmi::WasmiEngine;
@@ -115,34 +83,14 @@ mod tests {
     /// Wasmtime, counting what it compiles.
     struct Counting(WasmtimeEngine, AtomicUsize);
 
-    impl Engine for Counting {
-        fn name(&self) -> &'static str {
-            self.0.name()
-        }
-
-        fn version(&self) -> String {
-            self.0.version()
-        }
-
-        fn abilities(&self) -> Abilities {
-            self.0.abilities()
-        }
-
-        fn code_key(&self) -> Option<String> {
-            self.0.code_key()
-        }
-
-        fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-            self.0.compile(wasm, funcs)
+    impl EngineLayer for Counting {
+        fn below(&self) -> &dyn Engine {
+            &self.0
         }
 
         fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
             self.1.fetch_add(1, Ordering::Relaxed);
             self.0.precompile(wasm)
-        }
-
-        fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-            self.0.load_precompiled(bytes, funcs)
         }
     }
 
@@ -161,8 +109,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for compiled in [1, 0] {
             let (engine, cached) = counting(folder.path());
-            cached.compile(EMPTY, &[]).unwrap();
-            cached.compile(EMPTY, &[]).unwrap();
+            Engine::compile(&cached, EMPTY, &[]).unwrap();
+            Engine::compile(&cached, EMPTY, &[]).unwrap();
             assert_eq!(engine.1.load(Ordering::Relaxed), compiled);
         }
     }
@@ -179,8 +127,8 @@ mod tests {
             bytes: b"no code",
         };
         cached.cache.keep(&code);
-        cached.compile(EMPTY, &[]).unwrap();
-        cached.compile(EMPTY, &[]).unwrap();
+        Engine::compile(&cached, EMPTY, &[]).unwrap();
+        Engine::compile(&cached, EMPTY, &[]).unwrap();
         assert_eq!(engine.1.load(Ordering::Relaxed), 1);
     }
 
@@ -190,7 +138,7 @@ mod tests {
         let (engine, cached) = counting(folder.path());
         let wasm = wat::parse_str(r#"(module (import "env" "lacking" (func)))"#).unwrap();
         for _ in 0..2 {
-            let error = cached.compile(&wasm, &[]).err().unwrap();
+            let error = Engine::compile(&cached, &wasm, &[]).err().unwrap();
             assert!(matches!(error, CompileError::Imports(_)), "{error}");
         }
         assert_eq!(engine.1.load(Ordering::Relaxed), 1);
@@ -201,7 +149,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Arc::new(CodeCache::open(folder.path(), 1 << 30).unwrap());
         let cached = CachedEngine::new(Arc::new(WasmiEngine::new()), cache);
-        cached.compile(EMPTY, &[]).unwrap();
+        Engine::compile(&cached, EMPTY, &[]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

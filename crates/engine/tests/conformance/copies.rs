@@ -5,9 +5,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use weir_engine::{
-    Abilities, Ability, CompileError, Engine, HostFuncs, Image, Instance, InstantiateError, Limits, Module,
+    Ability, CompileError, Engine, EngineLayer, HostFuncs, Image, Instance, InstantiateError, Limits, Module,
 };
-use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
+use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
 use crate::Case;
 use crate::guest::{FUNCS, Heard, PLENTY, limits, run, told, value};
@@ -16,22 +16,18 @@ use crate::guest::{FUNCS, Heard, PLENTY, limits, run, told, value};
 pub struct Copies(WasmtimeEngine);
 
 impl Copies {
-    pub fn new() -> Self {
-        Self(WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap())
+    pub fn new(interruption: Interruption) -> Self {
+        let config = WasmtimeConfig {
+            interruption,
+            ..WasmtimeConfig::default()
+        };
+        Self(WasmtimeEngine::new(&config).unwrap())
     }
 }
 
-impl Engine for Copies {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn version(&self) -> String {
-        self.0.version()
-    }
-
-    fn abilities(&self) -> Abilities {
-        self.0.abilities()
+impl EngineLayer for Copies {
+    fn below(&self) -> &dyn Engine {
+        &self.0
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
@@ -40,30 +36,6 @@ impl Engine for Copies {
             // As a proxy does.
             Err(_) => self.0.compile(wasm, funcs),
         }
-    }
-
-    fn code_key(&self) -> Option<String> {
-        self.0.code_key()
-    }
-
-    fn compiles_at_load(&self) -> bool {
-        self.0.compiles_at_load()
-    }
-
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.0.precompile(wasm)
-    }
-
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.0.load_precompiled(bytes, funcs)
-    }
-
-    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.0.prepare_clonable(wasm)
-    }
-
-    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.0.load_clonable(bytes, funcs)
     }
 }
 
