@@ -16,13 +16,12 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
-    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT, Signature,
-    Trap, TrapKind, ValType, fuel_units,
+    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT,
+    START_EXPORT, Signature, Trap, TrapKind, ValType, fuel_units,
 };
 
 use crate::data::{Allocator, Data};
 use crate::module::{Loaded, Message, text};
-use crate::prepare::START;
 use crate::trap;
 use crate::watch::Watch;
 
@@ -112,7 +111,7 @@ impl WamrInstance {
             })?;
         }
         new.watch = Some(Watch::start(new.instance));
-        if has_start && let Some(start) = new.lookup(START) {
+        if has_start && let Some(start) = new.lookup(START_EXPORT) {
             let export = Export {
                 func: start,
                 params: 0,
@@ -244,7 +243,7 @@ fn refused(message: &str) -> InstantiateError {
 
 impl Instance for WamrInstance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
-        let func = self.lookup(name).filter(|_| name != START)?;
+        let func = self.lookup(name).filter(|_| name != START_EXPORT)?;
         if !self.has_type(func, signature) {
             return None;
         }

@@ -16,9 +16,6 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
 /// What WAMR runs by itself after it has instantiated a module, if it is exported.
 const RUN_BY_WAMR: [&str; 2] = ["__post_instantiate", "__wasm_call_ctors"];
 
-/// The export that stands for the start section. No toolchain makes such a name.
-pub(crate) const START: &str = "weir:start";
-
 /// A module for WAMR's interpreter.
 pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
     rewrite(parts, None)
@@ -32,15 +29,13 @@ pub(crate) fn prepare_metered(parts: &ModuleParts<'_>) -> Result<Vec<u8>, Compil
 }
 
 fn rewrite(parts: &ModuleParts<'_>, metered: Option<Metered>) -> Result<Vec<u8>, CompileError> {
-    let exports = parts.exports.iter().filter_map(|(name, kind, index)| {
-        let runs = *kind == 0 && RUN_BY_WAMR.contains(&name.as_str());
-        (!runs).then_some((name.as_str(), *kind, *index))
-    });
-    let start = parts.start.map(|index| (START, 0, index));
+    let exports = parts
+        .exports_with_start()
+        .filter(|(name, kind, _)| *kind != 0 || !RUN_BY_WAMR.contains(name));
     let fuel = metered.iter().flat_map(|metered| metered.exports.clone());
     let mut changed = vec![
         (section::TABLE, parts.bounded_tables()?),
-        (section::EXPORT, write_exports(exports.chain(start).chain(fuel))),
+        (section::EXPORT, write_exports(exports.chain(fuel))),
         (section::START, Vec::new()),
     ];
     changed.extend(metered.into_iter().flat_map(|metered| metered.sections));
@@ -67,7 +62,10 @@ mod tests {
         assert_eq!(prepared.start, None);
         assert_eq!(
             prepared.exports,
-            [("f".to_owned(), 0, 2), (START.to_owned(), 0, 0)]
+            [
+                ("f".to_owned(), 0, 2),
+                (weir_engine::START_EXPORT.to_owned(), 0, 0)
+            ]
         );
     }
 }

@@ -30,21 +30,11 @@ pub(crate) fn take(instance: wasm_module_inst_t, data: &mut Data) -> Trap {
 }
 
 fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
-    let text = text.strip_prefix(PREFIX).unwrap_or(text);
-    let fault = match text {
-        TERMINATED => return TrapKind::Deadline,
+    match text.strip_prefix(PREFIX).unwrap_or(text) {
+        TERMINATED => TrapKind::Deadline,
         "wasm operand stack overflow" | "native stack overflow" | "wasm auxiliary stack overflow" => {
-            return TrapKind::StackOverflow;
+            TrapKind::StackOverflow
         }
-        "unreachable" => Fault::Unreachable,
-        "out of bounds memory access" => Fault::MemoryOutOfBounds,
-        "out of bounds table access" | "undefined element" => Fault::TableOutOfBounds,
-        "uninitialized element" => Fault::NullFunction,
-        "indirect call type mismatch" => Fault::BadSignature,
-        "integer divide by zero" => Fault::DivisionByZero,
-        "integer overflow" => Fault::IntegerOverflow,
-        "invalid conversion to integer" => Fault::BadConversion,
-        other => return TrapKind::Guest(guard.explain(other)),
-    };
-    TrapKind::Guest(guard.explain(fault.words()))
+        text => TrapKind::Guest(guard.explain(Fault::reworded(text))),
+    }
 }

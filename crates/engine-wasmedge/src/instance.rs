@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_engine::{
     CpuBudget, DEPTH, Deadline, FUEL, FuncId, HostFunc, ImportKind, Instance, InstantiateError, Limits,
-    MAX_DEPTH, MemoryGuard, PAGE, Signature, Trap, TrapKind, ValType, fuel_units,
+    MAX_DEPTH, MemoryGuard, PAGE, START_EXPORT, Signature, Trap, TrapKind, ValType, fuel_units,
 };
 
 use crate::caller;
@@ -15,7 +15,7 @@ use crate::library::{
     Executor, Function, Global, Library, ModuleInstance, SUCCESS, Store, Type, Value, text,
 };
 use crate::module::{Loaded, Settings};
-use crate::prepare::{HOST, START};
+use crate::prepare::HOST;
 use crate::trap;
 
 /// Arguments of an export at most.
@@ -82,7 +82,7 @@ impl WasmEdgeInstance {
         };
         new.instantiate(module, limits)?;
         if module.has_start {
-            let start = new.find(START);
+            let start = new.find(START_EXPORT);
             let export = Export {
                 func: start,
                 params: 0,
@@ -255,7 +255,7 @@ impl Instance for WasmEdgeInstance {
             && !signature.params.contains(&ValType::I64)
             && signature.result != Some(ValType::I64);
         let func = self.find(name);
-        if !same || func.is_null() || name == START {
+        if !same || func.is_null() || name == START_EXPORT {
             return None;
         }
         let id = u32::try_from(self.exports.len()).ok()?;

@@ -13,9 +13,6 @@ use weir_engine::{CompileError, ModuleParts, Stack, WasmFeatures, leb128, meter,
 /// The proposals that are used.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL);
 
-/// The export that stands for the start section. No toolchain makes such a name.
-pub(crate) const START: &str = "weir:start";
-
 /// The module that all imports come from.
 pub(crate) const HOST: &str = "weir";
 
@@ -24,12 +21,7 @@ pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> 
     let invalid = |error: BinaryReaderError| CompileError::Invalid(error.to_string());
     let metered = meter(parts, Stack::Counted).map_err(invalid)?;
     let imports = numbered(parts.section(section::IMPORT)).map_err(invalid)?;
-    let exports = parts
-        .exports
-        .iter()
-        .map(|(name, kind, index)| (name.as_str(), *kind, *index))
-        .chain(parts.start.map(|index| (START, 0, index)))
-        .chain(metered.exports);
+    let exports = parts.exports_with_start().chain(metered.exports);
     let mut changed = vec![
         (section::IMPORT, imports),
         (section::TABLE, parts.bounded_tables()?),
@@ -90,7 +82,12 @@ mod tests {
             .collect();
         assert_eq!(names, ["weir.0", "weir.1"]);
         assert_eq!(prepared.start, None);
-        assert!(prepared.exports.iter().any(|(name, ..)| name == START));
+        assert!(
+            prepared
+                .exports
+                .iter()
+                .any(|(name, ..)| name == weir_engine::START_EXPORT)
+        );
     }
 
     #[test]

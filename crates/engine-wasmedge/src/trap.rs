@@ -26,20 +26,11 @@ pub(crate) fn refused(text: String) -> InstantiateError {
 }
 
 fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
-    let fault = match text {
-        // Newer versions bound their stack by themselves, and may come before the module's own bound.
-        "call stack exhausted" => return TrapKind::StackOverflow,
-        "unreachable" => Fault::Unreachable,
-        "out of bounds memory access" => Fault::MemoryOutOfBounds,
-        "out of bounds table access" | "undefined element" => Fault::TableOutOfBounds,
-        "uninitialized element" => Fault::NullFunction,
-        "indirect call type mismatch" => Fault::BadSignature,
-        "integer divide by zero" => Fault::DivisionByZero,
-        "integer overflow" => Fault::IntegerOverflow,
-        "invalid conversion to integer" => Fault::BadConversion,
-        other => return TrapKind::Guest(guard.explain(other)),
-    };
-    TrapKind::Guest(guard.explain(fault.words()))
+    // Newer versions bound their stack by themselves, and may come before the module's own bound.
+    if text == "call stack exhausted" {
+        return TrapKind::StackOverflow;
+    }
+    TrapKind::Guest(guard.explain(Fault::reworded(text)))
 }
 
 #[cfg(test)]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline, Val};
 use weir_engine::{
-    CpuBudget, Deadline, FuncId, Image, Instance, InstantiateError, Limits, MemoryGuard, PAGE, Signature,
-    Trap, Verdict,
+    CpuBudget, Deadline, FuncId, Image, Instance, InstantiateError, Limits, MemoryGuard, PAGE, START_EXPORT,
+    Signature, Trap, Verdict,
 };
 
 use crate::caller::Allocator;
-use crate::clone::{Donor, FILL, START};
+use crate::clone::{Donor, FILL};
 use crate::config::Interruption;
 use crate::export::Export;
 use crate::module::Form;
@@ -41,6 +41,16 @@ pub(crate) enum Failure {
     /// The pool is exhausted; the state comes back for another try.
     PoolFull(Box<dyn Any + Send>),
     Other(InstantiateError),
+}
+
+impl Failure {
+    /// Why there is none, where no other try is made.
+    pub(crate) fn into_error(self) -> InstantiateError {
+        match self {
+            Self::PoolFull(_) => InstantiateError::Other("no room for another instance".into()),
+            Self::Other(error) => error,
+        }
+    }
 }
 
 pub(crate) struct WasmtimeInstance {
@@ -97,7 +107,7 @@ impl WasmtimeInstance {
     /// Does for a rewritten module what instantiating does for others.
     pub(crate) fn fill_and_start(&mut self, budget: CpuBudget) -> Result<(), InstantiateError> {
         begin(&mut self.store, budget);
-        for name in [FILL, START] {
+        for name in [FILL, START_EXPORT] {
             if let Ok(func) = self.instance.get_typed_func::<(), ()>(&mut self.store, name) {
                 let done = func.call(&mut self.store, ());
                 done.map_err(|error| why(&error, self.store.data()))?;

@@ -97,10 +97,7 @@ impl WasmtimeModule {
                 Err(Failure::Other(error)) => return Err(error),
             }
         }
-        make(self.on_demand()?, state).map_err(|failure| match failure {
-            Failure::PoolFull(_) => InstantiateError::Other("no room for another instance".into()),
-            Failure::Other(error) => error,
-        })
+        make(self.on_demand()?, state).map_err(Failure::into_error)
     }
 }
 

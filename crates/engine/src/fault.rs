@@ -26,6 +26,25 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The words for a fault of which a runtime speaks as the specification's tests do; other text as it is.
+    pub fn reworded(text: &str) -> &str {
+        Self::of_specification(text).map_or(text, |fault| fault.words())
+    }
+
+    fn of_specification(text: &str) -> Option<Self> {
+        Some(match text {
+            "unreachable" => Self::Unreachable,
+            "out of bounds memory access" => Self::MemoryOutOfBounds,
+            "out of bounds table access" | "undefined element" => Self::TableOutOfBounds,
+            "uninitialized element" => Self::NullFunction,
+            "indirect call type mismatch" => Self::BadSignature,
+            "integer divide by zero" => Self::DivisionByZero,
+            "integer overflow" => Self::IntegerOverflow,
+            "invalid conversion to integer" => Self::BadConversion,
+            _ => return None,
+        })
+    }
+
     /// The words.
     pub const fn words(self) -> &'static str {
         match self {

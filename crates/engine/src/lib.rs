@@ -36,7 +36,10 @@ pub use layer::{AheadOfTime, EngineLayer};
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
 pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Stack, fuel_units, meter};
-pub use parts::{ModuleParts, PAGE, leb128, section, with_entry, with_imported_memory, write_exports};
+pub use parts::{
+    ModuleParts, PAGE, START_EXPORT, leb128, section, signed_leb128, with_entry, with_imported_memory,
+    write_exports,
+};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};

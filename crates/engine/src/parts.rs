@@ -67,6 +67,9 @@ pub struct ModuleParts<'a> {
     names: Option<&'a [u8]>,
 }
 
+/// The export that stands for the start section where a runtime must not run that by itself. No toolchain makes such a name.
+pub const START_EXPORT: &str = "weir:start";
+
 /// How the contents of the custom section begin that has the names of functions.
 const NAME: &[u8] = b"\x04name";
 
@@ -148,6 +151,21 @@ impl<'a> ModuleParts<'a> {
         let ty = self.functions.get(function as usize);
         let results = ty.map_or(&[][..], |ty| ty.results());
         results.iter().map(written).collect()
+    }
+
+    /// The exports as they are to be written, and the start section as one of them.
+    pub fn exports_with_start(&self) -> impl Iterator<Item = (&str, u8, u32)> {
+        let own = self
+            .exports
+            .iter()
+            .map(|(name, kind, index)| (name.as_str(), *kind, *index));
+        own.chain(self.start.map(|index| (START_EXPORT, 0, index)))
+    }
+
+    /// How many globals are imported.
+    pub fn imported_globals(&self) -> u32 {
+        let is_global = |kind: &ImportKind| matches!(kind, ImportKind::Other("global"));
+        self.imports.iter().filter(|(_, _, kind)| is_global(kind)).count() as u32
     }
 
     /// How many functions are imported.
@@ -396,6 +414,19 @@ pub fn leb128(out: &mut Vec<u8>, mut value: usize) {
     out.push(value as u8);
 }
 
+/// Appends a number as WebAssembly writes the operands of constants, which have a sign.
+pub fn signed_leb128(out: &mut Vec<u8>, mut value: i64) {
+    loop {
+        let byte = (value & 0x7f) as u8;
+        value >>= 7;
+        if (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0) {
+            out.push(byte);
+            return;
+        }
+        out.push(byte | 0x80);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -477,6 +508,30 @@ mod tests {
             error.contains("1048577 elements at start, the limit is 1048576"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn numbers_have_a_sign() {
+        for value in [
+            0,
+            1,
+            63,
+            64,
+            127,
+            128,
+            8191,
+            8192,
+            1 << 20,
+            -1,
+            -64,
+            -65,
+            i64::MAX,
+            i64::MIN,
+        ] {
+            let mut out = Vec::new();
+            signed_leb128(&mut out, value);
+            assert_eq!(BinaryReader::new(&out, 0).read_var_i64().unwrap(), value);
+        }
     }
 
     #[test]

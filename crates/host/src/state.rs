@@ -67,6 +67,7 @@ pub(crate) struct VmState {
 }
 
 /// A plugin (root) context.
+#[derive(Clone)]
 pub(crate) struct PluginContext {
     pub spec: Arc<PluginSpec>,
     /// What `proxy_set_property` stored outside of any stream.

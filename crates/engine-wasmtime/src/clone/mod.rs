@@ -19,7 +19,7 @@ use crate::link::link;
 use crate::module::{Form, WasmtimeModule, deserialize};
 
 use memory::{Backing, Creator, MemoryFile, with_backing};
-pub(crate) use rewrite::{FILL, START, rewrite};
+pub(crate) use rewrite::{FILL, rewrite};
 
 /// Settings of the engine whose memories lie in files.
 pub(crate) fn configure(config: &mut wasmtime::Config) {
@@ -102,10 +102,7 @@ impl Shared {
         let made = with_backing(backing, || {
             WasmtimeInstance::new(&self.module, state, limits, self.interruption, self.form)
         });
-        made.map_err(|failure| match failure {
-            Failure::PoolFull(_) => InstantiateError::Other("no room for another instance".into()),
-            Failure::Other(error) => error,
-        })
+        made.map_err(Failure::into_error)
     }
 }
 

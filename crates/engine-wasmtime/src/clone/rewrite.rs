@@ -10,14 +10,11 @@ use wasmparser::{
     Operator, Parser, Payload, ValType,
 };
 use weir_engine::{
-    CompileError, ImportKind, ModuleParts, WasmFeatures, leb128, section, with_entry, write_exports,
+    CompileError, ModuleParts, WasmFeatures, leb128, section, signed_leb128, with_entry, write_exports,
 };
 
 /// The export that fills memory. No toolchain makes such names.
 pub(crate) const FILL: &str = "weir:fill";
-
-/// The export that stands for the start section.
-pub(crate) const START: &str = "weir:start";
 
 /// Begins the name of the export that tells how far code has moved.
 const MOVED: &str = "weir:moved:";
@@ -67,10 +64,7 @@ pub(crate) fn rewrite(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let names: Vec<String> = (0..globals.len()).map(global).collect();
     let unmoved = moved_name(0);
     let exports = parts
-        .exports
-        .iter()
-        .map(|(name, kind, index)| (name.as_str(), *kind, *index))
-        .chain(parts.start.map(|index| (START, 0, index)))
+        .exports_with_start()
         .chain([(FILL, 0, parts.functions()), (&unmoved, 0, parts.functions())])
         .chain(
             names
@@ -144,14 +138,9 @@ fn mutable_globals(parts: &ModuleParts<'_>) -> Result<Vec<u32>, BinaryReaderErro
     let Some(globals) = parts.section(section::GLOBAL) else {
         return Ok(Vec::new());
     };
-    let is_global = |kind: &ImportKind| matches!(kind, ImportKind::Other("global"));
-    let imported = parts
-        .imports
-        .iter()
-        .filter(|(_, _, kind)| is_global(kind))
-        .count();
     let mut found = Vec::new();
-    for (index, global) in (imported as u32..).zip(GlobalSectionReader::new(BinaryReader::new(globals, 0))?) {
+    let globals = GlobalSectionReader::new(BinaryReader::new(globals, 0))?;
+    for (index, global) in (parts.imported_globals()..).zip(globals) {
         if global?.ty.mutable {
             found.push(index);
         }
@@ -200,7 +189,7 @@ fn passive(section: Option<&[u8]>) -> Result<Passive, BinaryReaderError> {
                 made.fill
                     .extend(offset.split_last().map_or(&[][..], |(_, rest)| rest));
                 made.fill.extend([opcode::I32_CONST, 0, opcode::I32_CONST]);
-                signed_leb128(&mut made.fill, data.data.len());
+                signed_leb128(&mut made.fill, (data.data.len() as u32).cast_signed().into());
                 made.fill.extend(opcode::MEMORY_INIT);
                 leb128(&mut made.fill, index);
                 // The one memory.
@@ -212,20 +201,6 @@ fn passive(section: Option<&[u8]>) -> Result<Passive, BinaryReaderError> {
     }
     made.fill.push(opcode::END);
     Ok(made)
-}
-
-/// A number below 2^32 as the operand of `i32.const`, which has a sign.
-fn signed_leb128(out: &mut Vec<u8>, value: usize) {
-    let mut value = (value as u32).cast_signed();
-    loop {
-        let byte = (value & 0x7f) as u8;
-        value >>= 7;
-        if (value == 0 && byte & 0x40 == 0) || (value == -1 && byte & 0x40 != 0) {
-            out.push(byte);
-            return;
-        }
-        out.push(byte | 0x80);
-    }
 }
 
 #[cfg(test)]
@@ -307,19 +282,5 @@ mod tests {
         assert!(refusal(&format!("{table}(func (elem.drop $e)))")).ends_with("drops element segments"));
         assert!(refusal("(module (global (mut funcref) (ref.null func)))").ends_with("holds a reference"));
         assert!(refusal("(module (memory 1) (memory 1))").contains("multi"));
-    }
-
-    #[test]
-    fn numbers_have_a_sign() {
-        for (value, written) in [
-            (0, vec![0]),
-            (63, vec![63]),
-            (64, vec![0xc0, 0]),
-            (0xffff_ffff, vec![0x7f]),
-        ] {
-            let mut out = Vec::new();
-            signed_leb128(&mut out, value);
-            assert_eq!(out, written);
-        }
     }
 }

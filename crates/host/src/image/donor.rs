@@ -70,7 +70,7 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NotCloned> 
     Ok(Told {
         plugins: contexts
             .iter()
-            .filter_map(|id| Some((*id, state.plugins.remove(id)?.told())))
+            .filter_map(|id| Some((*id, state.plugins.remove(id)?)))
             .collect(),
         queues: state.shared.queues().consumed_by(state.vm),
         next_context: state.next_context,

@@ -9,18 +9,18 @@ mod warm_up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use weir_engine::{Image, InstantiateError};
 
 pub use self::warm_up::WarmUp;
+use crate::state::PluginContext;
 use crate::vm::Vm;
-use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
+use crate::{ContextId, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
 /// A VM as it was when it had been configured, from which others begin.
 pub struct VmImage {
-    spec: Arc<VmSpec>,
-    frozen: Arc<dyn Image>,
+    pub(crate) spec: Arc<VmSpec>,
+    pub(crate) frozen: Arc<dyn Image>,
     /// What the donor had told the host.
     pub(crate) told: Told,
     /// Copies that died too early, each of which a VM that is started as usual is to follow.
@@ -30,19 +30,12 @@ pub struct VmImage {
 /// What a guest tells the host while it is configured.
 pub(crate) struct Told {
     /// The plugin contexts, in the order in which they were made.
-    pub plugins: Vec<(ContextId, ToldPlugin)>,
+    pub plugins: Vec<(ContextId, PluginContext)>,
     /// Queues, and the plugin contexts that consume them.
     pub queues: Vec<(u32, ContextId)>,
     pub next_context: u32,
     pub next_token: u32,
     pub status: (u32, String),
-}
-
-/// What the host knows of a plugin context.
-pub(crate) struct ToldPlugin {
-    pub spec: Arc<PluginSpec>,
-    pub notes: Vec<(Vec<u8>, Vec<u8>)>,
-    pub tick_period: Option<Duration>,
 }
 
 /// Why there is no image. VMs are to be started as usual.
@@ -84,7 +77,7 @@ impl VmImage {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
-        let vm = Vm::copy(self, &self.spec, self.frozen.as_ref(), shared, services, waker)?;
+        let vm = Vm::copy(self, shared, services, waker)?;
         Ok((vm, self.told.plugins.iter().map(|(id, _)| *id).collect()))
     }
 

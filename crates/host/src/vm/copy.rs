@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use weir_engine::{Image, Limits};
+use weir_engine::Image;
 
 use super::exports::Exports;
 use super::start::{limits, tell_allocator};
 use super::{Vm, budget, with_state};
-use crate::image::{NotCloned, Told, ToldPlugin, VmImage};
-use crate::state::{PluginContext, VmState};
-use crate::{ContextId, QueueWaker, Services, Shared, StartError, Stream, VmSpec};
+use crate::image::{NotCloned, Told, VmImage};
+use crate::state::VmState;
+use crate::{ContextId, QueueWaker, Services, Shared, StartError, Stream};
 
 impl Vm {
     /// Ends the VM and keeps what it was. `tell` takes from its state what is to be known of it, or says what stands in the
@@ -33,22 +33,18 @@ impl Vm {
     /// Makes a VM that goes on where `image` was taken.
     pub(crate) fn copy(
         image: &Arc<VmImage>,
-        spec: &Arc<VmSpec>,
-        frozen: &dyn Image,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
+        let spec = &image.spec;
         let mut state = VmState::new(Arc::clone(spec), spec.module.abi(), shared, services, waker);
         state.take_over(&image.told);
-        let limits: Limits = limits(spec);
-        let mut instance =
-            frozen
-                .instantiate(Box::new(state), &limits)
-                .map_err(|source| StartError::Instantiate {
-                    module: spec.module.name().into(),
-                    source,
-                })?;
+        let made = image.frozen.instantiate(Box::new(state), &limits(spec));
+        let mut instance = made.map_err(|source| StartError::Instantiate {
+            module: spec.module.name().into(),
+            source,
+        })?;
         tell_allocator(instance.as_mut());
         // Only now, since nothing comes of it where there is no instance.
         with_state(instance.as_mut(), |state| state.tell_again(&image.told));
@@ -78,16 +74,6 @@ impl Vm {
     }
 }
 
-impl PluginContext {
-    pub(crate) fn told(self) -> ToldPlugin {
-        ToldPlugin {
-            spec: self.spec,
-            notes: self.notes,
-            tick_period: self.tick_period,
-        }
-    }
-}
-
 impl VmState {
     /// Becomes the state of a copy: contexts and numbers are those that the guest knows.
     fn take_over(&mut self, told: &Told) {
@@ -95,15 +81,7 @@ impl VmState {
         self.next_context = told.next_context;
         self.next_token = told.next_token;
         self.status = told.status.clone();
-        let plugins = told.plugins.iter().map(|(id, plugin)| {
-            let context = PluginContext {
-                spec: Arc::clone(&plugin.spec),
-                notes: plugin.notes.clone(),
-                tick_period: plugin.tick_period,
-            };
-            (*id, context)
-        });
-        self.plugins = plugins.collect();
+        self.plugins = told.plugins.iter().cloned().collect();
     }
 
     /// Tells the proxy what the guest has told it once.
