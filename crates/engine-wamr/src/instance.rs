@@ -16,8 +16,8 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
-    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, STACK_LIMIT,
-    START_EXPORT, Signature, Trap, TrapKind, ValType, fuel_units,
+    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, Pace, STACK_LIMIT,
+    START_EXPORT, Signature, Trap, TrapKind, ValType,
 };
 
 use crate::data::{Allocator, Data};
@@ -147,7 +147,7 @@ impl WamrInstance {
         // SAFETY: the global lies in the instance, which is alive, and no guest runs. The address is compared with the
         // stack's and not followed.
         unsafe {
-            self.fuel.write_unaligned(fuel_units(budget));
+            self.fuel.write_unaligned(Pace::Compiled.units(budget));
             wasm_runtime_set_native_stack_boundary(self.env, lowest);
         }
     }

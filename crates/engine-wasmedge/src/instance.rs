@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use weir_engine::{
     CpuBudget, DEPTH, Deadline, FUEL, FuncId, HostFunc, ImportKind, Instance, InstantiateError, Limits,
-    MAX_DEPTH, MemoryGuard, PAGE, START_EXPORT, Signature, Trap, TrapKind, ValType, fuel_units,
+    MAX_DEPTH, MemoryGuard, PAGE, Pace, START_EXPORT, Signature, Trap, TrapKind, ValType,
 };
 
 use crate::caller;
@@ -169,7 +169,7 @@ impl WasmEdgeInstance {
         unsafe {
             self.data.as_mut().deadline = Deadline::start(budget);
             let fuel = Value {
-                bits: [fuel_units(budget).cast_unsigned(), 0],
+                bits: [Pace::Interpreted.units(budget).cast_unsigned(), 0],
                 ty: library.i64,
             };
             (library.global_set)(self.fuel, fuel);

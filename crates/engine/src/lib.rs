@@ -35,7 +35,7 @@ pub use fault::Fault;
 pub use layer::{AheadOfTime, EngineLayer};
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
-pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Stack, fuel_units, meter};
+pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Pace, Stack, meter};
 pub use parts::{
     ModuleParts, PAGE, START_EXPORT, leb128, section, signed_leb128, with_entry, with_imported_memory,
     write_exports,

@@ -17,15 +17,26 @@ pub const DEPTH: &str = "weir:depth";
 /// The most that may be on the stack: values, roughly.
 pub const MAX_DEPTH: u32 = 1 << 20;
 
-/// Units that stand for a millisecond of CPU time: compiled code executes some two million instructions in one on the machines
-/// that this was measured on.
-const PER_MILLISECOND: u64 = 2_000_000;
+/// How fast a runtime executes, for deadlines that are counted in instructions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As machine code: some two million instructions in a millisecond on the machines that this was measured on.
+    Compiled,
+    /// As an interpreter: some hundred thousand.
+    Interpreted,
+}
 
-/// What a call may spend.
-pub fn fuel_units(budget: CpuBudget) -> i64 {
-    let milliseconds = u64::try_from(budget.0.as_millis()).unwrap_or(u64::MAX);
-    // A budget below a millisecond is one.
-    i64::try_from(milliseconds.max(1).saturating_mul(PER_MILLISECOND)).unwrap_or(i64::MAX)
+impl Pace {
+    /// What a call may spend.
+    pub fn units(self, budget: CpuBudget) -> i64 {
+        let per_millisecond: u64 = match self {
+            Self::Compiled => 2_000_000,
+            Self::Interpreted => 100_000,
+        };
+        let milliseconds = u64::try_from(budget.0.as_millis()).unwrap_or(u64::MAX);
+        // A budget below a millisecond is one.
+        i64::try_from(milliseconds.max(1).saturating_mul(per_millisecond)).unwrap_or(i64::MAX)
+    }
 }
 
 /// A module whose functions have been rewritten.
@@ -423,7 +434,9 @@ mod tests {
 
     #[test]
     fn units_have_bounds() {
-        assert_eq!(fuel_units(CpuBudget(Duration::from_micros(3))), 2_000_000);
-        assert_eq!(fuel_units(CpuBudget(Duration::MAX)), i64::MAX);
+        let (least, most) = (CpuBudget(Duration::from_micros(3)), CpuBudget(Duration::MAX));
+        assert_eq!(Pace::Compiled.units(least), 2_000_000);
+        assert_eq!(Pace::Interpreted.units(least), 100_000);
+        assert_eq!(Pace::Compiled.units(most), i64::MAX);
     }
 }
