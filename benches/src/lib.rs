@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_engine::{AheadOfTime, Engine};
+use weir_engine::Engine;
 use weir_engines::WasmtimeOptions;
 use weir_host::{
     Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmImage, VmLimits, VmSpec,
@@ -35,21 +35,16 @@ pub fn engines() -> Vec<Arc<dyn Engine>> {
     names.filter_map(|name| engines.open(name)?.ok()).collect()
 }
 
-/// A runtime by its name; Wasmtime perhaps with `fuel`, WAMR perhaps with code that it has compiled `ahead` of time.
+/// A runtime by its name; Wasmtime perhaps with `fuel`.
 pub fn engine(name: &str, ways: &[String]) -> Arc<dyn Engine> {
-    let is = |way: &str| ways.iter().any(|given| given == way);
-    let fuel = is("fuel");
+    let fuel = ways.iter().any(|way| way == "fuel");
     let options = move || WasmtimeOptions {
         fuel,
         ..WasmtimeOptions::default()
     };
     let engines = Engines::from_sources(weir_engines::built_in(options));
     let engine = engines.open(name).expect("there is such an engine");
-    let engine = engine.expect("its library is here");
-    if is("ahead") {
-        return Arc::new(AheadOfTime(engine));
-    }
-    engine
+    engine.expect("its library is here")
 }
 
 /// A VM with one stream in it.

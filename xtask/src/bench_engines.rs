@@ -37,8 +37,6 @@ pub enum Way {
     Plain,
     /// Wasmtime counts instructions.
     Fuel,
-    /// WAMR runs code that was compiled before.
-    Ahead,
 }
 
 impl Mode {
@@ -47,7 +45,7 @@ impl Mode {
         Self::of("wasmtime", Way::Plain),
         Self::of("wasmtime", Way::Fuel),
         Self::of("v8", Way::Plain),
-        Self::of("wamr", Way::Ahead),
+        Self::of("wamr-jit", Way::Plain),
         Self::of("wamr", Way::Plain),
         Self::of("wasmi", Way::Plain),
     ];
@@ -61,7 +59,6 @@ impl Mode {
         let way = match self.way {
             Way::Plain => "",
             Way::Fuel => ", fuel",
-            Way::Ahead => ", compiled",
         };
         format!("{}{way}", self.engine)
     }
@@ -73,7 +70,7 @@ pub fn run(args: &Args) -> Result<()> {
     setup::ats()?;
     setup::wamr()?;
     v8::library()?;
-    wamr_compiler::library()?;
+    wamr_compiler::program()?;
     guests::build_filters()?;
     sh::run(sh::cargo(
         "build --release --package weir-benches --package weir --package weir-ats --bins --lib",

@@ -51,7 +51,7 @@ pub fn prepare() -> Result<()> {
     setup::ats()?;
     setup::wamr()?;
     v8::library()?;
-    if let Err(error) = wamr_compiler::library() {
+    if let Err(error) = wamr_compiler::program() {
         eprintln!("xtask: what WAMR compiles ahead of time is not tested: {error:#}");
     }
     guests::build_all()?;

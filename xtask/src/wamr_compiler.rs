@@ -1,4 +1,4 @@
-//! `cargo xtask wamr-compiler`: the library with which `weir compile --engine wamr` compiles.
+//! `cargo xtask wamr-compiler`: the program that compiles for WAMR.
 
 use std::path::{Path, PathBuf};
 
@@ -11,27 +11,30 @@ const LLVM: &str = "/usr/lib/llvm-14";
 const HEADER: &str = "/usr/lib/llvm-14/include/llvm-c/Core.h";
 const PACKAGE: &str = "llvm-14-dev";
 
-/// Our part of the library.
+/// How it is called.
+const PROGRAM: &str = "weir-wamr-compiler";
+
+/// Our part of the program.
 const SOURCES: &str = "crates/engine-wamr/compiler";
 
 /// How WAMR is built, here as for the runtime.
 const TOOLCHAIN: &str = "crates/engine-wamr/wamr.cmake";
 
-/// Makes the library and prints where it is.
+/// Makes the program and prints where it is.
 pub fn run() -> Result<()> {
-    let library = library()?;
-    println!("{}", library.display());
+    let program = program()?;
+    println!("{}", program.display());
     println!(
-        "Put it beside `weir`, in /usr/lib/weir, or name it with WEIR_WAMR_COMPILER_LIB. It needs Debian's libllvm14. What \
-         it has compiled needs neither."
+        "Put it beside `weir` or `wasm.so`, in /usr/lib/weir, or name it with WEIR_WAMR_COMPILER. It needs Debian's \
+         libllvm14. What it has compiled needs neither."
     );
     Ok(())
 }
 
-/// The library, made anew where its sources have changed.
-pub fn library() -> Result<PathBuf> {
+/// The program, made anew where its sources have changed.
+pub fn program() -> Result<PathBuf> {
     let folder = sh::root().join("target/wamr-compiler");
-    let library = folder.join("libweir_wamr_compiler.so");
+    let program = folder.join(PROGRAM);
     let sources = sh::root().join(SOURCES);
     let inputs = [
         sources.join("CMakeLists.txt"),
@@ -39,8 +42,8 @@ pub fn library() -> Result<PathBuf> {
         sh::root().join(TOOLCHAIN),
         sh::root().join("Cargo.lock"),
     ];
-    if sh::is_newer(&library, &inputs) {
-        return Ok(library);
+    if sh::is_newer(&program, &inputs) {
+        return Ok(program);
     }
     setup::wamr()?;
     setup::debian("c++", "g++")?;
@@ -68,9 +71,9 @@ pub fn library() -> Result<PathBuf> {
         .args(["--parallel", "2"])
         .stdout(std::process::Stdio::null());
     sh::run(make)?;
-    let made = build.join("libweir_wamr_compiler.so");
-    std::fs::copy(&made, &library).with_context(|| format!("cannot copy {}", made.display()))?;
-    Ok(library)
+    let made = build.join(PROGRAM);
+    std::fs::copy(&made, &program).with_context(|| format!("cannot copy {}", made.display()))?;
+    Ok(program)
 }
 
 /// WAMR's source: that of the crate, wherever cargo keeps it.

@@ -1,7 +1,7 @@
 //! Measures one engine once, in a process of its own, and prints `name value` lines. `cargo xtask bench-engines` runs it
 //! for each engine in turn, round by round.
 //!
-//! `engine-figures ENGINE [fuel | ahead] FOLDER`: FOLDER has the example filters.
+//! `engine-figures ENGINE [fuel] FOLDER`: FOLDER has the example filters.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::expect_used,

@@ -166,7 +166,7 @@ fn compile_says_what_is_wrong() {
         ),
         (
             &["compile", "filter.wasm", "--engine", "other"],
-            "there is no runtime other; expected one of wasmtime, wamr, v8, wasmedge, wasmi",
+            "there is no runtime other; expected one of wasmtime, wamr, wamr-jit, v8, wasmedge, wasmi",
         ),
         (&["compile", "broken.wasm"], "not a WebAssembly module"),
         (
@@ -341,15 +341,23 @@ fn engines_are_listed() {
         json[0]["proposals"].as_array().unwrap().contains(&"SIMD".into()),
         "{json}"
     );
-    assert_eq!(names, ["wasmtime", "wamr", "v8", "wasmedge", "wasmi"]);
+    assert_eq!(names, ["wasmtime", "wamr", "wamr-jit", "v8", "wasmedge", "wasmi"]);
 }
 
 #[test]
-fn code_for_wamr_takes_a_library_to_make_and_none_to_load() {
-    const VARIABLE: &str = "WEIR_WAMR_COMPILER_LIB";
-    let configuration = "config:\n  name: colour\n  configuration: red\n  vm_config:\n    runtime: wamr\n    allow_precompiled: true\n    \
-                         code: { local: { filename: compiled.wasm } }\n";
-    let folder = folder(&[("plugin.yaml", configuration)]);
+fn code_for_wamr_takes_a_compiler_to_make_and_none_to_load() {
+    const VARIABLE: &str = "WEIR_WAMR_COMPILER";
+    let configuration = |runtime: &str, module: &str| {
+        format!(
+            "config:\n  name: colour\n  configuration: red\n  vm_config:\n    runtime: {runtime}\n    allow_precompiled: true\n    \
+             code: {{ local: {{ filename: {module} }} }}\n"
+        )
+    };
+    let folder = folder(&[
+        ("plugin.yaml", &configuration("wamr", "compiled.wasm")),
+        ("jit.yaml", &configuration("wamr-jit", "filter.wasm")),
+        ("compiled-jit.yaml", &configuration("wamr-jit", "compiled.wasm")),
+    ]);
     let compile = [
         "compile",
         "filter.wasm",
@@ -358,21 +366,30 @@ fn code_for_wamr_takes_a_library_to_make_and_none_to_load() {
         "-o",
         "compiled.wasm",
     ];
-    let without = |args: &[&str]| {
+    let with = |compiler: &str, args: &[&str]| {
         command(folder.path(), args)
-            .env(VARIABLE, "/nowhere")
+            .env(VARIABLE, compiler)
+            .env("WEIR_CODE_CACHE", "off")
             .output()
             .unwrap()
     };
-    let (_, errors) = assert_ends(&without(&compile), 1);
+    let without = |args: &[&str]| with("/nowhere", args);
+    for args in [&compile[..], &["check", "jit.yaml"]] {
+        let (_, errors) = assert_ends(&without(args), 1);
+        assert!(
+            errors.contains("make it with `cargo xtask wamr-compiler`"),
+            "{errors}"
+        );
+    }
+    let (_, errors) = assert_ends(&with("/bin/true", &["check", "jit.yaml"]), 1);
     assert!(
-        errors.contains("make it with `cargo xtask wamr-compiler`"),
+        errors.contains("the runtime wamr-jit cannot be used: /bin/true: it is not Weir's compiler for WAMR; make it again"),
         "{errors}"
     );
 
-    let library = std::env::var_os(VARIABLE).map(std::path::PathBuf::from);
-    if !library.is_some_and(|library| library.is_file()) {
-        eprintln!("not tested with a library: `cargo xtask wamr-compiler` makes it");
+    let compiler = std::env::var_os(VARIABLE).map(std::path::PathBuf::from);
+    if !compiler.as_ref().is_some_and(|compiler| compiler.is_file()) {
+        eprintln!("not tested with a compiler: `cargo xtask wamr-compiler` makes it");
         return;
     }
     let (text, _) = assert_ends(&weir(folder.path(), &compile), 0);
@@ -384,6 +401,21 @@ fn code_for_wamr_takes_a_library_to_make_and_none_to_load() {
     assert!(text.contains("wamr"), "{text}");
     let (_, errors) = assert_ends(&without(&["check", "plugin.yaml"]), 0);
     assert!(!errors.contains("not used"), "{errors}");
+    let compiler = compiler.as_deref().and_then(Path::to_str).unwrap();
+    assert_ends(&with(compiler, &["check", "jit.yaml"]), 0);
+    // What was compiled for the one is code for the other; this one compiles nothing but what it is tried with.
+    let script = format!(
+        "#!/bin/sh\nhead -c 9 > module\n[ $(wc -c < module) = 8 ] && exec {compiler} \"$@\" < module\nexit 1\n"
+    );
+    fs::write(folder.path().join("compiler"), script).unwrap();
+    fs::set_permissions(
+        folder.path().join("compiler"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    assert_ends(&with("./compiler", &["check", "compiled-jit.yaml"]), 0);
+    let (_, errors) = assert_ends(&with("./compiler", &["check", "jit.yaml"]), 1);
+    assert!(errors.contains("WAMR's compiler: "), "{errors}");
 }
 
 /// A library is opened when a configuration asks for it; here it is one that has WasmEdge's interface.

@@ -1,8 +1,8 @@
 //! Code that was compiled ahead of time: the module, of which the host must know imports and memory, and WAMR's file.
 
-use weir_engine::{CompileError, Unavailable};
+use weir_engine::CompileError;
 
-use crate::compiler::{Compiler, PROCESSOR};
+use crate::compiler::{self, PROCESSOR};
 use crate::prepare;
 
 /// How such bytes begin.
@@ -21,9 +21,7 @@ pub(crate) fn key(wamr: &str) -> String {
 pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let parts = prepare::read(wasm)?;
     let metered = prepare::prepare_metered(&parts)?;
-    let missing =
-        |error: Unavailable| CompileError::Invalid(format!("WAMR's compiler cannot be used: {error}"));
-    let code = Compiler::open(wamr).map_err(missing)?.compile(metered)?;
+    let code = compiler::compile(wamr, &metered)?;
     let length = u32::try_from(wasm.len())
         .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
     Ok([MAGIC, &length.to_le_bytes(), wasm, &code].concat())

@@ -1,19 +1,22 @@
-//! WAMR's compiler, a library of its own that is opened when something is to be compiled ahead of time.
+//! WAMR's compiler: a program of its own that is started for each module.
+//!
+//! LLVM ends the process that it is in where it finds something that it cannot do, and takes as much memory as a module
+//! makes it take. Neither may happen to a proxy.
 
-use std::ffi::{CString, c_char, c_int};
-use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::thread;
 
-use weir_engine::{Companion, CompileError, Unavailable, root_cause};
+use weir_engine::{Companion, CompileError, Unavailable};
 
-use crate::module::{Message, text};
-
-/// `weir_wamr_compiler_interface` of `compiler/weir_wamr_compiler.c`.
-const INTERFACE: u32 = 1;
+/// What the program takes and gives: `INTERFACE` of `compiler/weir_wamr_compiler.c`.
+const INTERFACE: &str = "2";
 
 const COMPANION: Companion = Companion {
-    file: "libweir_wamr_compiler.so",
-    variable: "WEIR_WAMR_COMPILER_LIB",
+    file: "weir-wamr-compiler",
+    variable: "WEIR_WAMR_COMPILER",
     command: "cargo xtask wamr-compiler",
     source: "LLVM from Debian's llvm-14-dev",
 };
@@ -25,143 +28,181 @@ pub(crate) const PROCESSOR: &str = if cfg!(target_arch = "x86_64") {
     "generic"
 };
 
-/// The library's functions.
-pub(crate) struct Compiler {
-    compile: unsafe extern "C" fn(
-        *mut u8,
-        u32,
-        *const c_char,
-        *const c_char,
-        *mut u32,
-        *mut c_char,
-        u32,
-    ) -> *mut u8,
-    free: unsafe extern "C" fn(*mut u8),
-    one_at_a_time: Mutex<()>,
+/// How code begins.
+const CODE: &[u8] = b"\0aot";
+
+/// The program's status where the module cannot be compiled.
+const NOT_COMPILED: i32 = 1;
+
+/// CPU time that compiling may take, in seconds, and for how many bytes of the module: seven times what it takes.
+const CPU_SECONDS: usize = 600;
+const CPU_SECONDS_FOR: usize = 1 << 20;
+
+/// Memory that compiling may take, in bytes: this much, and so many times the module.
+const MEMORY: usize = 4 << 30;
+const MEMORY_FOR_BYTE: usize = 1024;
+
+/// Where the program is.
+///
+/// # Errors
+///
+/// It is nowhere.
+pub(crate) fn find() -> Result<PathBuf, Unavailable> {
+    COMPANION.find()
 }
 
-/// Whether the library is there.
-pub(crate) fn is_there() -> bool {
-    COMPANION.find().is_ok()
+/// The same, and it has compiled what is least for this version of WAMR.
+///
+/// # Errors
+///
+/// It is nowhere, or is not what it should be.
+pub(crate) fn find_usable(wamr: &str) -> Result<PathBuf, Unavailable> {
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+    let program = find()?;
+    match run(&program, wamr, EMPTY) {
+        Ok(_) => Ok(program),
+        Err(Failure::Module(problem) | Failure::Unusable(problem)) => {
+            Err(COMPANION.unusable(&program, &problem))
+        }
+    }
 }
 
-impl Compiler {
-    /// The library, opened and started, once a process. What could not be opened is looked for again the next time.
-    pub fn open(wamr: &str) -> Result<&'static Self, Unavailable> {
-        static COMPILER: OnceLock<Compiler> = OnceLock::new();
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(compiler) = COMPILER.get() {
-            return Ok(compiler);
-        }
-        let path = COMPANION.find()?;
-        let compiler = Self::load(&path, wamr).map_err(|problem| COMPANION.unusable(&path, &problem))?;
-        Ok(COMPILER.get_or_init(|| compiler))
-    }
+/// Compiles a module for this architecture and a version of WAMR. Takes as long as LLVM does.
+pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    let unusable =
+        |error: Unavailable| CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"));
+    let program = find().map_err(unusable)?;
+    run(&program, wamr, wasm).map_err(|failure| match failure {
+        // What it was given is valid, and so it has no reason that a proposal could explain.
+        Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
+        Failure::Unusable(problem) => unusable(COMPANION.unusable(&program, &problem)),
+    })
+}
 
-    fn load(path: &Path, wamr: &str) -> Result<Self, String> {
-        // SAFETY: running what the operator has named, or what lies where only an administrator writes, is what is asked for;
-        // its initialisers are LLVM's.
-        let library = unsafe { libloading::Library::new(path) }.map_err(|error| root_cause(&error))?;
-        // Never closed: LLVM leaves things behind that point into it.
-        let library = Box::leak(Box::new(library));
-        let missing =
-            |name: &str| format!("it has no function {name}: it is not Weir's library for WAMR's compiler");
-        macro_rules! function {
-            ($name:literal, $type:ty) => {
-                // SAFETY: with this interface the function has this type; the interface itself has its type in every one.
-                *unsafe { library.get::<$type>($name) }.map_err(|_| missing($name))?
-            };
-        }
-        let interface = function!("weir_wamr_compiler_interface", unsafe extern "C" fn() -> u32);
-        // SAFETY: as above.
-        let found = unsafe { interface() };
-        if found != INTERFACE {
-            return Err(format!(
-                "its interface is {found}, this build of Weir needs {INTERFACE}"
-            ));
-        }
-        let version = function!(
-            "weir_wamr_compiler_version",
-            unsafe extern "C" fn(*mut u32, *mut u32, *mut u32)
-        );
-        let (mut major, mut minor, mut patch) = (0, 0, 0);
-        // SAFETY: three places to write to.
-        unsafe { version(&mut major, &mut minor, &mut patch) };
-        let version = format!("{major}.{minor}.{patch}");
-        if version != wamr {
-            return Err(format!(
-                "it compiles for WAMR {version}, this build of Weir has {wamr}"
-            ));
-        }
-        let start = function!("weir_wamr_compiler_start", unsafe extern "C" fn() -> c_int);
-        // SAFETY: called once, before all else of the library.
-        if unsafe { start() } == 0 {
-            return Err("it does not start".to_owned());
-        }
-        Ok(Self {
-            compile: function!(
-                "weir_wamr_compile",
-                unsafe extern "C" fn(
-                    *mut u8,
-                    u32,
-                    *const c_char,
-                    *const c_char,
-                    *mut u32,
-                    *mut c_char,
-                    u32,
-                ) -> *mut u8
-            ),
-            free: function!("weir_wamr_compiler_free", unsafe extern "C" fn(*mut u8)),
-            one_at_a_time: Mutex::new(()),
-        })
-    }
+/// Why there is no code.
+#[derive(Debug, PartialEq)]
+enum Failure {
+    /// It does not get on with the module.
+    Module(String),
+    /// It is not what it should be, or the machine lacks what it needs.
+    Unusable(String),
+}
 
-    /// Compiles a module for this architecture.
-    pub fn compile(&self, mut wasm: Vec<u8>) -> Result<Vec<u8>, CompileError> {
-        let size = u32::try_from(wasm.len())
-            .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
-        let name = |text: &str| CString::new(text).unwrap_or_default();
-        let (arch, processor) = (name(std::env::consts::ARCH), name(PROCESSOR));
-        let mut message: Message = [0; 256];
-        let mut code_size = 0;
-        let _one = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: the module may be written to; the names end with NUL; the message has room for what is said. Nobody else is
-        // in the library.
-        let code = unsafe {
-            (self.compile)(
-                wasm.as_mut_ptr(),
-                size,
-                arch.as_ptr(),
-                processor.as_ptr(),
-                &mut code_size,
-                message.as_mut_ptr(),
-                message.len() as u32,
-            )
+/// Starts the program for a module.
+fn run(program: &Path, wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, Failure> {
+    answer(program, wamr, wasm)
+        .map_err(|error| Failure::Unusable(error.to_string()))
+        .and_then(code)
+}
+
+fn answer(program: &Path, wamr: &str, wasm: &[u8]) -> io::Result<Output> {
+    let cpu = CPU_SECONDS * (1 + wasm.len() / CPU_SECONDS_FOR);
+    let memory = MEMORY + MEMORY_FOR_BYTE * wasm.len();
+    let mut command = Command::new(program);
+    command
+        .args([INTERFACE, wamr, std::env::consts::ARCH, PROCESSOR])
+        .args([cpu.to_string(), memory.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .env_clear();
+    if let Some(folder) = std::env::var_os("TMPDIR") {
+        command.env("TMPDIR", folder);
+    }
+    let mut child = command.spawn()?;
+    let module = child.stdin.take();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Where it ends before it has read all, its status and its words say why.
+            let _ = module.map(|mut module| module.write_all(wasm));
+        });
+        child.wait_with_output()
+    })
+}
+
+/// What came of it.
+fn code(answer: Output) -> Result<Vec<u8>, Failure> {
+    let said = String::from_utf8_lossy(&answer.stderr);
+    // LLVM's last word is what it failed for.
+    let said = said.trim().lines().next_back().unwrap_or_default().to_owned();
+    if answer.status.success() {
+        return if answer.stdout.starts_with(CODE) {
+            Ok(answer.stdout)
+        } else {
+            Err(Failure::Unusable("it is not Weir's compiler for WAMR".to_owned()))
         };
-        if code.is_null() {
-            return Err(CompileError::Invalid(format!(
-                "WAMR's compiler: {}",
-                text(&message)
-            )));
-        }
-        // SAFETY: so many bytes are there, until they are freed.
-        let bytes = unsafe { std::slice::from_raw_parts(code, code_size as usize) }.to_vec();
-        // SAFETY: made by the library, and not used any more.
-        unsafe { (self.free)(code) };
-        Ok(bytes)
+    }
+    Err(match answer.status.code() {
+        Some(NOT_COMPILED) => Failure::Module(said),
+        Some(_) => Failure::Unusable(said),
+        None => Failure::Module(ended(answer.status)),
+    })
+}
+
+/// What it means that the system has ended the process.
+fn ended(status: ExitStatus) -> String {
+    match status.signal() {
+        Some(libc::SIGXCPU) => "it took more CPU time than a module of this size may".to_owned(),
+        Some(libc::SIGKILL) => "it was killed, perhaps for want of memory".to_owned(),
+        _ => format!("it broke down ({status})"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
+    /// What comes of a program that does what `script` says.
+    fn compiled(script: &str) -> Result<Vec<u8>, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("compiler");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        run(&program, "2.4.3", &[0; 1 << 20])
+    }
+
     #[test]
-    fn what_is_no_library_of_ours_is_told() {
-        let error = Compiler::load(Path::new("libc.so.6"), "2.4.3").err().unwrap();
-        let expected =
-            "it has no function weir_wamr_compiler_interface: it is not Weir's library for WAMR's compiler";
-        assert_eq!(error, expected);
+    fn what_it_gives_is_code() {
+        assert_eq!(
+            compiled("cat > /dev/null; printf '\\0aotcode'"),
+            Ok(b"\0aotcode".to_vec())
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_module_is_told_in_its_last_word() {
+        let failure = compiled("echo first >&2; echo LLVM ERROR: out of registers >&2; exit 1");
+        assert_eq!(
+            failure,
+            Err(Failure::Module("LLVM ERROR: out of registers".to_owned()))
+        );
+    }
+
+    #[test]
+    fn one_that_the_system_ends_takes_nothing_with_it() {
+        for (signal, reason) in [
+            ("XCPU", "it took more CPU time than a module of this size may"),
+            ("KILL", "it was killed, perhaps for want of memory"),
+            ("SEGV", "it broke down (signal: 11 (SIGSEGV))"),
+        ] {
+            let failure = compiled(&format!("ulimit -c 0; kill -{signal} $$"));
+            assert_eq!(failure, Err(Failure::Module(reason.to_owned())));
+        }
+    }
+
+    #[test]
+    fn what_is_no_compiler_of_ours_is_told() {
+        let unusable = |reason: &str| Err(Failure::Unusable(reason.to_owned()));
+        assert_eq!(
+            compiled("echo hello"),
+            unusable("it is not Weir's compiler for WAMR")
+        );
+        assert_eq!(
+            compiled("echo its interface is 7 >&2; exit 2"),
+            unusable("its interface is 7")
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! WAMR behind the engine seam: a fast interpreter with a small footprint, in C.
+//! WAMR behind the engine seam: a fast interpreter with a small footprint, in C, and code that LLVM has compiled for it.
 //!
 //! A guest is stopped from outside: the ticker's thread looks at the CPU clock of each thread that is inside a guest and
-//! sets WAMR's flag for termination, which the interpreter reads at every branch and call (`watch`). Code that was compiled
-//! ahead of time reads no flag; it counts what it executes. It is compiled by a library of its own (`compiler`),
-//! and loaded without.
+//! sets WAMR's flag for termination, which the interpreter reads at every branch and call (`watch`). Compiled code
+//! reads no flag; it counts what it executes. A program of its own compiles (`compiler`), ahead of time or when a module is
+//! loaded; code is loaded without it.
 //!
 //! Building this crate takes CMake, libclang and SIMDe (Debian: `cmake`, `libclang-dev`, `libsimde-dev`).
 
@@ -19,6 +19,7 @@ mod runtime;
 mod trap;
 mod watch;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, Unavailable};
@@ -26,13 +27,15 @@ use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, U
 use module::WamrModule;
 use runtime::Runtime;
 
-/// The runtime. One value a process is enough; WAMR itself is one for the process.
+/// The runtime. One value of a kind a process is enough; WAMR itself is one for the process.
 pub struct WamrEngine {
     runtime: &'static Runtime,
+    /// The compiler, where what has not been compiled ahead of time is compiled when it is loaded, and not interpreted.
+    compiler: Option<PathBuf>,
 }
 
 impl WamrEngine {
-    /// Starts the runtime.
+    /// Starts the runtime that interprets: `wamr`.
     ///
     /// # Errors
     ///
@@ -40,24 +43,46 @@ impl WamrEngine {
     pub fn new() -> Result<Self, Unavailable> {
         Ok(Self {
             runtime: Runtime::start()?,
+            compiler: None,
+        })
+    }
+
+    /// Starts the runtime that compiles what it loads: `wamr-jit`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`WamrEngine::new`]; or the compiler is not there, or of no use.
+    pub fn jit() -> Result<Self, Unavailable> {
+        let interpreter = Self::new()?;
+        Ok(Self {
+            compiler: Some(compiler::find_usable(&interpreter.version())?),
+            ..interpreter
         })
     }
 }
 
 impl Engine for WamrEngine {
     fn name(&self) -> &'static str {
-        "wamr"
+        if self.compiler.is_some() {
+            "wamr-jit"
+        } else {
+            "wamr"
+        }
     }
 
     fn version(&self) -> String {
         self.runtime.version()
     }
 
+    fn library(&self) -> Option<&Path> {
+        self.compiler.as_deref()
+    }
+
     fn abilities(&self) -> Abilities {
         let always = Abilities::NONE
             .with(Ability::Interrupt)
             .with(Ability::MemoryLimit);
-        if compiler::is_there() {
+        if compiler::find().is_ok() {
             always.with(Ability::Precompile)
         } else {
             always
@@ -65,6 +90,9 @@ impl Engine for WamrEngine {
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        if self.compiler.is_some() {
+            return self.load_precompiled(&self.precompile(wasm)?, funcs);
+        }
         Ok(Arc::new(WamrModule::compile(self.runtime, wasm, funcs)?))
     }
 
@@ -72,9 +100,12 @@ impl Engine for WamrEngine {
         Some(code::key(&self.version()))
     }
 
-    /// The interpreter, which starts at once, is for those who have nothing compiled.
+    fn code_engine(&self) -> &'static str {
+        "wamr"
+    }
+
     fn compiles_at_load(&self) -> bool {
-        false
+        self.compiler.is_some()
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {

@@ -21,6 +21,9 @@ pub enum CompileError {
     /// The runtime refuses the bytes: not WebAssembly, invalid, or a feature it lacks.
     #[error("{0}")]
     Invalid(String),
+    /// The runtime's compiler, a program or library apart, has failed, which need not be the module's fault.
+    #[error("{0}")]
+    Compiler(String),
     /// Imports that the host does not have, each as `module.name: why`.
     #[error("imports that the host does not have: {}", .0.join(", "))]
     Imports(Vec<String>),

@@ -16,11 +16,6 @@ pub trait EngineLayer: Send + Sync {
         self.below().compile(wasm, funcs)
     }
 
-    /// As [`Engine::compiles_at_load`].
-    fn compiles_at_load(&self) -> bool {
-        self.below().compiles_at_load()
-    }
-
     /// As [`Engine::precompile`].
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         self.below().precompile(wasm)
@@ -52,8 +47,12 @@ impl<T: EngineLayer> Engine for T {
         self.below().code_key()
     }
 
+    fn code_engine(&self) -> &'static str {
+        self.below().code_engine()
+    }
+
     fn compiles_at_load(&self) -> bool {
-        EngineLayer::compiles_at_load(self)
+        self.below().compiles_at_load()
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
@@ -70,22 +69,5 @@ impl<T: EngineLayer> Engine for T {
 
     fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         self.below().load_clonable(bytes, funcs)
-    }
-}
-
-/// Runs nothing but code that has been compiled ahead of time, also where the engine would interpret.
-pub struct AheadOfTime(pub Arc<dyn Engine>);
-
-impl EngineLayer for AheadOfTime {
-    fn below(&self) -> &dyn Engine {
-        self.0.as_ref()
-    }
-
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.0.load_precompiled(&self.0.precompile(wasm)?, funcs)
-    }
-
-    fn compiles_at_load(&self) -> bool {
-        self.0.code_key().is_some()
     }
 }

@@ -32,7 +32,7 @@ pub use cpu_clock::thread_cpu_time;
 pub use deadline::{Deadline, Verdict};
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
 pub use fault::Fault;
-pub use layer::{AheadOfTime, EngineLayer};
+pub use layer::EngineLayer;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use memory::{MemoryGuard, TABLE_LIMIT};
 pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Pace, Stack, meter};
@@ -73,6 +73,12 @@ pub trait Engine: Send + Sync {
     /// another key is not loaded. `None` where no code is.
     fn code_key(&self) -> Option<String> {
         None
+    }
+
+    /// Name of the runtime that the code is made for, as files of code say it. Two that differ in when they compile take
+    /// each other's.
+    fn code_engine(&self) -> &'static str {
+        self.name()
     }
 
     /// Whether [`Engine::compile`] makes the code that [`Engine::precompile`] makes, so that it is worth keeping.

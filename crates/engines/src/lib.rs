@@ -30,6 +30,10 @@ pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) 
         EngineSource::new("wamr", || {
             weir_engine_wamr::WamrEngine::new().map(EngineSource::opened)
         }),
+        #[cfg(feature = "wamr")]
+        EngineSource::new("wamr-jit", || {
+            weir_engine_wamr::WamrEngine::jit().map(EngineSource::opened)
+        }),
         #[cfg(feature = "v8")]
         EngineSource::new("v8", || {
             weir_engine_v8::V8Engine::open().map(EngineSource::opened)

@@ -15,7 +15,7 @@ const LAYOUT: u32 = 1;
 /// bytes), the module's SHA-256, the code's BLAKE3, the code. Numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code<'a> {
-    /// Name of the engine.
+    /// [`Engine::code_engine`] of the engine.
     pub engine: &'a str,
     /// [`Engine::code_key`] of the engine.
     pub key: &'a str,
@@ -94,7 +94,7 @@ impl<'a> Code<'a> {
         if self.module != *module {
             return Err(CodeError::OtherModule);
         }
-        if self.engine != engine.name() {
+        if self.engine != engine.code_engine() {
             return Err(CodeError::OtherEngine(self.engine.to_owned()));
         }
         let here = engine.code_key().unwrap_or_default();

@@ -49,7 +49,7 @@ impl CachedEngine {
         load: impl Fn(&[u8]) -> Result<T, CompileError>,
     ) -> Result<T, CompileError> {
         let mut code = Code {
-            engine: self.engine.name(),
+            engine: self.engine.code_engine(),
             key,
             module: digest(wasm),
             bytes: &[],

@@ -154,12 +154,12 @@ fn late(callback: &str, outcome: &Outcome) -> bool {
 
 /// A test for each runtime, since they take a while.
 macro_rules! on_each_engine {
-    ($($engine:ident)*) => {
+    ($($engine:ident: $name:literal)*) => {
         $(
             mod $engine {
                 use super::*;
 
-                const NAME: &str = stringify!($engine);
+                const NAME: &str = $name;
 
                 #[test]
                 fn before_the_response() {
@@ -179,7 +179,7 @@ macro_rules! on_each_engine {
     };
 }
 
-on_each_engine!(wasmtime wamr v8 wasmi);
+on_each_engine!(wasmtime: "wasmtime" wamr: "wamr" wamr_jit: "wamr-jit" v8: "v8" wasmedge: "wasmedge" wasmi: "wasmi");
 
 /// Callbacks of the plugin, which no request waits for.
 #[test]

@@ -38,14 +38,8 @@ pub fn measure(rounds: usize) -> Result<Figures> {
 fn once(mode: Mode) -> Result<Vec<(String, f64)>> {
     let program = sh::target_dir().join("release/engine-figures");
     let mut command = sh::command(program, mode.engine);
-    match mode.way {
-        Way::Plain => {}
-        Way::Fuel => {
-            command.arg("fuel");
-        }
-        Way::Ahead => {
-            command.arg("ahead");
-        }
+    if mode.way == Way::Fuel {
+        command.arg("fuel");
     }
     command.arg(sh::root().join("filters/target/wasm32-wasip1/release"));
     let text = sh::output(command)?;

@@ -1,7 +1,6 @@
 //! The same filter under each runtime, in both proxies.
 
 use std::any::Any;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -16,6 +15,12 @@ use crate::sh;
 /// The filter and its configuration: a header on the request and one on the response.
 const MODULE: &str = "filters/target/wasm32-wasip1/release/header_rewrite.wasm";
 const CONFIGURATION: &str = r#"{"request":{"add":{"x-a":"1"}},"response":{"add":{"x-b":"1"}}}"#;
+
+/// What is not in the binaries, where `cargo xtask` puts it.
+const LIBRARIES: [(&str, &str); 2] = [
+    ("WEIR_V8_LIB", "target/v8/libweir_v8.so"),
+    ("WEIR_WAMR_COMPILER", "target/wamr-compiler/weir-wamr-compiler"),
+];
 
 /// A proxy that is loaded; it ends with this value.
 pub struct Subject {
@@ -38,9 +43,6 @@ impl Subject {
 
 /// Starts both proxies without a filter, and with one under each runtime.
 pub fn start() -> Result<Vec<Subject>> {
-    let mut compile = sh::command(sh::target_dir().join("release/weir"), "compile --engine wamr");
-    compile.arg(sh::root().join(MODULE)).arg("-o").arg(compiled()?);
-    sh::run(compile)?;
     let modes = || std::iter::once(None).chain(Mode::ALL.map(Some));
     let mut subjects = Vec::new();
     for mode in modes() {
@@ -63,7 +65,7 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
     let address = free_address()?;
     let file = folder()?.join(format!("engines-{}.yaml", address.port()));
     let filters = match mode {
-        Some(mode) => format!("filters:\n  headers:\n    config: {}\n", block(mode)?),
+        Some(mode) => format!("filters:\n  headers:\n    config: {}\n", block(mode)),
         None => String::new(),
     };
     let used = if mode.is_some() { "headers" } else { "" };
@@ -78,7 +80,9 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
     if mode.is_some_and(|mode| mode.way == Way::Fuel) {
         command.args(["--wasmtime", "fuel"]);
     }
-    command.env("WEIR_V8_LIB", sh::root().join("target/v8/libweir_v8.so"));
+    for (variable, file) in LIBRARIES {
+        command.env(variable, sh::root().join(file));
+    }
     let running = subject::Subject::start("Weir", subject::Filter::None, 1, address, command)?;
     let Target { pid, url, .. } = running.target();
     Ok(Subject {
@@ -91,11 +95,10 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
 
 fn ats(mode: Option<Mode>) -> Result<Subject> {
     let origin = Origin::start()?;
-    let mut settings = Settings::new()
-        .threads(1)
-        .debug_tags(None)
-        .env("WEIR_V8_LIB", sh::root().join("target/v8/libweir_v8.so"))
-        .origin(origin.address);
+    let mut settings = Settings::new().threads(1).debug_tags(None).origin(origin.address);
+    for (variable, file) in LIBRARIES {
+        settings = settings.env(variable, sh::root().join(file));
+    }
     if let Some(mode) = mode {
         let fuel = if mode.way == Way::Fuel {
             "--wasmtime=fuel "
@@ -104,7 +107,7 @@ fn ats(mode: Option<Mode>) -> Result<Subject> {
         };
         settings = settings
             .module("wasm.so", sh::target_dir().join("release/libwasm.so"))
-            .file("headers.yaml", format!("config: {}\n", block(mode)?).as_str())
+            .file("headers.yaml", format!("config: {}\n", block(mode)).as_str())
             .plugin(format!("wasm.so {fuel}headers.yaml"));
     }
     let label = label("Traffic Server", mode);
@@ -118,22 +121,11 @@ fn ats(mode: Option<Mode>) -> Result<Subject> {
 }
 
 /// The filter's block, in one line.
-fn block(mode: Mode) -> Result<String> {
-    let is_compiled = mode.way == Way::Ahead;
-    let module = if is_compiled {
-        compiled()?
-    } else {
-        sh::root().join(MODULE)
-    };
-    Ok(format!(
-        "{{ name: headers, configuration: '{CONFIGURATION}', vm_config: {{ runtime: {}, allow_precompiled: {is_compiled}, code: \
-         {{ local: {{ filename: {} }} }} }} }}",
+fn block(mode: Mode) -> String {
+    format!(
+        "{{ name: headers, configuration: '{CONFIGURATION}', vm_config: {{ runtime: {}, code: {{ local: {{ filename: {} }} }} \
+         }} }}",
         mode.engine,
-        module.display()
-    ))
-}
-
-/// The filter with code for WAMR.
-fn compiled() -> Result<PathBuf> {
-    Ok(folder()?.join("engines-compiled.wasm"))
+        sh::root().join(MODULE).display()
+    )
 }

@@ -94,7 +94,7 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
         .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
     HostModule::load_precompiled(engine, name, &wasm, &code)?;
     let code = Code {
-        engine: engine.name(),
+        engine: engine.code_engine(),
         key: &key,
         module: digest(&wasm),
         bytes: &code,

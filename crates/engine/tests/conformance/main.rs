@@ -18,10 +18,9 @@ mod start;
 mod traps;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Trial};
-use weir_engine::{Ability, AheadOfTime, Engine, Unavailable};
+use weir_engine::{Ability, Engine, Unavailable};
 use weir_engine_v8::V8Engine;
 use weir_engine_wamr::WamrEngine;
 use weir_engine_wasmedge::WasmEdgeEngine;
@@ -80,9 +79,7 @@ const ENGINES: &[Maker] = &[
         Box::new(copies::Copies::new(Interruption::Fuel))
     }),
     ("wamr", || Box::new(WamrEngine::new().unwrap())),
-    ("compiled wamr", || {
-        Box::new(AheadOfTime(Arc::new(WamrEngine::new().unwrap())))
-    }),
+    ("wamr-jit", || Box::new(WamrEngine::jit().unwrap())),
     ("v8", || Box::new(V8Engine::open().unwrap())),
     ("wasmedge", || Box::new(WasmEdgeEngine::open().unwrap())),
     ("wasmedge's stand-in", || Box::new(stand_in().unwrap())),
@@ -95,10 +92,7 @@ fn missing(engine: &str) -> Option<String> {
         "v8" => V8Engine::open().map(drop),
         "wasmedge" => WasmEdgeEngine::open().map(drop),
         "wasmedge's stand-in" => stand_in().map(drop),
-        "compiled wamr" => {
-            let compiles = WamrEngine::new().unwrap().abilities().has(Ability::Precompile);
-            return (!compiles).then(|| "`cargo xtask wamr-compiler` makes what compiles".to_owned());
-        }
+        "wamr-jit" => WamrEngine::jit().map(drop),
         _ => return None,
     };
     opened.err().map(|error| error.to_string())

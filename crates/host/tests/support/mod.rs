@@ -56,6 +56,14 @@ macro_rules! on_every_engine {
                 }
 
                 #[test]
+                fn wamr_jit() {
+                    match crate::support::wamr_jit() {
+                        Ok(engine) => run(&engine),
+                        Err(error) => eprintln!("not tested: {error}"),
+                    }
+                }
+
+                #[test]
                 fn wasmi() {
                     run(&crate::support::wasmi());
                 }
@@ -85,6 +93,10 @@ pub fn wasmedge() -> Result<impl Engine, weir_engine::Unavailable> {
 
 pub fn wamr() -> impl Engine {
     weir_engine_wamr::WamrEngine::new().unwrap()
+}
+
+pub fn wamr_jit() -> Result<impl Engine, weir_engine::Unavailable> {
+    weir_engine_wamr::WamrEngine::jit()
 }
 
 pub fn wasmi() -> impl Engine {

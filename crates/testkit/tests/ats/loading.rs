@@ -1,6 +1,7 @@
 //! How the plugin is loaded, and what it makes of files that are missing or wrong.
 
 use std::fs::DirEntry;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -286,6 +287,60 @@ fn compiled_code_is_kept_where_it_was_said() {
             .is_some()
     );
     assert_eq!(find(ats.server().root(), "weir"), None);
+}
+
+/// A filter on the runtime that compiles in a process of its own, with this program for its compiler.
+fn on_wamr_jit(compiler: &Path) -> (Origin, AtsConfig) {
+    let origin = Origin::start().unwrap();
+    let mut jit = adds("jit", "x-jit", "1");
+    set(&mut jit, "vm_config.runtime", json!("wamr-jit"));
+    set(&mut jit, "fail_open", json!(true));
+    let mut config = AtsConfig::new(origin.address())
+        .filter(jit)
+        .filter(adds("other", "x-other", "1"));
+    config.environment = vec![
+        ("WEIR_WAMR_COMPILER".into(), compiler.display().to_string()),
+        ("WEIR_CODE_CACHE".into(), "off".into()),
+    ];
+    (origin, config)
+}
+
+#[test]
+fn llvm_compiles_in_a_process_of_its_own() {
+    let Some(compiler) = std::env::var_os("WEIR_WAMR_COMPILER").map(PathBuf::from) else {
+        panic!("cargo sets it");
+    };
+    if !compiler.is_file() {
+        eprintln!("not tested: `cargo xtask wamr-compiler` makes the compiler");
+        return;
+    }
+    let (_origin, config) = on_wamr_jit(&compiler);
+    let ats = Ats::start(&config).unwrap();
+    let response = get(&ats, "/");
+    assert_eq!(values(&response, "x-jit"), ["1"], "{}", ats.logs().text());
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", ats.server().pid())).unwrap();
+    assert!(!maps.contains("libLLVM"), "{maps}");
+}
+
+/// LLVM ends its process where it finds something that it cannot do.
+#[test]
+fn a_compiler_that_breaks_down_takes_nothing_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let compiler = folder.path().join("compiler");
+    // It gives code for the module with nothing in it that it is tried with.
+    let script = "#!/bin/sh\nulimit -c 0\n[ $(head -c 9 | wc -c) = 8 ] || kill -ABRT $$\nprintf '\\0aot'\n";
+    std::fs::write(&compiler, script).unwrap();
+    std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_origin, config) = on_wamr_jit(&compiler);
+    let ats = Ats::start(&config).unwrap();
+    let response = get(&ats, "/");
+    assert!(values(&response, "x-jit").is_empty());
+    assert_eq!(values(&response, "x-other"), ["1"]);
+    let text = ats.logs().text();
+    assert!(
+        text.contains("WAMR's compiler: it broke down (signal: 6 (SIGABRT)"),
+        "{text}"
+    );
 }
 
 /// A folder of this name, at any depth.
