@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
         "an instance moves to a thread older than the engine",
         moves_to_an_old_thread,
     ),
+    Case::new("instances go round threads that come and go", hand_over),
     Case::new("threads share a module", shared),
     Case::needing("precompiled code runs", Ability::Precompile, precompiled),
     Case::needing(
@@ -191,6 +192,50 @@ fn moves(engine: &dyn Engine) {
         .join()
         .unwrap();
     }
+}
+
+/// Whatever a runtime keeps for a thread, an instance finds none of it: neither what another left there, nor what it left
+/// itself.
+fn hand_over(engine: &dyn Engine) {
+    const INSTANCES: usize = 5;
+    const ROUNDS: usize = 20;
+    let module = compile(
+        engine,
+        r#"(module
+            (import "env" "tell" (func $tell (param i32)))
+            (memory (export "memory") 1)
+            (func (export "step") (result i32)
+                (call $tell (memory.size))
+                (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
+                (i32.load (i32.const 0)))
+            (func (export "grow") (result i32) (memory.grow (i32.const 1)))
+            (func (export "trap") (drop (call $deep (i32.const 100))))
+            (func $deep (param i32) (result i32)
+                (if (i32.eqz (local.get 0)) (then (unreachable)))
+                (call $deep (i32.sub (local.get 0) (i32.const 1)))))"#,
+    );
+    let instances = (0..INSTANCES).map(|_| (instantiate(module.as_ref()), 0));
+    let waiting = Mutex::new(instances.collect::<std::collections::VecDeque<_>>());
+    for _ in 0..ROUNDS {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    let (mut guest, round) = waiting.lock().unwrap().pop_front().unwrap();
+                    let guest_ref = guest.as_mut();
+                    for step in 1..=10 {
+                        assert_eq!(value(guest_ref, "step", &[]), Ok(10 * round + step));
+                    }
+                    assert_eq!(told(guest_ref), vec![u64::from(round) + 1; 10]);
+                    // Another that falls on this thread is no matter of this one.
+                    assert!(run(instantiate(module.as_ref()).as_mut(), "trap").is_err());
+                    assert_eq!(value(guest_ref, "grow", &[]), Ok(round + 1));
+                    waiting.lock().unwrap().push_back((guest, round + 1));
+                });
+            }
+        });
+    }
+    let rounds: u32 = waiting.into_inner().unwrap().iter().map(|(_, round)| round).sum();
+    assert_eq!(rounds as usize, 3 * ROUNDS);
 }
 
 fn shared(engine: &dyn Engine) {
