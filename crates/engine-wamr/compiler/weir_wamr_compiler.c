@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -60,11 +61,16 @@ static void
 limit (int resource, const char *text)
 {
   struct rlimit most;
+  rlim_t wanted;
   char *rest;
 
-  most.rlim_cur = most.rlim_max = strtoull (text, &rest, 10);
+  wanted = strtoull (text, &rest, 10);
   if (*text == 0 || *rest != 0)
     end (NOT_USABLE, "%s is no number", text);
+  /* A lower limit that the system has set stays. The hard one is left: where it is reached, it is not said which it was. */
+  if (getrlimit (resource, &most) != 0)
+    end (NOT_USABLE, "cannot tell what may be used: %s", strerror (errno));
+  most.rlim_cur = wanted < most.rlim_max ? wanted : most.rlim_max;
   if (setrlimit (resource, &most) != 0)
     end (NOT_USABLE, "cannot limit what is used: %s", strerror (errno));
 }
@@ -125,18 +131,16 @@ weir_wamr_say_nothing (const char *format, ...)
   return 0;
 }
 
-/* Makes a file for what LLVM says of the stack that functions take: WAMR would make it where the program runs. */
+/* Makes a file for what LLVM says of the stack that functions take. WAMR would make one where the program runs; this one
+   goes with the process, however that ends. */
 static void
 make_usage_file (char *path, size_t room)
 {
-  const char *folder = getenv ("TMPDIR");
-  int file;
+  int file = memfd_create ("stack usage", 0);
 
-  snprintf (path, room, "%s/weir-wamr-XXXXXX", folder && *folder ? folder : "/tmp");
-  file = mkstemp (path);
   if (file < 0)
-    end (NOT_USABLE, "cannot make a temporary file %s: %s", path, strerror (errno));
-  close (file);
+    end (NOT_USABLE, "cannot make a file in memory: %s", strerror (errno));
+  snprintf (path, room, "/proc/self/fd/%d", file);
 }
 
 /* Compiles a module for an architecture, such as x86_64, and one of its processors, such as x86-64-v2. Gives NULL and why
@@ -197,7 +201,7 @@ main (int argc, char **argv)
   RuntimeInitArgs arguments;
   uint32_t major, minor, patch, size, code_size;
   uint8_t *module, *code;
-  char version[64], usage[4096], error[256] = "";
+  char version[64], usage[64], error[256] = "";
 
   if (argc < 2 || strcmp (argv[1], INTERFACE) != 0)
     end (NOT_USABLE, "its interface is %s", INTERFACE);
@@ -222,7 +226,6 @@ main (int argc, char **argv)
   wasm_runtime_set_log_level (WASM_LOG_LEVEL_FATAL);
   make_usage_file (usage, sizeof usage);
   code = compile (module, size, argv[3], argv[4], usage, &code_size, error, sizeof error);
-  unlink (usage);
   if (!code)
     end (NOT_COMPILED, "%s", error);
   write_code (code, code_size);
