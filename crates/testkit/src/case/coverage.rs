@@ -179,7 +179,7 @@ What of the ABI is tested, on which engines and in which proxies. Made by `cargo
 Each case is a file of `filters/conformance/examples`: a guest on the raw ABI, and in its head the requests that are
 sent through the proxy and what must come back. Its name here is its name there. The columns that name an engine alone are
 `weir serve`, the others Traffic Server with the plugin; what either cannot do is in the case, too. A runtime has no column
-where its library could not be had when this page was made.
+where its library could not be had when this page was made, nor have ways to use one: Wasmtime with fuel, `wamr-jit`.
 ";
 
 /// Everything that can be covered, under its titles.
