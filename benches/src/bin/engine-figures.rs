@@ -9,10 +9,12 @@
 )]
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine, mean, median, print, private, timed};
 use weir_engine::Engine;
 use weir_host::{ForeignFunctions, HostModule, Shared};
+use weir_loader::{CachedEngine, CodeCache, MAX_CACHE_BYTES};
 
 /// Bytes of the body that is looked through.
 const BODY: usize = 64 << 10;
@@ -29,7 +31,10 @@ fn main() {
     let mut arguments = std::env::args().skip(1).collect::<Vec<_>>();
     let folder = PathBuf::from(arguments.pop().expect("a folder of filters"));
     let name = arguments.first().expect("an engine").clone();
-    let engine = engine(&name, &arguments);
+    // As an operator has it, so that a compiler that takes minutes is waited for once; empty at the start.
+    let cache = tempfile::tempdir().expect("a folder");
+    let code = CodeCache::open(cache.path(), MAX_CACHE_BYTES).expect("a cache");
+    let engine: Arc<dyn Engine> = Arc::new(CachedEngine::new(engine(&name, &arguments), Arc::new(code)));
     let read = |name: &str| std::fs::read(folder.join(name)).expect("the filters are built");
     let rules = read("bench_rules.wasm");
 
