@@ -84,16 +84,12 @@ class Handles {
 };
 
 // The instance's isolate, entered by this thread; within a host function it is that already.
-//
-// An instance is used by one thread at a time, which the host sees to, and nothing of a call is left in the isolate when
-// the next thread enters it. That is all that a `Locker` is for, at half a microsecond each; V8 demands one only in a
-// process where somebody has ever made one.
 class Entered {
  public:
   explicit Entered(WeirV8Instance* instance) {
     v8::Isolate* isolate = instance->isolate;
     if (v8::Isolate::TryGetCurrent() != isolate) {
-      if (v8::Locker::WasEverUsed()) locker_.emplace(isolate);
+      locker_.emplace(isolate);
       isolate_.emplace(isolate);
     }
     handles_.emplace(isolate);
@@ -216,7 +212,8 @@ v8::MaybeLocal<v8::Object> NewMemory(v8::Local<v8::Context> context, uint32_t pa
 WeirV8Instance::~WeirV8Instance() {
   if (isolate == nullptr) return;
   {
-    const Entered entered(this);
+    v8::Locker locker(isolate);
+    v8::Isolate::Scope scope(isolate);
     functions.clear();
     memory.Reset();
     exports.Reset();
@@ -250,9 +247,7 @@ WeirV8Module* weir_v8_compile(const uint8_t* bytes, size_t size, char* message, 
   v8::Isolate* isolate = NewIsolate(allocator.get());
   WeirV8Module* made = nullptr;
   {
-    // As in `Entered`; no other thread knows of this isolate.
-    std::optional<v8::Locker> locker;
-    if (v8::Locker::WasEverUsed()) locker.emplace(isolate);
+    v8::Locker locker(isolate);
     v8::Isolate::Scope scope(isolate);
     v8::HandleScope handles(isolate);
     v8::Local<v8::Context> context = v8::Context::New(isolate);
