@@ -9,6 +9,7 @@
 
 mod calls;
 mod copies;
+mod floats;
 mod guest;
 mod imports;
 mod limits;
@@ -116,9 +117,10 @@ fn wasmtime(pool_slots: u32) -> Box<dyn Engine> {
 fn main() {
     // Before any engine is made.
     modules::start_old_thread();
-    let suites: [(&str, &[Case]); 8] = [
+    let suites: [(&str, &[Case]); 9] = [
         ("calls", calls::CASES),
         ("copies", copies::CASES),
+        ("floats", floats::CASES),
         ("imports", imports::CASES),
         ("limits", limits::CASES),
         ("memory", memory::CASES),
