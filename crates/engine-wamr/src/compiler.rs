@@ -35,12 +35,12 @@ const CODE: &[u8] = b"\0aot";
 const NOT_COMPILED: i32 = 1;
 
 /// CPU time that compiling may take, in seconds, and for how many bytes of the module: seven times what it takes.
-const CPU_SECONDS: usize = 600;
-const CPU_SECONDS_FOR: usize = 1 << 20;
+const CPU_SECONDS: u64 = 600;
+const CPU_SECONDS_FOR: u64 = 1 << 20;
 
 /// Memory that compiling may take, in bytes: this much, and so many times the module.
-const MEMORY: usize = 4 << 30;
-const MEMORY_FOR_BYTE: usize = 1024;
+const MEMORY: u64 = 4 << 30;
+const MEMORY_FOR_BYTE: u64 = 1024;
 
 /// Where the program is.
 ///
@@ -59,7 +59,7 @@ pub(crate) fn find() -> Result<PathBuf, Unavailable> {
 pub(crate) fn find_usable(wamr: &str) -> Result<PathBuf, Unavailable> {
     const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
     let program = find()?;
-    match run(&program, wamr, EMPTY) {
+    match run(&program, wamr, EMPTY, &Bounds::of(EMPTY)) {
         Ok(_) => Ok(program),
         Err(Failure::Module(problem) | Failure::Unusable(problem)) => {
             Err(COMPANION.unusable(&program, &problem))
@@ -72,7 +72,7 @@ pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> 
     let unusable =
         |error: Unavailable| CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"));
     let program = find().map_err(unusable)?;
-    run(&program, wamr, wasm).map_err(|failure| match failure {
+    run(&program, wamr, wasm, &Bounds::of(wasm)).map_err(|failure| match failure {
         // What it was given is valid, and so it has no reason that a proposal could explain.
         Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
         Failure::Unusable(problem) => unusable(COMPANION.unusable(&program, &problem)),
@@ -88,26 +88,27 @@ enum Failure {
     Unusable(String),
 }
 
-/// Starts the program for a module.
-fn run(program: &Path, wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, Failure> {
-    answer(program, wamr, wasm, &Bounds::of(wasm))
-        .map_err(|error| Failure::Unusable(error.to_string()))
-        .and_then(code)
-}
-
 /// What compiling may take: seconds of CPU time, and bytes of memory.
 struct Bounds {
-    cpu: usize,
-    memory: usize,
+    cpu: u64,
+    memory: u64,
 }
 
 impl Bounds {
     fn of(wasm: &[u8]) -> Self {
+        let size = wasm.len() as u64;
         Self {
-            cpu: CPU_SECONDS * (1 + wasm.len() / CPU_SECONDS_FOR),
-            memory: MEMORY + MEMORY_FOR_BYTE * wasm.len(),
+            cpu: CPU_SECONDS * (1 + size / CPU_SECONDS_FOR),
+            memory: MEMORY + MEMORY_FOR_BYTE * size,
         }
     }
+}
+
+/// Starts the program for a module.
+fn run(program: &Path, wamr: &str, wasm: &[u8], bounds: &Bounds) -> Result<Vec<u8>, Failure> {
+    answer(program, wamr, wasm, bounds)
+        .map_err(|error| Failure::Unusable(error.to_string()))
+        .and_then(code)
 }
 
 fn answer(program: &Path, wamr: &str, wasm: &[u8], bounds: &Bounds) -> io::Result<Output> {
@@ -173,7 +174,8 @@ mod tests {
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
         loop {
-            let compiled = run(&program, "2.4.3", &[0; 1 << 20]);
+            let module = [0; 1 << 20];
+            let compiled = run(&program, "2.4.3", &module, &Bounds::of(&module));
             // Another thread starts a program at this moment, and the script's file is still open in its child.
             match compiled {
                 Err(Failure::Unusable(problem)) if problem.contains("Text file busy") => thread::yield_now(),
@@ -218,12 +220,7 @@ mod tests {
             return;
         };
         let wamr = Runtime::start().unwrap().version();
-        let bounded = |wasm: &[u8], cpu, memory| {
-            let answer = answer(&program, &wamr, wasm, &Bounds { cpu, memory });
-            answer
-                .map_err(|error| Failure::Unusable(error.to_string()))
-                .and_then(code)
-        };
+        let bounded = |wasm: &[u8], cpu, memory| run(&program, &wamr, wasm, &Bounds { cpu, memory });
         let add = "(i32.store (local.get 0) (i32.load (i32.add (i32.load (local.get 0)) (local.get 0))))";
         let function = format!("(func (export \"NAME\") (param i32) {})", add.repeat(50));
         let functions: String = (0..2000)
@@ -231,7 +228,7 @@ mod tests {
             .collect();
         let large = wat::parse_str(format!("(module (memory 1) {functions})")).unwrap();
         let small = wat::parse_str("(module)").unwrap();
-        assert!(bounded(&small, 1, 1 << 30).is_ok());
+        assert!(bounded(&small, 600, 1 << 30).is_ok());
         let slow = bounded(&large, 1, 4 << 30);
         let expected = "it took more CPU time than a module of this size may";
         assert_eq!(slow, Err(Failure::Module(expected.to_owned())));

@@ -1,4 +1,4 @@
-//! Libraries of Weir that lie beside it and are opened when they are first asked for.
+//! Libraries and programs of Weir that lie beside it and are opened or started when they are first asked for.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use crate::Unavailable;
 /// Where an administrator may put them.
 const SYSTEM: &str = "/usr/lib/weir";
 
-/// Such a library.
+/// Such a library or program.
 #[derive(Clone, Copy, Debug)]
 pub struct Companion {
     /// Name of the file.
@@ -21,7 +21,7 @@ pub struct Companion {
 }
 
 impl Companion {
-    /// The library's file: the one that the variable names, else beside the program or library that this code is in, else
+    /// Its file: the one that the variable names, else beside the program or library that this code is in, else
     /// in `/usr/lib/weir`.
     ///
     /// # Errors
@@ -48,7 +48,7 @@ impl Companion {
             })
     }
 
-    /// Why the library that was found is of no use.
+    /// Why what was found is of no use.
     pub fn unusable(&self, path: &Path, problem: &str) -> Unavailable {
         Unavailable {
             problem: format!("{}: {problem}", path.display()),

@@ -55,7 +55,7 @@ pub trait Engine: Send + Sync {
     /// The runtime's own version, such as `48.0.8`.
     fn version(&self) -> String;
 
-    /// The file of the runtime's library; `None` where the runtime is built in.
+    /// The file of the runtime's library, or of the program that it compiles with; `None` where all of it is built in.
     fn library(&self) -> Option<&Path> {
         None
     }

@@ -17,7 +17,7 @@ const MODULE: &str = "filters/target/wasm32-wasip1/release/header_rewrite.wasm";
 const CONFIGURATION: &str = r#"{"request":{"add":{"x-a":"1"}},"response":{"add":{"x-b":"1"}}}"#;
 
 /// What is not in the binaries, where `cargo xtask` puts it.
-const LIBRARIES: [(&str, &str); 2] = [
+const COMPANIONS: [(&str, &str); 2] = [
     ("WEIR_V8_LIB", "target/v8/libweir_v8.so"),
     ("WEIR_WAMR_COMPILER", "target/wamr-compiler/weir-wamr-compiler"),
 ];
@@ -80,7 +80,7 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
     if mode.is_some_and(|mode| mode.way == Way::Fuel) {
         command.args(["--wasmtime", "fuel"]);
     }
-    for (variable, file) in LIBRARIES {
+    for (variable, file) in COMPANIONS {
         command.env(variable, sh::root().join(file));
     }
     let running = subject::Subject::start("Weir", subject::Filter::None, 1, address, command)?;
@@ -96,7 +96,7 @@ fn weir(mode: Option<Mode>) -> Result<Subject> {
 fn ats(mode: Option<Mode>) -> Result<Subject> {
     let origin = Origin::start()?;
     let mut settings = Settings::new().threads(1).debug_tags(None).origin(origin.address);
-    for (variable, file) in LIBRARIES {
+    for (variable, file) in COMPANIONS {
         settings = settings.env(variable, sh::root().join(file));
     }
     if let Some(mode) = mode {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use weir_testkit::client::{Http2, Request};
 use weir_testkit::config::{filter, set};
-use weir_testkit::{Ats, AtsConfig, Authority, Mode, Origin};
+use weir_testkit::{Ats, AtsConfig, Authority, Guests, Mode, Origin};
 
 use crate::{adds, get, module, request, serves, values};
 
@@ -289,11 +289,11 @@ fn compiled_code_is_kept_where_it_was_said() {
     assert_eq!(find(ats.server().root(), "weir"), None);
 }
 
-/// A filter on the runtime that compiles in a process of its own, with this program for its compiler.
-fn on_wamr_jit(compiler: &Path) -> (Origin, AtsConfig) {
+/// A small filter on the runtime that compiles in a process of its own, with this program for its compiler.
+fn on_wamr_jit(folder: &Path, compiler: &Path) -> (Origin, AtsConfig) {
     let origin = Origin::start().unwrap();
-    let mut jit = adds("jit", "x-jit", "1");
-    set(&mut jit, "vm_config.runtime", json!("wamr-jit"));
+    let module = Guests::assemble(folder, "mortal", include_str!("../guests/mortal.wat")).unwrap();
+    let mut jit = filter("jit", &module, "wamr-jit");
     set(&mut jit, "fail_open", json!(true));
     let mut config = AtsConfig::new(origin.address())
         .filter(jit)
@@ -314,10 +314,16 @@ fn llvm_compiles_in_a_process_of_its_own() {
         eprintln!("not tested: `cargo xtask wamr-compiler` makes the compiler");
         return;
     }
-    let (_origin, config) = on_wamr_jit(&compiler);
+    let folder = tempfile::tempdir().unwrap();
+    let (_origin, config) = on_wamr_jit(folder.path(), &compiler);
     let ats = Ats::start(&config).unwrap();
     let response = get(&ats, "/");
-    assert_eq!(values(&response, "x-jit"), ["1"], "{}", ats.logs().text());
+    assert_eq!(
+        values(&response, "x-seen"),
+        ["configured"],
+        "{}",
+        ats.logs().text()
+    );
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", ats.server().pid())).unwrap();
     assert!(!maps.contains("libLLVM"), "{maps}");
 }
@@ -331,10 +337,10 @@ fn a_compiler_that_breaks_down_takes_nothing_with_it() {
     let script = "#!/bin/sh\nulimit -c 0\n[ $(head -c 9 | wc -c) = 8 ] || kill -ABRT $$\nprintf '\\0aot'\n";
     std::fs::write(&compiler, script).unwrap();
     std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();
-    let (_origin, config) = on_wamr_jit(&compiler);
+    let (_origin, config) = on_wamr_jit(folder.path(), &compiler);
     let ats = Ats::start(&config).unwrap();
     let response = get(&ats, "/");
-    assert!(values(&response, "x-jit").is_empty());
+    assert!(values(&response, "x-seen").is_empty());
     assert_eq!(values(&response, "x-other"), ["1"]);
     let text = ats.logs().text();
     assert!(
