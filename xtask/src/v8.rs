@@ -14,7 +14,7 @@ const PACKAGES: &str =
     "libnode108 libnode-dev libuv1 libuv1-dev libc-ares2 libbrotli1 libnghttp2-14 libicu72";
 
 /// Where the sources of the library are.
-const SOURCES: &str = "crates/engine-v8/shim";
+const SOURCES: &str = "crates/engines/v8/shim";
 
 /// Makes the library and prints where it is.
 pub fn run() -> Result<()> {

@@ -15,10 +15,10 @@ const PACKAGE: &str = "llvm-14-dev";
 const PROGRAM: &str = "weir-wamr-compiler";
 
 /// Our part of the program.
-const SOURCES: &str = "crates/engine-wamr/compiler";
+const SOURCES: &str = "crates/engines/wamr/compiler";
 
 /// How WAMR is built, here as for the runtime.
-const TOOLCHAIN: &str = "crates/engine-wamr/wamr.cmake";
+const TOOLCHAIN: &str = "crates/engines/wamr/wamr.cmake";
 
 /// Makes the program and prints where it is.
 pub fn run() -> Result<()> {

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_version_is_the_one_that_is_built_in() {
-        let lock = include_str!("../../../Cargo.lock");
+        let lock = include_str!("../../../../Cargo.lock");
         assert!(lock.contains(&format!("name = \"wasmi\"\nversion = \"{VERSION}\"\n")));
     }
 }

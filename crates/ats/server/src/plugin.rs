@@ -28,7 +28,7 @@ pub fn plugin_library() -> Result<PathBuf> {
         .take(2)
         .map(|folder| folder.join(NAME));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into(),
+        || concat!(env!("CARGO_MANIFEST_DIR"), "/../../../target").into(),
         PathBuf::from,
     );
     let debug = target.join("debug").join(NAME);

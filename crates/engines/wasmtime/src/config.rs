@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn code_carries_the_version_that_is_built_in() {
-        let lock = include_str!("../../../Cargo.lock");
+        let lock = include_str!("../../../../Cargo.lock");
         assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{VERSION}\"\n")));
         assert!(CODE_VERSION.ends_with(VERSION));
     }
