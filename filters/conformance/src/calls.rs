@@ -25,7 +25,7 @@ fn output_u32(call: impl FnOnce(u32) -> u32) -> Answer {
     let mut out = u32::MAX;
     let pointer = &raw mut out;
     let status = call(pointer as u32);
-    // SAFETY: as above.
+    // SAFETY: the pointer is that of `out`; the host writes through it behind the compiler's back.
     Answer::number(status, u64::from(unsafe { pointer.read_volatile() }))
 }
 
@@ -34,7 +34,7 @@ fn output_u64(call: impl FnOnce(u32) -> u32) -> Answer {
     let mut out = u64::MAX;
     let pointer = &raw mut out;
     let status = call(pointer as u32);
-    // SAFETY: as above.
+    // SAFETY: the pointer is that of `out`; the host writes through it behind the compiler's back.
     Answer::number(status, unsafe { pointer.read_volatile() })
 }
 

@@ -130,7 +130,7 @@ fn folder(getter: unsafe fn() -> *const c_char) -> PathBuf {
     if folder.is_null() {
         return PathBuf::from(".");
     }
-    // SAFETY: as above.
+    // SAFETY: the text is not null, ends with NUL, and lives as long as the server.
     let folder = unsafe { CStr::from_ptr(folder) };
     PathBuf::from(OsStr::from_bytes(folder.to_bytes()))
 }

@@ -54,7 +54,7 @@ impl DebugTag {
             // SAFETY: tag and text end with NUL, and the format wants the one text it gets.
             unsafe { print(self.tag.as_ptr(), c"%s".as_ptr(), text.as_ptr()) };
         } else if let Some(print) = PRINT_V10.get() {
-            // SAFETY: as above; file and function are names to show, and end with NUL as well.
+            // SAFETY: all texts end with NUL, file and function are names to show, and the format wants the one text it gets.
             unsafe {
                 print(
                     self.tag.as_ptr(),

@@ -60,7 +60,7 @@ macro_rules! shared_between_threads {
         $(
             // SAFETY: it is an address, and what is behind it is made to be used from several threads.
             unsafe impl Send for $name {}
-            // SAFETY: as above.
+            // SAFETY: a shared reference gives the address alone; what is behind it is made to be used from several threads.
             unsafe impl Sync for $name {}
         )*
     };

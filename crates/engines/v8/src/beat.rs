@@ -18,7 +18,7 @@ pub(crate) struct Watch {
 // SAFETY: the ticker's thread uses the instance under the lock alone, for a function that any thread may call; whoever
 // destroys the instance has taken it out before.
 unsafe impl Send for Watch {}
-// SAFETY: as above.
+// SAFETY: `running` is atomic, and the instance is behind a lock.
 unsafe impl Sync for Watch {}
 
 static WATCHED: Mutex<Vec<Weak<Watch>>> = Mutex::new(Vec::new());

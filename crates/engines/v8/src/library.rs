@@ -64,7 +64,7 @@ macro_rules! functions {
                 // SAFETY: the function has this type in every version of the library.
                 let number = *unsafe { library.get::<unsafe extern "C" fn() -> u32>(interface) }
                     .map_err(|_| missing(interface))?;
-                // SAFETY: as above.
+                // SAFETY: the function takes nothing, and may be called at any time.
                 let found = unsafe { number() };
                 if found != INTERFACE {
                     return Err(format!("its interface is {found}, this build of Weir needs {INTERFACE}"));

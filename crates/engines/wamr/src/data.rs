@@ -91,7 +91,7 @@ pub(crate) unsafe extern "C" fn on_memory_refused(
     // SAFETY: WAMR calls this on the thread of the guest that asked, whose instance is alive. Nobody else holds its data
     // while the guest runs.
     if let Some(mut data) = unsafe { Data::of(instance) } {
-        // SAFETY: as above.
+        // SAFETY: the data of the instance, which nobody else holds while its guest runs on this thread.
         let guard = unsafe { &mut data.as_mut().guard };
         // A guard of its own knows the size as it is now.
         let mut now = MemoryGuard::new(guard.limit());

@@ -154,7 +154,7 @@ impl WamrInstance {
 
     /// Whether compiled code has spent all that it might.
     fn has_spent_all(&self) -> bool {
-        // SAFETY: as above.
+        // SAFETY: the global is null or lies in the instance, which is alive, and no guest runs.
         !self.fuel.is_null() && unsafe { self.fuel.read_unaligned() } < 0
     }
 
@@ -173,7 +173,7 @@ impl WamrInstance {
         if !same {
             return false;
         }
-        // SAFETY: as above.
+        // SAFETY: a function of this instance, with no more parameters and results than there are places.
         unsafe {
             wasm_func_get_param_types(func, self.instance, params.as_mut_ptr());
             wasm_func_get_result_types(func, self.instance, result.as_mut_ptr());

@@ -43,7 +43,7 @@ pub(crate) struct Loaded {
 
 // SAFETY: WAMR changes a module while it loads it and not afterwards; any thread may instantiate it.
 unsafe impl Send for Loaded {}
-// SAFETY: as above.
+// SAFETY: through a shared reference nothing is changed; any thread may instantiate the module.
 unsafe impl Sync for Loaded {}
 
 impl WamrModule {

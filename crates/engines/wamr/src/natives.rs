@@ -88,9 +88,9 @@ unsafe extern "C" fn call(env: wasm_exec_env_t, slots: *mut u64) {
             // `func` (`resolve_imports`). Of an `i32` it writes the lower half.
             let slot = unsafe { slots.add(index) };
             *argument = match param {
-                // SAFETY: as above; little-endian, so the lower half comes first.
+                // SAFETY: the slot is within the arguments; little-endian, so the lower half of it comes first.
                 ValType::I32 => u64::from(unsafe { slot.cast::<u32>().read() }),
-                // SAFETY: as above.
+                // SAFETY: the slot is within the arguments, and WAMR has written all of it.
                 ValType::I64 => unsafe { slot.read() },
             };
         }

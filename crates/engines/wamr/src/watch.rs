@@ -35,7 +35,8 @@ pub(crate) struct Watch {
 // SAFETY: the instance is used by the ticker's thread only between `TERMINATING` and `TERMINATED`, and the guest's thread
 // waits for the latter before it goes on with it; WAMR lets any thread terminate an instance.
 unsafe impl Send for Watch {}
-// SAFETY: as above; all else is atomic.
+// SAFETY: what is shared is atomic but for the instance, which the ticker's thread uses only between `TERMINATING` and
+// `TERMINATED`, while the guest's thread waits.
 unsafe impl Sync for Watch {}
 
 /// What the ticker remembers of an instance.

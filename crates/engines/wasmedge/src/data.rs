@@ -55,7 +55,7 @@ impl Data {
         let library = module.library;
         // SAFETY: the memory of a living instance.
         let size = unsafe { (library.memory_pages)(memory) } as usize * PAGE;
-        // SAFETY: as above; the range is the whole memory.
+        // SAFETY: the memory of a living instance; the range is the whole memory.
         let base = unsafe { (library.memory_pointer)(memory, 0, size as u64) };
         if base.is_null() || size == 0 {
             return &mut [];

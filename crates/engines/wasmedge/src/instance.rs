@@ -200,7 +200,7 @@ impl WasmEdgeInstance {
                 0
             });
         }
-        // SAFETY: as above.
+        // SAFETY: globals of this instance, whose guest does not run any more.
         let (fuel, depth) = unsafe { ((library.global_get)(self.fuel), (library.global_get)(self.depth)) };
         let bound = if fuel.bits[0].cast_signed() < 0 {
             Some(TrapKind::Deadline)

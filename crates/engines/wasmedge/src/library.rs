@@ -99,7 +99,7 @@ macro_rules! functions {
                     let name = format!("WasmEdge_VersionGet{part}");
                     // SAFETY: the function has this type in every version.
                     match unsafe { library.get::<unsafe extern "C" fn() -> u32>(&name) } {
-                        // SAFETY: as above.
+                        // SAFETY: the function takes nothing, and may be called at any time.
                         Ok(get) => unsafe { get() },
                         Err(_) => {
                             missing.push(name);
@@ -237,7 +237,7 @@ impl Library {
         if text.is_null() {
             return format!("error {:#x}", outcome.code);
         }
-        // SAFETY: as above.
+        // SAFETY: the text is not null, is static, and ends with NUL.
         unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Loaded {
 
 // SAFETY: a module is not changed once it has been validated; any thread may instantiate it.
 unsafe impl Send for Loaded {}
-// SAFETY: as above.
+// SAFETY: through a shared reference nothing is changed; any thread may instantiate the module.
 unsafe impl Sync for Loaded {}
 
 /// A configuration of WasmEdge.

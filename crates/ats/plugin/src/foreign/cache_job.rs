@@ -140,7 +140,7 @@ fn step(cont: TSCont, event: TSEvent, data: *mut c_void) {
             let outcome = with(cont, |job| job.object()).flatten();
             finish(cont, outcome.map_or(Outcome::Failed, Outcome::Done));
         }
-        // SAFETY: as above.
+        // SAFETY: with this event comes the direction that it is about.
         TS_EVENT_VCONN_WRITE_READY => unsafe { TSVIOReenable(TSVIO(data)) },
         TS_EVENT_VCONN_WRITE_COMPLETE => finish(cont, Outcome::Done(Vec::new())),
         TS_EVENT_CACHE_REMOVE => {
@@ -193,9 +193,9 @@ fn ask(cont: TSCont) {
     match next {
         // SAFETY: the key is the job's, which exists until it has been called back. Nothing of it is borrowed here.
         Some((Next::Read, key)) => unsafe { TSCacheRead(cont, key) },
-        // SAFETY: as above.
+        // SAFETY: the key is the job's, which exists until it has been called back. Nothing of it is borrowed here.
         Some((Next::Remove, key)) => unsafe { TSCacheRemove(cont, key) },
-        // SAFETY: as above.
+        // SAFETY: the key is the job's, which exists until it has been called back. Nothing of it is borrowed here.
         Some((Next::Write, key)) => unsafe { TSCacheWrite(cont, key) },
         Some((Next::Nothing, _)) => {
             finish(cont, Outcome::Done(Vec::new()));

@@ -67,7 +67,7 @@ pub(super) fn set_cacheable(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Res
         unsafe { TSHttpTxnRespCacheableSet(txn, c_int::from(on)) };
     }
     if let Some(on) = request {
-        // SAFETY: as above.
+        // SAFETY: the transaction exists; the function sets a flag.
         unsafe { TSHttpTxnReqCacheableSet(txn, c_int::from(on)) };
     }
     done()

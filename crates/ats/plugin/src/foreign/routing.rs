@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(v4.sin_port.to_ne_bytes(), [0x1f, 0x90]);
         assert_eq!(v4.sin_addr.s_addr.to_ne_bytes(), [10, 0, 0, 1]);
         let address = Address::new("[::1]:81".parse().expect("an address"));
-        // SAFETY: as above.
+        // SAFETY: `Address::new` has set the member for IPv6.
         let v6 = unsafe { address.v6 };
         assert_eq!(v6.sin6_addr.s6_addr[15], 1);
         assert_eq!(v6.sin6_port.to_ne_bytes(), [0, 81]);

@@ -116,13 +116,13 @@ pub(super) unsafe fn socket_address(address: *const libc::sockaddr) -> Option<So
     // SAFETY: in all of these: the caller says so.
     match c_int::from(unsafe { (*address).sa_family }) {
         libc::AF_INET => {
-            // SAFETY: as above.
+            // SAFETY: the caller says that the address is of its family, which is IPv4.
             let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
             Some(SocketAddr::new(ip.into(), u16::from_be(address.sin_port)))
         }
         libc::AF_INET6 => {
-            // SAFETY: as above.
+            // SAFETY: the caller says that the address is of its family, which is IPv6.
             let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
             Some(SocketAddr::new(ip.into(), u16::from_be(address.sin6_port)))

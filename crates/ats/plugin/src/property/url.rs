@@ -47,7 +47,7 @@ pub(super) fn pristine_url(txn: TSHttpTxn) -> Option<Value> {
         TSUrlHostGet(buffer, loc, &mut len);
         url_text(buffer, loc)
     };
-    // SAFETY: as above; it is not used afterwards.
+    // SAFETY: the location was given out for this buffer, without a parent, and is not used afterwards.
     unsafe { TSHandleMLocRelease(buffer, TSMLoc::NULL, loc) };
     // Before remapping the server gives the request's own URL, as it is in the request line.
     if len > 0 { url } else { effective_url(txn) }
@@ -86,7 +86,7 @@ unsafe fn owned_text(text: *mut c_char, len: c_int) -> Option<Value> {
     let len = usize::try_from(len).unwrap_or(0);
     // SAFETY: the caller says so.
     let copy = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) }.to_vec();
-    // SAFETY: as above; it is not used any more.
+    // SAFETY: the caller says that the text is to be freed with the server's allocator; it is not used any more.
     unsafe { TSfree(text.cast()) };
     (!copy.is_empty()).then_some(Value::Text(copy))
 }

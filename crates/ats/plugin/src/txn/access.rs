@@ -40,7 +40,8 @@ impl Drop for Access {
     #[inline]
     fn drop(&mut self) {
         if let Some(mutex) = self.mutex {
-            // SAFETY: this thread took it, and the transaction is still there, as above.
+            // SAFETY: this thread took it; the transaction, whose mutex it is, exists as long as it is known, and it is forgotten
+            // (`Txn::close`) under the lock of the net thread, which this thread holds.
             unsafe { TSMutexUnlock(mutex) };
         }
     }

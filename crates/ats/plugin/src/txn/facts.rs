@@ -55,21 +55,21 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
     let bytes = |head: unsafe fn(TSHttpTxn) -> c_int, body: Option<unsafe fn(TSHttpTxn) -> i64>| {
         // SAFETY: the transaction exists while `txn` is given; the getters only read.
         let head = i64::from(unsafe { head(txn) });
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         let body = body.map_or(0, |body| unsafe { body(txn) });
         Some(FactValue::Int(head.saturating_add(body)))
     };
     match fact {
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::SourceAddress => address(unsafe { TSHttpTxnClientAddrGet(txn) }.cast()),
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::DestinationAddress => address(unsafe { TSHttpTxnIncomingAddrGet(txn) }.cast()),
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::UpstreamLocalAddress => address(unsafe { TSHttpTxnOutgoingAddrGet(txn) }.cast()),
         Fact::UpstreamAddress => {
-            // SAFETY: as above.
+            // SAFETY: the transaction exists while `txn` is given; the getter only reads.
             let server = address(unsafe { TSHttpTxnServerAddrGet(txn) }.cast());
-            // SAFETY: as above.
+            // SAFETY: the transaction exists while `txn` is given; the getter only reads.
             server.or_else(|| address(unsafe { TSHttpTxnNextHopAddrGet(txn) }.cast()))
         }
         Fact::RequestTime => {
@@ -78,13 +78,13 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
         }
         Fact::ClusterName => next_hop(txn).map(FactValue::Bytes),
         Fact::RequestProtocol => Some(FactValue::Bytes(protocol(txn).as_bytes().to_vec())),
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::RequestSize => Some(FactValue::Int(unsafe { TSHttpTxnClientReqBodyBytesGet(txn) })),
         Fact::RequestTotalSize => bytes(
             TSHttpTxnClientReqHdrBytesGet,
             Some(TSHttpTxnClientReqBodyBytesGet),
         ),
-        // SAFETY: as above.
+        // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::ResponseSize => Some(FactValue::Int(unsafe { TSHttpTxnClientRespBodyBytesGet(txn) })),
         Fact::ResponseTotalSize => bytes(
             TSHttpTxnClientRespHdrBytesGet,
@@ -238,13 +238,13 @@ fn address(address: *const libc::sockaddr) -> Option<FactValue> {
     let family = c_int::from(unsafe { (*address).sa_family });
     let address = match family {
         libc::AF_INET => {
-            // SAFETY: as above; 9.2 and 10 give pointers into their own, properly aligned, unions of addresses.
+            // SAFETY: the family says that it is an IPv4 address; 9.2 and 10 point into their own, properly aligned, unions of addresses.
             let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
             let ip = Ipv4Addr::from(u32::from_be(address.sin_addr.s_addr));
             SocketAddr::new(IpAddr::V4(ip), u16::from_be(address.sin_port))
         }
         libc::AF_INET6 => {
-            // SAFETY: as above.
+            // SAFETY: the family says that it is an IPv6 address, in a union of addresses that has room for one.
             let address = unsafe { address.cast::<libc::sockaddr_in6>().read_unaligned() };
             let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
             SocketAddr::new(IpAddr::V6(ip), u16::from_be(address.sin6_port))

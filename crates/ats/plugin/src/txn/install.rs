@@ -88,7 +88,7 @@ impl Txn {
         self.made_before = hit && self.keeps_transformed();
         if hit && self.reply.is_none() && !self.made_before && !self.state.borrow().messages.is_head {
             let http = self.http;
-            // SAFETY: as above; the getter says whether there is a cached response.
+            // SAFETY: the transaction is stopped at the hook that this is for; the getter says whether there is a cached response.
             let cached = unsafe {
                 Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(http, buffer, loc) == TS_SUCCESS)
             };

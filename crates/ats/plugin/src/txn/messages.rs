@@ -43,7 +43,7 @@ pub(crate) struct TxnMessages {
 // server's, under the transaction's mutex, or one of ours while the transaction waits for us; and both hold the lock of
 // the net thread that the stream belongs to (`crate::net_thread`).
 unsafe impl Send for TxnMessages {}
-// SAFETY: as above; nothing is changed through a shared reference.
+// SAFETY: nothing is changed through a shared reference, and one thread at a time works on the transaction.
 unsafe impl Sync for TxnMessages {}
 
 /// Which head is the response's.

@@ -124,7 +124,7 @@ impl Head {
         if unsafe { TSMimeHdrFieldsCount(self.buffer, self.loc) } <= 0 {
             return None;
         }
-        // SAFETY: as above; there is a field number 0.
+        // SAFETY: the head is valid (`Head::from_getter`), and has a field number 0, for it has one at least.
         let loc = unsafe { TSMimeHdrFieldGet(self.buffer, self.loc, 0) };
         self.field(loc)
     }

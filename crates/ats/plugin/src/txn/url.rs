@@ -41,7 +41,7 @@ impl Url {
         }
         out.extend_from_slice(path);
         if let Some(params) = TSUrlHttpParamsGet.get() {
-            // SAFETY: as above.
+            // SAFETY: the URL is valid while `self` is.
             let params = self.text(|len| unsafe { params(self.buffer, self.loc, len) });
             if !params.is_empty() {
                 out.push(b';');
@@ -49,7 +49,7 @@ impl Url {
             }
         }
         let query = self.text(|len| {
-            // SAFETY: as above.
+            // SAFETY: the URL is valid while `self` is.
             unsafe { TSUrlHttpQueryGet(self.buffer, self.loc, len) }
         });
         if !query.is_empty() {

@@ -13,7 +13,7 @@ pub(crate) struct Name {
 
 // SAFETY: the text is either static or of the server's, which keeps its table of names until it ends.
 unsafe impl Send for Name {}
-// SAFETY: as above; nobody writes to it.
+// SAFETY: the text is static or the server's for as long as it runs, and nobody writes to it.
 unsafe impl Sync for Name {}
 
 impl Name {

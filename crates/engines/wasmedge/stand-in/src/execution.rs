@@ -30,22 +30,31 @@ thread_local! {
 }
 
 /// Does something with the store of a guest.
+///
+/// # Safety
+///
+/// The guest is alive, nothing else refers to its store, and this thread alone uses it.
 pub(crate) unsafe fn with_context<R>(guest: *mut Guest, work: impl FnOnce(Context<'_>) -> R) -> R {
     let caller = CALLERS.with_borrow(|callers| callers.last().copied());
     match caller {
+        // SAFETY: `call_host` keeps its caller in the list for as long as the host function runs that has called us, and does
+        // not touch it meanwhile. Its lifetime ends with `work`.
         Some(caller) => work(Context::Caller(unsafe { &mut *caller })),
+        // SAFETY: the caller's: the guest is alive, and no host function of it runs, so nobody else holds the store.
         None => work(Context::Store(unsafe { &mut (*guest).store })),
     }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ExecutorCreate(configure: *const c_void, _: *mut c_void) -> *mut c_void {
+    // SAFETY: a configuration of `WasmEdge_ConfigureCreate` that is not deleted.
     let pages = unsafe { &*configure.cast::<Configure>() }.pages;
     Box::into_raw(Box::new(Executor { pages })).cast()
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ExecutorDelete(executor: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_ExecutorCreate`, which is deleted once.
     drop(unsafe { Box::from_raw(executor.cast::<Executor>()) });
 }
 
@@ -56,6 +65,7 @@ extern "C" fn WasmEdge_StoreCreate() -> *mut c_void {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_StoreDelete(store: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_StoreCreate`, which is deleted once.
     drop(unsafe { Box::from_raw(store.cast::<Modules>()) });
 }
 
@@ -65,6 +75,7 @@ unsafe extern "C" fn WasmEdge_ExecutorRegisterImport(
     store: *mut c_void,
     module: *const c_void,
 ) -> Outcome {
+    // SAFETY: a store of `WasmEdge_StoreCreate` that is not deleted; nobody else uses it meanwhile.
     unsafe { (*store.cast::<Modules>()).0.push(module.cast()) };
     Outcome::SUCCESS
 }
@@ -76,12 +87,14 @@ unsafe extern "C" fn WasmEdge_ExecutorInstantiate(
     store: *mut c_void,
     ast: *const c_void,
 ) -> Outcome {
+    // SAFETY: an executor and a store of their `...Create` functions, neither deleted.
     let (executor, modules) = unsafe { (&*executor.cast::<Executor>(), &*store.cast::<Modules>()) };
     let limits = StoreLimitsBuilder::new().memory_size(executor.pages as usize * 65536);
     let mut store = Store::new(&ENGINE, limits.build());
     store.limiter(|limits| limits);
     let mut linker = Linker::new(&ENGINE);
     for module in &modules.0 {
+        // SAFETY: a module that was registered; it is deleted after the instances of the store.
         let ModuleInstance::Host(module, functions) = (unsafe { &**module }) else {
             continue;
         };
@@ -104,9 +117,11 @@ unsafe extern "C" fn WasmEdge_ExecutorInstantiate(
             }
         }
     }
+    // SAFETY: a module of `WasmEdge_LoaderParseFromBytes` that is not deleted; modules do not change.
     match linker.instantiate_and_start(&mut store, unsafe { &*ast.cast::<Module>() }) {
         Ok(made) => {
             let guest = ModuleInstance::Guest(Box::new(Guest::new(store, made)));
+            // SAFETY: the caller's place for the instance, which is writable.
             unsafe { instance.write(Box::into_raw(Box::new(guest)).cast()) };
             Outcome::SUCCESS
         }
@@ -124,6 +139,8 @@ fn call_host(
     let params: Vec<Value> = params.iter().map(Value::of).collect();
     let mut returns: Vec<Value> = results.iter().map(Value::of).collect();
     CALLERS.with_borrow_mut(|callers| callers.push(ptr::from_mut(&mut caller).cast()));
+    // SAFETY: function and data came together (`WasmEdge_FunctionInstanceCreate`); there are as many parameters, and as much
+    // room for results, as the function's type has, for wasmi has made them from it.
     let outcome = unsafe { function(data, ptr::null(), params.as_ptr(), returns.as_mut_ptr()) };
     CALLERS.with_borrow_mut(Vec::pop);
     if outcome != Outcome::SUCCESS {
@@ -144,12 +161,15 @@ unsafe extern "C" fn WasmEdge_ExecutorInvoke(
     returns: *mut Value,
     return_count: u32,
 ) -> Outcome {
+    // SAFETY: a function of `WasmEdge_ModuleInstanceFindFunction`, whose guest is not deleted.
     let Function::Guest(function) = (unsafe { &*function.cast::<Function>() }) else {
         return Outcome::FAIL;
     };
     let params: Vec<Val> = (0..param_count as usize)
+        // SAFETY: the caller gives so many parameters.
         .map(|index| unsafe { *params.add(index) }.wasmi())
         .collect();
+    // SAFETY: the function's guest is alive as long as the function, and no reference to its store is kept here.
     let outcome = unsafe {
         with_context(function.guest, |context| {
             let call = |context: Context<'_>, results: &mut [Val]| match context {
@@ -163,6 +183,7 @@ unsafe extern "C" fn WasmEdge_ExecutorInvoke(
     match outcome {
         Ok(results) => {
             for (index, result) in results.iter().enumerate() {
+                // SAFETY: the caller has room for `return_count` results, and there are so many.
                 unsafe { returns.add(index).write(Value::of(result)) };
             }
             Outcome::SUCCESS

@@ -63,6 +63,7 @@ impl Guest {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ModuleInstanceCreate(name: Text) -> *mut c_void {
+    // SAFETY: the caller's text is readable until this function returns.
     let name = unsafe { name.as_str() }.to_owned();
     Box::into_raw(Box::new(ModuleInstance::Host(name, Vec::new()))).cast()
 }
@@ -73,14 +74,22 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceAddFunction(
     name: Text,
     function: *mut c_void,
 ) {
+    // SAFETY: the box of `WasmEdge_FunctionInstanceCreate`, which goes over to the module.
     let function = unsafe { Box::from_raw(function.cast::<Function>()) };
+    // SAFETY: a module of `WasmEdge_ModuleInstanceCreate` that is not deleted; nobody else uses it meanwhile.
     if let ModuleInstance::Host(_, functions) = unsafe { &mut *module.cast::<ModuleInstance>() } {
+        // SAFETY: the caller's text is readable until this function returns.
         functions.push((unsafe { name.as_str() }.to_owned(), function));
     }
 }
 
-/// What a guest exports.
+/// The guest of a module; `None` for a module of the host.
+///
+/// # Safety
+///
+/// `module` is not deleted, and nothing else refers to it as long as the result is used.
 unsafe fn guest<'a>(module: *mut c_void) -> Option<&'a mut Guest> {
+    // SAFETY: the caller's.
     match unsafe { &mut *module.cast::<ModuleInstance>() } {
         ModuleInstance::Guest(guest) => Some(guest),
         ModuleInstance::Host(..) => None,
@@ -89,9 +98,11 @@ unsafe fn guest<'a>(module: *mut c_void) -> Option<&'a mut Guest> {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ModuleInstanceFindFunction(module: *mut c_void, name: Text) -> *mut c_void {
+    // SAFETY: a module that is not deleted; nobody else uses it until this function returns.
     let Some(guest) = (unsafe { guest(module) }) else {
         return ptr::null_mut();
     };
+    // SAFETY: the caller's text is readable until this function returns.
     let Some(it) = guest.instance.get_func(&guest.store, unsafe { name.as_str() }) else {
         return ptr::null_mut();
     };
@@ -103,9 +114,11 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceFindFunction(module: *mut c_void, na
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ModuleInstanceFindMemory(module: *mut c_void, name: Text) -> *mut c_void {
+    // SAFETY: a module that is not deleted; nobody else uses it until this function returns.
     let Some(guest) = (unsafe { guest(module) }) else {
         return ptr::null_mut();
     };
+    // SAFETY: the caller's text is readable until this function returns.
     let Some(it) = guest.instance.get_memory(&guest.store, unsafe { name.as_str() }) else {
         return ptr::null_mut();
     };
@@ -118,9 +131,11 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceFindMemory(module: *mut c_void, name
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ModuleInstanceFindGlobal(module: *mut c_void, name: Text) -> *mut c_void {
+    // SAFETY: a module that is not deleted; nobody else uses it until this function returns.
     let Some(guest) = (unsafe { guest(module) }) else {
         return ptr::null_mut();
     };
+    // SAFETY: the caller's text is readable until this function returns.
     let Some(it) = guest.instance.get_global(&guest.store, unsafe { name.as_str() }) else {
         return ptr::null_mut();
     };
@@ -135,6 +150,7 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceFindGlobal(module: *mut c_void, name
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ModuleInstanceDelete(module: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_ModuleInstanceCreate` or `WasmEdge_ExecutorInstantiate`, which is deleted once.
     drop(unsafe { Box::from_raw(module.cast::<ModuleInstance>()) });
 }
 
@@ -146,6 +162,7 @@ unsafe extern "C" fn WasmEdge_FunctionTypeCreate(
     result_count: u32,
 ) -> *mut c_void {
     let types = |from: *const Type, count: u32| {
+        // SAFETY: the caller gives so many types.
         (0..count as usize).map(move |index| unsafe { *from.add(index) }.wasmi())
     };
     let ty = FuncType::new(types(params, param_count), types(results, result_count));
@@ -154,6 +171,7 @@ unsafe extern "C" fn WasmEdge_FunctionTypeCreate(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_FunctionTypeDelete(ty: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_FunctionTypeCreate`, which is deleted once.
     drop(unsafe { Box::from_raw(ty.cast::<FuncType>()) });
 }
 
@@ -164,6 +182,7 @@ unsafe extern "C" fn WasmEdge_FunctionInstanceCreate(
     data: *mut c_void,
     _: u64,
 ) -> *mut c_void {
+    // SAFETY: a type of `WasmEdge_FunctionTypeCreate` that is not deleted.
     let ty = unsafe { &*ty.cast::<FuncType>() }.clone();
     Box::into_raw(Box::new(Function::Host { ty, function, data })).cast()
 }
@@ -174,7 +193,9 @@ unsafe extern "C" fn WasmEdge_MemoryInstanceGetPointer(
     offset: u64,
     length: u64,
 ) -> *mut u8 {
+    // SAFETY: a memory of `WasmEdge_ModuleInstanceFindMemory`, whose guest is not deleted.
     let of = unsafe { &*memory.cast::<Of<Memory>>() };
+    // SAFETY: the guest is alive, as what was found in it is, and no reference to its store is kept here.
     unsafe {
         with_context(of.guest, |mut context| {
             let bytes = match &mut context {
@@ -189,7 +210,9 @@ unsafe extern "C" fn WasmEdge_MemoryInstanceGetPointer(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_MemoryInstanceGetPageSize(memory: *const c_void) -> u32 {
+    // SAFETY: a memory of `WasmEdge_ModuleInstanceFindMemory`, whose guest is not deleted.
     let of = unsafe { &*memory.cast::<Of<Memory>>() };
+    // SAFETY: the guest is alive, as what was found in it is, and no reference to its store is kept here.
     unsafe {
         with_context(of.guest, |context| match context {
             Context::Store(store) => of.it.size(&*store) as u32,
@@ -200,7 +223,9 @@ unsafe extern "C" fn WasmEdge_MemoryInstanceGetPageSize(memory: *const c_void) -
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_GlobalInstanceGetValue(global: *const c_void) -> Value {
+    // SAFETY: a global of `WasmEdge_ModuleInstanceFindGlobal`, whose guest is not deleted.
     let of = unsafe { &*global.cast::<Of<Global>>() };
+    // SAFETY: the guest is alive, as what was found in it is, and no reference to its store is kept here.
     unsafe {
         with_context(of.guest, |context| match context {
             Context::Store(store) => Value::of(&of.it.get(&*store)),
@@ -211,7 +236,9 @@ unsafe extern "C" fn WasmEdge_GlobalInstanceGetValue(global: *const c_void) -> V
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_GlobalInstanceSetValue(global: *mut c_void, value: Value) -> Outcome {
+    // SAFETY: a global of `WasmEdge_ModuleInstanceFindGlobal`, whose guest is not deleted.
     let of = unsafe { &*global.cast::<Of<Global>>() };
+    // SAFETY: the guest is alive, as what was found in it is, and no reference to its store is kept here.
     let set = unsafe {
         with_context(of.guest, |context| match context {
             Context::Store(store) => of.it.set(store, value.wasmi()),

@@ -1,12 +1,16 @@
 //! The part of WasmEdge's C interface that Weir's backend uses, over wasmi: so the backend is tested where no library of
 //! WasmEdge's is. It promises nothing about WasmEdge itself.
 //!
-//! Pointers come from the backend and are taken for what it says they are, as in any C library.
-#![allow(
-    clippy::missing_safety_doc,
-    clippy::undocumented_unsafe_blocks,
-    reason = "the functions are those of a C interface, whose rules are WasmEdge's"
-)]
+//! The functions keep the rules of WasmEdge's C interface, and the backend is the only caller (`weir-engine-wasmedge`):
+//!
+//! - A context that is passed in was made by the `...Create` function of its kind (modules by the loader or the executor,
+//!   functions, memories and globals of a guest by `...Find...`) and has not been deleted. Its owner uses it on one thread
+//!   at a time.
+//! - A context is deleted once, and what came out of it (`...Find...`) is not used afterwards.
+//! - A text, an array or a value is readable for its stated length until the call returns; a place for a result is
+//!   writable.
+//!
+//! Each `unsafe` block names the rule that it rests on.
 
 mod execution;
 mod instances;
@@ -85,11 +89,13 @@ extern "C" fn WasmEdge_ConfigureAddProposal(_: *mut c_void, _: c_int) {}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ConfigureSetMaxMemoryPage(configure: *mut c_void, pages: u64) {
+    // SAFETY: a configuration of `WasmEdge_ConfigureCreate` that is not deleted; nobody else uses it meanwhile.
     unsafe { (*configure.cast::<Configure>()).pages = pages };
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ConfigureDelete(configure: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_ConfigureCreate`, which is deleted once.
     drop(unsafe { Box::from_raw(configure.cast::<Configure>()) });
 }
 
@@ -105,9 +111,11 @@ unsafe extern "C" fn WasmEdge_LoaderParseFromBytes(
     ast: *mut *mut c_void,
     bytes: Bytes,
 ) -> Outcome {
+    // SAFETY: the caller's bytes are readable for their length until this function returns.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.bytes, bytes.length as usize) };
     match Module::new(&ENGINE, bytes) {
         Ok(module) => {
+            // SAFETY: the caller's place for the module, which is writable.
             unsafe { ast.write(Box::into_raw(Box::new(module)).cast()) };
             Outcome::SUCCESS
         }
@@ -133,5 +141,6 @@ extern "C" fn WasmEdge_ValidatorDelete(_: *mut c_void) {}
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn WasmEdge_ASTModuleDelete(ast: *mut c_void) {
+    // SAFETY: the box of `WasmEdge_LoaderParseFromBytes`, which is deleted once.
     drop(unsafe { Box::from_raw(ast.cast::<Module>()) });
 }

@@ -13,7 +13,13 @@ pub(crate) struct Text {
 }
 
 impl Text {
+    /// The text, or an empty one where it is no UTF-8.
+    ///
+    /// # Safety
+    ///
+    /// The text is readable for its length as long as the result is used.
     pub unsafe fn as_str<'a>(self) -> &'a str {
+        // SAFETY: the caller's.
         let bytes = unsafe { std::slice::from_raw_parts(self.bytes.cast(), self.length as usize) };
         std::str::from_utf8(bytes).unwrap_or_default()
     }

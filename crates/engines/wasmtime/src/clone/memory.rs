@@ -91,7 +91,7 @@ struct Mapping {
 
 // SAFETY: the mapping is this value's own, and changes through `&mut` only.
 unsafe impl Send for Mapping {}
-// SAFETY: as above.
+// SAFETY: through a shared reference nothing is changed.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
@@ -105,7 +105,7 @@ impl Mapping {
                 let flags = MapFlags::SHARED | MapFlags::NORESERVE;
                 mmap(ptr::null_mut(), total, nothing, flags, &file.0, 0)?
             },
-            // SAFETY: as above.
+            // SAFETY: a new mapping, wherever there is room, that nobody can read or write.
             Backing::Image(..) => unsafe {
                 mmap_anonymous(
                     ptr::null_mut(),
