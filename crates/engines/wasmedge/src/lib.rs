@@ -1,8 +1,8 @@
 //! WasmEdge behind the engine seam: an interpreter, opened from a library of the user's.
 //!
 //! No library can be had from the package registries that this project builds from, so the backend is written against
-//! WasmEdge's public C interface and tested with a stand-in that has the same interface over another runtime
-//! (`stand-in`); with a real one where `WEIR_WASMEDGE_LIB` names it.
+//! WasmEdge's public C interface, and the ordinary tests run on a stand-in that has the same interface over another runtime
+//! (`stand-in`). Where `WEIR_WASMEDGE_LIB` names a real library they run on that one as well; 0.16.4 has passed them.
 //!
 //! Nothing stops WasmEdge's interpreter from another thread without running each call on a thread of its own, and nothing
 //! bounds its stack. So modules count what they execute and what is on their stack (`weir_engine::meter`).

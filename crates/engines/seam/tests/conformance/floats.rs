@@ -17,6 +17,15 @@ const WITHOUT_SIGN: u32 = 0x7fff_ffff;
 /// A signalling NaN with something in it.
 const SIGNALLING: u32 = 0x7fa1_2345;
 
+/// True for the interpreters that round a signalling NaN to itself, which the specification does not allow
+/// (docs/engines.md): WAMR's, and that of WasmEdge 0.16.4. The stand-in for WasmEdge executes with wasmi, which is correct.
+fn rounds_signalling_nan_to_itself(engine: &dyn Engine) -> bool {
+    let is_stand_in = engine
+        .library()
+        .is_some_and(|library| library.ends_with("libweir_wasmedge_stand_in.so"));
+    engine.name() == "wamr" || (engine.name() == "wasmedge" && !is_stand_in)
+}
+
 fn allowed(engine: &dyn Engine) {
     let text = r#"(module
         (func (export "divide") (param i32) (result i32)
@@ -55,8 +64,7 @@ fn allowed(engine: &dyn Engine) {
     for name in ["add", "min", "max", "there and back"].iter().chain(&rounding) {
         assert_eq!(of(name, CANONICAL_32) & WITHOUT_SIGN, CANONICAL_32, "{name}");
         let bits = of(name, SIGNALLING);
-        if engine.name() == "wamr" && rounding.contains(name) {
-            // Its interpreter gives back what it got, which the specification does not allow: docs/engines.md says so.
+        if rounds_signalling_nan_to_itself(engine) && rounding.contains(name) {
             assert_eq!(bits, SIGNALLING, "{name}");
             continue;
         }
