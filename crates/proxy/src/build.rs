@@ -1,4 +1,4 @@
-//! From a configuration to a snapshot: VMs planned and tried, routes put together.
+//! From a configuration to a revision: VMs planned and tried, routes put together.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use weir_config::{FilterConfig, ProxyConfig};
 use weir_host::Shared;
 use weir_plan::{Engines, PlanError, Planner, Refusal};
 
+use crate::revision::Revision;
 use crate::routes;
-use crate::snapshot::Snapshot;
 
 /// What came of a configuration.
 pub(crate) struct Built {
     /// Ready to serve, without the filters that were refused.
-    pub snapshot: Snapshot,
+    pub revision: Revision,
     /// Filters that were refused.
     pub refused: Vec<Refusal>,
 }
 
-/// Makes snapshots, and remembers modules from one to the next.
+/// Makes revisions, and remembers modules from one to the next.
 pub(crate) struct Builder(Planner);
 
 impl Builder {
@@ -26,7 +26,7 @@ impl Builder {
         Self(Planner::new(engines, shared))
     }
 
-    /// Builds a snapshot. Blocks: compiles, reads files, starts throw-away VMs.
+    /// Builds a revision. Blocks: compiles, reads files, starts throw-away VMs.
     pub fn build(&mut self, config: &ProxyConfig) -> Result<Built, PlanError> {
         let used: Vec<Arc<FilterConfig>> = config
             .routes
@@ -53,7 +53,7 @@ impl Builder {
             let target = routes::target(&route.target, &mut planned.upstreams, &mut upstreams)?;
             plans.push(routes::plan(route, target, &planned));
         }
-        let snapshot = Snapshot {
+        let revision = Revision {
             routes: plans,
             vms: planned.vms,
             upstreams,
@@ -61,7 +61,7 @@ impl Builder {
             timeouts: config.timeouts,
         };
         Ok(Built {
-            snapshot,
+            revision,
             refused: planned.refused,
         })
     }

@@ -72,8 +72,8 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, tls: Option<Arc
         None => serve_stream(worker, stream, peer, local, None).await,
         Some(tls) => {
             let Some(limit) = worker
-                .snapshot()
-                .map(|snapshot| snapshot.plan.timeouts.request_header)
+                .revision()
+                .map(|revision| revision.plan.timeouts.request_header)
             else {
                 return;
             };
@@ -100,11 +100,11 @@ async fn serve_stream<T>(
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
-    let Some(snapshot) = worker.snapshot() else {
+    let Some(revision) = worker.revision() else {
         return;
     };
-    let builder = builder(&snapshot.plan.limits);
-    drop(snapshot);
+    let builder = builder(&revision.plan.limits);
+    drop(revision);
     let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let activity = Activity::new();
     let close = Rc::new(Notify::new());

@@ -12,7 +12,7 @@ use weir_plan::Refusal;
 use crate::build::{Builder, Built};
 use crate::error::ProxyError;
 use crate::listener;
-use crate::snapshot::Snapshot;
+use crate::revision::Revision;
 use crate::tls::ServerTls;
 use crate::vm::start::{self, StartedVm};
 use crate::worker::{Install, Message};
@@ -27,7 +27,7 @@ pub(crate) struct Controller {
 
 struct Current {
     config: ProxyConfig,
-    snapshot: Arc<Snapshot>,
+    revision: Arc<Revision>,
     /// Address in the configuration, and the one that it became.
     bound: Vec<(SocketAddr, SocketAddr)>,
 }
@@ -70,19 +70,19 @@ impl Controller {
 
     /// Makes a configuration the one that is served. Blocks until all workers serve it. An error changes nothing.
     pub fn serve(&mut self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {
-        let Built { snapshot, refused } = self.builder.build(&config)?;
+        let Built { revision, refused } = self.builder.build(&config)?;
         if on_refusal == OnRefusal::Keep && !refused.is_empty() {
             return Err(ProxyError::Refused(refused));
         }
         let (listening, mut sockets) = self.listen(&config)?;
-        let vms = self.start_vms(&snapshot, on_refusal)?;
+        let vms = self.start_vms(&revision, on_refusal)?;
         self.warn_of_what_stays(&config);
-        let snapshot = Arc::new(snapshot);
+        let revision = Arc::new(revision);
         let mut installed = Vec::new();
         for (worker, vms) in self.workers.iter().zip(vms) {
             let (done, wait) = oneshot::channel();
             let install = Install {
-                snapshot: Arc::clone(&snapshot),
+                revision: Arc::clone(&revision),
                 vms,
                 sockets: sockets.iter_mut().filter_map(Vec::pop).collect(),
                 listeners: listening
@@ -105,7 +105,7 @@ impl Controller {
             .collect();
         self.current = Some(Current {
             config,
-            snapshot,
+            revision,
             bound,
         });
         Ok(refused)
@@ -156,14 +156,14 @@ impl Controller {
     /// Starts the VMs that the workers do not have yet; one list for each worker.
     fn start_vms(
         &self,
-        snapshot: &Snapshot,
+        revision: &Revision,
         on_refusal: OnRefusal,
     ) -> Result<Vec<Vec<Option<StartedVm>>>, ProxyError> {
-        let is_new: Vec<bool> = snapshot
+        let is_new: Vec<bool> = revision
             .vms
             .iter()
             .map(|plan| {
-                let current = self.current.iter().flat_map(|current| &current.snapshot.vms);
+                let current = self.current.iter().flat_map(|current| &current.revision.vms);
                 let equal = current.clone().find(|known| known.identity == plan.identity);
                 if let Some(equal) = equal {
                     // Nobody starts one of the new plan, so that nobody else would tell it.
@@ -176,7 +176,7 @@ impl Controller {
             let starting: Vec<_> = self
                 .workers
                 .iter()
-                .map(|worker| scope.spawn(|| self.start_for(worker, snapshot, &is_new, on_refusal)))
+                .map(|worker| scope.spawn(|| self.start_for(worker, revision, &is_new, on_refusal)))
                 .collect();
             starting
                 .into_iter()
@@ -210,12 +210,12 @@ impl Controller {
     fn start_for(
         &self,
         worker: &UnboundedSender<Message>,
-        snapshot: &Snapshot,
+        revision: &Revision,
         is_new: &[bool],
         on_refusal: OnRefusal,
     ) -> (Vec<Option<StartedVm>>, Result<(), ProxyError>) {
         let mut started = Vec::with_capacity(is_new.len());
-        for (plan, is_new) in snapshot.vms.iter().zip(is_new) {
+        for (plan, is_new) in revision.vms.iter().zip(is_new) {
             if !is_new {
                 started.push(None);
                 continue;

@@ -7,10 +7,10 @@ use weir_abi::Callback;
 use weir_chain::{ChainFilter, VmGone, VmPlace};
 use weir_host::{ContextId, Vm, VmError};
 
-use crate::snapshot::FilterPlan;
+use crate::revision::FilterPlan;
 use crate::stream::ProxyMessages;
 use crate::vm::slot::{LiveVm, VmSlot};
-use crate::worker::WorkerSnapshot;
+use crate::worker::WorkerRevision;
 
 /// The filters that see a stream.
 pub(crate) type Chain = weir_chain::Chain<Slot>;
@@ -30,10 +30,10 @@ pub(crate) fn of_route(filters: &[FilterPlan], slots: &[Rc<VmSlot>]) -> Arc<[Cha
 }
 
 /// The filters of a route that see a request.
-pub(crate) fn chain(snapshot: &WorkerSnapshot, route: usize, authority: &[u8], path: &[u8]) -> Arc<Chain> {
-    let filters = &snapshot.plan.routes[route].filters;
+pub(crate) fn chain(revision: &WorkerRevision, route: usize, authority: &[u8], path: &[u8]) -> Arc<Chain> {
+    let filters = &revision.plan.routes[route].filters;
     let sees = |place: &usize| filters[*place].config.sees(authority, path);
-    Chain::new(&snapshot.filters[route], (0..filters.len()).filter(sees))
+    Chain::new(&revision.filters[route], (0..filters.len()).filter(sees))
 }
 
 /// A worker's place for a VM, as a chain sees it.

@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Uri};
 use weir_chain::{RequestHead, fields};
 
-use crate::snapshot::RoutePlan;
+use crate::revision::RoutePlan;
 
 /// Makes the request that goes upstream. `keep`: the head stays readable for filters, so it is copied.
 pub(crate) fn request<B>(

@@ -20,12 +20,11 @@ mod forward;
 mod ingest;
 mod length;
 mod listener;
-mod places;
 mod proxy;
+mod revision;
 mod rounds;
 mod routes;
 mod run;
-mod snapshot;
 mod source;
 mod stream;
 #[cfg(test)]

@@ -8,12 +8,12 @@ use std::sync::{Arc, Weak as ArcWeak};
 use std::time::{Duration, Instant};
 
 use atomic_refcell::AtomicRefCell;
+use slab::Slab;
 use tokio::sync::Notify;
 use weir_chain::local_reply;
 use weir_config::Timeouts;
 
 use crate::connection::Watch;
-use crate::places::Places;
 use crate::stream::facts::flag;
 use crate::stream::{SharedState, StreamState};
 use crate::worker::Worker;
@@ -27,31 +27,31 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The exchanges of a worker.
 #[derive(Default)]
 pub(crate) struct Streams {
-    places: RefCell<Places<(ArcWeak<AtomicRefCell<StreamState>>, u64)>>,
+    slab: RefCell<Slab<(ArcWeak<AtomicRefCell<StreamState>>, u64)>>,
 }
 
 impl Streams {
-    /// An exchange begins on the connection with this number.
+    /// Enters an exchange that begins on the connection with this number; returns the key for [`Streams::leave`].
     pub fn enter(&self, state: &SharedState, connection: u64) -> usize {
-        self.places.borrow_mut().put((Arc::downgrade(state), connection))
+        self.slab.borrow_mut().insert((Arc::downgrade(state), connection))
     }
 
     /// An exchange is over.
-    pub fn leave(&self, place: usize) {
-        let gone = self.places.borrow_mut().take(place);
+    pub fn leave(&self, key: usize) {
+        let gone = self.slab.borrow_mut().try_remove(key);
         drop(gone);
     }
 
     /// Number of exchanges.
     pub fn len(&self) -> usize {
-        self.places.borrow().len()
+        self.slab.borrow().len()
     }
 }
 
 /// The connections of a worker.
 #[derive(Default)]
 pub(crate) struct Connections {
-    places: RefCell<Places<Watch>>,
+    slab: RefCell<Slab<Watch>>,
     left: Notify,
 }
 
@@ -60,13 +60,13 @@ impl Connections {
     pub fn enter(&self, worker: &Rc<Worker>, watch: Watch) -> Presence {
         Presence {
             worker: Rc::clone(worker),
-            place: self.places.borrow_mut().put(watch),
+            key: self.slab.borrow_mut().insert(watch),
         }
     }
 
     /// Number of connections.
     pub fn len(&self) -> usize {
-        self.places.borrow().len()
+        self.slab.borrow().len()
     }
 
     /// Waits until one has ended, or for a moment.
@@ -76,7 +76,7 @@ impl Connections {
     }
 
     fn close(&self, id: u64) {
-        if let Some(watch) = self.places.borrow().iter().find(|watch| watch.id == id) {
+        if let Some((_, watch)) = self.slab.borrow().iter().find(|(_, watch)| watch.id == id) {
             watch.close.notify_one();
         }
     }
@@ -85,13 +85,13 @@ impl Connections {
 /// A connection's presence among those of its worker.
 pub(crate) struct Presence {
     worker: Rc<Worker>,
-    place: usize,
+    key: usize,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
         let connections = &self.worker.connections;
-        let gone = connections.places.borrow_mut().take(self.place);
+        let gone = connections.slab.borrow_mut().try_remove(self.key);
         drop(gone);
         connections.left.notify_waiters();
     }
@@ -106,7 +106,7 @@ pub(crate) async fn run(worker: Weak<Worker>) {
             return;
         };
         worker.flush_log();
-        let Some(timeouts) = worker.snapshot().map(|snapshot| snapshot.plan.timeouts) else {
+        let Some(timeouts) = worker.revision().map(|revision| revision.plan.timeouts) else {
             continue;
         };
         if last_look.elapsed() >= look_every(&timeouts) {
@@ -124,7 +124,7 @@ fn look_every(timeouts: &Timeouts) -> Duration {
 }
 
 fn look_after_connections(connections: &Connections, timeouts: &Timeouts) {
-    for watch in connections.places.borrow().iter() {
+    for (_, watch) in connections.slab.borrow().iter() {
         let slow = watch
             .activity
             .head_for()
@@ -139,7 +139,7 @@ fn look_after_connections(connections: &Connections, timeouts: &Timeouts) {
 fn look_after_streams(worker: &Worker, limit: Duration) {
     let now = Instant::now();
     let mut stuck = Vec::new();
-    for (state, connection) in worker.streams.places.borrow().iter() {
+    for (_, (state, connection)) in worker.streams.slab.borrow().iter() {
         let Some(state) = state.upgrade() else {
             continue;
         };

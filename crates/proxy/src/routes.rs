@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use weir_config::{FilterConfig, Route, RouteTarget};
 use weir_plan::{Planned, UpstreamError, Upstreams};
 
-use crate::snapshot::{FilterPlan, RoutePlan, StaticAnswer, Target, UpstreamPlan};
+use crate::revision::{FilterPlan, RoutePlan, StaticAnswer, Target, UpstreamPlan};
 
 /// Plans a route whose filters have been planned.
 pub(crate) fn plan(route: &Route, target: Target, planned: &Planned) -> RoutePlan {

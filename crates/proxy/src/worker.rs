@@ -22,8 +22,8 @@ use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
 use crate::exchange::{self, Exchange};
 use crate::filters::{Slot, of_route};
+use crate::revision::Revision;
 use crate::rounds::{self, Connections, Streams};
-use crate::snapshot::Snapshot;
 use crate::tls::ServerTls;
 use crate::vm::events::Events;
 use crate::vm::slot::{LiveVm, SlotRef, VmSlot};
@@ -31,7 +31,7 @@ use crate::vm::start::StartedVm;
 
 /// What a worker is told, by the control thread and by the VMs that were started for it.
 pub(crate) enum Message {
-    /// Serve from this snapshot from now on.
+    /// Serve from this revision from now on.
     Install(Box<Install>),
     /// A guest begins an HTTP call.
     HttpCall {
@@ -89,11 +89,11 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// A snapshot on its way to a worker.
+/// A revision on its way to a worker.
 pub(crate) struct Install {
     /// What to serve from.
-    pub snapshot: Arc<Snapshot>,
-    /// One for each VM of the snapshot; `None` where the worker has an equal one already, or none could be started.
+    pub revision: Arc<Revision>,
+    /// One for each VM of the revision; `None` where the worker has an equal one already, or none could be started.
     pub vms: Vec<Option<StartedVm>>,
     /// Sockets to accept from that are new.
     pub sockets: Vec<TcpListener>,
@@ -122,7 +122,7 @@ pub(crate) struct Worker {
     /// Calls, ticks and queues of its VMs.
     pub events: Rc<Events>,
     mailbox: UnboundedSender<Message>,
-    snapshot: RefCell<Option<Rc<WorkerSnapshot>>>,
+    revision: RefCell<Option<Rc<WorkerRevision>>>,
     accepting: RefCell<Vec<Accepting>>,
     access_log: Lines,
     phase: watch::Sender<Phase>,
@@ -141,20 +141,20 @@ enum Phase {
 /// Body of a request to an upstream, as pools take it.
 pub(crate) type PoolBody = TrailingBody<RequestBody>;
 
-/// A snapshot with what one worker has of its own.
-pub(crate) struct WorkerSnapshot {
+/// A revision with what one worker has of its own.
+pub(crate) struct WorkerRevision {
     /// What all workers share.
-    pub plan: Arc<Snapshot>,
-    /// One for each VM of the snapshot.
+    pub plan: Arc<Revision>,
+    /// One for each VM of the revision.
     pub slots: Vec<Rc<VmSlot>>,
     /// The filters of each route.
     pub filters: Vec<Arc<[ChainFilter<Slot>]>>,
-    /// One for each upstream of the snapshot.
+    /// One for each upstream of the revision.
     pub pools: Vec<Rc<UpstreamPool<PoolBody>>>,
     nothing: Arc<str>,
 }
 
-impl WorkerSnapshot {
+impl WorkerRevision {
     /// The name of nothing.
     pub fn nothing(&self) -> Arc<str> {
         Arc::clone(&self.nothing)
@@ -202,7 +202,7 @@ impl Worker {
             connections: Connections::default(),
             events: Rc::default(),
             mailbox,
-            snapshot: RefCell::new(None),
+            revision: RefCell::new(None),
             accepting: RefCell::default(),
             access_log,
             phase: watch::Sender::new(Phase::Serving),
@@ -212,8 +212,8 @@ impl Worker {
     }
 
     /// What new exchanges are served from; `None` before the first configuration has come.
-    pub fn snapshot(&self) -> Option<Rc<WorkerSnapshot>> {
-        self.snapshot.borrow().clone()
+    pub fn revision(&self) -> Option<Rc<WorkerRevision>> {
+        self.revision.borrow().clone()
     }
 
     /// Ready when no new exchanges are wanted.
@@ -238,7 +238,7 @@ impl Worker {
         }
         let filters = exchange
             .route
-            .and_then(|route| exchange.snapshot.plan.routes.get(route));
+            .and_then(|route| exchange.revision.plan.routes.get(route));
         let mut names = (0..exchange.chain.len()).filter_map(|filter| {
             let plan = exchange.chain.plan(filter)?;
             Some(&*filters?.filters.get(plan)?.name)
@@ -293,10 +293,10 @@ impl Worker {
             } => self.events.queue(instance, plugin, queue),
             Message::Gone { instance } => self.events.forget(instance),
             Message::Revived { slot, started } => {
-                let snapshot = self.snapshot();
-                let slot = snapshot
+                let revision = self.revision();
+                let slot = revision
                     .iter()
-                    .flat_map(|snapshot| &snapshot.slots)
+                    .flat_map(|revision| &revision.slots)
                     .find(|candidate| SlotRef::of(candidate) == slot);
                 match slot {
                     Some(slot) => {
@@ -318,10 +318,10 @@ impl Worker {
     }
 
     fn install(self: &Rc<Self>, install: Install) {
-        let old = self.snapshot.borrow_mut().take();
+        let old = self.revision.borrow_mut().take();
         let mut spare: Vec<Rc<VmSlot>> = old.iter().flat_map(|old| old.slots.iter().cloned()).collect();
-        let mut slots = Vec::with_capacity(install.snapshot.vms.len());
-        for (plan, started) in install.snapshot.vms.iter().zip(install.vms) {
+        let mut slots = Vec::with_capacity(install.revision.vms.len());
+        for (plan, started) in install.revision.vms.iter().zip(install.vms) {
             let equal = spare
                 .iter()
                 .position(|slot| slot.plan().identity == plan.identity);
@@ -330,7 +330,7 @@ impl Worker {
                 (started, _) => self.fill(plan, started),
             });
         }
-        let pools = install.snapshot.upstreams.iter().map(|plan| {
+        let pools = install.revision.upstreams.iter().map(|plan| {
             let known = old.as_ref().and_then(|old| {
                 let place = old
                     .plan
@@ -342,19 +342,19 @@ impl Worker {
             known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(&plan.upstream))))
         });
         let pools = pools.collect();
-        let routes = &install.snapshot.routes;
+        let routes = &install.revision.routes;
         let filters = routes
             .iter()
             .map(|route| of_route(&route.filters, &slots))
             .collect();
-        let snapshot = WorkerSnapshot {
-            plan: install.snapshot,
+        let revision = WorkerRevision {
+            plan: install.revision,
             slots,
             filters,
             pools,
             nothing: "".into(),
         };
-        *self.snapshot.borrow_mut() = Some(Rc::new(snapshot));
+        *self.revision.borrow_mut() = Some(Rc::new(revision));
         for slot in spare {
             slot.retire();
         }
@@ -428,9 +428,9 @@ impl Worker {
 
     /// Ends the VMs.
     fn close(&self) {
-        let snapshot = self.snapshot.borrow_mut().take();
-        if let Some(snapshot) = snapshot {
-            for slot in &snapshot.slots {
+        let revision = self.revision.borrow_mut().take();
+        if let Some(revision) = revision {
+            for slot in &revision.slots {
                 slot.retire();
             }
         }

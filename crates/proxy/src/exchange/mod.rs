@@ -28,11 +28,11 @@ use crate::connection::Connection;
 use crate::filters::{Chain, ChainCalls};
 use crate::ingest::{self, Ingested};
 use crate::length::{poll_response_length, settle_request_length};
-use crate::snapshot::{RoutePlan, Target};
+use crate::revision::{RoutePlan, Target};
 use crate::source::IncomingSource;
 use crate::stream::facts::{StreamFacts, flag};
 use crate::stream::{ProxyMessages, SharedState, StreamState};
-use crate::worker::WorkerSnapshot;
+use crate::worker::WorkerRevision;
 use crate::{echo, filters, forward, upgrade};
 use head::{take_head, trailer_path};
 use wait::Waited;
@@ -45,7 +45,7 @@ pub(crate) struct Exchange {
     /// The client's connection.
     pub connection: Rc<Connection>,
     /// What it is served from.
-    pub snapshot: Rc<WorkerSnapshot>,
+    pub revision: Rc<WorkerRevision>,
     /// Its filters.
     pub chain: Arc<Chain>,
     /// Its state.
@@ -53,7 +53,7 @@ pub(crate) struct Exchange {
     /// The place of its route, where there is one.
     pub route: Option<usize>,
     complete: bool,
-    place: usize,
+    key: usize,
 }
 
 /// Serves one request.
@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     connection: Rc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Outgoing, Aborted> {
-    let snapshot = connection.worker.snapshot().ok_or(Aborted("not_ready"))?;
+    let revision = connection.worker.revision().ok_or(Aborted("not_ready"))?;
     connection.begin(request.version());
     let (mut parts, body) = request.into_parts();
     let client_upgrade = parts.extensions.remove::<OnUpgrade>();
@@ -71,7 +71,7 @@ pub(crate) async fn serve(
     let ingested = ingest::ingest(
         parts,
         connection.facts.tls.is_some(),
-        snapshot.plan.limits.header_count,
+        revision.plan.limits.header_count,
     );
     let (ingested, refusal) = match ingested {
         Ok(ingested) => (ingested, None),
@@ -83,28 +83,28 @@ pub(crate) async fn serve(
         upgrade: protocol,
     } = ingested;
     let route = if refusal.is_none() {
-        snapshot
+        revision
             .plan
             .route(&head.authority, head.path.as_str().as_bytes())
     } else {
         None
     };
     let chain = match route {
-        Some(route) => filters::chain(&snapshot, route, &head.authority, head.path.as_str().as_bytes()),
+        Some(route) => filters::chain(&revision, route, &head.authority, head.path.as_str().as_bytes()),
         None => Chain::empty(),
     };
-    let (name, cluster, endpoints) = names(&snapshot, route);
+    let (name, cluster, endpoints) = names(&revision, route);
     let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
     let state = StreamState::new(ProxyMessages::new(head, facts), chain.len()).share();
-    let place = connection.worker.streams.enter(&state, connection.facts.id);
+    let key = connection.worker.streams.enter(&state, connection.facts.id);
     let exchange = Exchange {
         connection,
-        snapshot,
+        revision,
         chain,
         state,
         route,
         complete: false,
-        place,
+        key,
     };
     if let Some(refusal) = refusal {
         exchange.state.borrow_mut().reply_with(refusal);
@@ -157,8 +157,8 @@ impl Exchange {
             return self.stopped().await;
         };
         let body = RequestBody::new(pump, length);
-        let snapshot = Rc::clone(&self.snapshot);
-        let route = &snapshot.plan.routes[route];
+        let revision = Rc::clone(&self.revision);
+        let route = &revision.plan.routes[route];
         match &route.target {
             Target::Echo => {
                 let request = self.request(route, None, None, body, false);
@@ -317,8 +317,8 @@ impl Exchange {
             return self.route;
         }
         let path = state.messages.request.path.as_str().as_bytes();
-        let route = self.snapshot.plan.route(&state.messages.request.authority, path);
-        let (name, cluster, endpoints) = names(&self.snapshot, route);
+        let route = self.revision.plan.route(&state.messages.request.authority, path);
+        let (name, cluster, endpoints) = names(&self.revision, route);
         state.messages.facts.route = name;
         state.messages.facts.cluster = cluster;
         state.messages.facts.endpoints = endpoints;
@@ -349,7 +349,7 @@ impl Drop for Exchange {
             state.wake_all();
         }
         self.chain.finish();
-        self.connection.worker.streams.leave(self.place);
+        self.connection.worker.streams.leave(self.key);
         self.connection.worker.log_exchange(self);
         self.connection.end();
     }
@@ -365,16 +365,16 @@ async fn with_context<T>(mut work: impl FnMut(&mut Context<'_>) -> T) -> T {
     poll_fn(|cx| Poll::Ready(work(cx))).await
 }
 
-fn names(snapshot: &WorkerSnapshot, route: Option<usize>) -> (Arc<str>, Arc<str>, usize) {
-    match route.and_then(|route| snapshot.plan.routes.get(route)) {
+fn names(revision: &WorkerRevision, route: Option<usize>) -> (Arc<str>, Arc<str>, usize) {
+    match route.and_then(|route| revision.plan.routes.get(route)) {
         Some(route) => {
             let endpoints = match route.target {
-                Target::Upstream(upstream) => snapshot.plan.upstreams[upstream].config.endpoints.len(),
+                Target::Upstream(upstream) => revision.plan.upstreams[upstream].config.endpoints.len(),
                 Target::Echo | Target::Static(_) => 0,
             };
             (Arc::clone(&route.name), Arc::clone(&route.cluster), endpoints)
         }
-        None => (snapshot.nothing(), snapshot.nothing(), 0),
+        None => (revision.nothing(), revision.nothing(), 0),
     }
 }
 

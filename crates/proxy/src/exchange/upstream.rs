@@ -13,7 +13,7 @@ use weir_outbound::{ConnectionInfo, RequestTrailers, SendError, TrailerPath, Tra
 use super::wait::Waited;
 use super::{ClientUpgrade, Exchange, Outgoing};
 use crate::bodies::{Aborted, RequestBody, UpstreamBody};
-use crate::snapshot::RoutePlan;
+use crate::revision::RoutePlan;
 use crate::stream::facts::{UpstreamFacts, flag};
 
 impl Exchange {
@@ -26,8 +26,8 @@ impl Exchange {
         body: RequestBody,
         client_upgrade: ClientUpgrade,
     ) -> Result<Outgoing, Aborted> {
-        let snapshot = Rc::clone(&self.snapshot);
-        let authority = snapshot.plan.upstreams[upstream].config.authority.as_deref();
+        let revision = Rc::clone(&self.revision);
+        let authority = revision.plan.upstreams[upstream].config.authority.as_deref();
         let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
         // Without a body there is nothing that could be gone by the time of a second try.
         let repeatable =
@@ -43,7 +43,7 @@ impl Exchange {
             request.map(|body| TrailingBody::with_path(body, TrailerPath::Native))
         };
         let began = Instant::now();
-        let pool = &snapshot.pools[upstream];
+        let pool = &revision.pools[upstream];
         let sending = async {
             match pool.send(request).await {
                 // The upstream closed a kept connection just when the request went out on it: no fault of the client's.

@@ -10,7 +10,7 @@ use weir_outbound::Upstream;
 use weir_plan::VmPlan;
 
 /// What workers serve from.
-pub(crate) struct Snapshot {
+pub(crate) struct Revision {
     /// In the order in which they are tried.
     pub routes: Vec<RoutePlan>,
     /// The VMs that each worker has.
@@ -49,7 +49,7 @@ pub(crate) enum Target {
     Echo,
     /// The built-in upstream with one answer.
     Static(StaticAnswer),
-    /// A real one: its place in [`Snapshot::upstreams`].
+    /// A real one: its place in [`Revision::upstreams`].
     Upstream(usize),
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct FilterPlan {
     pub name: Arc<str>,
     /// What the configuration says.
     pub config: Arc<FilterConfig>,
-    /// Its VM's place in [`Snapshot::vms`], and its plugin's place there; `None` where the filter was refused.
+    /// Its VM's place in [`Revision::vms`], and its plugin's place there; `None` where the filter was refused.
     pub vm: Option<(usize, usize)>,
     /// Whether streams go on without it when its VM is dead.
     pub fail_open: bool,
@@ -85,7 +85,7 @@ pub(crate) struct UpstreamPlan {
     pub upstream: Arc<Upstream>,
 }
 
-impl Snapshot {
+impl Revision {
     /// The route that takes a request: the first that matches.
     pub fn route(&self, authority: &[u8], path: &[u8]) -> Option<usize> {
         self.routes
