@@ -8,16 +8,14 @@
 //! file's code is used where the operator allows it.
 #![forbid(unsafe_code)]
 
-mod cache;
 mod code;
-mod engine;
+mod code_cache;
 mod file;
 
 use sha2::{Digest, Sha256};
 
-pub use cache::{CacheError, CodeCache, MAX_CACHE_BYTES};
 pub use code::{Code, CodeError};
-pub use engine::CachedEngine;
+pub use code_cache::{CacheError, CachedEngine, CodeCache, MAX_CACHE_BYTES};
 pub use file::{ModuleFile, with_code};
 
 /// SHA-256 of a module, by which its code is found.

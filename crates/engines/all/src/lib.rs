@@ -3,12 +3,12 @@
 //! Each is opened when a configuration first asks for it. One whose library is not there says then what to install.
 #![forbid(unsafe_code)]
 
-mod cache;
+mod code_cache;
 mod options;
 
 use weir_plan::EngineSource;
 
-pub use cache::{CACHE_VARIABLE, CodeCacheChoice, with_cache};
+pub use code_cache::{CACHE_VARIABLE, CodeCacheChoice, with_cache};
 pub use options::WasmtimeOptions;
 
 /// All of them, none opened yet. `wasmtime` is asked for when that one is opened.
