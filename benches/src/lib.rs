@@ -20,6 +20,7 @@ use weir_host::{
     Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmImage, VmLimits, VmSpec,
     WarmUp,
 };
+use weir_loader::{FileSource, fetch};
 use weir_plan::Engines;
 
 pub use crs::core_rule_set;
@@ -89,7 +90,7 @@ pub struct Serving {
 impl Filter {
     /// Compiles the module of a file.
     pub fn load(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = std::fs::read(file).expect("the filter is built");
+        let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
         Self {
             spec: Arc::new(spec(engine, &wasm)),
             configuration: configuration.to_owned(),
@@ -99,7 +100,7 @@ impl Filter {
 
     /// As [`Filter::load`], of a module whose VMs can be copied.
     pub fn load_clonable(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = std::fs::read(file).expect("the filter is built");
+        let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
         let module = HostModule::compile_clonable(engine, "bench.wasm", &wasm).expect("the guest compiles");
         module.clonable().expect("its VMs can be copied");
         let mut spec = spec_of(module);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine, mean, median, print, private, timed};
 use weir_engine::Engine;
 use weir_host::{ForeignFunctions, HostModule, Shared};
-use weir_loader::{CachedEngine, CodeCache, MAX_CACHE_BYTES};
+use weir_loader::{CachedEngine, CodeCache, FileSource, MAX_CODE_CACHE_BYTES, fetch};
 
 /// Bytes of the body that is looked through.
 const BODY: usize = 64 << 10;
@@ -33,9 +33,12 @@ fn main() {
     let name = arguments.first().expect("an engine").clone();
     // As an operator has it, so that a compiler that takes minutes is waited for once; empty at the start.
     let cache = tempfile::tempdir().expect("a folder");
-    let code = CodeCache::open(cache.path(), MAX_CACHE_BYTES).expect("a cache");
+    let code = CodeCache::open(cache.path(), MAX_CODE_CACHE_BYTES).expect("a cache");
     let engine: Arc<dyn Engine> = Arc::new(CachedEngine::new(engine(&name, &arguments), Arc::new(code)));
-    let read = |name: &str| std::fs::read(folder.join(name)).expect("the filters are built");
+    let read = |name: &str| {
+        let fetched = fetch(&FileSource::new(folder.join(name)));
+        fetched.expect("the filters are built").bytes
+    };
     let rules = read("bench_rules.wasm");
 
     compile(engine.as_ref(), &rules);

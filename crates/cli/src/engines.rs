@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_engine::Engine;
-use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_cache};
+use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_code_cache};
 use weir_proxy::Engines;
 
 use crate::progress::Announced;
@@ -30,7 +30,7 @@ pub fn cached(args: &EngineArgs) -> Engines {
         let named = named.as_deref().map(AsRef::as_ref);
         CodeCacheChoice::new(named, CodeCacheChoice::of_user())
     };
-    announced(with_cache(weir_engines::built_in(move || wasmtime), choice))
+    announced(with_code_cache(weir_engines::built_in(move || wasmtime), choice))
 }
 
 /// The runtimes that are built in.

@@ -86,6 +86,13 @@ fn inspect_names_the_file_that_is_no_module() {
     );
     let (_, absent) = assert_ends(&weir(folder.path(), &["inspect", "absent.wasm"]), 1);
     assert!(absent.contains("absent.wasm"), "{absent}");
+    for verb in ["inspect", "compile"] {
+        let (_, endless) = assert_ends(&weir(folder.path(), &[verb, "/dev/zero"]), 1);
+        assert!(
+            endless.contains("cannot read /dev/zero") && endless.contains("not a regular file"),
+            "{endless}"
+        );
+    }
 }
 
 #[test]
@@ -279,7 +286,7 @@ fn what_was_compiled_is_kept() {
         0,
     );
     assert!(
-        errors.contains("filter.wasm: cannot be used for compiled code"),
+        errors.contains("filter.wasm: the code cache cannot use the folder"),
         "{errors}"
     );
 }

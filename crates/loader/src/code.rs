@@ -59,7 +59,7 @@ impl<'a> Code<'a> {
             out.extend((text.len() as u32).to_le_bytes());
             out.extend(text.as_bytes());
         }
-        out.extend(self.module);
+        out.extend(self.module.as_bytes());
         out.extend(blake3::hash(self.bytes).as_bytes());
         out.extend(self.bytes);
         out
@@ -76,7 +76,7 @@ impl<'a> Code<'a> {
         }
         let engine = text(&mut rest)?;
         let key = text(&mut rest)?;
-        let module = take(&mut rest)?;
+        let module = ModuleDigest::from_bytes(take(&mut rest)?);
         let hash: [u8; 32] = take(&mut rest)?;
         if blake3::hash(rest) != hash {
             return Err(CodeError::Damaged("its checksum is wrong"));
@@ -137,7 +137,7 @@ mod tests {
         Code {
             engine: "wasmtime",
             key: "a key",
-            module: [7; 32],
+            module: ModuleDigest::from_bytes([7; 32]),
             bytes,
         }
     }
@@ -161,6 +161,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_code_comes_back(bytes: Vec<u8>, engine: String, key: String, module: [u8; 32]) {
+            let module = ModuleDigest::from_bytes(module);
             let code = Code { engine: &engine, key: &key, module, bytes: &bytes };
             let encoded = code.encode();
             prop_assert_eq!(Code::decode(&encoded), Ok(code));

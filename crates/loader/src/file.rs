@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use weir_engine::Engine;
 
-use crate::{Code, CodeError, digest};
+use crate::{Code, CodeError, ModuleDigest};
 
 /// Name of the custom section that holds [`Code`]. A module may have several, for several engines or processors.
 const SECTION: &[u8] = b"weir.code";
@@ -55,7 +55,7 @@ impl<'a> ModuleFile<'a> {
         if self.code.is_empty() {
             return None;
         }
-        let digest = digest(&self.wasm);
+        let digest = ModuleDigest::of(&self.wasm);
         let mut why = None;
         for code in self.code() {
             match code.and_then(|code| code.check(engine, &digest).map(|()| code.bytes)) {
@@ -153,7 +153,7 @@ mod tests {
         Code {
             engine,
             key,
-            module: digest(wasm),
+            module: ModuleDigest::of(wasm),
             bytes,
         }
     }

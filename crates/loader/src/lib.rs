@@ -1,6 +1,9 @@
-//! Module files, and compiled code that need not be compiled again.
+//! Where modules come from, and compiled code that need not be compiled again.
 //!
-//! A module is compiled once for a runtime, its version, its settings and the kind of processor. The code is kept in a
+//! A [`ModuleSource`] gives a module's bytes; [`fetch`] gets them whole, bounded and with their digest. Nothing else reads
+//! modules.
+//!
+//! A module is compiled once for a runtime, its version, its settings and the kind of processor. The code is kept in the
 //! [`CodeCache`], a folder that several processes share, or it travels in the module's own file, in a custom section
 //! that other hosts skip ([`ModuleFile`], [`with_code`]).
 //!
@@ -10,18 +13,12 @@
 
 mod code;
 mod code_cache;
+mod digest;
 mod file;
-
-use sha2::{Digest, Sha256};
+mod source;
 
 pub use code::{Code, CodeError};
-pub use code_cache::{CacheError, CachedEngine, CodeCache, MAX_CACHE_BYTES};
+pub use code_cache::{CachedEngine, CodeCache, CodeCacheError, MAX_CODE_CACHE_BYTES};
+pub use digest::ModuleDigest;
 pub use file::{ModuleFile, with_code};
-
-/// SHA-256 of a module, by which its code is found.
-pub type ModuleDigest = [u8; 32];
-
-/// The digest of a module, without sections of ours.
-pub fn digest(wasm: &[u8]) -> ModuleDigest {
-    Sha256::digest(wasm).into()
-}
+pub use source::{FetchError, FetchedModule, FileSource, FileStamp, ModuleSource, Revision, fetch};

@@ -1,7 +1,8 @@
 //! What can be wrong with one filter, and with all of them.
 
 use std::fmt;
-use std::path::PathBuf;
+
+use weir_config::CodeSource;
 
 use crate::upstreams::UpstreamError;
 
@@ -10,21 +11,15 @@ use crate::upstreams::UpstreamError;
 pub struct Refusal {
     /// The filter's name.
     pub filter: String,
-    /// The module's file.
-    pub module: PathBuf,
-    /// Why, in words that name the module's file where the reason does not.
+    /// Where the module comes from.
+    pub module: CodeSource,
+    /// The reason; [`Refusal`] is displayed with the module before it.
     pub reason: String,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: filter {}: {}",
-            self.module.display(),
-            self.filter,
-            self.reason
-        )
+        write!(f, "{}: filter {}: {}", self.module, self.filter, self.reason)
     }
 }
 

@@ -1,20 +1,21 @@
-//! Modules: read, compiled once for each runtime, kept from one configuration to the next.
+//! Modules: fetched, compiled once for each runtime, kept from one configuration to the next.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use weir_config::VmConfig;
+use weir_config::{CodeSource, VmConfig};
 use weir_engine::{CompileError, Engine};
 use weir_host::{HostModule, LoadError};
-use weir_loader::{ModuleDigest, ModuleFile};
+use weir_loader::{FetchedModule, ModuleDigest};
 
 use crate::engines::Engines;
 use crate::error::PlanError;
+use crate::sources::Sources;
 
-/// Modules by file, runtime and content.
+/// Modules by source, runtime and content.
 pub(crate) struct Modules {
     engines: Engines,
+    sources: Sources,
     known: Mutex<HashMap<Key, Arc<Compiled>>>,
     /// Those of the configuration before.
     previous: HashMap<Key, Arc<Compiled>>,
@@ -22,13 +23,13 @@ pub(crate) struct Modules {
 
 #[derive(PartialEq, Eq, Hash)]
 struct Key {
-    file: PathBuf,
+    source: CodeSource,
     runtime: &'static str,
-    /// Whether code that the file holds may be used.
+    /// True if code that stands beside the module may be used.
     takes_code: bool,
     /// Whether VMs are to be copied.
     clonable: bool,
-    /// Of the whole file.
+    /// Of the module and the code beside it.
     digest: ModuleDigest,
 }
 
@@ -37,9 +38,10 @@ type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
 
 impl Modules {
     /// No modules so far.
-    pub fn new(engines: Engines) -> Self {
+    pub fn new(engines: Engines, sources: Sources) -> Self {
         Self {
             engines,
+            sources,
             known: Mutex::default(),
             previous: HashMap::new(),
         }
@@ -83,21 +85,24 @@ impl Modules {
     pub fn compile(&self, config: &VmConfig) -> Result<Arc<HostModule>, String> {
         self.check_runtime(config).map_err(|error| error.to_string())?;
         let engine = self.engine(&config.runtime.name)?;
-        let bytes = std::fs::read(&config.code).map_err(|error| format!("cannot be read: {error}"))?;
+        let source = self.sources.open(&config.code);
+        let fetched =
+            weir_loader::fetch(source.as_ref()).map_err(|error| format!("cannot be read: {error}"))?;
         let key = Key {
-            file: config.code.clone(),
+            source: config.code.clone(),
             runtime: engine.name(),
             takes_code: config.allow_precompiled,
             clonable: config.snapshot.is_some(),
-            digest: weir_loader::digest(&bytes),
+            digest: fetched.digest,
         };
         let compiled = {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             let previous = self.previous.get(&key).cloned();
             Arc::clone(known.entry(key).or_insert_with(|| previous.unwrap_or_default()))
         };
-        let made =
-            compiled.get_or_init(|| load(engine.as_ref(), config, &bytes).map_err(|error| error.to_string()));
+        let name = source.to_string();
+        let load = || load(engine.as_ref(), config, &name, &fetched).map_err(|error| error.to_string());
+        let made = compiled.get_or_init(load);
         made.clone()
     }
 
@@ -109,10 +114,14 @@ impl Modules {
     }
 }
 
-/// Loads the code that the file holds for the engine, or compiles the module.
-fn load(engine: &dyn Engine, config: &VmConfig, bytes: &[u8]) -> Result<Arc<HostModule>, LoadError> {
-    let name = config.code.display().to_string();
-    let file = ModuleFile::split(bytes);
+/// Loads the code that stands beside the module for the engine, or compiles the module.
+fn load(
+    engine: &dyn Engine,
+    config: &VmConfig,
+    name: &str,
+    fetched: &FetchedModule,
+) -> Result<Arc<HostModule>, LoadError> {
+    let file = fetched.file();
     let not_used = |reason: &dyn std::fmt::Display| {
         tracing::warn!("{name}: the code that the file holds is not used, the module is compiled: {reason}");
     };
@@ -120,18 +129,18 @@ fn load(engine: &dyn Engine, config: &VmConfig, bytes: &[u8]) -> Result<Arc<Host
         if file.code_for(engine).is_some() {
             not_used(&"snapshot is on, for which the module is compiled otherwise");
         }
-        return HostModule::compile_clonable(engine, &name, &file.wasm);
+        return HostModule::compile_clonable(engine, name, &file.wasm);
     }
     match file.code_for(engine) {
         Some(Ok(_)) if !config.allow_precompiled => {
             not_used(&"allow_precompiled is not true");
         }
-        Some(Ok(code)) => match HostModule::load_precompiled(engine, &name, &file.wasm, code) {
+        Some(Ok(code)) => match HostModule::load_precompiled(engine, name, &file.wasm, code) {
             Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => not_used(&error),
             loaded => return loaded,
         },
         Some(Err(reason)) => not_used(&reason),
         None => {}
     }
-    HostModule::compile(engine, &name, &file.wasm)
+    HostModule::compile(engine, name, &file.wasm)
 }

@@ -11,6 +11,7 @@ use crate::engines::Engines;
 use crate::error::{PlanError, Refusal};
 use crate::modules::Modules;
 use crate::parallel::in_parallel;
+use crate::sources::Sources;
 use crate::trial::{self, Group, Outcome};
 use crate::upstreams::Upstreams;
 use crate::vm::VmPlan;
@@ -46,11 +47,16 @@ impl Planned {
 }
 
 impl Planner {
-    /// A planner for these runtimes; VMs share `shared`.
+    /// A planner for these runtimes and modules in files; VMs share `shared`.
     pub fn new(engines: Engines, shared: Shared) -> Self {
+        Self::with_sources(engines, shared, Sources::default())
+    }
+
+    /// As [`Planner::new`], with modules from `sources`.
+    pub fn with_sources(engines: Engines, shared: Shared, sources: Sources) -> Self {
         Self {
             shared,
-            modules: Modules::new(engines),
+            modules: Modules::new(engines, sources),
         }
     }
 
@@ -62,7 +68,7 @@ impl Planner {
     /// Plans the VMs of the filters that serve, and tries each in a throw-away VM. Those to `spare` are tried as well, and
     /// get no place. `log_level` is for filters that name none.
     ///
-    /// Blocks: compiles, reads files, starts guests. Modules that no filter uses are forgotten.
+    /// Blocks: fetches modules, compiles, starts guests. Modules that no filter uses are forgotten.
     pub fn plan(
         &mut self,
         serving: &[Arc<FilterConfig>],

@@ -193,7 +193,7 @@ fn plan(
         }),
         // The filters of a VM share what it may reach, so one that does not want it keeps the others from it.
         by_authority: filters.iter().all(|filter| filter.call_by_authority),
-        module: group.config.code.display().to_string(),
+        module: group.config.code.to_string(),
     };
     let identity = Identity {
         by_authority: reach.by_authority,

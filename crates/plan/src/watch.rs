@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use weir_loader::FileStamp;
 
 /// Watches the folders of files. Files themselves are replaced rather than written to by most editors and by
 /// orchestrators, so that a watch on them would see only the first change.
@@ -14,22 +14,6 @@ pub struct FileWatch {
     watcher: Option<RecommendedWatcher>,
     folders: HashSet<PathBuf>,
     files: HashMap<PathBuf, FileStamp>,
-}
-
-/// What tells a file from what it was: time of its last change, length and number. Nothing for a file that is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStamp(Option<(SystemTime, u64, u64)>);
-
-impl FileStamp {
-    /// A file as it is now.
-    pub fn of(file: &Path) -> Self {
-        use std::os::unix::fs::MetadataExt;
-        Self(
-            std::fs::metadata(file)
-                .ok()
-                .and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))),
-        )
-    }
 }
 
 impl FileWatch {

@@ -255,7 +255,7 @@ impl Control {
                 .any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
         };
         let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
-        serving.retain(|filter| !(is_namesake(filter) || is_stand_in(filter)));
+        serving.retain(|filter| !(is_namesake(filter) || filter.is_stand_in()));
         let planned = self.plan(&mut serving, on_refusal)?;
         if on_refusal == OnRefusal::Keep {
             self.reported.clear();
@@ -459,7 +459,7 @@ fn ticks(plan: &VmPlan, serving: &[Arc<FilterConfig>], thread: usize) -> Vec<boo
 fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, PathBuf)> {
     let mut names: HashMap<&str, &PathBuf> = HashMap::new();
     let mut namesakes = Vec::new();
-    for filter in instances.iter().flatten().filter(|filter| !is_stand_in(filter)) {
+    for filter in instances.iter().flatten().filter(|filter| !filter.is_stand_in()) {
         let first = *names.entry(filter.name.as_str()).or_insert(&filter.source);
         if *first != filter.source {
             namesakes.push((Arc::clone(filter), first.clone()));
@@ -470,11 +470,6 @@ fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, Pa
 
 fn same(one: &[Arc<Place>], other: &[Arc<Place>]) -> bool {
     one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
-}
-
-/// Whether a filter stands in for a document that could not be read: it has no module.
-fn is_stand_in(filter: &FilterConfig) -> bool {
-    filter.vm.code.as_os_str().is_empty()
 }
 
 impl Control {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_cache};
+use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_code_cache};
 use weir_plan::Engines;
 
 /// What `plugin.config` says about where compiled code is kept.
@@ -32,5 +32,5 @@ pub(crate) fn built_in(runtime_folder: PathBuf) -> Engines {
         CodeCacheChoice::new(named, Some(runtime_folder.join("weir")))
     };
     let wasmtime = || *WASMTIME.get_or_init(WasmtimeOptions::default);
-    Engines::from_sources(with_cache(weir_engines::built_in(wasmtime), choice))
+    Engines::from_sources(with_code_cache(weir_engines::built_in(wasmtime), choice))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
-use weir_loader::{Code, ModuleFile, digest, with_code};
+use weir_loader::{Code, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
 
 use super::size;
 use crate::engines;
@@ -50,9 +50,10 @@ Exit codes:
 /// Compiles the module and writes the file.
 pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
-    let bytes = fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
+    let source = FileSource::new(&args.module);
+    let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
     let engines = engines::built_in();
-    let mut file = bytes;
+    let mut file = fetched.bytes;
     for engine in &args.engines {
         let Some(opened) = engines.open(engine) else {
             bail!(
@@ -96,7 +97,7 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
     let code = Code {
         engine: engine.code_engine(),
         key: &key,
-        module: digest(&wasm),
+        module: ModuleDigest::of(&wasm),
         bytes: &code,
     };
     Ok(with_code(file, &code))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use weir_host::ModuleInfo;
-use weir_loader::{Code, CodeError, ModuleFile};
+use weir_loader::{Code, CodeError, FileSource, fetch};
 
 use super::size;
 
@@ -45,8 +45,9 @@ Exit codes:
 /// Prints what is known of the module.
 pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
-    let bytes = std::fs::read(&args.module).with_context(|| format!("cannot read {name}"))?;
-    let file = ModuleFile::split(&bytes);
+    let source = FileSource::new(&args.module);
+    let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
+    let file = fetched.file();
     let info = weir_host::inspect(&file.wasm).with_context(|| format!("cannot inspect {name}"))?;
     let code: Vec<String> = file.code().map(compiled).collect();
     let text = if args.json {

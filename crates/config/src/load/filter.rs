@@ -12,7 +12,8 @@ use super::bytes::configuration;
 use super::{or, route, upstream, vm};
 use crate::read::{Field, Keys};
 use crate::{
-    FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream, VmConfig, VmLimits,
+    CodeSource, FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream,
+    VmConfig, VmLimits,
 };
 
 /// What a filter gets from around it.
@@ -95,7 +96,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
             configuration: Vec::new(),
             allow_precompiled: false,
             environment: Vec::new(),
-            code: PathBuf::new(),
+            code: CodeSource::NONE,
             allowed_capabilities: None,
             limits: VmLimits::default(),
             strict: false,

@@ -1,13 +1,11 @@
 //! `vm_config:`, `capability_restriction_config:` and `limits:`.
 
-use std::path::PathBuf;
-
 use weir_abi::{ALLOCATORS, Callback, IMPORTS, INITIALIZE, MAINS, START, WASI};
 
 use super::bytes::configuration;
 use super::{or, runtime, snapshot};
 use crate::read::{Field, Keys, quoted, unknown_of_many};
-use crate::{Runtime, VmConfig, VmLimits};
+use crate::{CodeSource, Runtime, VmConfig, VmLimits};
 
 /// What makes a VM, from the keys of a filter's block.
 pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<VmConfig> {
@@ -42,7 +40,7 @@ pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<V
     })
 }
 
-fn code(field: &Field<'_>) -> Option<PathBuf> {
+fn code(field: &Field<'_>) -> Option<CodeSource> {
     let keys = field.keys()?;
     if let Some(remote) = keys.take("remote") {
         remote.report("modules are not loaded from the network; expected local.filename");
@@ -51,9 +49,9 @@ fn code(field: &Field<'_>) -> Option<PathBuf> {
     let local = keys.require("local").and_then(|field| field.keys());
     keys.finish();
     let local = local?;
-    let code = local.require("filename").and_then(|field| field.existing_file());
+    let file = local.require("filename").and_then(|field| field.regular_file());
     local.finish();
-    code
+    file.map(CodeSource::Local)
 }
 
 /// Values from the host's environment first, then those written. A variable that the host has not is left out.

@@ -126,6 +126,16 @@ impl<'d> Field<'d> {
     /// The absolute path of a file that exists. Relative names begin at the document's folder, then at the folders
     /// of the environment.
     pub(crate) fn existing_file(&self) -> Option<PathBuf> {
+        self.file(readable_file)
+    }
+
+    /// As [`Field::existing_file`], of a regular file: no pipe and no device, which may have no end.
+    pub(crate) fn regular_file(&self) -> Option<PathBuf> {
+        self.file(regular_file)
+    }
+
+    /// The first candidate that `check` has nothing against.
+    fn file(&self, check: impl Fn(&Path) -> Result<(), String>) -> Option<PathBuf> {
         let written = self.scalar("a file name")?;
         let session = self.document.session;
         let folders = std::iter::once(self.document.folder())
@@ -138,7 +148,7 @@ impl<'d> Field<'d> {
         let mut failures = Vec::new();
         for path in candidates {
             session.file(&path);
-            match readable_file(&path) {
+            match check(&path) {
                 Ok(()) => return Some(path),
                 Err(reason) => failures.push(format!("{}: {reason}", path.display())),
             }
@@ -161,6 +171,16 @@ impl<'d> Field<'d> {
 /// `folder/name` without `.` segments; an absolute name stays as it is.
 fn joined(folder: &Path, name: &str) -> PathBuf {
     folder.join(name).components().collect()
+}
+
+fn regular_file(path: &Path) -> Result<(), String> {
+    readable_file(path)?;
+    let is_regular = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    if is_regular {
+        Ok(())
+    } else {
+        Err("it is no regular file".to_owned())
+    }
 }
 
 fn readable_file(path: &Path) -> Result<(), String> {

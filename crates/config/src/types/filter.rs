@@ -1,6 +1,7 @@
 //! A filter: one plugin and the VM that it runs in.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,10 +73,17 @@ impl FilterConfig {
     }
 
     pub(crate) fn collect_files<'a>(&'a self, files: &mut BTreeSet<&'a PathBuf>) {
-        files.extend([&self.source, &self.vm.code]);
+        files.insert(&self.source);
+        files.extend(self.vm.code.file());
         self.upstreams
             .values()
             .for_each(|upstream| upstream.collect_files(files));
+    }
+
+    /// True if the filter stands in for a document that could not be read ([`FilterConfig::stand_in`]): it has no module,
+    /// and its streams get its fail policy.
+    pub fn is_stand_in(&self) -> bool {
+        self.vm.code == CodeSource::NONE
     }
 
     /// Whether the filter sees a request; see [`RouteMatch::matches`].
@@ -97,8 +105,8 @@ pub struct VmConfig {
     pub allow_precompiled: bool,
     /// Environment variables that WASI shows to the guest, in the order written, values already looked up.
     pub environment: Vec<(String, String)>,
-    /// The module's file, absolute; it existed when the configuration was read.
-    pub code: PathBuf,
+    /// Where the module comes from.
+    pub code: CodeSource,
     /// Names of the hostcalls, callbacks and WASI functions that are allowed, sorted; `None` allows all.
     pub allowed_capabilities: Option<Vec<String>>,
     /// Bounds.
@@ -107,6 +115,34 @@ pub struct VmConfig {
     pub strict: bool,
     /// Whether VMs are copies of one, where the module and the runtime allow that.
     pub snapshot: Option<Snapshot>,
+}
+
+/// Where a module comes from: the value of `code`. Displayed, it names the module in messages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CodeSource {
+    /// `local.filename`: a regular file, absolute; it existed when the configuration was read.
+    Local(PathBuf),
+}
+
+impl CodeSource {
+    /// No module: the value of a filter that stands in for a document which could not be read.
+    pub(crate) const NONE: Self = Self::Local(PathBuf::new());
+
+    /// The file that the module lies in, for a watch; `None` where it lies in none.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Local(file) if self != &Self::NONE => Some(file),
+            Self::Local(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for CodeSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(file) => file.display().fmt(f),
+        }
+    }
 }
 
 /// The name of a runtime, such as `wasmtime`. Prefixes of Envoy and Traffic Server are already taken off.

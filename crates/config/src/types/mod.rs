@@ -6,7 +6,7 @@ mod route;
 mod snapshot;
 mod upstream;
 
-pub use filter::{FailPolicy, FilterConfig, HttpCallFailure, Runtime, Ticks, VmConfig, VmLimits};
+pub use filter::{CodeSource, FailPolicy, FilterConfig, HttpCallFailure, Runtime, Ticks, VmConfig, VmLimits};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::{Snapshot, WarmUpRequest};

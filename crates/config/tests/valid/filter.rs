@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_config::{
-    Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, Ticks, VmLimits,
+    CodeSource, Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, Ticks,
+    VmLimits,
 };
 
 use super::*;
@@ -97,7 +98,7 @@ fn every_key_of_a_filter_is_read() {
         vm.environment,
         variables.map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
-    assert_eq!(vm.code, file("module.wasm"));
+    assert_eq!(vm.code, CodeSource::Local(file("module.wasm")));
     assert_eq!(
         vm.allowed_capabilities.unwrap(),
         ["fd_write", "proxy_log", "proxy_on_request_headers"]
@@ -232,7 +233,10 @@ fn a_module_may_stand_in_a_folder_of_the_environment() {
         .with_folder(documents().join("files"));
     let text = b"config: { vm_config: { code: { local: { filename: module.wasm } } } }";
     let filter = FilterConfig::parse(text, &documents().join("valid/text.yaml"), &environment).unwrap();
-    assert_eq!(filter.vm.code, documents().join("files/module.wasm"));
+    assert_eq!(
+        filter.vm.code,
+        CodeSource::Local(documents().join("files/module.wasm"))
+    );
 }
 
 #[test]

@@ -1,34 +1,34 @@
-//! Where compiled code is kept.
+//! The choice of the code cache's folder.
 
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use weir_loader::{CachedEngine, CodeCache, MAX_CACHE_BYTES};
+use weir_loader::{CachedEngine, CodeCache, MAX_CODE_CACHE_BYTES};
 use weir_plan::EngineSource;
 
-/// Environment variable with the folder of compiled code, or `off`.
-pub const CACHE_VARIABLE: &str = "WEIR_CODE_CACHE";
+/// Environment variable with the code cache's folder, or `off`.
+pub const CODE_CACHE_VARIABLE: &str = "WEIR_CODE_CACHE";
 
-/// What says that nothing is kept.
+/// The word for no code cache.
 const OFF: &str = "off";
 
-/// Where compiled code is kept.
+/// Which code cache a process has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeCacheChoice {
-    /// Nowhere.
+    /// None.
     Off,
-    /// In this folder, which somebody has named: that it cannot be used is worth a warning.
+    /// A folder that the operator has named: the log has a warning if it cannot be used.
     Named(PathBuf),
-    /// In this folder, which nobody has named.
+    /// A folder that nobody has named.
     Default(PathBuf),
 }
 
 impl CodeCacheChoice {
     /// `named`, else what the environment says, else `default`.
     pub fn new(named: Option<&OsStr>, default: Option<PathBuf>) -> Self {
-        let variable = env::var_os(CACHE_VARIABLE).filter(|value| !value.is_empty());
+        let variable = env::var_os(CODE_CACHE_VARIABLE).filter(|value| !value.is_empty());
         match named.or(variable.as_deref()) {
             Some(off) if off == OFF => Self::Off,
             Some(folder) => Self::Named(folder.into()),
@@ -48,9 +48,9 @@ impl CodeCacheChoice {
         Some(caches.join("weir"))
     }
 
-    /// The folder, opened; `None` where nothing is kept.
+    /// The code cache, opened; `None` where there is none or its folder cannot be used.
     fn open(&self) -> Option<Arc<CodeCache>> {
-        let open = |folder: &Path| CodeCache::open(folder, MAX_CACHE_BYTES);
+        let open = |folder: &Path| CodeCache::open(folder, MAX_CODE_CACHE_BYTES);
         let opened = match self {
             Self::Off => return None,
             Self::Named(folder) => open(folder).inspect_err(|error| tracing::warn!("{error}")),
@@ -60,9 +60,8 @@ impl CodeCacheChoice {
     }
 }
 
-/// The sources, each with the cache that `choice` says when the first is opened. A folder that cannot be used is done
-/// without.
-pub fn with_cache(
+/// The sources, each with the code cache of `choice`, which is asked when the first runtime is opened.
+pub fn with_code_cache(
     sources: Vec<EngineSource>,
     choice: impl Fn() -> CodeCacheChoice + Send + Sync + 'static,
 ) -> Vec<EngineSource> {
@@ -95,7 +94,7 @@ mod tests {
     fn a_folder_that_cannot_be_used_is_done_without() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let choice = CodeCacheChoice::Named(file.path().to_owned());
-        let engines = Engines::from_sources(with_cache(crate::built_in(Default::default), move || {
+        let engines = Engines::from_sources(with_code_cache(crate::built_in(Default::default), move || {
             choice.clone()
         }));
         let engine = engines.open("wasmtime").unwrap().unwrap();
@@ -106,7 +105,7 @@ mod tests {
     fn code_is_kept_in_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let choice = CodeCacheChoice::Default(folder.path().join("weir"));
-        let engines = Engines::from_sources(with_cache(crate::built_in(Default::default), move || {
+        let engines = Engines::from_sources(with_code_cache(crate::built_in(Default::default), move || {
             choice.clone()
         }));
         let engine = engines.open("wasmtime").unwrap().unwrap();

@@ -8,7 +8,7 @@ mod options;
 
 use weir_plan::EngineSource;
 
-pub use code_cache::{CACHE_VARIABLE, CodeCacheChoice, with_cache};
+pub use code_cache::{CODE_CACHE_VARIABLE, CodeCacheChoice, with_code_cache};
 pub use options::WasmtimeOptions;
 
 /// All of them, none opened yet. `wasmtime` is asked for when that one is opened.

@@ -1,4 +1,4 @@
-//! The folder of compiled code.
+//! The folder of the code cache.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Metadata, OpenOptions, TryLockError};
@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use crate::{Code, ModuleDigest};
+use crate::Code;
 
 /// Bytes that a cache holds at most, unless told otherwise: some twenty of the largest filters known, or hundreds of
 /// usual ones.
-pub const MAX_CACHE_BYTES: u64 = 1 << 30;
+pub const MAX_CODE_CACHE_BYTES: u64 = 1 << 30;
 
 /// How a file of code is called.
 const CODE: &str = "code";
@@ -39,16 +39,16 @@ pub struct CodeCache {
     max_bytes: u64,
     /// Files that this process has begun.
     begun: AtomicU64,
-    /// It has been said that nothing can be kept.
-    said: AtomicBool,
+    /// True once the log has a warning that nothing can be kept.
+    warned: AtomicBool,
 }
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum CacheError {
+pub enum CodeCacheError {
     /// The system refuses.
-    #[error("{folder}: cannot be used for compiled code: {error}")]
+    #[error("{folder}: the code cache cannot use the folder: {error}")]
     Io {
         /// The folder.
         folder: PathBuf,
@@ -57,7 +57,7 @@ pub enum CacheError {
     },
     /// Others could put code there that this process would run.
     #[error(
-        "{folder}: not used for compiled code: {reason}; expected a folder that belongs to user {user} and that nobody else may write to"
+        "{folder}: the code cache does not use the folder: {reason}; expected a folder that belongs to user {user} and that nobody else may write to"
     )]
     Untrusted {
         /// The folder.
@@ -71,8 +71,8 @@ pub enum CacheError {
 
 impl CodeCache {
     /// Opens a folder of at most `max_bytes` of code; makes it where there is none.
-    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, CacheError> {
-        let io = |error| CacheError::Io {
+    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, CodeCacheError> {
+        let io = |error| CodeCacheError::Io {
             folder: folder.to_owned(),
             error,
         };
@@ -83,7 +83,7 @@ impl CodeCache {
             .map_err(io)?;
         let found = fs::metadata(folder).map_err(io)?;
         distrust(&found).map_or(Ok(()), |reason| {
-            Err(CacheError::Untrusted {
+            Err(CodeCacheError::Untrusted {
                 folder: folder.to_owned(),
                 reason,
                 user: geteuid().as_raw(),
@@ -93,7 +93,7 @@ impl CodeCache {
             folder: folder.to_owned(),
             max_bytes,
             begun: AtomicU64::new(0),
-            said: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
         })
     }
 
@@ -109,7 +109,10 @@ impl CodeCache {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::warn!("{}: not used: {error}", path.display());
+                tracing::warn!(
+                    "{}: the code cache does not use the file: {error}",
+                    path.display()
+                );
                 return None;
             }
         };
@@ -123,7 +126,7 @@ impl CodeCache {
                 let reason = other
                     .err()
                     .map_or("it is other code".to_owned(), |error| error.to_string());
-                tracing::warn!("{}: removed: {reason}", path.display());
+                tracing::warn!("{}: the code cache removes the file: {reason}", path.display());
                 // Whoever makes it again replaces it.
                 let _ = fs::remove_file(&path);
                 None
@@ -137,9 +140,12 @@ impl CodeCache {
             .write(&self.path(code), &code.encode())
             .and_then(|()| self.tidy());
         if let Err(error) = kept
-            && !self.said.swap(true, Ordering::Relaxed)
+            && !self.warned.swap(true, Ordering::Relaxed)
         {
-            tracing::warn!("{}: compiled code cannot be kept: {error}", self.folder.display());
+            tracing::warn!(
+                "{}: the code cache cannot keep code, each start compiles: {error}",
+                self.folder.display()
+            );
         }
     }
 
@@ -148,7 +154,7 @@ impl CodeCache {
         for part in [
             code.engine.as_bytes(),
             code.key.as_bytes(),
-            &code.module as &ModuleDigest,
+            code.module.as_bytes(),
         ] {
             hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
         }
@@ -270,6 +276,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::ModuleDigest;
 
     struct Kept {
         folder: tempfile::TempDir,
@@ -286,7 +293,7 @@ mod tests {
         Code {
             engine: "wasmtime",
             key: "key",
-            module: [module; 32],
+            module: ModuleDigest::from_bytes([module; 32]),
             bytes,
         }
     }
@@ -401,7 +408,7 @@ mod tests {
         let file = folder.path().join("file");
         File::create(&file).unwrap();
         let error = CodeCache::open(&file, 1).unwrap_err().to_string();
-        assert!(error.contains("cannot be used for compiled code"), "{error}");
+        assert!(error.contains("the code cache cannot use the folder"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_engine::{CompileError, Engine, EngineLayer, HostFuncs, Module};
 
-use crate::{Code, CodeCache, digest};
+use crate::{Code, CodeCache, ModuleDigest};
 
 /// An engine whose code is kept in a [`CodeCache`]. One that cannot compile ahead of time is as it was.
 pub struct CachedEngine {
@@ -51,14 +51,16 @@ impl CachedEngine {
         let mut code = Code {
             engine: self.engine.code_engine(),
             key,
-            module: digest(wasm),
+            module: ModuleDigest::of(wasm),
             bytes: &[],
         };
         if let Some(loaded) = self.cache.find(&code, &load) {
             match loaded {
                 // What the host lacks, it lacks however the code came about.
                 Err(error) if !matches!(error, CompileError::Imports(_)) => {
-                    tracing::warn!("code in the cache is of no use and is made again: {error}");
+                    tracing::warn!(
+                        "the code cache has code that the runtime does not take; compiling again: {error}"
+                    );
                 }
                 loaded => return loaded,
             }
@@ -123,7 +125,7 @@ mod tests {
         let code = Code {
             engine: "wasmtime",
             key: &key,
-            module: digest(EMPTY),
+            module: ModuleDigest::of(EMPTY),
             bytes: b"no code",
         };
         cached.cache.keep(&code);

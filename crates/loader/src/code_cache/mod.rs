@@ -3,5 +3,5 @@
 mod cache;
 mod engine;
 
-pub use cache::{CacheError, CodeCache, MAX_CACHE_BYTES};
+pub use cache::{CodeCache, CodeCacheError, MAX_CODE_CACHE_BYTES};
 pub use engine::CachedEngine;

@@ -1,0 +1,193 @@
+//! Where modules come from.
+
+mod file;
+
+use std::error::Error;
+use std::{fmt, io};
+
+use weir_abi::limits::MAX_MODULE_FILE_BYTES;
+
+pub use file::{FileSource, FileStamp};
+
+use crate::{ModuleDigest, ModuleFile};
+
+/// How often [`fetch`] reads a module that is being changed meanwhile. A file that is replaced by rename needs two
+/// readings; one that is still changing after three is being written, and its watch reports the end of that.
+const MAX_READINGS: usize = 3;
+
+/// Where one module comes from: a file, say.
+///
+/// Displayed, a source names the module in messages: a path, an address.
+pub trait ModuleSource: fmt::Debug + fmt::Display + Send + Sync {
+    /// Reads the module as it is now, `max_bytes` at most. Blocks until all of it is there; [`fetch`] is the only caller.
+    ///
+    /// # Errors
+    ///
+    /// The module is not there, is no regular file, or has more than `max_bytes`. A source must find the last out
+    /// without reading on.
+    fn read(&self, max_bytes: u64) -> Result<Vec<u8>, FetchError>;
+
+    /// The digest that the operator expects; `None`, unless a source has its own, takes any module.
+    fn expected_digest(&self) -> Option<ModuleDigest> {
+        None
+    }
+
+    /// Tells the module as it is now from what it was, without reading it: a module has changed where its revision has.
+    /// `None` where the source cannot tell, for it is away or has no module.
+    fn revision(&self) -> Option<Revision>;
+}
+
+/// Tells what a source gives from what it gave before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revision {
+    /// Of a file: its stamp.
+    File(FileStamp),
+    /// As the source names it: an entity tag, a digest.
+    Tag(String),
+}
+
+/// A module as its source gave it, whole.
+#[derive(Clone, Debug)]
+pub struct FetchedModule {
+    /// The bytes, with code that may stand beside the module ([`FetchedModule::file`] takes both apart).
+    pub bytes: Vec<u8>,
+    /// The digest of all the bytes.
+    pub digest: ModuleDigest,
+}
+
+impl FetchedModule {
+    /// The module and the code beside it.
+    pub fn file(&self) -> ModuleFile<'_> {
+        ModuleFile::split(&self.bytes)
+    }
+}
+
+/// Why a source gives no module.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// The system's answer.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A folder, a device or a pipe: reading it might never end.
+    #[error("not a regular file")]
+    NotAFile,
+    /// More bytes than a module's file may have.
+    #[error("larger than {} MiB, the most that a module's file may have", max_bytes >> 20)]
+    TooLarge {
+        /// The most that was asked for.
+        max_bytes: u64,
+    },
+    /// The module changed during each reading.
+    #[error("it changes while it is read")]
+    Changing,
+    /// Another module than the operator expects.
+    #[error("its SHA-256 is {found}, expected {expected}")]
+    OtherDigest {
+        /// The digest of the bytes.
+        found: ModuleDigest,
+        /// [`ModuleSource::expected_digest`].
+        expected: ModuleDigest,
+    },
+    /// A failure that only one kind of source has.
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
+}
+
+/// Fetches a module: whole, bounded, and with the digest that its source expects. Blocks; called while a configuration
+/// is loaded, never on a thread that serves.
+///
+/// # Errors
+///
+/// As [`ModuleSource::read`]; the module changes while it is read, or is another one than expected.
+pub fn fetch(source: &dyn ModuleSource) -> Result<FetchedModule, FetchError> {
+    let bytes = read_whole(source)?;
+    let digest = ModuleDigest::of(&bytes);
+    match source.expected_digest() {
+        Some(expected) if expected != digest => Err(FetchError::OtherDigest {
+            found: digest,
+            expected,
+        }),
+        _ => Ok(FetchedModule { bytes, digest }),
+    }
+}
+
+/// Reads until a reading was not disturbed, so that nobody gets the beginning of one module and the end of another.
+fn read_whole(source: &dyn ModuleSource) -> Result<Vec<u8>, FetchError> {
+    for _ in 0..MAX_READINGS {
+        let before = source.revision();
+        let bytes = source.read(MAX_MODULE_FILE_BYTES)?;
+        if source.revision() == before {
+            return Ok(bytes);
+        }
+    }
+    Err(FetchError::Changing)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Gives a module that changes during the first readings.
+    #[derive(Debug)]
+    struct Changing {
+        disturbed: usize,
+        readings: Mutex<usize>,
+        expected: Option<ModuleDigest>,
+    }
+
+    impl fmt::Display for Changing {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("changing")
+        }
+    }
+
+    impl ModuleSource for Changing {
+        fn read(&self, _max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+            let mut readings = self.readings.lock().unwrap();
+            *readings += 1;
+            Ok(format!("reading {readings}").into_bytes())
+        }
+
+        fn expected_digest(&self) -> Option<ModuleDigest> {
+            self.expected
+        }
+
+        fn revision(&self) -> Option<Revision> {
+            let readings = *self.readings.lock().unwrap();
+            Some(Revision::Tag(readings.min(self.disturbed).to_string()))
+        }
+    }
+
+    fn changing(disturbed: usize, expected: Option<ModuleDigest>) -> Changing {
+        Changing {
+            disturbed,
+            readings: Mutex::new(0),
+            expected,
+        }
+    }
+
+    #[test]
+    fn a_module_that_changes_during_a_reading_is_read_again() {
+        let fetched = fetch(&changing(2, None)).unwrap();
+        assert_eq!(fetched.bytes, b"reading 3");
+        let error = fetch(&changing(usize::MAX, None)).unwrap_err();
+        assert!(matches!(error, FetchError::Changing), "{error}");
+    }
+
+    #[test]
+    fn another_module_than_expected_is_refused() {
+        let expected = ModuleDigest::of(b"reading 1");
+        assert_eq!(fetch(&changing(0, Some(expected))).unwrap().digest, expected);
+        let error = fetch(&changing(0, Some(ModuleDigest::of(b""))))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "its SHA-256 is 4c1c90eae64e00cf96d8c163b0a9954f5d73bc8ef4223841b164548eeb6fce81, expected \
+             e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
+    }
+}
