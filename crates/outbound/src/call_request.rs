@@ -14,7 +14,7 @@ use crate::trailers::is_forbidden_trailer;
 /// An HTTP call as a guest asks for it (`proxy_http_call`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpCallRequest {
-    /// Name of a configured upstream, or `host:port` where the allow-list has it.
+    /// Name of a configured upstream.
     pub upstream: Vec<u8>,
     /// Header lines in order, `:method`, `:path` and `:authority` among them.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,

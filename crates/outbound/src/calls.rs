@@ -1,6 +1,5 @@
 //! HTTP calls of guests.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -17,17 +16,12 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use weir_abi::{Status, limits};
 
-use crate::allow_list::AllowList;
 use crate::call_request::{self, HttpCallRequest};
 use crate::error::SendError;
 use crate::http_form::strip_hop_by_hop;
 use crate::pool::UpstreamPool;
 use crate::trailers::{RequestTrailers, TrailingBody};
-use crate::upstream::{Endpoint, Protocol, Upstream};
-
-/// Most hosts named directly by guests whose connections a worker keeps. With wildcards on the allow-list a guest
-/// can name any number of them.
-const MAX_DIRECT: usize = 256;
+use crate::upstream::Upstream;
 
 /// Bounds on calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +68,7 @@ pub struct CallFailure {
 
 /// Makes the calls of the guests on one worker. Cheap to clone.
 ///
-/// Lives where pools live: see [`Pool`](crate::Pool).
+/// Lives where pools live: see [`UpstreamPool`].
 #[derive(Clone)]
 pub struct Caller {
     shared: Rc<Shared>,
@@ -82,32 +76,16 @@ pub struct Caller {
 
 struct Shared {
     named: HashMap<String, Rc<UpstreamPool<CallBody>>>,
-    allow: AllowList,
     limits: CallLimits,
-    direct: RefCell<HashMap<Endpoint, Direct>>,
-}
-
-struct Direct {
-    pool: Rc<UpstreamPool<CallBody>>,
-    last_used: Instant,
 }
 
 impl Caller {
-    /// A caller that reaches these upstreams, and what is on the list.
-    pub fn new(
-        upstreams: impl IntoIterator<Item = Arc<Upstream>>,
-        allow: AllowList,
-        limits: CallLimits,
-    ) -> Self {
+    /// A caller that reaches these upstreams and no others.
+    pub fn new(upstreams: impl IntoIterator<Item = Arc<Upstream>>, limits: CallLimits) -> Self {
         let named = |upstream: Arc<Upstream>| (upstream.name.clone(), Rc::new(UpstreamPool::new(upstream)));
         let named = upstreams.into_iter().map(named).collect();
         Self {
-            shared: Rc::new(Shared {
-                named,
-                allow,
-                limits,
-                direct: RefCell::default(),
-            }),
+            shared: Rc::new(Shared { named, limits }),
         }
     }
 
@@ -147,51 +125,11 @@ impl Caller {
     fn upstream(&self, name: &[u8]) -> Result<Rc<UpstreamPool<CallBody>>, CallFailure> {
         let known = std::str::from_utf8(name)
             .ok()
-            .and_then(|name| match self.shared.named.get(name) {
-                Some(pool) => Some(Rc::clone(pool)),
-                None => name
-                    .parse()
-                    .ok()
-                    .and_then(|endpoint| self.shared.direct(endpoint)),
-            });
-        known.ok_or_else(|| CallFailure {
+            .and_then(|name| self.shared.named.get(name));
+        known.cloned().ok_or_else(|| CallFailure {
             status: Status::BadArgument,
             reason: format!("unknown upstream `{}`", name.escape_ascii()),
         })
-    }
-}
-
-impl Shared {
-    /// The pool of a host named directly: HTTP/1.1 in clear text.
-    fn direct(&self, endpoint: Endpoint) -> Option<Rc<UpstreamPool<CallBody>>> {
-        if !self.allow.allows(&endpoint) {
-            return None;
-        }
-        let now = Instant::now();
-        let mut direct = self.direct.borrow_mut();
-        if let Some(known) = direct.get_mut(&endpoint) {
-            known.last_used = now;
-            return Some(Rc::clone(&known.pool));
-        }
-        if direct.len() >= MAX_DIRECT {
-            // Calls under way keep the pool that they use.
-            let oldest = direct
-                .iter()
-                .min_by_key(|(_, known)| known.last_used)
-                .map(|(key, _)| key.clone());
-            oldest.and_then(|oldest| direct.remove(&oldest));
-        }
-        let mut upstream = Upstream::new(endpoint.to_string(), vec![endpoint.clone()]);
-        upstream.protocol = Protocol::Http1;
-        let pool = Rc::new(UpstreamPool::new(Arc::new(upstream)));
-        direct.insert(
-            endpoint,
-            Direct {
-                pool: Rc::clone(&pool),
-                last_used: now,
-            },
-        );
-        Some(pool)
     }
 }
 

@@ -9,12 +9,6 @@ use std::time::Duration;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// No upstream has this name.
-    #[error("no upstream is called `{name}`")]
-    UnknownUpstream {
-        /// The name asked for.
-        name: String,
-    },
     /// The upstream has no endpoint.
     #[error("upstream `{name}` has no endpoint")]
     NoEndpoint {
@@ -99,7 +93,6 @@ impl SendError {
     /// One word for logs, metrics and `proxy_get_status`.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::UnknownUpstream { .. } => "unknown upstream",
             Self::NoEndpoint { .. } | Self::Connect { .. } => "connect",
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => "timeout",
             Self::Overflow { .. } => "overflow",

@@ -1,12 +1,11 @@
 //! What Weir says to upstreams: connection pools over HTTP/1.1, HTTP/2 and TLS, and the HTTP calls of guests.
 //!
 //! Everything but [`Upstream`] lives on one worker: a current-thread tokio runtime inside a `LocalSet`, where
-//! nothing is shared between threads and nothing is locked. [`Pool`] carries proxied requests, [`Caller`] the
-//! calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections, towards
+//! nothing is shared between threads and nothing is locked. [`UpstreamPool`] carries proxied requests,
+//! [`Caller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections, towards
 //! upstreams and towards clients.
 #![forbid(unsafe_code)]
 
-mod allow_list;
 mod call_request;
 mod calls;
 mod connection;
@@ -23,14 +22,13 @@ mod trailers;
 mod transport;
 mod upstream;
 
-pub use allow_list::{AllowList, AllowListError};
 pub use call_request::HttpCallRequest;
 pub use calls::{CallFailure, CallLimits, CallResponse, Caller, PreparedCall};
 pub use error::SendError;
 pub use exec::LocalExec;
 pub use http_form::strip_hop_by_hop;
 pub use info::{ConnectionInfo, Established, TlsFacts, WireProtocol};
-pub use pool::{Pool, UpstreamPool};
+pub use pool::UpstreamPool;
 pub use tls::{ClientCertificate, Roots, Tls, TlsError, TlsSettings};
 pub use trailer_io::{TrailerHandle, TrailerIo};
 pub use trailers::{RequestTrailers, TrailerPath, TrailingBody, is_forbidden_trailer};

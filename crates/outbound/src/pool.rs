@@ -1,7 +1,6 @@
-//! Pools of connections: one per upstream and worker.
+//! The pool of connections to an upstream, one on each worker.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::error::Error;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,50 +19,10 @@ use crate::info::{ConnectionInfo, Established};
 use crate::trailers::{RequestTrailers, TrailerPath};
 use crate::upstream::{Protocol, Upstream};
 
-/// The pools of all named upstreams of one worker, for requests with bodies of type `B`.
+/// The connections of one worker to one upstream, for requests with bodies of type `B`.
 ///
 /// Lives on a current-thread runtime inside a `LocalSet`: connections are driven by local tasks. Bodies need not be
-/// `Send`, but `Unpin`. Dropping the pool closes what is idle; requests under way end as they would.
-pub struct Pool<B> {
-    upstreams: HashMap<String, Rc<UpstreamPool<B>>>,
-}
-
-impl<B> Pool<B> {
-    /// Empty pools for these upstreams. Of two with one name the later one counts.
-    pub fn new(upstreams: impl IntoIterator<Item = Arc<Upstream>>) -> Self {
-        let named = |upstream: Arc<Upstream>| (upstream.name.clone(), Rc::new(UpstreamPool::new(upstream)));
-        Self {
-            upstreams: upstreams.into_iter().map(named).collect(),
-        }
-    }
-
-    /// The pool of one upstream, to be kept by whoever sends to it often.
-    pub fn upstream(&self, name: &str) -> Option<&Rc<UpstreamPool<B>>> {
-        self.upstreams.get(name)
-    }
-}
-
-impl<B> Pool<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    /// Sends a request to the upstream called `name`; see [`UpstreamPool::send`].
-    pub async fn send(
-        &self,
-        name: &str,
-        request: Request<B>,
-    ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
-        match self.upstreams.get(name) {
-            Some(upstream) => upstream.send(request).await,
-            None => Err(SendError::UnknownUpstream {
-                name: name.to_owned(),
-            }),
-        }
-    }
-}
-
-/// The connections of one worker to one upstream.
+/// `Send`, but `Unpin`. Dropping the pool closes idle connections; requests under way end as they would.
 pub struct UpstreamPool<B> {
     upstream: Arc<Upstream>,
     endpoints: Vec<Rc<EndpointPool<B>>>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_host::{HttpCall, HttpCallResponse, HttpCallResult};
-use weir_outbound::{AllowList, CallLimits, CallResponse, Caller, HttpCallRequest, Upstream};
+use weir_outbound::{CallLimits, CallResponse, Caller, HttpCallRequest, Upstream};
 
 /// What a guest may reach, and how loudly it may talk.
 pub struct Reach {
@@ -48,7 +48,7 @@ impl Reach {
         });
         let mut limits = CallLimits::default();
         limits.timeout = self.call_timeout;
-        Caller::new(upstreams, AllowList::default(), limits)
+        Caller::new(upstreams, limits)
     }
 
     /// Writes a guest's line to the log, unless its plugin is to be quieter than that.

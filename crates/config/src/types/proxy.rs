@@ -56,12 +56,6 @@ impl ProxyConfig {
             .for_each(|filter| filter.collect_files(&mut files));
         files.into_iter().cloned().collect()
     }
-
-    /// The route that takes a request: the first that matches. See
-    /// [`RouteMatch::matches`](crate::RouteMatch::matches) for the arguments.
-    pub fn route(&self, host: &[u8], path: &[u8]) -> Option<&Route> {
-        self.routes.iter().find(|route| route.matches.matches(host, path))
-    }
 }
 
 /// Where clients come in.
