@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{PathAndQuery, Scheme};
 use http::{Method, StatusCode, Version};
 use weir_host::{Edit, HeaderEdit, Lookup};
-
-use crate::fields;
+use weir_http_rules::names::{is_forbidden_in_trailers, is_hop_by_hop};
+use weir_http_rules::pseudo::{self, is_request_pseudo};
+use weir_http_rules::{fields, status};
 
 /// Most lines that a guest can bring a map to; `http::HeaderMap` has a bound of its own above this.
 const MAX_LINES: usize = 4096;
@@ -82,11 +83,11 @@ impl FieldLines for RequestHead {
 
     fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit {
         match edit {
-            HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_pseudo(name) => {
+            HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_request_pseudo(name) => {
                 self.set_pseudo(name, value)
             }
             // Without them there is no request; the host warns about it.
-            HeaderEdit::Remove(name) if is_pseudo(name) => Edit::Invalid,
+            HeaderEdit::Remove(name) if is_request_pseudo(name) => Edit::Invalid,
             HeaderEdit::SetAll(lines) => self.set_all(lines),
             edit => {
                 let outcome = edit_fields(&mut self.fields, edit);
@@ -100,9 +101,9 @@ impl FieldLines for RequestHead {
 impl RequestHead {
     fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Edit {
         let done = match name {
-            b":path" => set(&mut self.path, parse_path(value)),
+            b":path" => set(&mut self.path, pseudo::path(value)),
             b":method" => set(&mut self.method, Method::from_bytes(value).ok()),
-            b":scheme" => set(&mut self.scheme, Scheme::try_from(value).ok()),
+            b":scheme" => set(&mut self.scheme, pseudo::scheme(value)),
             _ => set(&mut self.authority, parse_authority(value)),
         };
         if done { Edit::Done } else { Edit::Invalid }
@@ -114,7 +115,7 @@ impl RequestHead {
             ..self.clone()
         };
         for (name, value) in lines {
-            let outcome = if is_pseudo(name) {
+            let outcome = if is_request_pseudo(name) {
                 new.set_pseudo(name, value)
             } else {
                 new.edit(HeaderEdit::Add(name, value))
@@ -176,13 +177,10 @@ impl FieldLines for ResponseHead {
 
 impl ResponseHead {
     fn set_status(&mut self, value: &[u8]) -> Edit {
-        match StatusCode::from_bytes(value) {
-            // An informational status would not end the exchange, and everything after it would be out of step.
-            Ok(status) if !status.is_informational() && status.as_u16() < 600 => {
-                self.status = status;
-                Edit::Done
-            }
-            _ => Edit::Invalid,
+        if set(&mut self.status, status::of_final_response(value)) {
+            Edit::Done
+        } else {
+            Edit::Invalid
         }
     }
 }
@@ -204,9 +202,7 @@ impl FieldLines for HeaderMap {
     }
 
     fn edit(&mut self, edit: HeaderEdit<'_>) -> Edit {
-        let forbidden = |name: &[u8]| {
-            HeaderName::from_bytes(name).is_ok_and(|name| fields::is_forbidden_in_trailers(&name))
-        };
+        let forbidden = |name: &[u8]| HeaderName::from_bytes(name).is_ok_and(is_forbidden_in_trailers);
         match edit {
             HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) if forbidden(name) => Edit::Invalid,
             HeaderEdit::SetAll(lines) => {
@@ -230,18 +226,7 @@ pub fn parse_authority(value: &[u8]) -> Option<Bytes> {
     if value.is_empty() {
         return Some(Bytes::new());
     }
-    let authority = Authority::try_from(value).ok()?;
-    // User information does not belong into `:authority` (RFC 9113, 8.3.1) and fools whoever compares hosts.
-    (!authority.as_str().contains('@')).then(|| Bytes::copy_from_slice(value))
-}
-
-fn parse_path(value: &[u8]) -> Option<PathAndQuery> {
-    if value != b"*" && value.first() != Some(&b'/') {
-        return None;
-    }
-    PathAndQuery::try_from(value)
-        .ok()
-        .filter(|path| path.as_str().as_bytes() == value)
+    pseudo::authority(value).map(|_| Bytes::copy_from_slice(value))
 }
 
 fn edit_fields(fields: &mut HeaderMap, edit: HeaderEdit<'_>) -> Edit {
@@ -272,14 +257,11 @@ fn edit_fields(fields: &mut HeaderMap, edit: HeaderEdit<'_>) -> Edit {
 
 fn touches_connection(edit: HeaderEdit<'_>) -> bool {
     match edit {
-        HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) => HeaderName::from_bytes(name)
-            .is_ok_and(|name| fields::is_connection_field(&name) || name == header::TE),
+        HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) => {
+            HeaderName::from_bytes(name).is_ok_and(is_hop_by_hop)
+        }
         HeaderEdit::Remove(_) | HeaderEdit::SetAll(_) => false,
     }
-}
-
-fn is_pseudo(name: &[u8]) -> bool {
-    matches!(name, b":path" | b":method" | b":scheme" | b":authority" | b"host")
 }
 
 fn set<T>(place: &mut T, value: Option<T>) -> bool {

@@ -11,7 +11,6 @@
 
 mod certificate;
 mod chunked;
-pub mod fields;
 mod filters;
 mod handle;
 mod head;

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use weir_host::LocalResponse;
+use weir_http_rules::names::is_connection_field;
+use weir_http_rules::status::{is_bodiless, reason_phrase};
 
-use crate::fields;
 use crate::head::ResponseHead;
 
 /// Reasons of this many bytes at most go into `grpc-message`.
@@ -22,6 +23,11 @@ pub fn plain(status: u16, details: &str, body: &str) -> LocalResponse {
     }
 }
 
+/// An answer whose text is the status's reason phrase.
+pub fn phrase(status: u16, details: &str) -> LocalResponse {
+    plain(status, details, reason_phrase(status))
+}
+
 /// Turns an answer into a head and a body, as Envoy does: `content-length`, `content-type`, then the lines given. A
 /// gRPC request gets status 200 and says the rest in `grpc-status` and `grpc-message`.
 pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> (ResponseHead, Bytes) {
@@ -34,7 +40,7 @@ pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> 
         status = StatusCode::INTERNAL_SERVER_ERROR;
     }
     let mut fields = HeaderMap::with_capacity(response.headers.len() + 2);
-    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let bodiless = is_bodiless(status.as_u16());
     if !bodiless {
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(response.body.len()));
     }
@@ -72,7 +78,7 @@ pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> 
 fn line(name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::from_bytes(name).ok()?;
     let value = HeaderValue::from_bytes(value).ok()?;
-    (!fields::is_connection_field(&name)).then_some((name, value))
+    (!is_connection_field(&name)).then_some((name, value))
 }
 
 fn is_grpc(request: &HeaderMap) -> bool {

@@ -523,11 +523,11 @@ fn too_large<M: Messages>(state: &mut StreamState<M>, direction: Direction) {
     let (reply, reason): (LocalResponse, _) = match direction {
         Direction::Request => {
             let reason = "request_payload_too_large";
-            (local_reply::plain(413, reason, "Payload Too Large"), reason)
+            (local_reply::phrase(413, reason), reason)
         }
         Direction::Response => {
             let reason = "response_payload_too_large";
-            (local_reply::plain(500, reason, "Internal Server Error"), reason)
+            (local_reply::phrase(500, reason), reason)
         }
     };
     state.reply_or_reset(reply, reason);

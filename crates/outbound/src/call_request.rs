@@ -6,10 +6,11 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
 use weir_abi::Status;
+use weir_http_rules::fields::strip_hop_by_hop;
+use weir_http_rules::names::is_forbidden_in_trailers;
+use weir_http_rules::pseudo;
 
 use crate::calls::CallFailure;
-use crate::http_form::strip_hop_by_hop;
-use crate::trailers::is_forbidden_trailer;
 
 /// An HTTP call as a guest asks for it (`proxy_http_call`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,7 +58,7 @@ pub(crate) fn trailers(lines: &[(Vec<u8>, Vec<u8>)]) -> Result<Option<HeaderMap>
     let mut trailers = HeaderMap::with_capacity(lines.len());
     for (name, value) in lines {
         let (name, value) = field(name, value)?;
-        if !is_forbidden_trailer(&name) {
+        if !is_forbidden_in_trailers(&name) {
             trailers.append(name, value);
         }
     }
@@ -84,17 +85,11 @@ impl Pseudo {
         match name {
             b"method" => fill(&mut self.method, Method::from_bytes(value).ok(), ":method"),
             b"path" => {
-                let rooted = value.starts_with(b"/") || value == b"*";
-                let path = rooted.then(|| PathAndQuery::try_from(value).ok()).flatten();
-                fill(&mut self.path, path, ":path")
+                // A fragment is not sent, and does not make a call impossible.
+                let sent = value.split(|byte| *byte == b'#').next().unwrap_or_default();
+                fill(&mut self.path, pseudo::path(sent), ":path")
             }
-            b"authority" => {
-                // Credentials in an authority are never sent on (RFC 9110, section 4.2.4).
-                let authority = Authority::try_from(value)
-                    .ok()
-                    .filter(|found| !found.as_str().contains('@'));
-                fill(&mut self.authority, authority, ":authority")
-            }
+            b"authority" => fill(&mut self.authority, pseudo::authority(value), ":authority"),
             // The upstream decides whether there is TLS.
             b"scheme" => Ok(()),
             _ => Err(bad(format!("unknown pseudo-header `:{}`", name.escape_ascii()))),

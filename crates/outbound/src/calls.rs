@@ -15,10 +15,10 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use weir_abi::{Status, limits};
+use weir_http_rules::fields::strip_hop_by_hop;
 
 use crate::call_request::{self, HttpCallRequest};
 use crate::error::SendError;
-use crate::http_form::strip_hop_by_hop;
 use crate::pool::UpstreamPool;
 use crate::trailers::{RequestTrailers, TrailingBody};
 use crate::upstream::Upstream;

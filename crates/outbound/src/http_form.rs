@@ -1,9 +1,10 @@
 //! The form of a request in each protocol: where the authority stands, how the body is framed, what may not pass.
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body;
+use weir_http_rules::fields::{lists, strip_hop_by_hop};
 
 use crate::error::SendError;
 
@@ -34,7 +35,7 @@ pub(crate) fn to_http1<B: Body>(
         }
     }
     let headers = request.headers_mut();
-    if headers.contains_key(header::TE) && !names_te(headers) {
+    if headers.contains_key(header::TE) && !lists(headers, &header::CONNECTION, b"te") {
         // In HTTP/1.1 `TE` is of no effect unless declared to belong to the connection (RFC 9110, section 10.1.4).
         headers.append(header::CONNECTION, HeaderValue::from_static("te"));
     }
@@ -91,51 +92,6 @@ pub(crate) fn to_http2<B>(
     Ok(())
 }
 
-/// Removes what concerns one connection only: `Connection` and the fields that it names, `Keep-Alive`,
-/// `Proxy-Connection`, `TE`, `Transfer-Encoding`, `Upgrade`, `HTTP2-Settings` (RFC 9110, section 7.6.1; RFC 9113,
-/// section 8.2.2). Trailers are passed on, so `Trailer` stays, and `TE: trailers` does where it was.
-pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let trailers_welcome = accepts_trailers(headers);
-    if headers.contains_key(header::CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
-        headers.remove(header::CONNECTION);
-    }
-    for name in [header::TE, header::TRANSFER_ENCODING, header::UPGRADE] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-connection", "http2-settings"] {
-        headers.remove(name);
-    }
-    if trailers_welcome {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-}
-
-fn accepts_trailers(headers: &HeaderMap) -> bool {
-    lists(headers, &header::TE, b"trailers")
-}
-
-fn names_te(headers: &HeaderMap) -> bool {
-    lists(headers, &header::CONNECTION, b"te")
-}
-
-/// Whether a field that is a list has a member.
-fn lists(headers: &HeaderMap, field: &HeaderName, member: &[u8]) -> bool {
-    headers
-        .get_all(field)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .any(|listed| listed.trim_ascii().eq_ignore_ascii_case(member))
-}
-
 fn path_and_query(uri: &Uri) -> PathAndQuery {
     uri.path_and_query()
         .cloned()
@@ -148,6 +104,7 @@ mod tests {
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
+    use http::HeaderName;
     use http_body::Frame;
     use http_body_util::{Empty, Full};
 

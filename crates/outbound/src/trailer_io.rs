@@ -26,9 +26,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use weir_http_rules::names::is_forbidden_in_trailers;
 
 use crate::trailer_splice::{MARK_LEN, Splice};
-use crate::trailers::is_forbidden_trailer;
 
 /// Most bytes taken in one write while searching, which bounds the copy that a search makes.
 const MAX_SEARCHED: usize = 64 * 1024;
@@ -62,12 +62,15 @@ struct Armed {
 impl TrailerHandle {
     /// Orders `trailers` to be written at the end of the body that is being sent. Returns the bytes that the body
     /// must yield as its last data frame, or `None` where there is nothing to write: no trailers, or only ones
-    /// whose names [may not be trailers](is_forbidden_trailer).
+    /// whose names [may not be trailers](is_forbidden_in_trailers).
     ///
     /// The body must be framed in chunks, or the bytes reach the other side.
     pub fn arm(&self, trailers: &HeaderMap) -> Option<Bytes> {
         let mut end = b"0\r\n".to_vec();
-        for (name, value) in trailers.iter().filter(|(name, _)| !is_forbidden_trailer(name)) {
+        for (name, value) in trailers
+            .iter()
+            .filter(|(name, _)| !is_forbidden_in_trailers(name))
+        {
             end.extend_from_slice(name.as_str().as_bytes());
             end.extend_from_slice(b": ");
             end.extend_from_slice(value.as_bytes());

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
+use weir_http_rules::names::is_forbidden_in_trailers;
 
 use crate::trailer_io::TrailerHandle;
 
@@ -130,37 +131,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for TrailingBody<B> {
     }
 }
 
-/// Whether a field may not come as a trailer, because it frames, routes or describes the message itself (RFC 9110,
-/// section 6.5.1) or belongs to one connection.
-pub fn is_forbidden_trailer(name: &HeaderName) -> bool {
-    const PLAIN: &[HeaderName] = &[
-        header::AUTHORIZATION,
-        header::CACHE_CONTROL,
-        header::CONNECTION,
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::CONTENT_RANGE,
-        header::CONTENT_TYPE,
-        header::EXPECT,
-        header::HOST,
-        header::MAX_FORWARDS,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::RANGE,
-        header::SET_COOKIE,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        header::WWW_AUTHENTICATE,
-    ];
-    PLAIN.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
 fn allowed(mut trailers: HeaderMap) -> HeaderMap {
     let forbidden: Vec<HeaderName> = trailers
         .keys()
-        .filter(|name| is_forbidden_trailer(name))
+        .filter(|name| is_forbidden_in_trailers(name))
         .cloned()
         .collect();
     for name in forbidden {

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Request, Uri};
-use weir_chain::{RequestHead, fields};
+use weir_chain::RequestHead;
+use weir_http_rules::fields;
 
 use crate::revision::RoutePlan;
 
@@ -23,7 +24,7 @@ pub(crate) fn request<B>(
         std::mem::take(&mut head.fields)
     };
     if head.needs_stripping || upgrade.is_some() {
-        fields::strip_connection_fields(&mut lines);
+        fields::strip_hop_by_hop(&mut lines);
     }
     if let Some(protocol) = upgrade {
         lines.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -5,8 +5,9 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Version};
-use weir_chain::{RequestHead, fields, local_reply, parse_authority};
+use weir_chain::{RequestHead, local_reply, parse_authority};
 use weir_host::LocalResponse;
+use weir_http_rules::{fields, names::lists_token};
 
 /// A request that may go on.
 pub(crate) struct Ingested {
@@ -52,11 +53,7 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         ..
     } = parts;
     if headers.len() > max_lines {
-        return Err(local_reply::plain(
-            431,
-            "too_many_headers",
-            "Request Header Fields Too Large",
-        ));
+        return Err(local_reply::phrase(431, "too_many_headers"));
     }
     if method == Method::CONNECT {
         return Err(local_reply::plain(
@@ -95,10 +92,7 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         fields::remove(&mut headers, &header::EXPECT);
     }
     let upgrade = upgrade(version, &headers);
-    fields::strip_connection_fields(&mut headers);
-    if headers.contains_key("http2-settings") {
-        fields::remove(&mut headers, &header::HeaderName::from_static("http2-settings"));
-    }
+    fields::strip_hop_by_hop(&mut headers);
     if let Some(protocol) = &upgrade {
         headers.insert(header::UPGRADE, protocol.clone());
     }
@@ -138,17 +132,13 @@ fn authority(target: Option<&str>, headers: &HeaderMap, version: Version) -> Res
 
 /// The protocol to change to, where the request asks for it. HTTP/2 is not changed to in this way any more (RFC 9113).
 fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
-    let wants = version == Version::HTTP_11
-        && headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .any(|value| fields::has_token(value.as_bytes(), b"upgrade"));
+    let wants = version == Version::HTTP_11 && fields::lists(headers, &header::CONNECTION, b"upgrade");
     let protocol = headers.get(header::UPGRADE).filter(|_| wants)?;
-    (!fields::has_token(protocol.as_bytes(), b"h2c")).then(|| protocol.clone())
+    (!lists_token(protocol.as_bytes(), b"h2c")).then(|| protocol.clone())
 }
 
 fn bad(details: &str) -> LocalResponse {
-    local_reply::plain(400, details, "Bad Request")
+    local_reply::phrase(400, details)
 }
 
 #[cfg(test)]

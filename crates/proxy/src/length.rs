@@ -5,7 +5,8 @@ use std::task::{Context, Poll};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
-use weir_chain::{FilterCalls, Length, Pump, Source, fields};
+use weir_chain::{FilterCalls, Length, Pump, Source};
+use weir_http_rules::{fields, status::is_bodiless};
 
 use crate::stream::ProxyMessages;
 
@@ -64,7 +65,7 @@ pub(crate) fn poll_response_length<S: Source, C: FilterCalls>(
         }
         return Poll::Ready(Length::None);
     }
-    let bodiless = status == StatusCode::NO_CONTENT || status == StatusCode::RESET_CONTENT;
+    let bodiless = is_bodiless(status.as_u16());
     let length = match pump.poll_length(cx, end_of_stream || bodiless) {
         Poll::Ready(length) => length,
         Poll::Pending if patient => return Poll::Pending,

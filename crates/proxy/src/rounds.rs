@@ -12,9 +12,9 @@ use slab::Slab;
 use tokio::sync::Notify;
 use weir_chain::local_reply;
 use weir_config::Timeouts;
+use weir_http_rules::flags;
 
 use crate::connection::Watch;
-use crate::stream::facts::flag;
 use crate::stream::{SharedState, StreamState};
 use crate::worker::Worker;
 
@@ -160,7 +160,7 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
             }
             continue;
         }
-        state.messages.facts.flags |= flag::STREAM_IDLE_TIMEOUT;
+        state.messages.facts.flags |= flags::STREAM_IDLE_TIMEOUT;
         let status = if state.messages.facts.request_sent_at.is_some() {
             504
         } else {

@@ -1,7 +1,8 @@
 //! The head of a response as it goes out.
 
 use http::{Response, Version};
-use weir_chain::{Length, ResponseHead, fields};
+use weir_chain::{Length, ResponseHead};
+use weir_http_rules::fields;
 use weir_outbound::TrailerPath;
 
 use crate::bodies::ResponsePump;
@@ -9,7 +10,7 @@ use crate::connection::Connection;
 
 pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
     if head.needs_stripping {
-        fields::strip_connection_fields(&mut head.fields);
+        fields::strip_hop_by_hop(&mut head.fields);
     }
     let mut response = Response::new(());
     *response.status_mut() = head.status;

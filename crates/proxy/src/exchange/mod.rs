@@ -16,9 +16,8 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use weir_chain::{
-    Abort, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, fields, local_reply,
-};
+use weir_chain::{Abort, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, local_reply};
+use weir_http_rules::{fields, flags};
 use weir_outbound::TrailingBody;
 
 use crate::bodies::{
@@ -30,7 +29,7 @@ use crate::ingest::{self, Ingested};
 use crate::length::{poll_response_length, settle_request_length};
 use crate::revision::{RoutePlan, Target};
 use crate::source::IncomingSource;
-use crate::stream::facts::{StreamFacts, flag};
+use crate::stream::facts::StreamFacts;
 use crate::stream::{ProxyMessages, SharedState, StreamState};
 use crate::worker::WorkerRevision;
 use crate::{echo, filters, forward, upgrade};
@@ -151,7 +150,7 @@ impl Exchange {
         }
         let Some(route) = self.route_now() else {
             let mut state = self.state.borrow_mut();
-            state.messages.facts.flags |= flag::NO_ROUTE;
+            state.messages.facts.flags |= flags::NO_ROUTE;
             state.reply_with(local_reply::plain(404, "route_not_found", "Not Found\n"));
             drop(state);
             return self.stopped().await;
@@ -193,7 +192,7 @@ impl Exchange {
         tunnel: Option<(OnUpgrade, OnUpgrade)>,
     ) -> Result<Outgoing, Aborted> {
         let (mut parts, body) = response.into_parts();
-        fields::strip_connection_fields(&mut parts.headers);
+        fields::strip_hop_by_hop(&mut parts.headers);
         {
             let mut state = self.state.borrow_mut();
             if state.messages.facts.details.is_empty() {

@@ -5,12 +5,12 @@ use std::task::Context;
 
 use weir_chain::{Abort, Direction, LocalSource, Pump, local_reply};
 use weir_host::LocalResponse;
+use weir_http_rules::flags;
 use weir_outbound::TrailingBody;
 
 use super::head::{local_length, take_head, trailer_path};
 use super::{Exchange, Outgoing};
 use crate::bodies::{Aborted, ResponseBody, ResponsePump, ResponseSource};
-use crate::stream::facts::flag;
 
 impl Exchange {
     /// A response was on its way through the filters and one of them gave another: that one goes out as it is.
@@ -86,8 +86,8 @@ impl Exchange {
     pub(super) fn reset(&self) -> Aborted {
         let mut state = self.state.borrow_mut();
         let reason = *state.reset.get_or_insert("reset");
-        if state.messages.facts.flags & flag::DOWNSTREAM_TERMINATION == 0 {
-            state.messages.facts.flags |= flag::LOCAL_RESET;
+        if state.messages.facts.flags & flags::DOWNSTREAM_TERMINATION == 0 {
+            state.messages.facts.flags |= flags::LOCAL_RESET;
         }
         Aborted(reason)
     }

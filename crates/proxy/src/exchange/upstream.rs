@@ -8,13 +8,14 @@ use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use weir_chain::{Direction, Length, local_reply};
+use weir_http_rules::flags;
 use weir_outbound::{ConnectionInfo, RequestTrailers, SendError, TrailerPath, TrailingBody};
 
 use super::wait::Waited;
 use super::{ClientUpgrade, Exchange, Outgoing};
 use crate::bodies::{Aborted, RequestBody, UpstreamBody};
 use crate::revision::RoutePlan;
-use crate::stream::facts::{UpstreamFacts, flag};
+use crate::stream::facts::UpstreamFacts;
 
 impl Exchange {
     /// Sends the request to an upstream and passes on what comes back.
@@ -61,7 +62,7 @@ impl Exchange {
             Waited::Stopped => return self.stopped().await,
             Waited::TimedOut => {
                 let mut state = self.state.borrow_mut();
-                state.messages.facts.flags |= flag::UPSTREAM_TIMEOUT;
+                state.messages.facts.flags |= flags::UPSTREAM_TIMEOUT;
                 let reply =
                     local_reply::plain(504, "upstream_response_timeout", "upstream request timeout\n");
                 state.reply_with(reply);
@@ -95,19 +96,19 @@ impl Exchange {
                     drop(state);
                     return self.stopped().await;
                 }
-                SendError::Timeout { .. } => (504, "upstream_response_timeout", flag::UPSTREAM_TIMEOUT),
-                SendError::Overflow { .. } => (503, "upstream_overflow", flag::UPSTREAM_OVERFLOW),
+                SendError::Timeout { .. } => (504, "upstream_response_timeout", flags::UPSTREAM_TIMEOUT),
+                SendError::Overflow { .. } => (503, "upstream_overflow", flags::UPSTREAM_OVERFLOW),
                 SendError::Reset { .. } => (
                     502,
                     "upstream_reset_before_response_started",
-                    flag::UPSTREAM_REMOTE_RESET,
+                    flags::UPSTREAM_REMOTE_RESET,
                 ),
-                SendError::Protocol { .. } => (502, "upstream_protocol_error", flag::UPSTREAM_REMOTE_RESET),
+                SendError::Protocol { .. } => (502, "upstream_protocol_error", flags::UPSTREAM_REMOTE_RESET),
                 SendError::InvalidRequest { .. } => (400, "request_cannot_be_sent", 0),
                 _ => (
                     503,
                     "upstream_connection_failure",
-                    flag::UPSTREAM_CONNECTION_FAILURE,
+                    flags::UPSTREAM_CONNECTION_FAILURE,
                 ),
             };
             state.messages.facts.flags |= raised;

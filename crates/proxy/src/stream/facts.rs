@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Version};
-use weir_chain::{FieldLines, fields};
+use weir_chain::FieldLines;
 use weir_host::{CertificateField, Fact, FactValue};
+use weir_http_rules::fields;
 use weir_outbound::Established;
 
 use crate::stream::ProxyMessages;
@@ -74,26 +75,6 @@ pub(crate) struct UpstreamFacts {
     pub time_to_connection: Duration,
     /// Connections tried.
     pub attempts: u32,
-}
-
-/// Envoy's response flags that a proxy without health checks and retries can raise (`StreamInfo::CoreResponseFlag`).
-pub(crate) mod flag {
-    /// The upstream did not answer in time.
-    pub const UPSTREAM_TIMEOUT: i64 = 1 << 2;
-    /// A stream was reset by us.
-    pub const LOCAL_RESET: i64 = 1 << 3;
-    /// The upstream reset the stream.
-    pub const UPSTREAM_REMOTE_RESET: i64 = 1 << 4;
-    /// No connection to the upstream.
-    pub const UPSTREAM_CONNECTION_FAILURE: i64 = 1 << 5;
-    /// No connection was free.
-    pub const UPSTREAM_OVERFLOW: i64 = 1 << 7;
-    /// No route.
-    pub const NO_ROUTE: i64 = 1 << 8;
-    /// The client went away.
-    pub const DOWNSTREAM_TERMINATION: i64 = 1 << 14;
-    /// Nothing moved for too long.
-    pub const STREAM_IDLE_TIMEOUT: i64 = 1 << 16;
 }
 
 impl StreamFacts {

@@ -4,8 +4,9 @@ use http::HeaderMap;
 use weir_abi::MapType;
 use weir_chain::{Direction, FieldLines, Messages, RequestHead, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
+use weir_http_rules::flags;
 
-use crate::stream::facts::{self, StreamFacts, flag};
+use crate::stream::facts::{self, StreamFacts};
 
 /// The messages of one exchange, and what is known of it.
 pub(crate) struct ProxyMessages {
@@ -106,8 +107,8 @@ impl Messages for ProxyMessages {
 
     fn source_failed(&mut self, direction: Direction) {
         self.facts.flags |= match direction {
-            Direction::Request => flag::DOWNSTREAM_TERMINATION,
-            Direction::Response => flag::UPSTREAM_REMOTE_RESET,
+            Direction::Request => flags::DOWNSTREAM_TERMINATION,
+            Direction::Response => flags::UPSTREAM_REMOTE_RESET,
         };
     }
 }

@@ -1,7 +1,9 @@
 //! Changes of heads, as far as filters may make them.
 
-use weir_chain::parse_authority;
 use weir_host::{Edit, HeaderEdit};
+use weir_http_rules::names::is_framing_field;
+use weir_http_rules::pseudo::{self, is_request_pseudo};
+use weir_http_rules::status::of_final_response;
 
 use super::mime::{Head, is_name, is_value};
 use super::templates::Templates;
@@ -10,14 +12,14 @@ use super::well_known::names;
 /// A change of a request, pseudo-headers included.
 pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
     match edit {
-        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_pseudo(name) => {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) if is_request_pseudo(name) => {
             set_pseudo(head, name, value)
         }
         // Without them there is no request; the host warns about it.
-        HeaderEdit::Remove(name) if is_pseudo(name) => Edit::Invalid,
+        HeaderEdit::Remove(name) if is_request_pseudo(name) => Edit::Invalid,
         HeaderEdit::SetAll(lines) => {
             let valid = |(name, value): &(&[u8], &[u8])| {
-                if is_pseudo(name) {
+                if is_request_pseudo(name) {
                     pseudo_is_valid(name, value)
                 } else {
                     is_name(name) && is_value(value)
@@ -26,7 +28,7 @@ pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
             if !lines.iter().all(valid) {
                 return Edit::Invalid;
             }
-            head.retain(|name| name == b"host" || is_framing(name));
+            head.retain(|name| name == b"host" || is_framing_field(name));
             for (name, value) in lines {
                 let outcome = edit_request(head, HeaderEdit::Add(name, value));
                 if outcome != Edit::Done {
@@ -42,18 +44,20 @@ pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
 /// A change of a response, its status included.
 pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
     match edit {
-        HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => match status(value) {
-            Some(status) => {
-                head.set_status(status);
-                Edit::Done
+        HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => {
+            match of_final_response(value) {
+                Some(status) => {
+                    head.set_status(status.as_u16());
+                    Edit::Done
+                }
+                None => Edit::Invalid,
             }
-            None => Edit::Invalid,
-        },
+        }
         HeaderEdit::Remove(b":status") => Edit::Invalid,
         HeaderEdit::SetAll(lines) => {
             let valid = |(name, value): &(&[u8], &[u8])| {
                 if *name == b":status" {
-                    status(value).is_some()
+                    of_final_response(value).is_some()
                 } else {
                     is_name(name) && is_value(value)
                 }
@@ -61,7 +65,7 @@ pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
             if !lines.iter().all(valid) {
                 return Edit::Invalid;
             }
-            head.retain(is_framing);
+            head.retain(|name| is_framing_field(name));
             for (name, value) in lines {
                 let outcome = edit_response(head, HeaderEdit::Add(name, value));
                 if outcome != Edit::Done {
@@ -81,7 +85,7 @@ fn edit_field(head: Head, edit: HeaderEdit<'_>) -> Edit {
         HeaderEdit::Add(name, value) => put(head, name, value, false),
         HeaderEdit::Replace(name, value) => put(head, name, value, true),
         HeaderEdit::Remove(name) => {
-            if !is_framing(name) {
+            if !is_framing_field(name) {
                 head.remove(name);
             }
             Edit::Done
@@ -102,7 +106,7 @@ fn put(head: Head, name: &[u8], value: &[u8], replaces: bool) -> Edit {
     if !(is_name(name) && is_value(value)) {
         return Edit::Invalid;
     }
-    if is_framing(name) {
+    if is_framing_field(name) {
         return Edit::Done;
     }
     outcome(replace().unwrap_or_else(|| {
@@ -147,35 +151,8 @@ fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
 fn pseudo_is_valid(name: &[u8], value: &[u8]) -> bool {
     match name {
         b":method" => is_name(value),
-        b":path" => {
-            (value == b"*" || value.first() == Some(&b'/'))
-                && http::uri::PathAndQuery::try_from(value)
-                    .is_ok_and(|path| path.as_str().as_bytes() == value)
-        }
-        b":scheme" => http::uri::Scheme::try_from(value).is_ok(),
-        _ => parse_authority(value).is_some(),
+        b":path" => pseudo::path(value).is_some(),
+        b":scheme" => pseudo::scheme(value).is_some(),
+        _ => value.is_empty() || pseudo::authority(value).is_some(),
     }
-}
-
-/// A status that ends an exchange.
-fn status(value: &[u8]) -> Option<u16> {
-    let status = http::StatusCode::from_bytes(value).ok()?;
-    (!status.is_informational() && status.as_u16() < 600).then(|| status.as_u16())
-}
-
-fn is_pseudo(name: &[u8]) -> bool {
-    matches!(name, b":path" | b":method" | b":scheme" | b":authority" | b"host")
-}
-
-/// Fields that belong to one connection (RFC 9110, 7.6.1). The server keeps them where filters cannot see them.
-pub(super) fn is_connection_field(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
-    )
-}
-
-/// Fields that say where a message ends, or belong to one connection.
-fn is_framing(name: &[u8]) -> bool {
-    name == b"content-length" || is_connection_field(name)
 }

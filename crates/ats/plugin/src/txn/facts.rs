@@ -15,13 +15,9 @@ use weir_ats_sys::{
     TSHttpTxnServerAddrGet, TSHttpTxnSsnGet, TSMilestonesType, TSVConn,
 };
 use weir_host::{Fact, FactValue};
+use weir_http_rules::flags;
 
 use crate::tls;
-
-/// The upstream's answer broke off (Envoy's `StreamInfo::CoreResponseFlag`).
-pub(crate) const UPSTREAM_REMOTE_RESET: i64 = 1 << 4;
-/// The client went away.
-pub(crate) const DOWNSTREAM_TERMINATION: i64 = 1 << 14;
 
 /// What only the plugin knows.
 #[derive(Debug, Default)]
@@ -150,9 +146,9 @@ pub(crate) fn abort_flag(txn: TSHttpTxn) -> i64 {
         Some(milestone(txn, TS_MILESTONE_SERVER_CLOSE).is_none_or(|server| closed < server))
     };
     if by_client || (!weir_ats_sys::version().at_least(10, 0) && client_left() == Some(true)) {
-        DOWNSTREAM_TERMINATION
+        flags::DOWNSTREAM_TERMINATION
     } else {
-        UPSTREAM_REMOTE_RESET
+        flags::UPSTREAM_REMOTE_RESET
     }
 }
 

@@ -9,10 +9,12 @@ use weir_ats_sys::{
 };
 use weir_chain::{Direction, FieldLines, Messages, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
+use weir_http_rules::flags;
+use weir_http_rules::names::is_connection_field;
 
 use super::access::Access;
 use super::client;
-use super::edits::{edit_request, edit_response, is_connection_field};
+use super::edits::{edit_request, edit_response};
 use super::facts::{self, TxnFacts};
 use super::mime::Head;
 use super::well_known::names;
@@ -430,8 +432,8 @@ impl Messages for TxnMessages {
 
     fn source_failed(&mut self, direction: Direction) {
         self.facts.flags |= match direction {
-            Direction::Request => facts::DOWNSTREAM_TERMINATION,
-            Direction::Response => facts::UPSTREAM_REMOTE_RESET,
+            Direction::Request => flags::DOWNSTREAM_TERMINATION,
+            Direction::Response => flags::UPSTREAM_REMOTE_RESET,
         };
     }
 }

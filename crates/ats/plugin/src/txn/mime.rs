@@ -10,6 +10,7 @@ use weir_ats_sys::{
     TSMimeHdrFieldFind, TSMimeHdrFieldGet, TSMimeHdrFieldNameGet, TSMimeHdrFieldNext, TSMimeHdrFieldNextDup,
     TSMimeHdrFieldValueStringGet, TSMimeHdrFieldValueStringSet, TSMimeHdrFieldsCount,
 };
+use weir_http_rules::status;
 
 use super::well_known::{Name, names};
 
@@ -291,14 +292,11 @@ impl Head {
     }
 
     /// Sets the status of a response, with the reason that belongs to it.
-    pub fn set_status(self, status: u16) {
-        let reason = http::StatusCode::from_u16(status)
-            .ok()
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or("Unknown");
+    pub fn set_status(self, code: u16) {
+        let reason = status::reason_phrase(code);
         // SAFETY: the head is that of a response; the reason is copied.
         unsafe {
-            TSHttpHdrStatusSet(self.buffer, self.loc, c_int::from(status));
+            TSHttpHdrStatusSet(self.buffer, self.loc, c_int::from(code));
             TSHttpHdrReasonSet(
                 self.buffer,
                 self.loc,
@@ -334,53 +332,14 @@ fn number(value: &[u8]) -> Option<u64> {
     (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
 }
 
-/// Whether a name can stand in a head: a token (RFC 9110, 5.6.2).
+/// Whether a name can stand in a head of the server's.
 pub(crate) fn is_name(name: &[u8]) -> bool {
-    // Without an exit on the way: what is refused is rare, and what is not has to be looked at to its end.
-    let tokens = name
-        .iter()
-        .fold(true, |all, byte| all & TOKEN[usize::from(*byte)]);
-    !name.is_empty() && name.len() <= MAX_VALUE && tokens
+    name.len() <= MAX_VALUE && weir_http_rules::names::is_token(name)
 }
 
-/// The bytes that tokens consist of.
-static TOKEN: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < table.len() {
-        table[byte] = is_token(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// Whether a value can stand in a head: no control characters but the tab (RFC 9110, 5.5).
+/// Whether a value can stand in a head of the server's.
 pub(crate) fn is_value(value: &[u8]) -> bool {
-    let text = value.iter().fold(true, |all, byte| {
-        all & (*byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
-    });
-    value.len() <= MAX_VALUE && text
+    value.len() <= MAX_VALUE && weir_http_rules::names::is_value(value)
 }
 
 /// What the server gave as text and length. The lifetime is the caller's to keep short: until the head is changed.

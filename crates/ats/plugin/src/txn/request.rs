@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use weir_ats_sys::TSHttpTxn;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
+use weir_http_rules::flags;
 
 use super::client;
 use super::reply::FinalReply;
@@ -121,7 +122,7 @@ impl Txn {
             let mut state = self.state.borrow_mut();
             let reason = *state.reset.get_or_insert("reset");
             state.messages.facts.details = reason.into();
-            state.messages.facts.flags |= 1 << 3;
+            state.messages.facts.flags |= flags::LOCAL_RESET;
         }
         client::shut_down(self.http, false);
         self.reply = Some(Box::new(FinalReply::plain(500)));

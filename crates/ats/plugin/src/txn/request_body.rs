@@ -240,7 +240,7 @@ impl Txn {
             Some(Abort::Stopped) => self.refuse_request_body(),
             Some(Abort::Source(error)) => {
                 tracing::warn!(error = %error.0, "a request's body is refused");
-                let reply = local_reply::plain(400, "malformed_body", "Bad Request");
+                let reply = local_reply::phrase(400, "malformed_body");
                 self.state.borrow_mut().reply_or_reset(reply, "malformed_body");
                 self.refuse_request_body();
             }
@@ -265,7 +265,7 @@ impl Txn {
                 // Too long to be collected: from here on it must keep the length that was announced.
                 part.output = Some(Output::open(part.transform, part.announced));
             } else if part.announced.is_none() && part.collected.len() as u64 > limit {
-                let reply = local_reply::plain(413, "request_payload_too_large", "Payload Too Large");
+                let reply = local_reply::phrase(413, "request_payload_too_large");
                 self.state
                     .borrow_mut()
                     .reply_or_reset(reply, "request_payload_too_large");
@@ -387,7 +387,7 @@ impl Txn {
 
     /// A body that filters want to see must not get past them.
     fn refuse_unseen_body(&mut self) -> Next {
-        let reply = local_reply::plain(411, "unseen_body", "Length Required");
+        let reply = local_reply::phrase(411, "unseen_body");
         self.state.borrow_mut().reply_with(reply);
         let flow = self.stopped();
         self.settle(flow)

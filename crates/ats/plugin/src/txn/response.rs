@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use smallvec::SmallVec;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed, StagePlan};
+use weir_http_rules::status::is_bodiless;
 
 use super::messages::Response;
 use super::source::TxnSource;
@@ -128,6 +129,6 @@ impl Txn {
         let Some(head) = state.messages.server_response() else {
             return true;
         };
-        matches!(head.status(), 204 | 205 | 304) || head.is_empty() || state.messages.is_head
+        is_bodiless(head.status()) || head.is_empty() || state.messages.is_head
     }
 }

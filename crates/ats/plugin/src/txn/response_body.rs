@@ -302,7 +302,7 @@ impl Txn {
             .is_some_and(|part| part.input.has_ended());
         let flag = if ended { facts::abort_flag(self.http) } else { 0 };
         if flag != 0 {
-            let reply = local_reply::plain(502, "upstream_reset", "Bad Gateway");
+            let reply = local_reply::phrase(502, "upstream_reset");
             let mut state = self.state.borrow_mut();
             state.messages.facts.flags |= flag;
             state.reply_or_reset(reply, "upstream_reset_after_response_started");

@@ -1,0 +1,17 @@
+//! HTTP's rules about messages, each stated once for both proxies and for the calls of guests.
+//!
+//! - [`names`]: classes of field names, and which bytes names and values may hold.
+//! - [`fields`]: operations on header maps that keep the order of lines, among them the removal of a connection's fields.
+//! - [`pseudo`]: pseudo-headers and the values that they may have.
+//! - [`status`]: statuses that end an exchange, statuses without a body, reason phrases.
+//! - [`flags`]: Envoy's response flags.
+//!
+//! The crate does no I/O and knows neither guests nor proxies. A check compares bytes and allocates nothing, unless its
+//! documentation says otherwise.
+#![forbid(unsafe_code)]
+
+pub mod fields;
+pub mod flags;
+pub mod names;
+pub mod pseudo;
+pub mod status;
