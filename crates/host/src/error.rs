@@ -1,6 +1,6 @@
 //! What can go wrong with a VM.
 
-use weir_engine::{InstantiateError, Trap};
+use weir_engine::{InstantiateError, Trap, TrapKind};
 
 /// Why a VM or plugin could not be started. The VM is of no use afterwards.
 #[derive(Debug, thiserror::Error)]
@@ -87,4 +87,22 @@ pub enum VmError {
     /// The context named does not exist in this VM, or is of the other kind.
     #[error("there is no such context: {0}")]
     NoSuchContext(crate::ContextId),
+}
+
+impl VmError {
+    /// The cause of a VM's death in one word, as metrics name it.
+    pub const fn cause(&self) -> &'static str {
+        match self {
+            Self::Trapped { trap, .. } => match trap.kind {
+                TrapKind::Guest(_) => "trap",
+                TrapKind::Deadline => "deadline",
+                TrapKind::StackOverflow => "stack_overflow",
+                TrapKind::Exit(_) => "exit",
+                TrapKind::Host(_) => "refused",
+                _ => "other",
+            },
+            Self::Panicked { .. } => "internal_error",
+            Self::Dead | Self::TooManyContexts(_) | Self::NoSuchContext(_) => "other",
+        }
+    }
 }

@@ -117,7 +117,10 @@ pub(crate) fn status(
     }
     match body(&mut call) {
         Ok(()) => Ok(u64::from(Status::Ok.wire())),
-        Err(Fault::Status(status)) => Ok(u64::from(status.wire())),
+        Err(Fault::Status(status)) => {
+            count_error(&mut call, bit, status);
+            Ok(u64::from(status.wire()))
+        }
         Err(Fault::Trap(trap)) => Err(trap),
     }
 }
@@ -136,11 +139,22 @@ pub(crate) fn errno(
     body(&mut call).map(|errno| errno as u64)
 }
 
+/// Counts a status for the plugin, unless the status is an ordinary answer.
+#[inline]
+fn count_error(call: &mut Call<'_>, bit: u32, status: Status) {
+    if !matches!(status, Status::NotFound | Status::Empty | Status::CasMismatch)
+        && let Some(plugin) = call.state().plugin()
+    {
+        plugin.meter.hostcall_failed(name(bit), status);
+    }
+}
+
 #[cold]
 fn refuse(call: &mut Call<'_>, bit: u32, refusal: u64) -> Result<u64, Trap> {
     let name = name(bit);
     let state = call.state();
     if allowed(&state.spec.capabilities) >> bit & 1 == 0 {
+        count_error(call, bit, Status::InternalFailure);
         call.warn_once(|| format!("{name} is not among the allowed capabilities of this plugin"));
         return Ok(refusal);
     }

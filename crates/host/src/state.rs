@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
+use weir_meters::PluginMeter;
 
 use crate::context_map::ContextMap;
 use crate::gate::Open;
@@ -74,6 +75,8 @@ pub(crate) struct PluginContext {
     pub notes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Period of its ticks, where it has any.
     pub tick_period: Option<Duration>,
+    /// Counts what the plugin does in this VM.
+    pub meter: Arc<PluginMeter>,
 }
 
 /// A stream context.
@@ -210,6 +213,15 @@ impl VmState {
     /// The plugin whose context, or whose stream's context, is effective.
     pub fn plugin(&self) -> Option<&PluginContext> {
         self.plugins.get(&self.plugin_id()?)
+    }
+
+    /// The meter of the plugin that a context belongs to.
+    pub fn meter_of(&self, context: ContextId) -> Option<&PluginMeter> {
+        let plugin = match self.streams.get(&context) {
+            Some(stream) => stream.plugin,
+            None => context,
+        };
+        Some(&*self.plugins.get(&plugin)?.meter)
     }
 
     /// Who gets the result of a call begun now.

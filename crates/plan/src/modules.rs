@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use weir_config::{CodeSource, VmConfig};
 use weir_engine::{CompileError, Engine};
 use weir_host::{HostModule, LoadError};
 use weir_loader::{FetchedModule, ModuleDigest};
+use weir_meters::Meters;
 
 use crate::engines::Engines;
 use crate::error::PlanError;
@@ -16,6 +18,7 @@ use crate::sources::Sources;
 pub(crate) struct Modules {
     engines: Engines,
     sources: Sources,
+    meters: Meters,
     known: Mutex<HashMap<Key, Arc<Compiled>>>,
     /// Those of the configuration before.
     previous: HashMap<Key, Arc<Compiled>>,
@@ -38,10 +41,11 @@ type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
 
 impl Modules {
     /// No modules so far.
-    pub fn new(engines: Engines, sources: Sources) -> Self {
+    pub fn new(engines: Engines, sources: Sources, meters: Meters) -> Self {
         Self {
             engines,
             sources,
+            meters,
             known: Mutex::default(),
             previous: HashMap::new(),
         }
@@ -101,7 +105,12 @@ impl Modules {
             Arc::clone(known.entry(key).or_insert_with(|| previous.unwrap_or_default()))
         };
         let name = source.to_string();
-        let load = || load(engine.as_ref(), config, &name, &fetched).map_err(|error| error.to_string());
+        let load = || {
+            let since = Instant::now();
+            let loaded = load(engine.as_ref(), config, &name, &fetched).map_err(|error| error.to_string());
+            self.meters.compiled(engine.name(), since.elapsed());
+            loaded
+        };
         let made = compiled.get_or_init(load);
         made.clone()
     }

@@ -54,9 +54,10 @@ impl Planner {
 
     /// As [`Planner::new`], with modules from `sources`.
     pub fn with_sources(engines: Engines, shared: Shared, sources: Sources) -> Self {
+        let meters = shared.meters().clone();
         Self {
             shared,
-            modules: Modules::new(engines, sources),
+            modules: Modules::new(engines, sources, meters),
         }
     }
 

@@ -87,10 +87,24 @@ impl VmPlan {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
+        let started = self.try_start(shared, services, waker);
+        if started.is_err() {
+            shared.meters().vm_start_failed.increment();
+        }
+        started
+    }
+
+    fn try_start(
+        &self,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Result<(Vm, Vec<ContextId>), StartError> {
         if let Some(image) = self.image(shared) {
             if !image.is_distrusted() {
-                let (vm, contexts) = image.start(shared, services, waker)?;
+                let (mut vm, contexts) = image.start(shared, services, waker)?;
                 self.set_exports(|callback| vm.has(callback));
+                vm.mark_live();
                 return Ok((vm, contexts));
             }
             let module = &self.reach.module;
@@ -106,6 +120,7 @@ impl VmPlan {
             .iter()
             .map(|plugin| vm.add_plugin(Arc::clone(plugin)))
             .collect::<Result<_, _>>()?;
+        vm.mark_live();
         Ok((vm, contexts))
     }
 

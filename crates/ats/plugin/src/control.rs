@@ -12,7 +12,6 @@ use weir_plan::{FileStamp, Planned, Planner, VmPlan};
 use crate::events::Hub;
 use crate::net_thread::NetThread;
 use crate::plugin::{Engines, GLOBAL};
-use crate::stats::{COUNTERS, bump};
 use crate::thread_chain::{ThreadChain, ThreadFilter};
 use crate::vm::place::{Place, PlaceRef};
 use crate::vm::start;
@@ -484,12 +483,12 @@ impl Control {
     pub fn reload_and_report(&mut self) {
         match self.reload() {
             Ok(()) => {
-                bump(&COUNTERS.reloads);
+                self.shared.meters().reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
                 weir_ats_sys::TSNote(c"[wasm] filters have been loaded again");
             }
             Err(Kept) => {
-                bump(&COUNTERS.reload_failures);
+                self.shared.meters().reload_failures.increment();
                 tracing::error!("filters have not been loaded again: the ones that were loaded before go on");
             }
         }

@@ -333,7 +333,7 @@ impl Waiting {
             .and_then(|()| tokio::net::TcpListener::from_std(listener));
         match listening {
             Ok(listener) => {
-                let render = Arc::new(move || crate::stats::render_prometheus(shared.metrics()));
+                let render = Arc::new(move || crate::stats::render_prometheus(&shared));
                 tokio::task::spawn_local(crate::metrics_page::serve(listener, render));
             }
             Err(error) => tracing::error!("metrics cannot be served: {error}"),
@@ -408,6 +408,6 @@ async fn keep_stats(shared: Shared) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        crate::guard::catch(|| stats.sync(shared.metrics()));
+        crate::guard::catch(|| stats.sync(&shared));
     }
 }

@@ -12,6 +12,7 @@ use weir_ats_sys::{
     TSRuntimeDirGet, Version,
 };
 use weir_host::Shared;
+use weir_meters::Meters;
 
 use crate::control::Control;
 use crate::events::Hub;
@@ -32,6 +33,8 @@ pub(crate) struct Plugin {
     /// Each time filters let a transaction go it goes on on another net thread: for tests alone. The server moves one only
     /// where another plugin re-enables it from a thread of its own, and nothing of it may depend on the thread then.
     pub moves_transactions: bool,
+    /// What the process counts about itself.
+    meters: Meters,
     /// The way to what waits.
     pub hub: Hub,
     control: Mutex<Control>,
@@ -56,6 +59,12 @@ pub(crate) fn plugin() -> &'static Plugin {
         // No hook is added before, so the server cannot have called us.
         unreachable!("the plugin was called before it was set up")
     })
+}
+
+/// The meters of the process, once [`setup`] has succeeded.
+#[inline]
+pub(crate) fn meters() -> &'static Meters {
+    &plugin().meters
 }
 
 /// Prepares the process, once.
@@ -86,11 +95,13 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     reload::register();
     // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
+    let meters = shared.meters().clone();
     let control = Control::new(engines, shared, hub.clone(), threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
         moves_transactions: std::env::var_os(MOVE).is_some(),
+        meters,
         hub,
         control: Mutex::new(control),
         global_hooks: AtomicBool::new(false),

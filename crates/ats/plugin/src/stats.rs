@@ -11,16 +11,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_int};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use weir_ats_sys::{
     TS_RECORDDATATYPE_INT, TS_STAT_NON_PERSISTENT, TS_STAT_SYNC_SUM, TS_SUCCESS, TSStatCreate,
     TSStatFindName, TSStatIntSet,
 };
-use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue, Metrics};
-
-/// What the plugin counts about itself.
-pub(crate) static COUNTERS: Counters = Counters::new();
+use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue, Shared};
+use weir_meters::CounterReading;
 
 /// Most statistics that are made.
 const MAX_STATISTICS: usize = 500;
@@ -28,75 +25,13 @@ const MAX_STATISTICS: usize = 500;
 /// Most bytes of a statistic's name.
 const MAX_NAME: usize = 200;
 
-macro_rules! counters {
-    ($($(#[doc = $help:literal])+ $name:ident,)*) => {
-        /// The plugin's own counters.
-        #[derive(Debug)]
-        pub(crate) struct Counters {
-            $($(#[doc = $help])+ pub $name: AtomicU64,)*
-        }
-
-        impl Counters {
-            const fn new() -> Self {
-                Self { $($name: AtomicU64::new(0),)* }
-            }
-
-            /// Name, meaning and value of each.
-            fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-                [$((stringify!($name), concat!($($help),+), self.$name.load(Ordering::Relaxed)),)*].into_iter()
-            }
-        }
-    };
-}
-
-counters! {
-    /// VMs that have been started.
-    vm_started,
-    /// VMs that have died.
-    vm_died,
-    /// VMs that are no more: those that had died, and those that no configuration and no stream had a use for any longer.
-    vm_ended,
-    /// VMs that could not be started.
-    vm_start_failed,
-    /// Streams that filters have seen.
-    streams,
-    /// Answers that filters have given.
-    local_responses,
-    /// Streams that went on without a filter that had failed.
-    fail_open,
-    /// Streams that were refused because a filter had failed.
-    fail_closed,
-    /// Streams that filters held for too long.
-    stream_deadlines,
-    /// Configurations that were taken up after the first.
-    reloads,
-    /// Configurations that were refused at a reload.
-    reload_failures,
-}
-
-impl Counters {
-    /// The counters in Prometheus' text format, as `weir_NAME_total`: no guest's metric begins like that.
-    fn render_prometheus(&self) -> String {
-        self.all()
-            .map(|(name, help, value)| {
-                let help = help.trim();
-                format!(
-                    "# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n"
-                )
-            })
-            .collect()
-    }
-}
-
-/// Counts one more.
-#[inline]
-pub(crate) fn bump(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
 /// Guests' metrics as `wasm_NAME` and our own counters, in Prometheus' text format 0.0.4.
-pub(crate) fn render_prometheus(metrics: &Metrics) -> String {
-    metrics.render_prometheus("wasm_") + &COUNTERS.render_prometheus()
+pub(crate) fn render_prometheus(shared: &Shared) -> String {
+    let own = shared.meters().reading().map(|counter| {
+        let CounterReading { name, help, value } = counter;
+        format!("# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n")
+    });
+    shared.metrics().render_prometheus("wasm_") + &own.collect::<String>()
 }
 
 /// The statistics that have been made, and what the server keeps them in.
@@ -130,20 +65,21 @@ impl ServerStats {
 
 impl<B: Board> ServerStats<B> {
     /// Brings the server's statistics to the state of the metrics. For one thread, which is known to the server.
-    pub fn sync(&mut self, metrics: &Metrics) {
+    pub fn sync(&mut self, shared: &Shared) {
         if self.own.is_empty() {
             // Ours come first, so that they are there whatever guests define.
-            self.own = COUNTERS
-                .all()
-                .map(|(name, ..)| self.open(&format!("weir.{name}")))
+            self.own = shared
+                .meters()
+                .reading()
+                .map(|counter| self.open(&format!("weir.{}", counter.name)))
                 .collect();
         }
-        for (stat, (.., value)) in self.own.iter().zip(COUNTERS.all()) {
+        for (stat, counter) in self.own.iter().zip(shared.meters().reading()) {
             if let Some(stat) = stat {
-                self.board.set(*stat, saturated(value));
+                self.board.set(*stat, saturated(counter.value));
             }
         }
-        for metric in metrics.snapshot() {
+        for metric in shared.metrics().snapshot() {
             self.show(metric);
         }
     }
@@ -284,6 +220,7 @@ fn find(name: &CStr) -> Option<c_int> {
 #[cfg(test)]
 mod tests {
     use weir_abi::MetricType;
+    use weir_host::ForeignFunctions;
 
     use super::*;
 
@@ -331,8 +268,8 @@ mod tests {
 
     #[test]
     fn metrics_become_statistics_once() {
-        let metrics = Metrics::default();
-        let mut cache = metrics.cache();
+        let shared = Shared::new(ForeignFunctions::default());
+        let mut cache = shared.metrics().cache();
         let counter = cache.define(MetricType::Counter, b"a b").unwrap();
         let gauge = cache.define(MetricType::Gauge, b"a_b").unwrap();
         let histogram = cache.define(MetricType::Histogram, b"h").unwrap();
@@ -342,7 +279,7 @@ mod tests {
             cache.record(histogram, sample).unwrap();
         }
         let mut stats = stats(1000);
-        stats.sync(&metrics);
+        stats.sync(&shared);
         assert_eq!(value(&stats, "wasm.a_b"), Some(2));
         assert_eq!(value(&stats, "wasm.a_b_2"), Some(-3));
         assert_eq!(value(&stats, "wasm.h.count"), Some(100));
@@ -354,22 +291,22 @@ mod tests {
 
         let asked = stats.board.asked;
         cache.increment(counter, 5).unwrap();
-        stats.sync(&metrics);
+        stats.sync(&shared);
         assert_eq!(value(&stats, "wasm.a_b"), Some(7));
         assert_eq!(stats.board.asked, asked);
     }
 
     #[test]
     fn a_server_without_places_is_asked_once() {
-        let metrics = Metrics::default();
-        let mut cache = metrics.cache();
+        let shared = Shared::new(ForeignFunctions::default());
+        let mut cache = shared.metrics().cache();
         for name in [b"a", b"b", b"c"] {
             cache.define(MetricType::Counter, name).unwrap();
         }
-        let own = COUNTERS.all().count();
+        let own = shared.meters().reading().count();
         let mut stats = stats(own + 1);
         for _ in 0..3 {
-            stats.sync(&metrics);
+            stats.sync(&shared);
         }
         assert_eq!(value(&stats, "wasm.a"), Some(0));
         assert_eq!(value(&stats, "wasm.b"), None);
@@ -378,25 +315,25 @@ mod tests {
 
     #[test]
     fn guests_cannot_take_every_place() {
-        let metrics = Metrics::default();
-        let mut cache = metrics.cache();
+        let shared = Shared::new(ForeignFunctions::default());
+        let mut cache = shared.metrics().cache();
         for i in 0..600 {
             cache
                 .define(MetricType::Counter, format!("c{i}").as_bytes())
                 .unwrap();
         }
         let mut stats = stats(10_000);
-        stats.sync(&metrics);
-        stats.sync(&metrics);
+        stats.sync(&shared);
+        stats.sync(&shared);
         assert_eq!(stats.board.names.len(), MAX_STATISTICS);
     }
 
     #[test]
     fn quantiles_of_few_samples() {
-        let metrics = Metrics::default();
-        let mut cache = metrics.cache();
+        let shared = Shared::new(ForeignFunctions::default());
+        let mut cache = shared.metrics().cache();
         let id = cache.define(MetricType::Histogram, b"h").unwrap();
-        let quantiles = || match &metrics.snapshot()[0].value {
+        let quantiles = || match &shared.metrics().snapshot()[0].value {
             MetricValue::Histogram(histogram) => [50, 99].map(|percent| quantile(histogram, percent)),
             _ => panic!("a histogram"),
         };
@@ -415,9 +352,9 @@ mod tests {
 
     #[test]
     fn the_page_has_both_kinds() {
-        let metrics = Metrics::default();
-        metrics.cache().define(MetricType::Counter, b"requests").unwrap();
-        let page = render_prometheus(&metrics);
+        let shared = Shared::new(ForeignFunctions::default());
+        shared.metrics().cache().define(MetricType::Counter, b"requests").unwrap();
+        let page = render_prometheus(&shared);
         assert!(page.contains("\nwasm_requests 0\n"));
         assert!(page.contains("# HELP weir_streams_total Streams that filters have seen.\n"));
         assert!(page.contains("\nweir_streams_total "));

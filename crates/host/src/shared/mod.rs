@@ -13,6 +13,8 @@ pub use data::SharedData;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
 pub use queue::{QueueWaker, SharedQueues};
 
+use weir_meters::Meters;
+
 use crate::ForeignFunctions;
 
 /// What the VMs of a process share. A clone is the same state.
@@ -24,6 +26,7 @@ struct State {
     data: SharedData,
     queues: SharedQueues,
     metrics: Metrics,
+    meters: Meters,
     foreign_functions: ForeignFunctions,
     last_vm: AtomicU64,
 }
@@ -35,6 +38,7 @@ impl Shared {
             data: SharedData::default(),
             queues: SharedQueues::default(),
             metrics: Metrics::default(),
+            meters: Meters::default(),
             foreign_functions,
             last_vm: AtomicU64::new(0),
         }))
@@ -55,6 +59,11 @@ impl Shared {
         &self.0.metrics
     }
 
+    /// What the process counts about itself.
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
+    }
+
     /// What guests may call beyond the specification.
     pub fn foreign_functions(&self) -> &ForeignFunctions {
         &self.0.foreign_functions
@@ -67,6 +76,8 @@ impl Shared {
             data: self.0.data.copy(),
             queues: self.0.queues.copy(),
             metrics: self.0.metrics.copy(),
+            // A VM that is only tried out is nobody's to count.
+            meters: Meters::default(),
             foreign_functions: self.0.foreign_functions.clone(),
             last_vm: AtomicU64::new(0),
         }))

@@ -38,6 +38,7 @@ impl Vm {
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
         let spec = &image.spec;
+        let meter = shared.meters().vm();
         let mut state = VmState::new(Arc::clone(spec), spec.module.abi(), shared, services, waker);
         state.take_over(&image.told);
         let made = image.frozen.instantiate(Box::new(state), &limits(spec));
@@ -49,6 +50,7 @@ impl Vm {
         // Only now, since nothing comes of it where there is no instance.
         with_state(instance.as_mut(), |state| state.tell_again(&image.told));
         Ok(Self {
+            meter: Arc::new(meter),
             callback_budget: budget(spec.limits.callback_budget),
             start_budget: budget(spec.limits.start_budget),
             exports: Exports::resolve(instance.as_mut(), spec),
@@ -82,6 +84,10 @@ impl VmState {
         self.next_token = told.next_token;
         self.status = told.status.clone();
         self.plugins = told.plugins.iter().cloned().collect();
+        for plugin in self.plugins.values_mut() {
+            // The one that came along counts for the VM that was frozen.
+            plugin.meter = Arc::new(self.shared.meters().plugin(&plugin.spec.name));
+        }
     }
 
     /// Tells the proxy what the guest has told it once.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use weir_abi::{Callback, LogLevel, limits};
 use weir_engine::{CpuBudget, FuncId, Instance, Trap, TrapKind};
+use weir_meters::VmMeter;
 
 use crate::image::VmImage;
 use crate::state::VmState;
@@ -31,6 +32,7 @@ pub struct Vm {
     exports: Exports,
     /// `None` once the VM is dead.
     instance: Option<Box<dyn Instance>>,
+    meter: Arc<VmMeter>,
     callback_budget: CpuBudget,
     start_budget: CpuBudget,
     started: bool,
@@ -65,6 +67,11 @@ impl Vm {
     /// The plugin of a plugin context.
     pub fn plugin(&mut self, id: ContextId) -> Option<Arc<PluginSpec>> {
         Some(Arc::clone(&self.state()?.plugins.get(&id)?.spec))
+    }
+
+    /// Counts the VM; a proxy keeps it to say that it has retired the VM.
+    pub fn meter(&self) -> &Arc<VmMeter> {
+        &self.meter
     }
 
     /// Bytes of linear memory in use.
@@ -121,8 +128,19 @@ impl Vm {
         let Some(instance) = &mut self.instance else {
             return Err(VmError::Dead);
         };
+        let clock = self.meter.meters().clock();
+        let since = clock.map(|clock| (clock.raw(), context_in(&mut **instance)));
         // The instance is given up after a panic, so nobody sees what the panic left behind.
         let outcome = catch_unwind(AssertUnwindSafe(|| instance.call(func, args, budget)));
+        if let (Some(clock), Some((since, Some(context)))) = (clock, since) {
+            let took = clock.delta_as_nanos(since, clock.raw());
+            with_state(&mut **instance, |state| {
+                // Gone where the guest has ended the context.
+                if let Some(meter) = state.meter_of(context) {
+                    meter.callback_took(callback, took);
+                }
+            });
+        }
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(trap)) => Err(self.die(VmError::Trapped {
@@ -148,6 +166,12 @@ impl Vm {
         }
         let module = self.spec.module.name();
         // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.
+        bury(module, || {
+            with_state(&mut *instance, |state| {
+                let plugin = state.plugin().map(|plugin| plugin.spec.name.as_str());
+                self.meter.died(plugin, error.cause());
+            });
+        });
         bury(module, || {
             with_state(&mut *instance, |state| state.shared.queues().forget(state.vm))
         });
@@ -214,6 +238,11 @@ fn bury(module: &str, step: impl FnOnce()) {
             panic_message(&*panic)
         );
     }
+}
+
+/// The context whose callback is about to run.
+fn context_in(instance: &mut dyn Instance) -> Option<ContextId> {
+    instance.state().downcast_mut::<VmState>()?.effective
 }
 
 fn with_state(instance: &mut dyn Instance, f: impl FnOnce(&mut VmState)) {

@@ -47,6 +47,7 @@ impl Vm {
         waker: Arc<dyn QueueWaker>,
         instantiate: Instantiate,
     ) -> Result<Self, StartError> {
+        let meter = shared.meters().vm();
         let begun = catch_unwind(AssertUnwindSafe(|| {
             let state = VmState::new(Arc::clone(&spec), spec.module.abi(), shared, services, waker);
             let made = instantiate(spec.module.compiled(), Box::new(state), &limits(&spec));
@@ -68,6 +69,7 @@ impl Vm {
             })
         })?;
         Ok(Self {
+            meter: Arc::new(meter),
             callback_budget: budget(spec.limits.callback_budget),
             start_budget: budget(spec.limits.start_budget),
             spec,
@@ -91,12 +93,14 @@ impl Vm {
             });
         };
         let id = state.next_context();
+        let meter = Arc::new(state.shared.meters().plugin(&name));
         state.plugins.insert(
             id,
             PluginContext {
                 spec: plugin,
                 notes: Vec::new(),
                 tick_period: None,
+                meter,
             },
         );
         self.ask(Callback::ContextCreate, id, &[id.wire(), 0])?;
@@ -117,6 +121,17 @@ impl Vm {
             });
         }
         Ok(id)
+    }
+
+    /// Counts the VM as one that serves from now on. Called once, by the proxy, when all plugins have been added.
+    pub fn mark_live(&mut self) {
+        let Some(state) = self.state() else {
+            return;
+        };
+        let mut plugins: Vec<_> = state.plugins.iter().map(|(id, plugin)| (*id, Arc::clone(&plugin.spec))).collect();
+        plugins.sort_unstable_by_key(|(id, _)| *id);
+        self.meter.started(plugins.iter().map(|(_, plugin)| plugin.name.as_str()));
+        self.meter.set_memory(self.memory_size());
     }
 
     /// Calls a callback of the start; whether it said yes.

@@ -86,6 +86,7 @@ impl Vm {
         }
         let finish = self.end(id)?;
         self.young_copy = None;
+        self.meter.set_memory(self.memory_size());
         Ok(finish)
     }
 

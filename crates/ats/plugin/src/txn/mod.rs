@@ -46,7 +46,7 @@ pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 pub(crate) use pointer::TxnPtr;
 
 use crate::net_thread::NetThread;
-use crate::stats::{COUNTERS, bump};
+use crate::plugin::meters;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
 use crate::vm::place::PlaceRef;
 use facts::TxnFacts;
@@ -158,7 +158,7 @@ fn input_of(transform: TSVConn) -> Option<TSVIO> {
 impl Txn {
     /// Makes the state of a transaction that begins with the filters of an instance; the transaction holds it.
     fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
-        bump(&COUNTERS.streams);
+        meters().streams.increment();
         thread.set_at_work_on(Some(http));
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
         let messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
@@ -298,6 +298,7 @@ impl Txn {
     /// The server ends the transaction.
     fn close(&mut self) {
         self.closed = true;
+        meters().streams_ended.increment();
         self.parked = false;
         self.held = Held::default();
         self.stop_waiting();
@@ -322,9 +323,9 @@ impl Txn {
             }
             let failed = state.filters.iter().any(|filter| filter.dead);
             if failed && self.reply.is_some() {
-                bump(&COUNTERS.fail_closed);
+                meters().fail_closed.increment();
             } else if failed {
-                bump(&COUNTERS.fail_open);
+                meters().fail_open.increment();
             }
             // The first who broke off is the reason: the server may then break off the other side.
             if state.messages.facts.flags == 0 {

@@ -12,7 +12,7 @@ use super::messages::{Response, content_type_and_method};
 use super::mime::Head;
 use super::source::TxnSource;
 use super::{Flow, Step, Txn, TxnPump};
-use crate::stats::{COUNTERS, bump};
+use crate::plugin::meters;
 
 /// An answer that has come through the filters.
 pub(super) struct FinalReply {
@@ -64,7 +64,7 @@ impl FinalReply {
 impl Txn {
     /// Sends an answer through the filters that know of the request.
     pub(super) fn begin_reply(&mut self, reply: LocalResponse) -> Flow {
-        bump(&COUNTERS.local_responses);
+        meters().local_responses.increment();
         let body = {
             let mut state = self.state.borrow_mut();
             state.messages.facts.details = match reply.details.as_str() {
@@ -151,7 +151,7 @@ impl Txn {
 
     /// Makes an answer the final one without showing it to filters.
     pub(super) fn replace_reply(&mut self, reply: LocalResponse) {
-        bump(&COUNTERS.local_responses);
+        meters().local_responses.increment();
         let mut state = self.state.borrow_mut();
         if !reply.details.is_empty() {
             state.messages.facts.details = reply.details.clone().into();

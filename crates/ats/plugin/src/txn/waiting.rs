@@ -12,8 +12,7 @@ use weir_ats_sys::{
 use super::next::Next;
 use super::wake::Wakeup;
 use super::{Txn, TxnPtr};
-use crate::plugin::plugin;
-use crate::stats::{COUNTERS, bump};
+use crate::plugin::{meters, plugin};
 
 /// Which bodies filters hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,7 +162,7 @@ impl Txn {
             }
         }
         if held {
-            bump(&COUNTERS.stream_deadlines);
+            meters().stream_deadlines.increment();
             tracing::warn!(
                 "a filter has held a stream for longer than its stream_deadline; it gets the fail policy"
             );

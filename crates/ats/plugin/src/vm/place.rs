@@ -11,7 +11,6 @@ use weir_plan::VmPlan;
 
 use crate::events::{Command, Hub};
 use crate::net_thread::NetThread;
-use crate::stats::{COUNTERS, bump};
 
 /// A net thread's place for the VM of a plan.
 pub(crate) struct Place {
@@ -173,7 +172,6 @@ impl Live {
             VmError::Dead => {}
             // The host has logged the death, backtrace and all.
             _ if dead => {
-                bump(&COUNTERS.vm_died);
                 if let Some(place) = self.place.upgrade()
                     && place
                         .live()
@@ -247,7 +245,6 @@ impl Drop for Live {
             self.hub.send(Command::AwaitDone { live });
             return;
         }
-        bump(&COUNTERS.vm_ended);
         self.hub.send(Command::Gone { instance });
     }
 }

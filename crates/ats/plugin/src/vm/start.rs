@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use weir_host::{Shared, StartError};
 
 use crate::events::{Command, Hub};
-use crate::stats::{COUNTERS, bump};
 use crate::vm::place::Place;
 use crate::vm::services::{HubWaker, VmServices};
 
@@ -27,12 +26,10 @@ pub(crate) fn start(place: &Arc<Place>, shared: &Shared, hub: &Hub) -> Result<()
     hub.send(Command::Starting { instance });
     match place.plan.start(shared, Box::new(services), Arc::new(waker)) {
         Ok((vm, contexts)) => {
-            bump(&COUNTERS.vm_started);
             place.install(instance, vm, contexts);
             Ok(())
         }
         Err(error) => {
-            bump(&COUNTERS.vm_start_failed);
             // What it had begun by then comes to nothing.
             hub.send(Command::Gone { instance });
             Err(error)
