@@ -31,9 +31,9 @@ impl Counter {
 
     /// The sum of all threads. Two counters that are read one after the other may be some counts apart.
     pub fn value(&self) -> u64 {
-        self.0
-            .iter()
-            .fold(0, |sum, stripe| sum.wrapping_add(stripe.0.load(Ordering::Relaxed)))
+        self.0.iter().fold(0, |sum, stripe| {
+            sum.wrapping_add(stripe.0.load(Ordering::Relaxed))
+        })
     }
 }
 

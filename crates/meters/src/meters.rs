@@ -184,7 +184,9 @@ impl Meters {
     pub fn compilations(&self) -> Vec<(&'static str, TimesReading)> {
         let compilations = lock(&self.0.compilations);
         let times = compilations.iter();
-        times.map(|(runtime, times)| (*runtime, times.reading())).collect()
+        times
+            .map(|(runtime, times)| (*runtime, times.reading()))
+            .collect()
     }
 
     /// Deaths of VMs by plugin and cause.

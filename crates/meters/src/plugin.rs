@@ -172,9 +172,7 @@ impl Totals {
 
 fn add_errors(known: &mut Vec<HostcallErrors>, more: &[HostcallErrors]) {
     for one in more {
-        let same = |known: &&mut HostcallErrors| {
-            known.status == one.status && known.hostcall == one.hostcall
-        };
+        let same = |known: &&mut HostcallErrors| known.status == one.status && known.hostcall == one.hostcall;
         match known.iter_mut().find(same) {
             Some(known) => known.count += one.count,
             None => known.push(*one),
@@ -214,7 +212,11 @@ mod tests {
             .map(|callback| (callback.callback, callback.times.count()))
             .collect();
         assert_eq!(counts, [(Callback::Tick, 2), (Callback::Log, 1)]);
-        let errors: Vec<_> = auth.errors.iter().map(|error| (error.status, error.count)).collect();
+        let errors: Vec<_> = auth
+            .errors
+            .iter()
+            .map(|error| (error.status, error.count))
+            .collect();
         assert_eq!(
             errors,
             [(Status::BadArgument, 2), (Status::InvalidMemoryAccess, 1)]

@@ -29,7 +29,9 @@ const MAX_NAME: usize = 200;
 pub(crate) fn render_prometheus(shared: &Shared) -> String {
     let own = shared.meters().reading().map(|counter| {
         let CounterReading { name, help, value } = counter;
-        format!("# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n")
+        format!(
+            "# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n"
+        )
     });
     shared.metrics().render_prometheus("wasm_") + &own.collect::<String>()
 }
@@ -353,7 +355,11 @@ mod tests {
     #[test]
     fn the_page_has_both_kinds() {
         let shared = Shared::new(ForeignFunctions::default());
-        shared.metrics().cache().define(MetricType::Counter, b"requests").unwrap();
+        shared
+            .metrics()
+            .cache()
+            .define(MetricType::Counter, b"requests")
+            .unwrap();
         let page = render_prometheus(&shared);
         assert!(page.contains("\nwasm_requests 0\n"));
         assert!(page.contains("# HELP weir_streams_total Streams that filters have seen.\n"));

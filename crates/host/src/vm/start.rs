@@ -128,9 +128,14 @@ impl Vm {
         let Some(state) = self.state() else {
             return;
         };
-        let mut plugins: Vec<_> = state.plugins.iter().map(|(id, plugin)| (*id, Arc::clone(&plugin.spec))).collect();
+        let mut plugins: Vec<_> = state
+            .plugins
+            .iter()
+            .map(|(id, plugin)| (*id, Arc::clone(&plugin.spec)))
+            .collect();
         plugins.sort_unstable_by_key(|(id, _)| *id);
-        self.meter.started(plugins.iter().map(|(_, plugin)| plugin.name.as_str()));
+        self.meter
+            .started(plugins.iter().map(|(_, plugin)| plugin.name.as_str()));
         self.meter.set_memory(self.memory_size());
     }
 
