@@ -17,8 +17,8 @@ use std::time::Duration;
 use weir_engine::Engine;
 use weir_engines::WasmtimeOptions;
 use weir_host::{
-    Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmImage, VmLimits, VmSpec,
-    WarmUp,
+    Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmLimits, VmSnapshot,
+    VmSpec, WarmUp,
 };
 use weir_loader::{FileSource, fetch};
 use weir_plan::Engines;
@@ -98,11 +98,12 @@ impl Filter {
         }
     }
 
-    /// As [`Filter::load`], of a module whose VMs can be copied.
-    pub fn load_clonable(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
+    /// As [`Filter::load`], of a module whose VMs can be frozen.
+    pub fn load_for_snapshots(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
         let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
-        let module = HostModule::compile_clonable(engine, "bench.wasm", &wasm).expect("the guest compiles");
-        module.clonable().expect("its VMs can be copied");
+        let module =
+            HostModule::compile_for_snapshots(engine, "bench.wasm", &wasm).expect("the guest compiles");
+        module.snapshots().map(drop).expect("its VMs can be frozen");
         let mut spec = spec_of(module);
         spec.limits.memory = 256 << 20;
         spec.limits.start_budget = Duration::from_secs(60);
@@ -119,8 +120,8 @@ impl Filter {
         Serving { vm, plugin }
     }
 
-    /// Starts and configures a VM, shows it some requests, and makes it what others begin with.
-    pub fn image(&self, requests: usize) -> Arc<VmImage> {
+    /// Starts and configures a VM, shows it some requests, and takes a snapshot of it.
+    pub fn snapshot(&self, requests: usize) -> Arc<VmSnapshot> {
         let line = |(name, value): &(&[u8], &[u8])| (name.to_vec(), value.to_vec());
         let request = WarmUp {
             headers: HEADERS.iter().map(line).collect(),
@@ -129,13 +130,13 @@ impl Filter {
         let requests = vec![request; requests];
         let plugins = [plugin(&self.configuration)];
         let services = Box::new(stream::NoServices);
-        VmImage::take(&self.spec, &plugins, &requests, &self.shared, services).expect("it can be copied")
+        VmSnapshot::take(&self.spec, &plugins, &requests, &self.shared, services).expect("it can be frozen")
     }
 
-    /// Starts a VM with an image.
-    pub fn copy(&self, image: &Arc<VmImage>) -> Serving {
+    /// Starts a VM from a snapshot.
+    pub fn continue_from(&self, snapshot: &Arc<VmSnapshot>) -> Serving {
         let services = (Box::new(stream::NoServices), Arc::new(stream::NoServices));
-        let started = image.start(&self.shared, services.0, services.1);
+        let started = snapshot.start(&self.shared, services.0, services.1);
         let (vm, plugins) = started.expect("the VM starts");
         let plugin = *plugins.first().expect("there is one plugin");
         Serving { vm, plugin }

@@ -70,9 +70,10 @@ fn main() {
 fn compile(engine: &dyn Engine, wasm: &[u8]) {
     let compile = || HostModule::compile(engine, "rules", wasm).expect("it compiles");
     print("compile, ms", 1e3 * timed(|| drop(compile())));
-    if engine.compiles_at_load() {
-        let code = engine.precompile(wasm).expect("it compiles");
-        let load = || HostModule::load_precompiled(engine, "rules", wasm, &code).expect("it loads");
+    if let Some(ahead) = engine.ahead_of_time().filter(|ahead| ahead.compiles_at_load()) {
+        let compiler = ahead.compiler().expect("the compiler is installed");
+        let code = compiler.compile_code(wasm).expect("it compiles");
+        let load = || HostModule::load_code(engine, &*ahead, "rules", wasm, &code).expect("it loads");
         print(
             "load compiled code, ms",
             1e3 * median(FEW, || timed(|| drop(load()))),

@@ -29,7 +29,7 @@ fn main() {
         None => String::new(),
     };
     let engine = engine("wasmtime", &[]);
-    let filter = Filter::load_clonable(engine.as_ref(), &module, &configuration);
+    let filter = Filter::load_for_snapshots(engine.as_ref(), &module, &configuration);
 
     print(
         "ready, started, ms",
@@ -37,15 +37,18 @@ fn main() {
     );
     series("started", || filter.start());
 
-    let mut image = None;
-    print("image, ms", 1e3 * timed(|| image = Some(filter.image(WARM_UP))));
-    let image = image.expect("it was taken");
-    print("shared, MiB", image.memory_size() as f64 / MIB);
+    let mut snapshot = None;
+    print(
+        "image, ms",
+        1e3 * timed(|| snapshot = Some(filter.snapshot(WARM_UP))),
+    );
+    let snapshot = snapshot.expect("it was taken");
+    print("shared, MiB", snapshot.memory_size() as f64 / MIB);
     print(
         "ready, copied, ms",
-        1e3 * median(VMS as u32, || timed(|| drop(filter.copy(&image)))),
+        1e3 * median(VMS as u32, || timed(|| drop(filter.continue_from(&snapshot)))),
     );
-    series("copied", || filter.copy(&image));
+    series("copied", || filter.continue_from(&snapshot));
 }
 
 const MIB: f64 = (1 << 20) as f64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use weir_engine::{CompileError, Engine, EngineLayer, HostFuncs, Module};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
 
 /// What takes less is not worth a word, and how often the terminal's line is renewed.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOG_EVERY: u64 = 10;
 
 /// An engine that says so when compiling takes long: on a terminal in one line that goes away, else in the log.
+#[derive(Clone)]
 pub struct Announced(pub Arc<dyn Engine>);
 
 impl EngineLayer for Announced {
@@ -25,8 +26,9 @@ impl EngineLayer for Announced {
         announce(self.0.name(), wasm.len(), || self.0.compile(wasm, funcs))
     }
 
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        announce(self.0.name(), wasm.len(), || self.0.precompile(wasm))
+    fn over_compiler(&self, _: &dyn AheadOfTime, compiler: Arc<dyn CodeCompiler>) -> Arc<dyn CodeCompiler> {
+        let engine = self.0.name();
+        Arc::new(move |wasm: &[u8]| announce(engine, wasm.len(), || compiler.compile_code(wasm)))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use weir_abi::AbiVersion;
-use weir_engine::{CompileError, Engine, Module};
+use weir_engine::{AheadOfTime, CompileError, Engine, Module, SnapshotModule};
 
 use crate::hostcalls::HOST_FUNCS;
 use crate::{LoadError, ModuleInfo, inspect};
@@ -17,50 +17,47 @@ pub struct HostModule {
     abi: AbiVersion,
     compiled: Arc<dyn Module>,
     engine: &'static str,
-    /// Or why its VMs cannot be copied.
-    clonable: Result<(), String>,
+    /// The same module where its VMs can be frozen, or why they cannot.
+    snapshots: Result<Arc<dyn SnapshotModule>, String>,
 }
 
 impl HostModule {
     /// Checks a module and compiles it. `name`, the file's name, stands in all messages about it.
     pub fn compile(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
         let not_asked = Err("it was not compiled for that".to_owned());
-        Self::make(engine, name, wasm, not_asked, || {
-            let compiled = engine.compile(wasm, &HOST_FUNCS);
-            compiled.map_err(|error| weir_engine::explain(engine, wasm, error))
-        })
+        Self::make(engine, name, wasm, not_asked, || compile(engine, wasm))
     }
 
-    /// As [`HostModule::compile`], and VMs of the module can be copied, if that can be: see [`HostModule::clonable`].
-    pub fn compile_clonable(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
-        let compiled = engine.prepare_clonable(wasm).and_then(|prepared| {
-            let code = engine.precompile(&prepared)?;
-            engine.load_clonable(&code, &HOST_FUNCS)
-        });
-        match compiled {
-            Ok(compiled) => Self::make(engine, name, wasm, Ok(()), || Ok(compiled)),
-            Err(reason) => {
-                let mut module = Self::compile(engine, name, wasm)?;
-                if let Some(module) = Arc::get_mut(&mut module) {
-                    module.clonable = Err(reason.to_string());
-                }
-                Ok(module)
-            }
-        }
-    }
-
-    /// Loads a module that `precompiled` holds as machine code, made by the same engine from `wasm`.
-    ///
-    /// Whoever wrote `precompiled` controls this process: see [`Engine::load_precompiled`].
-    pub fn load_precompiled(
+    /// Compiles a module as [`HostModule::compile`] does, and so that its VMs can be frozen ([`HostModule::snapshots`]).
+    /// A module or runtime without snapshots is no error: the module is compiled in the ordinary way.
+    pub fn compile_for_snapshots(
         engine: &dyn Engine,
         name: &str,
         wasm: &[u8],
-        precompiled: &[u8],
+    ) -> Result<Arc<Self>, LoadError> {
+        let no_snapshots = match snapshot_module(engine, wasm) {
+            Ok(module) => {
+                let compiled = Arc::clone(&module) as Arc<dyn Module>;
+                return Self::make(engine, name, wasm, Ok(module), || Ok(compiled));
+            }
+            Err(reason) => Err(reason),
+        };
+        Self::make(engine, name, wasm, no_snapshots, || compile(engine, wasm))
+    }
+
+    /// Loads a module from machine code. `ahead` is that of `engine`, and its compiler made `code` from `wasm`.
+    ///
+    /// Whoever wrote `code` controls this process: see [`AheadOfTime::load_code`].
+    pub fn load_code(
+        engine: &dyn Engine,
+        ahead: &dyn AheadOfTime,
+        name: &str,
+        wasm: &[u8],
+        code: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let compiled_before = Err("its code was compiled before".to_owned());
         Self::make(engine, name, wasm, compiled_before, || {
-            engine.load_precompiled(precompiled, &HOST_FUNCS)
+            ahead.load_code(code, &HOST_FUNCS)
         })
     }
 
@@ -68,7 +65,7 @@ impl HostModule {
         engine: &dyn Engine,
         name: &str,
         wasm: &[u8],
-        clonable: Result<(), String>,
+        snapshots: Result<Arc<dyn SnapshotModule>, String>,
         compile: impl FnOnce() -> Result<Arc<dyn Module>, CompileError>,
     ) -> Result<Arc<Self>, LoadError> {
         let info = inspect(wasm)?;
@@ -80,13 +77,13 @@ impl HostModule {
             abi,
             compiled: compile()?,
             engine: engine.name(),
-            clonable,
+            snapshots,
         }))
     }
 
-    /// Whether VMs of the module can be copied; the error says why not.
-    pub fn clonable(&self) -> Result<(), &str> {
-        self.clonable.as_ref().copied().map_err(String::as_str)
+    /// The module as one whose VMs can be frozen; the error says why they cannot.
+    pub fn snapshots(&self) -> Result<&dyn SnapshotModule, &str> {
+        self.snapshots.as_deref().map_err(String::as_str)
     }
 
     /// File name, for messages.
@@ -117,4 +114,22 @@ impl HostModule {
     pub(crate) fn compiled(&self) -> &(dyn Module + 'static) {
         self.compiled.as_ref()
     }
+}
+
+fn compile(engine: &dyn Engine, wasm: &[u8]) -> Result<Arc<dyn Module>, CompileError> {
+    let compiled = engine.compile(wasm, &HOST_FUNCS);
+    compiled.map_err(|error| weir_engine::explain(engine, wasm, error))
+}
+
+/// Compiles a module so that its instances can be frozen; the error says why they cannot.
+fn snapshot_module(engine: &dyn Engine, wasm: &[u8]) -> Result<Arc<dyn SnapshotModule>, String> {
+    let (Some(ahead), Some(snapshots)) = (engine.ahead_of_time(), engine.snapshots()) else {
+        return Err(format!("the runtime {} takes no snapshots", engine.name()));
+    };
+    let load = || {
+        let prepared = snapshots.prepare(wasm)?;
+        let code = ahead.compiler()?.compile_code(&prepared)?;
+        snapshots.load(&code, &HOST_FUNCS)
+    };
+    load().map_err(|error| error.to_string())
 }

@@ -16,12 +16,12 @@ mod foreign;
 mod gate;
 mod hostcalls;
 mod ids;
-mod image;
 mod inspect;
 mod maps;
 mod property;
 mod services;
 mod shared;
+mod snapshot;
 mod spec;
 mod state;
 mod stream;
@@ -34,13 +34,13 @@ pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use ids::ContextId;
-pub use image::{NotCloned, VmImage, WarmUp};
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
 pub use shared::{
     HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker,
     Shared, SharedData, SharedQueues,
 };
+pub use snapshot::{NoSnapshot, VmSnapshot, WarmUp};
 pub use spec::{FailPolicy, HttpCallFailure, PluginSpec, VmLimits, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,

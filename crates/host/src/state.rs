@@ -33,8 +33,8 @@ pub(crate) struct VmState {
     /// The guest asked for a local response or a reset of this context in the callback that runs.
     pub stopped: Option<ContextId>,
 
-    /// The VM is a copy of another.
-    pub is_copy: bool,
+    /// The VM continues from a snapshot.
+    pub from_snapshot: bool,
 
     pub plugins: FxHashMap<ContextId, PluginContext>,
     pub streams: ContextMap<StreamContext>,
@@ -131,7 +131,7 @@ impl VmState {
             vm: shared.next_vm(),
             metrics: shared.metrics().cache(),
             metrics_still: false,
-            is_copy: false,
+            from_snapshot: false,
             shared: shared.clone(),
             services,
             waker,

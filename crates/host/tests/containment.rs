@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use support::{TestStream, guest, on_every_engine, plugin, running, spec, start};
-use weir_engine::{Ability, Trap, TrapKind};
+use weir_engine::{Abilities, Ability, Trap, TrapKind};
 use weir_host::{StartError, VmError};
 
 fn request_headers(body: &str) -> String {
@@ -33,7 +33,7 @@ on_every_engine! {
         assert!(matches!(vm.add_plugin(plugin("late")), Err(StartError::Dead { .. })));
         let log = recorder.lines().join("\n");
         assert!(log.contains("module test.wasm: the VM has died: proxy_on_request_headers trapped:"), "{log}");
-        if engine.abilities().has(Ability::Backtrace) {
+        if Abilities::of(engine).has(Ability::Backtrace) {
             assert!(log.contains("the_culprit"), "{log}");
         }
     }

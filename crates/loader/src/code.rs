@@ -1,6 +1,6 @@
 //! Machine code as it lies in files: with what it was made from and for.
 
-use weir_engine::Engine;
+use weir_engine::AheadOfTime;
 
 use crate::ModuleDigest;
 
@@ -15,13 +15,13 @@ const LAYOUT: u32 = 1;
 /// bytes), the module's SHA-256, the code's BLAKE3, the code. Numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code<'a> {
-    /// [`Engine::code_engine`] of the engine.
+    /// [`AheadOfTime::code_engine`] of the engine.
     pub engine: &'a str,
-    /// [`Engine::code_key`] of the engine.
+    /// [`AheadOfTime::code_key`] of the engine.
     pub key: &'a str,
     /// Digest of the module.
     pub module: ModuleDigest,
-    /// What [`Engine::precompile`] made.
+    /// What the compiler made.
     pub bytes: &'a [u8],
 }
 
@@ -89,15 +89,15 @@ impl<'a> Code<'a> {
         })
     }
 
-    /// Whether an engine can load it as the code of a module.
-    pub fn check(&self, engine: &dyn Engine, module: &ModuleDigest) -> Result<(), CodeError> {
+    /// Checks that an engine with this code can load it as the code of a module.
+    pub fn check(&self, ahead: &dyn AheadOfTime, module: &ModuleDigest) -> Result<(), CodeError> {
         if self.module != *module {
             return Err(CodeError::OtherModule);
         }
-        if self.engine != engine.code_engine() {
+        if self.engine != ahead.code_engine() {
             return Err(CodeError::OtherEngine(self.engine.to_owned()));
         }
-        let here = engine.code_key().unwrap_or_default();
+        let here = ahead.code_key();
         if self.key != here {
             return Err(CodeError::OtherKey {
                 made: self.key.to_owned(),

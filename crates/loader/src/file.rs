@@ -1,8 +1,9 @@
 //! A module's file, which may hold code beside the module.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use weir_engine::Engine;
+use weir_engine::{AheadOfTime, Engine};
 
 use crate::{Code, CodeError, ModuleDigest};
 
@@ -20,6 +21,14 @@ pub struct ModuleFile<'a> {
     pub wasm: Cow<'a, [u8]>,
     /// The code sections' contents.
     code: Vec<&'a [u8]>,
+}
+
+/// Code of a file that an engine can load.
+pub struct FittingCode<'a> {
+    /// The engine's.
+    pub ahead: Arc<dyn AheadOfTime>,
+    /// What [`AheadOfTime::load_code`] takes.
+    pub bytes: &'a [u8],
 }
 
 impl<'a> ModuleFile<'a> {
@@ -51,15 +60,23 @@ impl<'a> ModuleFile<'a> {
     }
 
     /// The code that an engine can load; `None` where the file has none, the error where none of it fits.
-    pub fn code_for(&self, engine: &dyn Engine) -> Option<Result<&'a [u8], CodeError>> {
+    pub fn code_for(&self, engine: &dyn Engine) -> Option<Result<FittingCode<'a>, CodeError>> {
         if self.code.is_empty() {
             return None;
         }
+        let ahead = engine.ahead_of_time();
         let digest = ModuleDigest::of(&self.wasm);
+        let fitting = |code: Code<'a>| match &ahead {
+            Some(ahead) => code.check(&**ahead, &digest).map(|()| FittingCode {
+                ahead: Arc::clone(ahead),
+                bytes: code.bytes,
+            }),
+            None => Err(CodeError::OtherEngine(code.engine.to_owned())),
+        };
         let mut why = None;
         for code in self.code() {
-            match code.and_then(|code| code.check(engine, &digest).map(|()| code.bytes)) {
-                Ok(bytes) => return Some(Ok(bytes)),
+            match code.and_then(fitting) {
+                Ok(code) => return Some(Ok(code)),
                 // That of another engine says least.
                 Err(error @ CodeError::OtherEngine(_)) => why = why.or(Some(error)),
                 Err(error) => why = Some(error),
@@ -142,6 +159,7 @@ fn read_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 mod tests {
     use proptest::prelude::*;
     use weir_engine_wasmi::WasmiEngine;
+    use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
 
     use super::*;
 
@@ -193,13 +211,17 @@ mod tests {
         let wasm = module();
         assert!(ModuleFile::split(&wasm).code_for(&engine).is_none());
         let with = with_code(&wasm, &code("wasmtime", "1", &wasm, b"code"));
-        let error = ModuleFile::split(&with).code_for(&engine).unwrap().unwrap_err();
-        assert_eq!(error, CodeError::OtherEngine("wasmtime".into()));
-        let with = with_code(&with, &code("wasmi", "old", &wasm, b"code"));
-        let error = ModuleFile::split(&with).code_for(&engine).unwrap().unwrap_err();
+        let why_not = |with: &[u8], engine: &dyn Engine| {
+            let file = ModuleFile::split(with);
+            file.code_for(engine).unwrap().err().unwrap()
+        };
+        assert_eq!(why_not(&with, &engine), CodeError::OtherEngine("wasmtime".into()));
+        let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
+        let with = with_code(&with, &code("wasmtime", "old", &wasm, b"code"));
+        let here = engine.ahead_of_time().unwrap().code_key();
         assert_eq!(
-            error.to_string(),
-            "made for another version, other settings or another processor (old; here: )"
+            why_not(&with, &engine).to_string(),
+            format!("made for another version, other settings or another processor (old; here: {here})")
         );
     }
 

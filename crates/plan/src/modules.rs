@@ -30,8 +30,8 @@ struct Key {
     runtime: &'static str,
     /// True if code that stands beside the module may be used.
     takes_code: bool,
-    /// Whether VMs are to be copied.
-    clonable: bool,
+    /// True if VMs continue from a snapshot, for which the module is compiled otherwise.
+    for_snapshots: bool,
     /// Of the module and the code beside it.
     digest: ModuleDigest,
 }
@@ -96,7 +96,7 @@ impl Modules {
             source: config.code.clone(),
             runtime: engine.name(),
             takes_code: config.allow_precompiled,
-            clonable: config.snapshot.is_some(),
+            for_snapshots: config.snapshot.is_some(),
             digest: fetched.digest,
         };
         let compiled = {
@@ -138,13 +138,13 @@ fn load(
         if file.code_for(engine).is_some() {
             not_used(&"snapshot is on, for which the module is compiled otherwise");
         }
-        return HostModule::compile_clonable(engine, name, &file.wasm);
+        return HostModule::compile_for_snapshots(engine, name, &file.wasm);
     }
     match file.code_for(engine) {
         Some(Ok(_)) if !config.allow_precompiled => {
             not_used(&"allow_precompiled is not true");
         }
-        Some(Ok(code)) => match HostModule::load_precompiled(engine, name, &file.wasm, code) {
+        Some(Ok(code)) => match HostModule::load_code(engine, &*code.ahead, name, &file.wasm, code.bytes) {
             Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => not_used(&error),
             loaded => return loaded,
         },

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use weir_abi::{Callback, LogLevel};
 use weir_config::{VmConfig, WarmUpRequest};
 use weir_host::{
-    ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmImage, VmSpec, WarmUp,
+    ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot, VmSpec, WarmUp,
 };
 
 use crate::canary::Canary;
@@ -23,10 +23,10 @@ pub struct VmPlan {
     pub identity: Identity,
     /// A bit for each callback; unset before any VM has been started.
     exports: OnceLock<u64>,
-    /// The requests with which a VM is warmed up that others are copies of; `None` where each is started by itself.
+    /// The requests that warm up the VM to freeze; `None` where each VM is started by itself.
     warm_up: Option<Vec<WarmUp>>,
-    /// What they are copies of, made for the first; `None` where that could not be done.
-    image: OnceLock<Option<Arc<VmImage>>>,
+    /// The snapshot that VMs continue from, taken for the first start; `None` where that could not be done.
+    snapshot: OnceLock<Option<Arc<VmSnapshot>>>,
 }
 
 /// What a VM was made from.
@@ -63,7 +63,7 @@ impl VmPlan {
             identity,
             exports: OnceLock::new(),
             warm_up,
-            image: OnceLock::new(),
+            snapshot: OnceLock::new(),
         }
     }
 
@@ -74,7 +74,7 @@ impl VmPlan {
             .is_some_and(|set| set >> callback.index() & 1 == 1)
     }
 
-    /// Starts a VM and configures its plugins, or copies one for which that has been done (`snapshot`). Gives the plugins'
+    /// Starts a VM and configures its plugins, or continues from a snapshot of one that is configured. Returns the plugins'
     /// contexts in the order of the plan. Blocks for as long as the guest takes.
     ///
     /// # Errors
@@ -100,9 +100,9 @@ impl VmPlan {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
-        if let Some(image) = self.image(shared) {
-            if !image.is_distrusted() {
-                let (mut vm, contexts) = image.start(shared, services, waker)?;
+        if let Some(snapshot) = self.snapshot(shared) {
+            if !snapshot.is_distrusted() {
+                let (mut vm, contexts) = snapshot.start(shared, services, waker)?;
                 self.set_exports(|callback| vm.has(callback));
                 vm.mark_live();
                 return Ok((vm, contexts));
@@ -127,22 +127,22 @@ impl VmPlan {
     /// Takes over what is known of an equal VM that has been started, where a reload lets that one serve on.
     pub fn learn_from(&self, equal: &Self) {
         self.set_exports(|callback| equal.has(callback));
-        if let Some(image) = equal.image.get() {
+        if let Some(snapshot) = equal.snapshot.get() {
             // One that it has made by itself is as good.
-            let _ = self.image.set(image.clone());
+            let _ = self.snapshot.set(snapshot.clone());
         }
     }
 
-    /// What VMs are copies of. Whoever asks first makes it, and others wait.
-    fn image(&self, shared: &Shared) -> Option<&Arc<VmImage>> {
+    /// The snapshot that VMs continue from. The first caller takes it, and others wait.
+    fn snapshot(&self, shared: &Shared) -> Option<&Arc<VmSnapshot>> {
         let requests = self.warm_up.as_ref()?;
         let make = || {
             let services = Box::new(Canary(Arc::clone(&self.reach)));
             let module = &self.reach.module;
-            match VmImage::take(&self.spec, &self.plugins, requests, shared, services) {
-                Ok(image) => {
-                    tracing::info!(module, shared = image.memory_size(), "VMs are copies of one");
-                    Some(image)
+            match VmSnapshot::take(&self.spec, &self.plugins, requests, shared, services) {
+                Ok(snapshot) => {
+                    tracing::info!(module, shared = snapshot.memory_size(), "VMs are copies of one");
+                    Some(snapshot)
                 }
                 Err(reason) => {
                     tracing::warn!(
@@ -153,7 +153,7 @@ impl VmPlan {
                 }
             }
         };
-        self.image.get_or_init(make).as_ref()
+        self.snapshot.get_or_init(make).as_ref()
     }
 
     /// Notes which callbacks the VM has; known once one has been started.

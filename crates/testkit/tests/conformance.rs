@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use weir_ats_server::{Installation, plugin_library};
-use weir_engine::{Ability, Engine};
+use weir_engine::{Abilities, Ability, Engine};
 use weir_plan::Engines;
 use weir_testkit::case::{Case, Coverage, Proxy, Stage, Verdict};
 
@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         }
         let cases = Case::all(proxy)?;
         for engine in of_proxy(proxy, &engines) {
-            let abilities: Vec<&str> = engine.abilities().iter().map(Ability::name).collect();
+            let abilities: Vec<&str> = Abilities::of(engine.as_ref()).iter().map(Ability::name).collect();
             for case in &cases {
                 trials.extend(trial(proxy, engine.name(), &abilities, case, &coverage));
             }
@@ -76,7 +76,10 @@ fn engines() -> (Vec<Arc<dyn Engine>>, Vec<String>) {
 /// guests, and LLVM would take minutes for all of them: the tests of seam, host and containment have it.
 fn of_proxy(proxy: Proxy, engines: &[Arc<dyn Engine>]) -> impl Iterator<Item = &Arc<dyn Engine>> {
     let is_tried = move |engine: &&Arc<dyn Engine>| match proxy {
-        Proxy::Embedded => engine.name() == engine.code_engine(),
+        Proxy::Embedded => {
+            let ahead = engine.ahead_of_time();
+            ahead.is_none_or(|ahead| ahead.code_engine() == engine.name())
+        }
         Proxy::Ats => ["wasmtime", "wamr"].contains(&engine.name()),
     };
     engines.iter().filter(is_tried)

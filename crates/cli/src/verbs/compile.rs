@@ -83,20 +83,23 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
     let wasm = ModuleFile::split(file).wasm;
     // What Weir could not run need not be compiled.
     weir_host::inspect(&wasm)?.check()?;
-    let Some(key) = engine.code_key() else {
+    let Some(ahead) = engine.ahead_of_time() else {
         bail!(
             "the runtime {} cannot {}",
             engine.name(),
             Ability::Precompile.name()
         );
     };
-    let code = engine
-        .precompile(&wasm)
+    let compiler = ahead
+        .compiler()
+        .with_context(|| format!("the runtime {} has no compiler here", engine.name()))?;
+    let code = compiler
+        .compile_code(&wasm)
         .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
-    HostModule::load_precompiled(engine, name, &wasm, &code)?;
+    HostModule::load_code(engine, &*ahead, name, &wasm, &code)?;
     let code = Code {
-        engine: engine.code_engine(),
-        key: &key,
+        engine: ahead.code_engine(),
+        key: &ahead.code_key(),
         module: ModuleDigest::of(&wasm),
         bytes: &code,
     };

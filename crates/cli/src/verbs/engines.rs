@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use weir_engine::{Ability, Engine, PROPOSALS, Proposal, Unavailable};
+use weir_engine::{Abilities, Ability, Engine, PROPOSALS, Proposal, Unavailable};
 
 use crate::engines;
 
@@ -60,7 +60,7 @@ fn as_json(row: &Row) -> Value {
             "usable": true,
             "version": engine.version(),
             "library": engine.library(),
-            "abilities": engine.abilities().iter().map(Ability::name).collect::<Vec<_>>(),
+            "abilities": Abilities::of(engine.as_ref()).iter().map(Ability::name).collect::<Vec<_>>(),
             "proposals": proposals(engine.as_ref(), true),
         }),
         Err(error) => json!({
@@ -83,7 +83,7 @@ fn as_text(row: &Row) -> String {
             line(row.name, &engine.version());
             let library = engine.library().map(|path| path.display().to_string());
             line("  library", library.as_deref().unwrap_or("built in"));
-            let abilities = engine.abilities();
+            let abilities = Abilities::of(engine.as_ref());
             for (label, has) in [("  can", true), ("  cannot", false)] {
                 let names = Ability::ALL
                     .iter()

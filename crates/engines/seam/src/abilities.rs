@@ -1,4 +1,6 @@
-//! What a runtime can do, declared.
+//! What a runtime can do.
+
+use crate::Engine;
 
 /// One thing that some runtimes can do and others cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,8 +20,8 @@ pub enum Ability {
     Profiling,
     /// Makes the guest visible to a debugger.
     DebugInfo,
-    /// Makes instances that are copies of one that has been configured.
-    Clone,
+    /// Makes instances that continue from a snapshot of another.
+    Snapshot,
 }
 
 impl Ability {
@@ -32,7 +34,7 @@ impl Ability {
         Self::Backtrace,
         Self::Profiling,
         Self::DebugInfo,
-        Self::Clone,
+        Self::Snapshot,
     ];
 
     /// The name used in messages and tables.
@@ -45,9 +47,27 @@ impl Ability {
             Self::Backtrace => "backtrace",
             Self::Profiling => "profiling",
             Self::DebugInfo => "debug info",
-            Self::Clone => "clone",
+            Self::Snapshot => "snapshot",
         }
     }
+}
+
+/// The abilities that a backend declares ([`Engine::declared`](crate::Engine::declared)), because no object stands for
+/// them: they show in how calls and traps behave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// [`Ability::Interrupt`].
+    pub interrupt: bool,
+    /// [`Ability::Fuel`].
+    pub fuel: bool,
+    /// [`Ability::MemoryLimit`].
+    pub memory_limit: bool,
+    /// [`Ability::Backtrace`].
+    pub backtrace: bool,
+    /// [`Ability::Profiling`].
+    pub profiling: bool,
+    /// [`Ability::DebugInfo`].
+    pub debug_info: bool,
 }
 
 /// A set of abilities.
@@ -55,18 +75,37 @@ impl Ability {
 pub struct Abilities(u8);
 
 impl Abilities {
-    /// No ability.
-    pub const NONE: Self = Self(0);
-
-    /// This set and `ability`.
-    #[must_use]
-    pub const fn with(self, ability: Ability) -> Self {
-        Self(self.0 | 1 << ability as u8)
+    /// The abilities of an engine: those that it declares, and those that it hands out objects for.
+    pub fn of(engine: &dyn Engine) -> Self {
+        let declared = engine.declared();
+        let compiles = || {
+            let code = engine.ahead_of_time();
+            code.is_some_and(|code| code.compiler().is_ok())
+        };
+        let has = |ability: &Ability| match ability {
+            Ability::Interrupt => declared.interrupt,
+            Ability::Fuel => declared.fuel,
+            Ability::MemoryLimit => declared.memory_limit,
+            Ability::Backtrace => declared.backtrace,
+            Ability::Profiling => declared.profiling,
+            Ability::DebugInfo => declared.debug_info,
+            Ability::Precompile => compiles(),
+            Ability::Snapshot => engine.snapshots().is_some(),
+        };
+        let bits = Ability::ALL
+            .iter()
+            .filter(|ability| has(ability))
+            .fold(0, |bits, ability| bits | Self::bit(*ability));
+        Self(bits)
     }
 
-    /// Whether the set holds `ability`.
+    const fn bit(ability: Ability) -> u8 {
+        1 << ability as u8
+    }
+
+    /// True if the set holds `ability`.
     pub const fn has(self, ability: Ability) -> bool {
-        self.0 & 1 << ability as u8 != 0
+        self.0 & Self::bit(ability) != 0
     }
 
     /// The abilities in the set.

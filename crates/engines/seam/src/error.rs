@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::Ability;
-
 /// Why a runtime whose library is not built in cannot be used, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
@@ -38,22 +36,12 @@ pub enum CompileError {
         /// The proposals.
         names: Vec<&'static str>,
     },
-    /// The runtime cannot do this.
-    #[error("the runtime {engine} cannot {ability}")]
-    Unsupported {
-        /// Name of the runtime.
-        engine: &'static str,
-        /// What was asked for.
-        ability: &'static str,
-    },
 }
 
-impl CompileError {
-    pub(crate) const fn lacks(engine: &'static str, ability: Ability) -> Self {
-        Self::Unsupported {
-            engine,
-            ability: ability.name(),
-        }
+impl From<Unavailable> for CompileError {
+    /// The compiler is not installed.
+    fn from(error: Unavailable) -> Self {
+        Self::Compiler(error.to_string())
     }
 }
 

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Abilities, CompileError, Engine, HostFuncs, Module};
+use crate::{
+    AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots, Unavailable,
+};
 
-/// An engine over another. What it does not change the other does, also what the seam gets one day: a method that each such
-/// engine had to hand on would be forgotten in one of them.
-pub trait EngineLayer: Send + Sync {
+/// An engine over another. Everything that a layer does not name passes through, also what the seam gets one day.
+pub trait EngineLayer: Clone + Send + Sync + 'static {
     /// The engine below.
     fn below(&self) -> &dyn Engine;
 
@@ -16,9 +17,13 @@ pub trait EngineLayer: Send + Sync {
         self.below().compile(wasm, funcs)
     }
 
-    /// As [`Engine::precompile`].
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.below().precompile(wasm)
+    /// The layer's compiler over the one below, which makes the code that `code` loads.
+    fn over_compiler(
+        &self,
+        _code: &dyn AheadOfTime,
+        compiler: Arc<dyn CodeCompiler>,
+    ) -> Arc<dyn CodeCompiler> {
+        compiler
     }
 }
 
@@ -35,39 +40,50 @@ impl<T: EngineLayer> Engine for T {
         self.below().library()
     }
 
-    fn abilities(&self) -> Abilities {
-        self.below().abilities()
+    fn declared(&self) -> Declared {
+        self.below().declared()
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         EngineLayer::compile(self, wasm, funcs)
     }
 
-    fn code_key(&self) -> Option<String> {
-        self.below().code_key()
+    fn ahead_of_time(&self) -> Option<Arc<dyn AheadOfTime>> {
+        let below = self.below().ahead_of_time()?;
+        let layer = self.clone();
+        Some(Arc::new(CodeLayer { layer, below }))
     }
 
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        self.below().snapshots()
+    }
+}
+
+/// The code of an engine, with the compiler of a layer over it.
+struct CodeLayer<T> {
+    layer: T,
+    below: Arc<dyn AheadOfTime>,
+}
+
+impl<T: EngineLayer> AheadOfTime for CodeLayer<T> {
     fn code_engine(&self) -> &'static str {
-        self.below().code_engine()
+        self.below.code_engine()
+    }
+
+    fn code_key(&self) -> String {
+        self.below.code_key()
     }
 
     fn compiles_at_load(&self) -> bool {
-        self.below().compiles_at_load()
+        self.below.compiles_at_load()
     }
 
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        EngineLayer::precompile(self, wasm)
+    fn load_code(&self, code: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        self.below.load_code(code, funcs)
     }
 
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.below().load_precompiled(bytes, funcs)
-    }
-
-    fn prepare_clonable(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        self.below().prepare_clonable(wasm)
-    }
-
-    fn load_clonable(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        self.below().load_clonable(bytes, funcs)
+    fn compiler(&self) -> Result<Arc<dyn CodeCompiler>, Unavailable> {
+        let compiler = self.below.compiler()?;
+        Ok(self.layer.over_compiler(self.below.as_ref(), compiler))
     }
 }

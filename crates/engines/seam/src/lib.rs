@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod abilities;
+mod ahead_of_time;
 mod budget;
 mod companion;
 mod cpu_clock;
@@ -18,6 +19,7 @@ mod memory;
 mod metered;
 mod parts;
 mod proposals;
+mod snapshot;
 mod table;
 mod ticker;
 
@@ -25,7 +27,8 @@ use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use abilities::{Abilities, Ability};
+pub use abilities::{Abilities, Ability, Declared};
+pub use ahead_of_time::{AheadOfTime, CodeCompiler};
 pub use budget::CpuBudget;
 pub use companion::{Companion, root_cause};
 pub use cpu_clock::thread_cpu_time;
@@ -41,6 +44,7 @@ pub use parts::{
     write_exports,
 };
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
+pub use snapshot::{Freezable, Snapshot, SnapshotModule, Snapshots};
 pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
 pub use ticker::{TICK, Ticker};
 
@@ -60,8 +64,9 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// What this runtime can do. A configuration that needs more is refused at load.
-    fn abilities(&self) -> Abilities;
+    /// What this runtime does by itself. With the objects that it hands out these are its [`Abilities`]; a configuration
+    /// that needs more is refused at load.
+    fn declared(&self) -> Declared;
 
     /// Compiles (or, for an interpreter, validates and translates) a module and resolves its imports against `funcs`.
     ///
@@ -69,52 +74,15 @@ pub trait Engine: Send + Sync {
     /// [`CompileError`] that names each of them.
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
 
-    /// What the output of [`Engine::precompile`] depends on beside the module: version, settings, processor. Code with
-    /// another key is not loaded. `None` where no code is.
-    fn code_key(&self) -> Option<String> {
+    /// The runtime's machine code, to be made before a module is loaded; `None` for a runtime that only interprets or
+    /// keeps its code to itself.
+    fn ahead_of_time(&self) -> Option<Arc<dyn AheadOfTime>> {
         None
     }
 
-    /// Name of the runtime that the code is made for, as files of code say it. Two that differ in when they compile take
-    /// each other's.
-    fn code_engine(&self) -> &'static str {
-        self.name()
-    }
-
-    /// Whether [`Engine::compile`] makes the code that [`Engine::precompile`] makes, so that it is worth keeping.
-    fn compiles_at_load(&self) -> bool {
-        self.code_key().is_some()
-    }
-
-    /// Compiles ahead of time, to bytes that [`Engine::load_precompiled`] of an engine with the same
-    /// [`Engine::code_key`] takes. Needs [`Ability::Precompile`].
-    fn precompile(&self, _wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        Err(CompileError::lacks(self.name(), Ability::Precompile))
-    }
-
-    /// Loads what [`Engine::precompile`] made.
-    ///
-    /// The bytes are machine code: whoever wrote them controls this process. A backend checks that they come from
-    /// the same version and settings, and can check no more; callers load only files that the operator vouches for
-    /// (`allow_precompiled`).
-    fn load_precompiled(&self, _bytes: &[u8], _funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Err(CompileError::lacks(self.name(), Ability::Precompile))
-    }
-
-    /// Rewrites a module so that its instances can be copied ([`Module::instantiate_donor`]). What comes out goes to
-    /// [`Engine::precompile`], and its code to [`Engine::load_clonable`]. Needs [`Ability::Clone`].
-    ///
-    /// # Errors
-    ///
-    /// The module does what a copy would not keep.
-    fn prepare_clonable(&self, _wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        Err(CompileError::lacks(self.name(), Ability::Clone))
-    }
-
-    /// Loads the code of a module that [`Engine::prepare_clonable`] has rewritten. As [`Engine::load_precompiled`], on
-    /// whose terms too.
-    fn load_clonable(&self, _bytes: &[u8], _funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Err(CompileError::lacks(self.name(), Ability::Clone))
+    /// The way to snapshots of instances; `None` for a runtime that has none.
+    fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
+        None
     }
 }
 
@@ -129,32 +97,6 @@ pub trait Module: Send + Sync {
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError>;
-
-    /// As [`Module::instantiate`], and the instance can be made an [`Image`]: see [`Instance::freeze`]. Only modules that
-    /// [`Engine::load_clonable`] has loaded can do that.
-    fn instantiate_donor(
-        &self,
-        _state: Box<dyn Any + Send>,
-        _limits: &Limits,
-    ) -> Result<Box<dyn Instance>, InstantiateError> {
-        Err(InstantiateError::Other(
-            "instances of this module cannot be copied".to_owned(),
-        ))
-    }
-}
-
-/// An instance as it was at one moment, from which others begin. They share its memory until they write to it.
-pub trait Image: Send + Sync {
-    /// Makes an instance that goes on where the image was taken: nothing runs. `state` and `limits` as in
-    /// [`Module::instantiate`]; exports and the allocator are to be told anew.
-    fn instantiate(
-        &self,
-        state: Box<dyn Any + Send>,
-        limits: &Limits,
-    ) -> Result<Box<dyn Instance>, InstantiateError>;
-
-    /// Size in bytes of the linear memory that is shared.
-    fn memory_size(&self) -> usize;
 }
 
 /// An exported function of an instance, resolved once.
@@ -184,16 +126,10 @@ pub trait Instance: Send {
     /// Size of the guest's linear memory in bytes.
     fn memory_size(&self) -> usize;
 
-    /// Ends an instance that [`Module::instantiate_donor`] has made, and keeps what it was: memory and globals. Its state
-    /// is dropped.
-    ///
-    /// # Errors
-    ///
-    /// The instance was made otherwise, or the system refuses.
-    fn freeze(self: Box<Self>) -> Result<Arc<dyn Image>, InstantiateError> {
-        Err(InstantiateError::Other(
-            "this instance cannot be copied".to_owned(),
-        ))
+    /// The instance as one to freeze. `None` (and the instance is dropped) unless
+    /// [`SnapshotModule::instantiate_freezable`] has made it.
+    fn into_freezable(self: Box<Self>) -> Option<Box<dyn Freezable>> {
+        None
     }
 }
 

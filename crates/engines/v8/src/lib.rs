@@ -21,7 +21,7 @@ mod trap;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
 
 use library::Library;
 use module::V8Module;
@@ -57,10 +57,12 @@ impl Engine for V8Engine {
         Some(&self.library.path)
     }
 
-    fn abilities(&self) -> Abilities {
-        Abilities::NONE
-            .with(Ability::Interrupt)
-            .with(Ability::MemoryLimit)
+    fn declared(&self) -> Declared {
+        Declared {
+            interrupt: true,
+            memory_limit: true,
+            ..Declared::default()
+        }
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {

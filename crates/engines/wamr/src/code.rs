@@ -1,31 +1,62 @@
 //! Code that was compiled ahead of time: the module, of which the host must know imports and memory, and WAMR's file.
 
-use weir_engine::CompileError;
+use std::sync::Arc;
 
-use crate::compiler::{self, PROCESSOR};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
+
+use crate::compiler::{Compiler, PROCESSOR};
+use crate::module::WamrModule;
 use crate::prepare;
+use crate::runtime::Runtime;
+
+/// Code for the runtime.
+pub(crate) struct WamrCode {
+    pub runtime: &'static Runtime,
+    /// The engine does not interpret.
+    pub compiles_at_load: bool,
+}
+
+impl AheadOfTime for WamrCode {
+    fn code_engine(&self) -> &'static str {
+        "wamr"
+    }
+
+    fn code_key(&self) -> String {
+        let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
+        format!(
+            "weir {version}, wamr {}, {arch}, {PROCESSOR}",
+            self.runtime.version()
+        )
+    }
+
+    fn compiles_at_load(&self) -> bool {
+        self.compiles_at_load
+    }
+
+    fn load_code(&self, code: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Ok(Arc::new(WamrModule::load_compiled(self.runtime, code, funcs)?))
+    }
+
+    fn compiler(&self) -> Result<Arc<dyn CodeCompiler>, Unavailable> {
+        Ok(Arc::new(Compiler::find(&self.runtime.version())?))
+    }
+}
+
+impl CodeCompiler for Compiler {
+    fn compile_code(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        let parts = prepare::read(wasm)?;
+        let code = self.compile(&prepare::prepare_metered(&parts)?)?;
+        let length = u32::try_from(wasm.len())
+            .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
+        Ok([MAGIC, &length.to_le_bytes(), wasm, &code].concat())
+    }
+}
 
 /// How such bytes begin.
 const MAGIC: &[u8] = b"weir wamr code 1";
 
 /// Bytes of the module's length, little-endian.
 const LENGTH: usize = 4;
-
-/// What code depends on beside the module.
-pub(crate) fn key(wamr: &str) -> String {
-    let (version, arch) = (env!("CARGO_PKG_VERSION"), std::env::consts::ARCH);
-    format!("weir {version}, wamr {wamr}, {arch}, {PROCESSOR}")
-}
-
-/// Compiles a module.
-pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let parts = prepare::read(wasm)?;
-    let metered = prepare::prepare_metered(&parts)?;
-    let code = compiler::compile(wamr, &metered)?;
-    let length = u32::try_from(wasm.len())
-        .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
-    Ok([MAGIC, &length.to_le_bytes(), wasm, &code].concat())
-}
 
 /// The module and WAMR's file.
 pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), CompileError> {
@@ -55,8 +86,6 @@ fn runs_here() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use weir_engine::Engine;
-
     use super::*;
 
     #[test]
@@ -80,25 +109,29 @@ mod tests {
             r#"(module (memory (export "memory") 1) (table 2 funcref) (elem (i32.const 0) $f) (data (i32.const 9) "data")
             (func $f (export "f") (param i32) (result i32) (i32.div_u (i32.const 9) (local.get 0))))"#,
         );
-        let engine = crate::WamrEngine::new().unwrap();
-        let code = match engine.precompile(&wasm.unwrap()) {
-            Ok(code) => code,
+        let wamr = WamrCode {
+            runtime: Runtime::start().unwrap(),
+            compiles_at_load: false,
+        };
+        let compiler = match wamr.compiler() {
+            Ok(compiler) => compiler,
             Err(error) => {
                 eprintln!("not tested: {error}");
                 return;
             }
         };
-        assert!(engine.load_precompiled(&code, &[]).is_ok());
+        let code = compiler.compile_code(&wasm.unwrap()).unwrap();
+        assert!(wamr.load_code(&code, &[]).is_ok());
         let start = code.len() - split(&code).unwrap().1.len();
         for length in start..code.len() - 1 {
-            let cut = engine.load_precompiled(&code[..length], &[]);
+            let cut = wamr.load_code(&code[..length], &[]);
             assert!(cut.is_err(), "cut at {length} of {}", code.len());
         }
         // The version of the format, and what the code was made for.
         for at in [4, 16, 24] {
             let mut other = code.clone();
             other[start + at] ^= 0x55;
-            assert!(engine.load_precompiled(&other, &[]).is_err(), "changed at {at}");
+            assert!(wamr.load_code(&other, &[]).is_err(), "changed at {at}");
         }
     }
 }

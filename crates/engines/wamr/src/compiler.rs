@@ -42,41 +42,57 @@ const CPU_SECONDS_FOR: u64 = 1 << 20;
 const MEMORY: u64 = 4 << 30;
 const MEMORY_FOR_BYTE: u64 = 1024;
 
-/// Where the program is.
-///
-/// # Errors
-///
-/// It is nowhere.
-pub(crate) fn find() -> Result<PathBuf, Unavailable> {
-    COMPANION.find()
+/// The program, for one version of WAMR.
+pub(crate) struct Compiler {
+    program: PathBuf,
+    wamr: String,
 }
 
-/// The same, and it has compiled what is least for this version of WAMR.
-///
-/// # Errors
-///
-/// It is nowhere, or is not what it should be.
-pub(crate) fn find_usable(wamr: &str) -> Result<PathBuf, Unavailable> {
-    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
-    let program = find()?;
-    match run(&program, wamr, EMPTY, &Bounds::of(EMPTY)) {
-        Ok(_) => Ok(program),
-        Err(Failure::Module(problem) | Failure::Unusable(problem)) => {
-            Err(COMPANION.unusable(&program, &problem))
+impl Compiler {
+    /// Finds the program.
+    ///
+    /// # Errors
+    ///
+    /// It is not installed.
+    pub fn find(wamr: &str) -> Result<Self, Unavailable> {
+        Ok(Self {
+            program: COMPANION.find()?,
+            wamr: wamr.to_owned(),
+        })
+    }
+
+    /// Finds the program and has it compile an empty module.
+    ///
+    /// # Errors
+    ///
+    /// It is not installed, or does not work for this version of WAMR.
+    pub fn find_usable(wamr: &str) -> Result<Self, Unavailable> {
+        const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+        let compiler = Self::find(wamr)?;
+        match run(&compiler.program, wamr, EMPTY, &Bounds::of(EMPTY)) {
+            Ok(_) => Ok(compiler),
+            Err(Failure::Module(problem) | Failure::Unusable(problem)) => {
+                Err(COMPANION.unusable(&compiler.program, &problem))
+            }
         }
     }
-}
 
-/// Compiles a module for this architecture and a version of WAMR. Takes as long as LLVM does.
-pub(crate) fn compile(wamr: &str, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-    let unusable =
-        |error: Unavailable| CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"));
-    let program = find().map_err(unusable)?;
-    run(&program, wamr, wasm, &Bounds::of(wasm)).map_err(|failure| match failure {
-        // What it was given is valid, and so it has no reason that a proposal could explain.
-        Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
-        Failure::Unusable(problem) => unusable(COMPANION.unusable(&program, &problem)),
-    })
+    /// File of the program.
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Compiles a module for this architecture. Takes as long as LLVM does.
+    pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        run(&self.program, &self.wamr, wasm, &Bounds::of(wasm)).map_err(|failure| match failure {
+            // What it was given is valid, and so it has no reason that a proposal could explain.
+            Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
+            Failure::Unusable(problem) => {
+                let error = COMPANION.unusable(&self.program, &problem);
+                CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"))
+            }
+        })
+    }
 }
 
 /// Why there is no code.
@@ -215,11 +231,11 @@ mod tests {
 
     #[test]
     fn it_takes_no_more_than_it_may() {
-        let Ok(program) = find() else {
+        let wamr = Runtime::start().unwrap().version();
+        let Ok(Compiler { program, .. }) = Compiler::find(&wamr) else {
             eprintln!("not tested: `cargo xtask wamr-compiler` makes the compiler");
             return;
         };
-        let wamr = Runtime::start().unwrap().version();
         let bounded = |wasm: &[u8], cpu, memory| run(&program, &wamr, wasm, &Bounds { cpu, memory });
         let add = "(i32.store (local.get 0) (i32.load (i32.add (i32.load (local.get 0)) (local.get 0))))";
         let function = format!("(func (export \"NAME\") (param i32) {})", add.repeat(50));

@@ -19,11 +19,15 @@ mod runtime;
 mod trap;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{
+    AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Unavailable,
+};
 
+use code::WamrCode;
+use compiler::Compiler;
 use module::WamrModule;
 use runtime::Runtime;
 
@@ -31,7 +35,7 @@ use runtime::Runtime;
 pub struct WamrEngine {
     runtime: &'static Runtime,
     /// The compiler, where what has not been compiled ahead of time is compiled when it is loaded, and not interpreted.
-    compiler: Option<PathBuf>,
+    compiler: Option<Compiler>,
 }
 
 impl WamrEngine {
@@ -53,11 +57,18 @@ impl WamrEngine {
     ///
     /// As for [`WamrEngine::new`]; or the compiler is not there, or of no use.
     pub fn jit() -> Result<Self, Unavailable> {
-        let interpreter = Self::new()?;
+        let runtime = Runtime::start()?;
         Ok(Self {
-            compiler: Some(compiler::find_usable(&interpreter.version())?),
-            ..interpreter
+            runtime,
+            compiler: Some(Compiler::find_usable(&runtime.version())?),
         })
+    }
+
+    fn code(&self) -> WamrCode {
+        WamrCode {
+            runtime: self.runtime,
+            compiles_at_load: self.compiler.is_some(),
+        }
     }
 }
 
@@ -75,44 +86,25 @@ impl Engine for WamrEngine {
     }
 
     fn library(&self) -> Option<&Path> {
-        self.compiler.as_deref()
+        self.compiler.as_ref().map(Compiler::program)
     }
 
-    fn abilities(&self) -> Abilities {
-        let always = Abilities::NONE
-            .with(Ability::Interrupt)
-            .with(Ability::MemoryLimit);
-        if compiler::find().is_ok() {
-            always.with(Ability::Precompile)
-        } else {
-            always
+    fn declared(&self) -> Declared {
+        Declared {
+            interrupt: true,
+            memory_limit: true,
+            ..Declared::default()
         }
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        if self.compiler.is_some() {
-            return self.load_precompiled(&self.precompile(wasm)?, funcs);
+        match &self.compiler {
+            Some(compiler) => self.code().load_code(&compiler.compile_code(wasm)?, funcs),
+            None => Ok(Arc::new(WamrModule::compile(self.runtime, wasm, funcs)?)),
         }
-        Ok(Arc::new(WamrModule::compile(self.runtime, wasm, funcs)?))
     }
 
-    fn code_key(&self) -> Option<String> {
-        Some(code::key(&self.version()))
-    }
-
-    fn code_engine(&self) -> &'static str {
-        "wamr"
-    }
-
-    fn compiles_at_load(&self) -> bool {
-        self.compiler.is_some()
-    }
-
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        code::compile(&self.version(), wasm)
-    }
-
-    fn load_precompiled(&self, bytes: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Ok(Arc::new(WamrModule::load_compiled(self.runtime, bytes, funcs)?))
+    fn ahead_of_time(&self) -> Option<Arc<dyn AheadOfTime>> {
+        Some(Arc::new(self.code()))
     }
 }

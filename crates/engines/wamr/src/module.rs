@@ -54,7 +54,7 @@ impl WamrModule {
         Self::load(runtime, &parts, code, false, funcs)
     }
 
-    /// Loads what [`code::compile`] made.
+    /// Loads what the compiler made ([`code`]).
     pub fn load_compiled(runtime: &Runtime, bytes: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
         let (wasm, code) = code::split(bytes)?;
         let parts = prepare::read(wasm)?;

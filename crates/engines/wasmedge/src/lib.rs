@@ -18,7 +18,7 @@ mod trap;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
 
 use library::Library;
 use module::WasmEdgeModule;
@@ -65,8 +65,12 @@ impl Engine for WasmEdgeEngine {
         Some(&self.library.path)
     }
 
-    fn abilities(&self) -> Abilities {
-        Abilities::NONE.with(Ability::Fuel).with(Ability::MemoryLimit)
+    fn declared(&self) -> Declared {
+        Declared {
+            fuel: true,
+            memory_limit: true,
+            ..Declared::default()
+        }
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {

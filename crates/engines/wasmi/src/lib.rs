@@ -16,7 +16,7 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{Abilities, Ability, CompileError, Engine, HostFuncs, Module, STACK_LIMIT, Ticker};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT, Ticker};
 
 use instance::WasmiModule;
 
@@ -73,11 +73,13 @@ impl Engine for WasmiEngine {
         VERSION.to_owned()
     }
 
-    fn abilities(&self) -> Abilities {
-        Abilities::NONE
-            .with(Ability::Interrupt)
-            .with(Ability::Fuel)
-            .with(Ability::MemoryLimit)
+    fn declared(&self) -> Declared {
+        Declared {
+            interrupt: true,
+            fuel: true,
+            memory_limit: true,
+            ..Declared::default()
+        }
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {

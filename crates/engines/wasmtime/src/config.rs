@@ -8,7 +8,7 @@ use wasmtime::{
 };
 use weir_engine::{CompileError, CpuBudget, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
 
-use crate::clone;
+use crate::snapshot;
 
 /// Wasmtime's version.
 macro_rules! wasmtime_version {
@@ -146,7 +146,7 @@ impl WasmtimeConfig {
     }
 }
 
-/// A pool, what serves where there is none, where it is full or too small, and what copies instances. Code of one runs on
+/// A pool, what serves where there is none, where it is full or too small, and what snapshots use. Code of one runs on
 /// the others.
 pub(crate) struct Engines {
     pub(crate) pooled: Option<wasmtime::Engine>,
@@ -154,8 +154,8 @@ pub(crate) struct Engines {
     /// Bytes that a pooled instance may grow to.
     pub(crate) pool_memory: usize,
     pub(crate) interruption: Interruption,
-    /// For instances that are copied, and their copies; made when it is first asked for.
-    clonable: OnceLock<Result<wasmtime::Engine, String>>,
+    /// For instances to freeze, and for those that continue from snapshots; made when it is first asked for.
+    for_snapshots: OnceLock<Result<wasmtime::Engine, String>>,
     settings: WasmtimeConfig,
 }
 
@@ -172,22 +172,22 @@ impl Engines {
             on_demand,
             pool_memory: settings.pool_memory,
             interruption: settings.interruption,
-            clonable: OnceLock::new(),
+            for_snapshots: OnceLock::new(),
             settings: settings.clone(),
         })
     }
 
-    /// The engine for instances that are copied.
-    pub(crate) fn clonable(&self) -> Result<&wasmtime::Engine, CompileError> {
+    /// The engine for instances to freeze, and for those that continue from snapshots.
+    pub(crate) fn for_snapshots(&self) -> Result<&wasmtime::Engine, CompileError> {
         let make = || {
             let mut config = self.settings.base()?;
-            clone::configure(&mut config);
+            snapshot::configure(&mut config);
             let engine = wasmtime::Engine::new(&config).map_err(|error| refused(&error))?;
             tick(&engine);
             Ok(engine)
         };
         let made = self
-            .clonable
+            .for_snapshots
             .get_or_init(|| make().map_err(|error: CompileError| error.to_string()));
         made.as_ref()
             .map_err(|error| CompileError::Invalid(error.clone()))

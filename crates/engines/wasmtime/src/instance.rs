@@ -1,19 +1,18 @@
 //! An instance: a Wasmtime store with one module in it.
 
 use std::any::Any;
-use std::sync::Arc;
 
 use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline, Val};
 use weir_engine::{
-    CpuBudget, Deadline, FuncId, Image, Instance, InstantiateError, Limits, MemoryGuard, PAGE, START_EXPORT,
-    Signature, Trap, Verdict,
+    CpuBudget, Deadline, Freezable, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE,
+    START_EXPORT, Signature, Trap, Verdict,
 };
 
 use crate::caller::Allocator;
-use crate::clone::{Donor, FILL};
 use crate::config::Interruption;
 use crate::export::Export;
 use crate::module::Form;
+use crate::snapshot::{FILL, Freezer};
 use crate::trap;
 
 /// What the store holds beside the instance.
@@ -58,8 +57,8 @@ pub(crate) struct WasmtimeInstance {
     instance: wasmtime::Instance,
     /// By [`FuncId`].
     exports: Vec<Export>,
-    /// Where it can be copied.
-    pub(crate) donor: Option<Donor>,
+    /// Where it can be frozen.
+    pub(crate) freezer: Option<Freezer>,
 }
 
 impl WasmtimeInstance {
@@ -94,7 +93,7 @@ impl WasmtimeInstance {
                     store,
                     instance,
                     exports: Vec::new(),
-                    donor: None,
+                    freezer: None,
                 })
             }
             Err(error) if error.is::<PoolConcurrencyLimitError>() => {
@@ -116,8 +115,19 @@ impl WasmtimeInstance {
         Ok(())
     }
 
-    /// Becomes the copy of an instance that had so many bytes of memory, which are here already, and these globals.
-    pub(crate) fn take_over<'a>(
+    /// The values of globals, by their names as exports.
+    pub(crate) fn globals(&mut self, names: &[String]) -> Result<Vec<Val>, InstantiateError> {
+        let mut values = Vec::with_capacity(names.len());
+        for name in names {
+            let global = self.instance.get_global(&mut self.store, name);
+            let global = global.ok_or_else(|| InstantiateError::Other(format!("{name} cannot be read")))?;
+            values.push(global.get(&mut self.store));
+        }
+        Ok(values)
+    }
+
+    /// Continues from a snapshot of so many bytes of memory, which are here already, with these globals.
+    pub(crate) fn restore<'a>(
         &mut self,
         size: usize,
         globals: impl Iterator<Item = (&'a String, &'a Val)>,
@@ -136,7 +146,7 @@ impl WasmtimeInstance {
             let global = self.instance.get_global(&mut self.store, name);
             let set = global.map(|global| global.set(&mut self.store, *value));
             if !matches!(set, Some(Ok(()))) {
-                return Err(InstantiateError::Other(format!("{name} cannot be copied")));
+                return Err(InstantiateError::Other(format!("{name} cannot be set")));
             }
         }
         Ok(())
@@ -215,22 +225,9 @@ impl Instance for WasmtimeInstance {
             .map_or(0, |memory| memory.data_size(&self.store))
     }
 
-    fn freeze(mut self: Box<Self>) -> Result<Arc<dyn Image>, InstantiateError> {
-        let Some(donor) = self.donor.take() else {
-            return Err(InstantiateError::Other(
-                "this instance cannot be copied".to_owned(),
-            ));
-        };
-        let mut globals = Vec::with_capacity(donor.globals().len());
-        for name in donor.globals() {
-            let global = self.instance.get_global(&mut self.store, name);
-            let global = global.ok_or_else(|| InstantiateError::Other(format!("{name} cannot be copied")))?;
-            globals.push(global.get(&mut self.store));
-        }
-        let size = self.memory_size();
-        // Its mapping of the memory ends with it.
-        drop(self);
-        donor.image(globals, size)
+    fn into_freezable(mut self: Box<Self>) -> Option<Box<dyn Freezable>> {
+        let freezer = self.freezer.take()?;
+        Some(freezer.freezable(*self))
     }
 }
 

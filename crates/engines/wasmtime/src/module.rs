@@ -15,7 +15,7 @@ use crate::link::link;
 pub(crate) enum Form {
     /// The one that was given.
     Original,
-    /// What `clone::rewrite` made of it: does not fill its memory and run its start section by itself.
+    /// What `snapshot::rewrite` made of it: does not fill its memory and run its start section by itself.
     Rewritten {
         /// By how many bytes code has moved.
         moved: i64,
@@ -119,7 +119,7 @@ impl Module for WasmtimeModule {
 pub(crate) fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<wasmtime::Module> {
     // SAFETY: `code` must be unmodified output of Wasmtime's compiler. `on_demand` passes what
     // `Module::serialize` has just made. The two `load` pass what `WasmtimeEngine::compile` got from `precompile_module` a
-    // moment before, or what a caller of `Engine::load_precompiled` or `load_clonable` vouches for, as those demand.
+    // moment before, or what a caller of `AheadOfTime::load_code` or `Snapshots::load` vouches for, as those demand.
     // Wasmtime itself refuses other versions, settings and processors.
     unsafe { wasmtime::Module::deserialize(engine, code) }
 }

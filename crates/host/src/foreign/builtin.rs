@@ -121,11 +121,11 @@ fn shared_data_delete(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>,
     Ok(Vec::new())
 }
 
-/// Whether the VM is a copy, and which: 8 bytes, little-endian; 0 where it is none, and else a number that no other VM of the
-/// process has. A guest that finds another number than the one that it has noted knows that it has been copied since: what
-/// it keeps of random numbers it shares with other copies.
+/// Tells a guest whether its VM continues from a snapshot: 8 bytes, little-endian; 0 if it does not, else a number that no
+/// other VM of the process has. A guest that finds another number than it noted knows that its VM began from a snapshot
+/// since, and that other VMs have the same random numbers from before.
 fn vm_cloned(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>, Status> {
-    Ok(call.copy().to_le_bytes().to_vec())
+    Ok(call.snapshot_vm().to_le_bytes().to_vec())
 }
 
 #[cfg(test)]

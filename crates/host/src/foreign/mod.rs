@@ -76,7 +76,7 @@ pub struct ForeignCall<'a> {
     caller: Option<(ContextId, &'a mut dyn Services)>,
     data: &'a SharedData,
     vm_id: &'a str,
-    copy: u64,
+    snapshot_vm: u64,
 }
 
 impl<'a> ForeignCall<'a> {
@@ -90,13 +90,13 @@ impl<'a> ForeignCall<'a> {
             caller: None,
             data,
             vm_id,
-            copy: 0,
+            snapshot_vm: 0,
         }
     }
 
-    /// The call of a VM that is a copy, with this number; 0 for one that is none.
-    pub(crate) const fn of_copy(mut self, number: u64) -> Self {
-        self.copy = number;
+    /// The call of a VM that continues from a snapshot, with this number; 0 for any other VM.
+    pub(crate) const fn from_snapshot(mut self, number: u64) -> Self {
+        self.snapshot_vm = number;
         self
     }
 
@@ -135,8 +135,8 @@ impl<'a> ForeignCall<'a> {
         self.vm_id
     }
 
-    /// Number of the calling VM where it is a copy of another, unique in the process; 0 where it is none.
-    pub const fn copy(&self) -> u64 {
-        self.copy
+    /// Number of the calling VM, unique in the process, if it continues from a snapshot; else 0.
+    pub const fn snapshot_vm(&self) -> u64 {
+        self.snapshot_vm
     }
 }

@@ -32,9 +32,9 @@ pub(super) fn proxy_call_foreign_function(
     let function = shared.foreign_functions().find(name).ok_or(Status::NotFound)?;
     let spec = std::sync::Arc::clone(&state.spec);
     let plugin = state.plugin_id();
-    let copy = if state.is_copy { state.vm } else { 0 };
+    let snapshot_vm = if state.from_snapshot { state.vm } else { 0 };
     let (stream, services) = state.stream_and_services();
-    let mut foreign = ForeignCall::new(stream, shared.data(), &spec.vm_id).of_copy(copy);
+    let mut foreign = ForeignCall::new(stream, shared.data(), &spec.vm_id).from_snapshot(snapshot_vm);
     if let Some(plugin) = plugin {
         foreign = foreign.by(plugin, services);
     }

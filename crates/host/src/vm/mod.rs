@@ -2,9 +2,9 @@
 
 mod calls;
 mod canary;
-mod copy;
 mod exports;
 mod plugin;
+mod snapshot;
 mod start;
 mod stream;
 mod tcp;
@@ -17,7 +17,7 @@ use weir_abi::{Callback, LogLevel, limits};
 use weir_engine::{CpuBudget, FuncId, Instance, Trap, TrapKind};
 use weir_meters::VmMeter;
 
-use crate::image::VmImage;
+use crate::snapshot::VmSnapshot;
 use crate::state::VmState;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 use exports::Exports;
@@ -38,8 +38,8 @@ pub struct Vm {
     started: bool,
     /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
     canary: bool,
-    /// What it is a copy of, until it has finished a stream.
-    young_copy: Option<Arc<VmImage>>,
+    /// The snapshot that the VM continues from, until it has finished a stream.
+    untried_snapshot: Option<Arc<VmSnapshot>>,
 }
 
 impl Vm {
@@ -161,8 +161,8 @@ impl Vm {
             return error;
         };
         self.exports = Exports::default();
-        if let Some(image) = self.young_copy.take() {
-            image.died_early();
+        if let Some(snapshot) = self.untried_snapshot.take() {
+            snapshot.died_early();
         }
         let module = self.spec.module.name();
         // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.

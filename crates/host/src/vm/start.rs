@@ -1,20 +1,16 @@
 //! From a module to a VM that serves: instantiation, start functions, plugin contexts.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, INITIALIZE, MAINS, START};
-use weir_engine::{Instance, InstantiateError, Limits, Module};
+use weir_engine::{Instance, InstantiateError, Limits};
 
 use super::exports::Exports;
 use super::{Vm, budget, is_clean_exit, panic_message};
+use crate::snapshot::NoSnapshot;
 use crate::state::{PluginContext, VmState};
 use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
-
-/// How an instance is made.
-type Instantiate =
-    fn(&(dyn Module + 'static), Box<dyn Any + Send>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>;
 
 impl Vm {
     /// Instantiates the module and runs its start functions: the start section, then `_initialize` with `main`, or
@@ -25,17 +21,26 @@ impl Vm {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
-        Self::begin(spec, shared, services, waker, <dyn Module>::instantiate)
+        let module = Arc::clone(&spec.module);
+        Self::begin(spec, shared, services, waker, |state, limits| {
+            module.compiled().instantiate(state, limits)
+        })
     }
 
-    /// As [`Vm::start`], and the VM can be frozen. It takes its time for every callback.
-    pub(crate) fn start_donor(
+    /// As [`Vm::start`], and the VM can be frozen. Every callback may take as long as a start.
+    pub(crate) fn start_freezable(
         spec: Arc<VmSpec>,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
-    ) -> Result<Self, StartError> {
-        let mut vm = Self::begin(spec, shared, services, waker, <dyn Module>::instantiate_donor)?;
+    ) -> Result<Self, NoSnapshot> {
+        let module = Arc::clone(&spec.module);
+        let snapshots = module
+            .snapshots()
+            .map_err(|reason| NoSnapshot::Module(reason.to_owned()))?;
+        let mut vm = Self::begin(spec, shared, services, waker, |state, limits| {
+            snapshots.instantiate_freezable(state, limits)
+        })?;
         vm.callback_budget = vm.start_budget;
         Ok(vm)
     }
@@ -45,12 +50,12 @@ impl Vm {
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
-        instantiate: Instantiate,
+        instantiate: impl FnOnce(Box<VmState>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>,
     ) -> Result<Self, StartError> {
         let meter = shared.meters().vm();
         let begun = catch_unwind(AssertUnwindSafe(|| {
             let state = VmState::new(Arc::clone(&spec), spec.module.abi(), shared, services, waker);
-            let made = instantiate(spec.module.compiled(), Box::new(state), &limits(&spec));
+            let made = instantiate(Box::new(state), &limits(&spec));
             let mut instance = made.map_err(|source| StartError::Instantiate {
                 module: spec.module.name().into(),
                 source,
@@ -77,7 +82,7 @@ impl Vm {
             instance: Some(instance),
             started: false,
             canary: false,
-            young_copy: None,
+            untried_snapshot: None,
         })
     }
 

@@ -85,7 +85,7 @@ impl Vm {
             return Err(VmError::NoSuchContext(id));
         }
         let finish = self.end(id)?;
-        self.young_copy = None;
+        self.untried_snapshot = None;
         self.meter.set_memory(self.memory_size());
         Ok(finish)
     }

@@ -29,7 +29,7 @@ const NOTE_USE_AFTER: Duration = Duration::from_secs(60 * 60);
 /// A file that was not finished for so long never will be.
 const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Compiled code in a folder, found by module, engine and [`Engine::code_key`](weir_engine::Engine::code_key).
+/// Compiled code in a folder, found by module, engine and [`AheadOfTime::code_key`](weir_engine::AheadOfTime::code_key).
 ///
 /// Several processes may use one folder: a file appears whole or not at all, and whoever has opened one keeps it. What
 /// was used longest ago goes first when there is too much.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_engine::{CompileError, Engine, EngineLayer, HostFuncs, Module};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
 
 use crate::{Code, CodeCache, ModuleDigest};
 
-/// An engine whose code is kept in a [`CodeCache`]. One that cannot compile ahead of time is as it was.
+/// An engine whose code is kept in a [`CodeCache`]. An engine without code of its own is as it was.
+#[derive(Clone)]
 pub struct CachedEngine {
     engine: Arc<dyn Engine>,
     cache: Arc<CodeCache>,
@@ -25,32 +26,58 @@ impl EngineLayer for CachedEngine {
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        let load = |bytes: &[u8]| self.engine.load_precompiled(bytes, funcs);
-        match self.engine.code_key().filter(|_| self.engine.compiles_at_load()) {
-            Some(key) => self.with_code(&key, wasm, load),
-            None => self.engine.compile(wasm, funcs),
-        }
+        let ahead = self.engine.ahead_of_time();
+        let Some(ahead) = ahead.filter(|ahead| ahead.compiles_at_load()) else {
+            return self.engine.compile(wasm, funcs);
+        };
+        let kept = Kept {
+            cache: &self.cache,
+            engine: ahead.code_engine(),
+            key: &ahead.code_key(),
+        };
+        kept.with_code(
+            wasm,
+            || ahead.compiler()?.compile_code(wasm),
+            |code| ahead.load_code(code, funcs),
+        )
     }
 
-    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        match self.engine.code_key() {
-            Some(key) => self.with_code(&key, wasm, |bytes| Ok(bytes.to_vec())),
-            None => self.engine.precompile(wasm),
-        }
+    fn over_compiler(
+        &self,
+        code: &dyn AheadOfTime,
+        compiler: Arc<dyn CodeCompiler>,
+    ) -> Arc<dyn CodeCompiler> {
+        let cache = Arc::clone(&self.cache);
+        let (engine, key) = (code.code_engine(), code.code_key());
+        Arc::new(move |wasm: &[u8]| {
+            let kept = Kept {
+                cache: &cache,
+                engine,
+                key: &key,
+            };
+            kept.with_code(wasm, || compiler.compile_code(wasm), |code| Ok(code.to_vec()))
+        })
     }
 }
 
-impl CachedEngine {
-    /// Does with a module's code what is to be done: with that in the cache, or else with new code, which is kept.
+/// The code of one engine and key that a cache keeps.
+struct Kept<'a> {
+    cache: &'a CodeCache,
+    engine: &'static str,
+    key: &'a str,
+}
+
+impl Kept<'_> {
+    /// Uses a module's code: that in the cache, or else new code, which is kept.
     fn with_code<T>(
         &self,
-        key: &str,
         wasm: &[u8],
+        make: impl FnOnce() -> Result<Vec<u8>, CompileError>,
         load: impl Fn(&[u8]) -> Result<T, CompileError>,
     ) -> Result<T, CompileError> {
         let mut code = Code {
-            engine: self.engine.code_engine(),
-            key,
+            engine: self.engine,
+            key: self.key,
             module: ModuleDigest::of(wasm),
             bytes: &[],
         };
@@ -65,7 +92,7 @@ impl CachedEngine {
                 loaded => return loaded,
             }
         }
-        let made = self.engine.precompile(wasm)?;
+        let made = make()?;
         code.bytes = &made;
         self.cache.keep(&code);
         load(&made)
@@ -83,22 +110,30 @@ mod tests {
     use super::*;
 
     /// Wasmtime, counting what it compiles.
-    struct Counting(WasmtimeEngine, AtomicUsize);
+    #[derive(Clone)]
+    struct Counting(Arc<WasmtimeEngine>, Arc<AtomicUsize>);
 
     impl EngineLayer for Counting {
         fn below(&self) -> &dyn Engine {
-            &self.0
+            &*self.0
         }
 
-        fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            self.0.precompile(wasm)
+        fn over_compiler(
+            &self,
+            _: &dyn AheadOfTime,
+            compiler: Arc<dyn CodeCompiler>,
+        ) -> Arc<dyn CodeCompiler> {
+            let compiled = Arc::clone(&self.1);
+            Arc::new(move |wasm: &[u8]| {
+                compiled.fetch_add(1, Ordering::Relaxed);
+                compiler.compile_code(wasm)
+            })
         }
     }
 
     fn counting(folder: &Path) -> (Arc<Counting>, CachedEngine) {
         let engine = WasmtimeEngine::new(&WasmtimeConfig::default()).unwrap();
-        let engine = Arc::new(Counting(engine, AtomicUsize::new(0)));
+        let engine = Arc::new(Counting(Arc::new(engine), Arc::default()));
         let cache = Arc::new(CodeCache::open(folder, 1 << 30).unwrap());
         let cached = CachedEngine::new(Arc::clone(&engine) as Arc<dyn Engine>, cache);
         (engine, cached)
@@ -121,7 +156,7 @@ mod tests {
     fn code_that_the_engine_does_not_take_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let (engine, cached) = counting(folder.path());
-        let key = engine.code_key().unwrap();
+        let key = engine.ahead_of_time().unwrap().code_key();
         let code = Code {
             engine: "wasmtime",
             key: &key,

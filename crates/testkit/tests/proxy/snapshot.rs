@@ -210,7 +210,7 @@ fn where_it_cannot_be_done_it_is_said_and_not_done() {
     let weir = Weir::start(config(&origin, block).value()).unwrap();
     wait_for(
         &weir,
-        "although snapshot is on: the runtime wasmi cannot clone",
+        "although snapshot is on: the runtime wasmi takes no snapshots",
         1,
     );
     serves(&weir);

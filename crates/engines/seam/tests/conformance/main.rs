@@ -8,20 +8,20 @@
 )]
 
 mod calls;
-mod copies;
 mod floats;
 mod guest;
 mod imports;
 mod limits;
 mod memory;
 mod modules;
+mod snapshots;
 mod start;
 mod traps;
 
 use std::path::Path;
 
 use libtest_mimic::{Arguments, Trial};
-use weir_engine::{Ability, Engine, Unavailable};
+use weir_engine::{Abilities, Ability, Engine, Unavailable};
 use weir_engine_v8::V8Engine;
 use weir_engine_wamr::WamrEngine;
 use weir_engine_wasmedge::WasmEdgeEngine;
@@ -73,11 +73,11 @@ const ENGINES: &[Maker] = &[
             .unwrap(),
         )
     }),
-    ("copies of wasmtime", || {
-        Box::new(copies::Copies::new(Interruption::Epochs))
+    ("snapshots of wasmtime", || {
+        Box::new(snapshots::Continued::new(Interruption::Epochs))
     }),
-    ("copies of wasmtime with fuel", || {
-        Box::new(copies::Copies::new(Interruption::Fuel))
+    ("snapshots of wasmtime with fuel", || {
+        Box::new(snapshots::Continued::new(Interruption::Fuel))
     }),
     ("wamr", || Box::new(WamrEngine::new().unwrap())),
     ("wamr-jit", || Box::new(WamrEngine::jit().unwrap())),
@@ -119,12 +119,12 @@ fn main() {
     modules::start_old_thread();
     let suites: [(&str, &[Case]); 9] = [
         ("calls", calls::CASES),
-        ("copies", copies::CASES),
         ("floats", floats::CASES),
         ("imports", imports::CASES),
         ("limits", limits::CASES),
         ("memory", memory::CASES),
         ("modules", modules::CASES),
+        ("snapshots", snapshots::CASES),
         ("start", start::CASES),
         ("traps", traps::CASES),
     ];
@@ -136,7 +136,7 @@ fn main() {
             trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
             continue;
         }
-        let abilities = make().abilities();
+        let abilities = Abilities::of(make().as_ref());
         for (suite, cases) in suites {
             for case in cases {
                 let missing = case.needs.filter(|ability| !abilities.has(*ability));

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, OnceLock, mpsc};
 
-use weir_engine::{Ability, CompileError, Engine};
+use weir_engine::{Abilities, Ability, AheadOfTime, CompileError, Engine};
 
 use crate::guest::{FUNCS, compile, instantiate, run, start, told, value};
 use crate::{Case, POOL_SLOTS};
@@ -28,7 +28,7 @@ pub const CASES: &[Case] = &[
         Ability::Precompile,
         no_code,
     ),
-    Case::new("precompilation is declared", declared),
+    Case::new("abilities are those of the objects handed out", abilities),
 ];
 
 const COUNTER: &str = r#"(module
@@ -253,35 +253,38 @@ fn shared(engine: &dyn Engine) {
 }
 
 fn precompiled(engine: &dyn Engine) {
-    let code = engine.precompile(&wat::parse_str(COUNTER).unwrap()).unwrap();
+    let ahead = engine.ahead_of_time().unwrap();
+    let code = code(&*ahead);
     for _ in 0..2 {
-        let module = engine.load_precompiled(&code, FUNCS).unwrap();
+        let module = ahead.load_code(&code, FUNCS).unwrap();
         assert_eq!(value(instantiate(module.as_ref()).as_mut(), "step", &[]), Ok(1));
     }
-    let error = engine.load_precompiled(&code, &[]).err().unwrap();
+    let error = ahead.load_code(&code, &[]).err().unwrap();
     assert!(matches!(error, CompileError::Imports(_)), "{error}");
 }
 
 fn no_code(engine: &dyn Engine) {
     let wasm = wat::parse_str(COUNTER).unwrap();
-    let code = engine.precompile(&wasm).unwrap();
+    let ahead = engine.ahead_of_time().unwrap();
+    let code = code(&*ahead);
     for bytes in [&b""[..], b"garbage", &wasm, &code[..code.len() / 2]] {
-        let error = engine.load_precompiled(bytes, FUNCS).err().unwrap();
+        let error = ahead.load_code(bytes, FUNCS).err().unwrap();
         assert!(matches!(error, CompileError::Invalid(_)), "{error}");
     }
 }
 
-fn declared(engine: &dyn Engine) {
+/// The code of a module.
+fn code(ahead: &dyn AheadOfTime) -> Vec<u8> {
     let wasm = wat::parse_str(COUNTER).unwrap();
-    let result = engine.precompile(&wasm);
-    match engine.abilities().has(Ability::Precompile) {
-        true => assert!(result.is_ok()),
-        false => {
-            assert!(
-                matches!(result, Err(CompileError::Unsupported { engine: name, .. }) if name == engine.name())
-            );
-            let loaded = engine.load_precompiled(&wasm, FUNCS).err();
-            assert!(matches!(loaded, Some(CompileError::Unsupported { .. })));
-        }
+    ahead.compiler().unwrap().compile_code(&wasm).unwrap()
+}
+
+fn abilities(engine: &dyn Engine) {
+    let abilities = Abilities::of(engine);
+    let compiler = engine.ahead_of_time().and_then(|ahead| ahead.compiler().ok());
+    assert_eq!(abilities.has(Ability::Precompile), compiler.is_some());
+    if let Some(compiler) = compiler {
+        assert!(compiler.compile_code(&wat::parse_str(COUNTER).unwrap()).is_ok());
     }
+    assert_eq!(abilities.has(Ability::Snapshot), engine.snapshots().is_some());
 }

@@ -1,4 +1,5 @@
-//! Linear memory that lies in a file without a name: the donor writes to the file, copies see it copy-on-write.
+//! Linear memory that lies in a file without a name. The instance to freeze writes to the file; instances that continue
+//! from the snapshot map it copy-on-write.
 
 use std::cell::RefCell;
 use std::ffi::c_void;
@@ -32,9 +33,9 @@ impl MemoryFile {
 #[derive(Clone)]
 pub(super) enum Backing {
     /// Writes go to the file.
-    Donor(Arc<MemoryFile>),
+    Written(Arc<MemoryFile>),
     /// Begins with so many bytes of the file, which stays as it is.
-    Image(Arc<MemoryFile>, usize),
+    Snapshot(Arc<MemoryFile>, usize),
 }
 
 thread_local! {
@@ -55,7 +56,7 @@ pub(super) struct Creator;
 
 // SAFETY: each memory is a reservation of its own, as long as Wasmtime asks for and unmapped beyond the memory's size,
 // guard included; it is unmapped when Wasmtime drops it, and the file is not written to otherwise. That memory is not zero
-// at first is what a copy is for: nothing relies on it, for rewritten modules have no active data segments.
+// at first is what a snapshot is for: nothing relies on it, for rewritten modules have no active data segments.
 unsafe impl MemoryCreator for Creator {
     fn new_memory(
         &self,
@@ -101,12 +102,12 @@ impl Mapping {
         let base = match &backing {
             // All of it is the file's, which may be shorter: what is not in use cannot be touched.
             // SAFETY: a new mapping, wherever there is room, that nobody can read or write.
-            Backing::Donor(file) => unsafe {
+            Backing::Written(file) => unsafe {
                 let flags = MapFlags::SHARED | MapFlags::NORESERVE;
                 mmap(ptr::null_mut(), total, nothing, flags, &file.0, 0)?
             },
             // SAFETY: a new mapping, wherever there is room, that nobody can read or write.
-            Backing::Image(..) => unsafe {
+            Backing::Snapshot(..) => unsafe {
                 mmap_anonymous(
                     ptr::null_mut(),
                     total,
@@ -123,8 +124,8 @@ impl Mapping {
             total,
             backing,
         };
-        if let Err(error) = memory.show_image() {
-            // Whether the place is still ours is not known, so it is not given back.
+        if let Err(error) = memory.show_snapshot() {
+            // Whether the range is still ours is not known, so it is not given back.
             std::mem::forget(memory);
             return Err(error);
         }
@@ -134,9 +135,9 @@ impl Mapping {
         Ok(memory)
     }
 
-    /// Puts the image at the start of the reservation.
-    fn show_image(&mut self) -> io::Result<()> {
-        let Backing::Image(file, size) = &self.backing else {
+    /// Puts the snapshot at the start of the reservation.
+    fn show_snapshot(&mut self) -> io::Result<()> {
+        let Backing::Snapshot(file, size) = &self.backing else {
             return Ok(());
         };
         if *size > self.reserved {
@@ -164,18 +165,14 @@ impl Mapping {
         if size > self.reserved || size < self.size {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        if let Backing::Donor(file) = &self.backing {
+        if let Backing::Written(file) = &self.backing {
             ftruncate(&file.0, size as u64)?;
         }
         // SAFETY: the range lies in our reservation, behind all that is in use. It consists of whole pages: WebAssembly's are
         // 64 KiB, and so many sizes are.
         unsafe {
-            let place = self.base.cast::<u8>().add(self.size).cast();
-            mprotect(
-                place,
-                size - self.size,
-                MprotectFlags::READ | MprotectFlags::WRITE,
-            )?;
+            let end = self.base.cast::<u8>().add(self.size).cast();
+            mprotect(end, size - self.size, MprotectFlags::READ | MprotectFlags::WRITE)?;
         }
         self.size = size;
         Ok(())

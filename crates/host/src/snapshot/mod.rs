@@ -1,29 +1,32 @@
-//! One configured VM, many VMs: the others are copies that share its memory until they write to it.
+//! Snapshots: one VM is configured and frozen, and many VMs continue from there. They share its memory until they write to
+//! it.
 //!
-//! The module is compiled for that by [`HostModule::compile_clonable`](crate::HostModule::compile_clonable). A donor VM is
-//! started and configured, warmed up with made-up requests, and frozen; what it has told the host is kept with it, and told
-//! again for each copy. What start functions and configuration did to shared data, queues and metrics they have done once.
+//! The module is compiled for that by [`HostModule::compile_for_snapshots`](crate::HostModule::compile_for_snapshots). The
+//! VM to freeze is started and configured, warmed up with made-up requests, and frozen. The snapshot keeps what the guest
+//! told the host by then, and each VM that continues from it tells that again. Effects of start functions and
+//! configuration on shared data, queues and metrics happen once, in the VM that was frozen.
 
-mod donor;
+mod take;
 mod warm_up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use weir_engine::{Image, InstantiateError};
+use weir_engine::{InstantiateError, Snapshot};
 
 pub use self::warm_up::WarmUp;
 use crate::state::PluginContext;
 use crate::vm::Vm;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
-/// A VM as it was when it had been configured, from which others begin.
-pub struct VmImage {
+/// A configured VM as it was when it was frozen, from which others continue.
+pub struct VmSnapshot {
     pub(crate) spec: Arc<VmSpec>,
-    pub(crate) frozen: Arc<dyn Image>,
-    /// What the donor had told the host.
+    pub(crate) frozen: Arc<dyn Snapshot>,
+    /// What the guest had told the host.
     pub(crate) told: Told,
-    /// Copies that died too early, each of which a VM that is started as usual is to follow.
+    /// VMs from the snapshot that died before their first stream had ended. The next start for each of them is an ordinary
+    /// one.
     early_deaths: AtomicUsize,
 }
 
@@ -38,25 +41,25 @@ pub(crate) struct Told {
     pub status: (u32, String),
 }
 
-/// Why there is no image. VMs are to be started as usual.
+/// Why there is no snapshot. The proxy starts each VM from its module instead.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum NotCloned {
-    /// The module.
+pub enum NoSnapshot {
+    /// The module, or its runtime.
     #[error("{0}")]
     Module(String),
-    /// The VM that was to be copied did not start.
+    /// The VM to freeze did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A made-up request killed it.
+    /// A made-up request killed the VM.
     #[error("it did not survive request {number} of warm_up: {error}")]
     WarmUp {
-        /// Its place among the requests, from 1.
+        /// Number of the request, from 1.
         number: usize,
-        /// How.
+        /// How the VM died.
         error: VmError,
     },
-    /// It waits for something that would not come to its copies.
+    /// The VM waits for something that would not come to those that continue from it.
     #[error("while it was configured it began {0}")]
     Pending(&'static str),
     /// The engine refuses.
@@ -64,9 +67,9 @@ pub enum NotCloned {
     Frozen(#[from] InstantiateError),
 }
 
-impl VmImage {
-    /// Makes a VM that goes on where the image was taken: start functions and configuration do not run. Gives the contexts
-    /// of the plugins, in the order in which the image has them.
+impl VmSnapshot {
+    /// Makes a VM that continues from the snapshot: start functions and configuration do not run. Returns the contexts
+    /// of the plugins, in the order in which the snapshot has them.
     ///
     /// # Errors
     ///
@@ -77,12 +80,13 @@ impl VmImage {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
-        let vm = Vm::copy(self, shared, services, waker)?;
+        let vm = Vm::from_snapshot(self, shared, services, waker)?;
         Ok((vm, self.told.plugins.iter().map(|(id, _)| *id).collect()))
     }
 
-    /// Whether the next VM is to be started as usual, because a copy has died before it had finished a stream: what is
-    /// wrong may be wrong with the image. Asked before each start; yes once for each such death.
+    /// True if the next VM is to be started from its module, because a VM from the snapshot died before it had finished a
+    /// stream: the cause may lie in the snapshot. A proxy asks before each start; the answer is true once for each such
+    /// death.
     pub fn is_distrusted(&self) -> bool {
         let taken = self
             .early_deaths
@@ -92,7 +96,7 @@ impl VmImage {
         taken.is_ok()
     }
 
-    /// Bytes of memory that copies share.
+    /// Bytes of memory that VMs from the snapshot share.
     pub fn memory_size(&self) -> usize {
         self.frozen.memory_size()
     }

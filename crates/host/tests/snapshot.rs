@@ -1,4 +1,4 @@
-//! One configured VM, many VMs.
+//! One VM is configured and frozen, many continue from there.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
 
 mod support;
@@ -7,27 +7,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use support::{Recorder, TestStream, guest, plugin, shared, wasmtime};
-use weir_host::{ContextId, HostModule, NotCloned, Shared, Vm, VmImage, VmSpec, WarmUp};
+use weir_host::{ContextId, HostModule, NoSnapshot, Shared, Vm, VmSnapshot, VmSpec, WarmUp};
 
-/// A specification of VMs that can be copied.
+/// A specification of VMs that can be frozen.
 fn spec(wasm: &[u8]) -> Arc<VmSpec> {
     let engine = wasmtime();
     let mut spec = support::spec(&engine, wasm);
-    spec.module = HostModule::compile_clonable(&engine, "test.wasm", wasm).unwrap();
+    spec.module = HostModule::compile_for_snapshots(&engine, "test.wasm", wasm).unwrap();
     Arc::new(spec)
 }
 
-/// An image of a guest with one plugin, and what its donor did.
-fn image(wasm: &[u8], requests: &[WarmUp], shared: &Shared) -> (Result<Arc<VmImage>, NotCloned>, Recorder) {
+/// A snapshot of a guest with one plugin, and what the frozen VM did.
+fn snapshot(
+    wasm: &[u8],
+    requests: &[WarmUp],
+    shared: &Shared,
+) -> (Result<Arc<VmSnapshot>, NoSnapshot>, Recorder) {
     let recorder = Recorder::default();
     let services = Box::new(recorder.clone());
-    let image = VmImage::take(&spec(wasm), &[plugin("test")], requests, shared, services);
-    (image, recorder)
+    let snapshot = VmSnapshot::take(&spec(wasm), &[plugin("test")], requests, shared, services);
+    (snapshot, recorder)
 }
 
-fn copy(image: &Arc<VmImage>, shared: &Shared) -> (Vm, ContextId, Recorder) {
+fn continued(snapshot: &Arc<VmSnapshot>, shared: &Shared) -> (Vm, ContextId, Recorder) {
     let recorder = Recorder::default();
-    let started = image.start(shared, Box::new(recorder.clone()), Arc::new(recorder.clone()));
+    let started = snapshot.start(shared, Box::new(recorder.clone()), Arc::new(recorder.clone()));
     let (vm, contexts) = started.unwrap();
     (vm, contexts[0], recorder)
 }
@@ -59,20 +63,20 @@ const COUNTING: &str = r#"
       (call $add (i32.const 1)) (call $number (i32.load (i32.const 1024))) (i32.const 0))"#;
 
 #[test]
-fn copies_go_on_where_the_donor_was() {
+fn vms_continue_where_the_snapshot_was_taken() {
     let shared = shared();
-    let (image, donor) = image(&guest("", COUNTING), &[get("/")], &shared);
-    let image = image.unwrap();
-    assert_eq!(donor.numbers(), [1111], "the made-up request");
+    let (snapshot, frozen) = snapshot(&guest("", COUNTING), &[get("/")], &shared);
+    let snapshot = snapshot.unwrap();
+    assert_eq!(frozen.numbers(), [1111], "the made-up request");
     for _ in 0..3 {
-        let (mut vm, plugin, recorder) = copy(&image, &shared);
+        let (mut vm, plugin, recorder) = continued(&snapshot, &shared);
         assert_eq!(plugin.wire(), 1);
         assert_eq!(vm.plugin(plugin).unwrap().name, "test");
         // Numbers of contexts that the guest has seen do not come again.
         assert_eq!(request(&mut vm, plugin).wire(), 3);
         request(&mut vm, plugin);
         assert_eq!(recorder.numbers(), [1112, 1113]);
-        assert_eq!(vm.memory_size(), image.memory_size());
+        assert_eq!(vm.memory_size(), snapshot.memory_size());
     }
 }
 
@@ -81,9 +85,9 @@ fn several_plugins_keep_their_places() {
     let shared = shared();
     let spec = spec(&guest("", COUNTING));
     let plugins = [plugin("one"), plugin("two"), plugin("three")];
-    let image = VmImage::take(&spec, &plugins, &[], &shared, Box::new(Recorder::default())).unwrap();
+    let snapshot = VmSnapshot::take(&spec, &plugins, &[], &shared, Box::new(Recorder::default())).unwrap();
     let recorder = Recorder::default();
-    let (mut vm, contexts) = image
+    let (mut vm, contexts) = snapshot
         .start(&shared, Box::new(recorder.clone()), Arc::new(recorder))
         .unwrap();
     let names: Vec<_> = contexts
@@ -103,7 +107,7 @@ const EFFECTS: &str = r#"
     (import "env" "proxy_get_property" (func $get (param i32 i32 i32 i32) (result i32)))"#;
 
 #[test]
-fn what_configuration_does_to_the_host_holds_in_copies() {
+fn effects_of_configuration_on_the_host_hold_in_vms_from_a_snapshot() {
     // 16: name; 512: queue, 516: metric, 520 and 524: results.
     let body = r#"
         (data (i32.const 16) "name")
@@ -121,11 +125,11 @@ fn what_configuration_does_to_the_host_holds_in_copies() {
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
           (drop (call $increment (i32.load (i32.const 516)) (i64.const 1))) (i32.const 0))"#;
     let shared = shared();
-    let (image, donor) = image(&guest(EFFECTS, body), &[get("/1"), get("/2")], &shared);
-    let image = image.unwrap();
+    let (snapshot, frozen) = snapshot(&guest(EFFECTS, body), &[get("/1"), get("/2")], &shared);
+    let snapshot = snapshot.unwrap();
     assert!(
-        donor.with(|record| record.ticks.is_empty()),
-        "the donor has no ticks"
+        frozen.with(|record| record.ticks.is_empty()),
+        "the frozen VM has no ticks"
     );
     let count = || shared.metrics().snapshot()[0].value.clone();
     let before = format!("{:?}", count());
@@ -135,8 +139,8 @@ fn what_configuration_does_to_the_host_holds_in_copies() {
     );
 
     let queue = shared.queues().resolve("vm", b"name").unwrap();
-    shared.queues().enqueue(queue, b"waits for a copy").unwrap();
-    let (mut one, plugin, recorder) = copy(&image, &shared);
+    shared.queues().enqueue(queue, b"waits for a VM").unwrap();
+    let (mut one, plugin, recorder) = continued(&snapshot, &shared);
     assert_eq!(
         recorder.with(|record| record.ticks.clone()),
         [(plugin, Some(Duration::from_millis(250)))]
@@ -145,7 +149,7 @@ fn what_configuration_does_to_the_host_holds_in_copies() {
     one.on_queue_ready(plugin, queue).unwrap();
     assert_eq!(recorder.numbers(), [0]);
 
-    let (mut two, _, second) = copy(&image, &shared);
+    let (mut two, _, second) = continued(&snapshot, &shared);
     for _ in 0..2 {
         shared.queues().enqueue(queue, b"entry").unwrap();
     }
@@ -163,7 +167,7 @@ fn what_configuration_does_to_the_host_holds_in_copies() {
 }
 
 #[test]
-fn what_a_copy_would_wait_for_in_vain_stands_in_the_way() {
+fn a_pending_answer_prevents_a_snapshot() {
     let call = r#"(import "env" "proxy_http_call"
         (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
         (import "env" "proxy_call_foreign_function" (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))"#;
@@ -180,14 +184,14 @@ fn what_a_copy_would_wait_for_in_vain_stands_in_the_way() {
     let begin = "(drop (call $call (i32.const 16) (i32.const 5) (i32.const 64) (i32.const 61) (i32.const 0) (i32.const 0)
         (i32.const 0) (i32.const 0) (i32.const 5000) (i32.const 512)))";
     let configure = r#"(export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1)"#;
-    let (none, recorder) = image(&text(configure, begin), &[], &shared());
+    let (none, recorder) = snapshot(&text(configure, begin), &[], &shared());
     assert_eq!(recorder.with(|record| record.http_calls.len()), 1);
     let reason = none.err().unwrap().to_string();
     assert_eq!(reason, "while it was configured it began a call to an upstream");
 
     // A call of a made-up request ends with it.
     let on_request = r#"(export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1)"#;
-    let (some, recorder) = image(&text(on_request, begin), &[get("/")], &shared());
+    let (some, recorder) = snapshot(&text(on_request, begin), &[get("/")], &shared());
     assert_eq!(recorder.with(|record| record.http_calls.len()), 1);
     some.unwrap();
 
@@ -196,7 +200,7 @@ fn what_a_copy_would_wait_for_in_vain_stands_in_the_way() {
         call.later().map_or(Ok(vec![0]), |_| Ok(vec![1]))
     });
     let foreign = "(drop (call $foreign (i32.const 32) (i32.const 5) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))";
-    let (none, _) = image(&text(configure, foreign), &[], &Shared::new(functions));
+    let (none, _) = snapshot(&text(configure, foreign), &[], &Shared::new(functions));
     let reason = none.err().unwrap().to_string();
     assert_eq!(
         reason,
@@ -230,8 +234,8 @@ fn made_up_requests_are_requests() {
         body: b"a body".to_vec(),
         ..get("/b")
     };
-    let (image, recorder) = image(&guest(imports, body), &[get("/a"), post], &shared());
-    image.unwrap();
+    let (snapshot, recorder) = snapshot(&guest(imports, body), &[get("/a"), post], &shared());
+    snapshot.unwrap();
     assert_eq!(recorder.lines(), ["/a", "/b", "a body", "200"], "/a was answered");
 }
 
@@ -240,7 +244,7 @@ fn a_made_up_request_that_kills_is_named() {
     let body = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
         (if (i32.eq (i32.load (i32.const 1024)) (i32.const 1)) (then unreachable))
         (i32.store (i32.const 1024) (i32.const 1)) (i32.const 0))"#;
-    let (none, _) = image(&guest("", body), &[get("/1"), get("/2"), get("/3")], &shared());
+    let (none, _) = snapshot(&guest("", body), &[get("/1"), get("/2"), get("/3")], &shared());
     let reason = none.err().unwrap().to_string();
     let expected = "it did not survive request 2 of warm_up: proxy_on_request_headers trapped: unreachable";
     assert!(reason.starts_with(expected), "{reason}");
@@ -256,14 +260,14 @@ const RANDOM: &str = r#"
       (i32.const 0))"#;
 
 #[test]
-fn what_was_random_at_start_is_the_same_in_copies_and_what_is_drawn_later_is_not() {
+fn random_numbers_from_the_start_are_shared_and_later_ones_differ() {
     let imports =
         r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
     let shared = shared();
-    let image = image(&guest(imports, RANDOM), &[], &shared).0.unwrap();
+    let snapshot = snapshot(&guest(imports, RANDOM), &[], &shared).0.unwrap();
     let drawn: Vec<[u32; 2]> = (0..3)
         .map(|_| {
-            let (mut vm, plugin, recorder) = copy(&image, &shared);
+            let (mut vm, plugin, recorder) = continued(&snapshot, &shared);
             request(&mut vm, plugin);
             recorder.numbers().try_into().unwrap()
         })
@@ -273,7 +277,7 @@ fn what_was_random_at_start_is_the_same_in_copies_and_what_is_drawn_later_is_not
 }
 
 #[test]
-fn a_guest_can_ask_which_copy_it_is() {
+fn a_guest_can_ask_for_the_number_of_its_vm() {
     let imports = r#"(import "env" "proxy_call_foreign_function"
         (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))"#;
     let body = r#"
@@ -284,12 +288,16 @@ fn a_guest_can_ask_which_copy_it_is() {
         (func (export "proxy_on_configure") (param i32 i32) (result i32) (call $ask) (i32.const 1))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $ask) (i32.const 0))"#;
     let shared = shared();
-    let (image, donor) = image(&guest(imports, body), &[], &shared);
-    let image = image.unwrap();
-    assert_eq!(donor.numbers(), [0, 0], "a donor is no copy");
+    let (snapshot, frozen) = snapshot(&guest(imports, body), &[], &shared);
+    let snapshot = snapshot.unwrap();
+    assert_eq!(
+        frozen.numbers(),
+        [0, 0],
+        "the VM to freeze is no VM from a snapshot"
+    );
     let mut numbers = Vec::new();
     for _ in 0..3 {
-        let (mut vm, plugin, recorder) = copy(&image, &shared);
+        let (mut vm, plugin, recorder) = continued(&snapshot, &shared);
         request(&mut vm, plugin);
         request(&mut vm, plugin);
         let [0, first, 0, second] = recorder.numbers()[..] else {
@@ -303,26 +311,26 @@ fn a_guest_can_ask_which_copy_it_is() {
 }
 
 #[test]
-fn a_copy_that_dies_at_once_is_followed_by_a_vm_that_starts_as_usual() {
+fn an_early_death_is_followed_by_an_ordinary_start() {
     let body = r#"
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
         (func (export "proxy_on_tick") (param i32) unreachable)"#;
     let shared = shared();
-    let image = image(&guest("", body), &[], &shared).0.unwrap();
-    assert!(!image.is_distrusted());
-    let (mut vm, plugin, _) = copy(&image, &shared);
+    let snapshot = snapshot(&guest("", body), &[], &shared).0.unwrap();
+    assert!(!snapshot.is_distrusted());
+    let (mut vm, plugin, _) = continued(&snapshot, &shared);
     vm.on_tick(plugin).unwrap_err();
-    assert!(image.is_distrusted());
-    assert!(!image.is_distrusted(), "once");
+    assert!(snapshot.is_distrusted());
+    assert!(!snapshot.is_distrusted(), "once");
 
-    let (mut vm, plugin, _) = copy(&image, &shared);
+    let (mut vm, plugin, _) = continued(&snapshot, &shared);
     request(&mut vm, plugin);
     vm.on_tick(plugin).unwrap_err();
-    assert!(!image.is_distrusted(), "it had served");
+    assert!(!snapshot.is_distrusted(), "it had served");
 }
 
 #[test]
-fn a_trap_in_a_copy_leaves_the_others_alone() {
+fn a_trap_ends_one_vm_of_a_snapshot() {
     let body = r#"
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
           (i32.store (i32.const 1024) (i32.add (i32.load (i32.const 1024)) (i32.const 1)))
@@ -330,27 +338,27 @@ fn a_trap_in_a_copy_leaves_the_others_alone() {
           (i32.const 0))
         (func (export "proxy_on_tick") (param i32) unreachable)"#;
     let shared = shared();
-    let image = image(&guest("", body), &[], &shared).0.unwrap();
-    let (mut good, plugin, recorder) = copy(&image, &shared);
+    let snapshot = snapshot(&guest("", body), &[], &shared).0.unwrap();
+    let (mut good, plugin, recorder) = continued(&snapshot, &shared);
     request(&mut good, plugin);
-    let (mut bad, plugin, _) = copy(&image, &shared);
+    let (mut bad, plugin, _) = continued(&snapshot, &shared);
     bad.on_tick(plugin).unwrap_err();
     assert!(bad.is_dead());
     request(&mut good, plugin);
-    let (mut new, plugin, third) = copy(&image, &shared);
+    let (mut new, plugin, third) = continued(&snapshot, &shared);
     request(&mut new, plugin);
     assert_eq!((recorder.numbers(), third.numbers()), (vec![1, 2], vec![1]));
 }
 
 #[test]
-fn copies_on_four_threads_answer_as_one() {
+fn vms_from_a_snapshot_on_four_threads_answer_alike() {
     let shared = shared();
-    let image = image(&guest("", COUNTING), &[], &shared).0.unwrap();
+    let snapshot = snapshot(&guest("", COUNTING), &[], &shared).0.unwrap();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..50 {
-                    let (mut vm, plugin, recorder) = copy(&image, &shared);
+                    let (mut vm, plugin, recorder) = continued(&snapshot, &shared);
                     (0..20).for_each(|_| {
                         request(&mut vm, plugin);
                     });
@@ -362,12 +370,12 @@ fn copies_on_four_threads_answer_as_one() {
 }
 
 #[test]
-fn what_cannot_be_copied_says_why() {
-    let refused = |wasm: &[u8]| image(wasm, &[], &shared()).0.err().unwrap().to_string();
+fn a_module_without_snapshots_says_why() {
+    let refused = |wasm: &[u8]| snapshot(wasm, &[], &shared()).0.err().unwrap().to_string();
     let table = r#"(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))"#;
     assert_eq!(
         refused(&guest("", table)),
-        "instances cannot be copied: the module writes to its tables"
+        "no snapshot can be taken: the module writes to its tables"
     );
     let refuses = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 0))"#;
     assert!(refused(&guest("", refuses)).contains("proxy_on_configure returned false"));
@@ -375,9 +383,15 @@ fn what_cannot_be_copied_says_why() {
     let wasm = guest("", COUNTING);
     let engine = support::wasmi();
     let mut spec = support::spec(&engine, &wasm);
-    assert_eq!(spec.module.clonable(), Err("it was not compiled for that"));
-    spec.module = HostModule::compile_clonable(&engine, "test.wasm", &wasm).unwrap();
-    assert_eq!(spec.module.clonable(), Err("the runtime wasmi cannot clone"));
+    assert_eq!(
+        spec.module.snapshots().err(),
+        Some("it was not compiled for that")
+    );
+    spec.module = HostModule::compile_for_snapshots(&engine, "test.wasm", &wasm).unwrap();
+    assert_eq!(
+        spec.module.snapshots().err(),
+        Some("the runtime wasmi takes no snapshots")
+    );
     // It runs all the same.
     support::start(spec).unwrap();
 }

@@ -1,13 +1,13 @@
-//! VMs that are frozen, and VMs that are copies.
+//! VMs that are frozen, and VMs that continue from a snapshot.
 
 use std::sync::Arc;
 
-use weir_engine::Image;
+use weir_engine::Snapshot;
 
 use super::exports::Exports;
 use super::start::{limits, tell_allocator};
 use super::{Vm, budget, with_state};
-use crate::image::{NotCloned, Told, VmImage};
+use crate::snapshot::{NoSnapshot, Told, VmSnapshot};
 use crate::state::VmState;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, Stream};
 
@@ -16,8 +16,8 @@ impl Vm {
     /// way.
     pub(crate) fn freeze(
         mut self,
-        tell: impl FnOnce(&mut VmState) -> Result<Told, NotCloned>,
-    ) -> Result<(Arc<dyn Image>, Told), NotCloned> {
+        tell: impl FnOnce(&mut VmState) -> Result<Told, NoSnapshot>,
+    ) -> Result<(Arc<dyn Snapshot>, Told), NoSnapshot> {
         let dead = StartError::Dead {
             module: self.spec.module.name().into(),
         };
@@ -26,29 +26,32 @@ impl Vm {
         };
         let told = tell(state)?;
         state.shared.queues().forget(state.vm);
-        let instance = self.instance.take().ok_or(dead)?;
-        Ok((instance.freeze()?, told))
+        let instance = self
+            .instance
+            .take()
+            .and_then(|instance| instance.into_freezable());
+        Ok((instance.ok_or(dead)?.freeze()?, told))
     }
 
-    /// Makes a VM that goes on where `image` was taken.
-    pub(crate) fn copy(
-        image: &Arc<VmImage>,
+    /// Makes a VM that continues from `snapshot`.
+    pub(crate) fn from_snapshot(
+        snapshot: &Arc<VmSnapshot>,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
-        let spec = &image.spec;
+        let spec = &snapshot.spec;
         let meter = shared.meters().vm();
         let mut state = VmState::new(Arc::clone(spec), spec.module.abi(), shared, services, waker);
-        state.take_over(&image.told);
-        let made = image.frozen.instantiate(Box::new(state), &limits(spec));
+        state.take_over(&snapshot.told);
+        let made = snapshot.frozen.instantiate(Box::new(state), &limits(spec));
         let mut instance = made.map_err(|source| StartError::Instantiate {
             module: spec.module.name().into(),
             source,
         })?;
         tell_allocator(instance.as_mut());
         // Only now, since nothing comes of it where there is no instance.
-        with_state(instance.as_mut(), |state| state.tell_again(&image.told));
+        with_state(instance.as_mut(), |state| state.tell_again(&snapshot.told));
         Ok(Self {
             meter: Arc::new(meter),
             callback_budget: budget(spec.limits.callback_budget),
@@ -58,7 +61,7 @@ impl Vm {
             instance: Some(instance),
             started: true,
             canary: false,
-            young_copy: Some(Arc::clone(image)),
+            untried_snapshot: Some(Arc::clone(snapshot)),
         })
     }
 
@@ -77,9 +80,9 @@ impl Vm {
 }
 
 impl VmState {
-    /// Becomes the state of a copy: contexts and numbers are those that the guest knows.
+    /// Becomes the state of a VM from a snapshot: contexts and numbers are those that the guest knows.
     fn take_over(&mut self, told: &Told) {
-        self.is_copy = true;
+        self.from_snapshot = true;
         self.next_context = told.next_context;
         self.next_token = told.next_token;
         self.status = told.status.clone();

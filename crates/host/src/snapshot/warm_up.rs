@@ -1,4 +1,4 @@
-//! Made-up requests for a VM that is to be frozen, so that its copies begin with what a guest makes at its first ones.
+//! Made-up requests for a VM to freeze, so that VMs from the snapshot have what a guest makes at its first requests.
 
 use std::collections::HashMap;
 

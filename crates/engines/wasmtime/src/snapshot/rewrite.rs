@@ -1,8 +1,8 @@
-//! What is done to a module so that its instances can be copied.
+//! Rewrites a module so that its instances can be frozen.
 //!
-//! Wasmtime fills memory and runs the start section whenever it instantiates. A copy must not have that done to it: its
-//! memory is filled already. So active data segments become passive, with an exported function that does what they did,
-//! and the start section becomes an export. Mutable globals are exported, for they are copied one by one. One more export
+//! Wasmtime fills memory and runs the start section whenever it instantiates. An instance from a snapshot
+//! must not have that done to it: its memory is filled already. So active data segments become passive, with an exported function that does what they did,
+//! and the start section becomes an export. Mutable globals are exported, for a snapshot holds them one by one. One more export
 //! tells by its name how far code has moved, so that the offsets in backtraces are those of the module as it was.
 
 use wasmparser::{
@@ -39,13 +39,13 @@ pub(crate) fn moved(export: &str) -> Option<i64> {
 ///
 /// # Errors
 ///
-/// It is not valid, or does what a copy would not keep.
+/// It is not valid, or has state that a snapshot does not hold.
 pub(crate) fn rewrite(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let parts = ModuleParts::read(wasm, FEATURES)?;
     let invalid = |error: BinaryReaderError| CompileError::Invalid(error.to_string());
     if let Some(what) = not_kept(&parts).map_err(invalid)? {
         return Err(CompileError::Invalid(format!(
-            "instances cannot be copied: the module {what}"
+            "no snapshot can be taken: the module {what}"
         )));
     }
     let globals = mutable_globals(&parts).map_err(invalid)?;
@@ -106,7 +106,7 @@ fn first_body(wasm: &[u8]) -> Result<i64, BinaryReaderError> {
     Ok(0)
 }
 
-/// What the module does to its tables: a copy has them as they were at start.
+/// What the module does to its tables: an instance from a snapshot has them as they were at start.
 fn not_kept(parts: &ModuleParts<'_>) -> Result<Option<&'static str>, BinaryReaderError> {
     let code = parts.section(section::CODE).unwrap_or(&[0]);
     for body in CodeSectionReader::new(BinaryReader::new(code, 0))? {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_copy_would_not_keep_is_refused() {
+    fn state_that_a_snapshot_does_not_hold_is_refused() {
         let table = "(module (table 1 funcref) (elem $e func $f) (func $f)";
         for body in [
             "(func (table.set (i32.const 0) (ref.null func)))",
@@ -275,7 +275,7 @@ mod tests {
         ] {
             let refusal = refusal(&format!("{table}{body})"));
             assert_eq!(
-                refusal, "instances cannot be copied: the module writes to its tables",
+                refusal, "no snapshot can be taken: the module writes to its tables",
                 "{body}"
             );
         }

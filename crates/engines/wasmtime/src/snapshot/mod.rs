@@ -1,4 +1,4 @@
-//! Instances that are copies of one that has been configured: they share its memory until they write to it.
+//! Snapshots: instances that share the memory of a frozen one until they write to it.
 //!
 //! `unsafe` lives in `memory`, which gives Wasmtime memory that lies in a file.
 
@@ -11,7 +11,10 @@ use std::io;
 use std::sync::Arc;
 
 use wasmtime::{InstancePre, Val};
-use weir_engine::{CompileError, HostFuncs, Image, Instance, InstantiateError, Limits, Module};
+use weir_engine::{
+    CompileError, Freezable, HostFuncs, Instance, InstantiateError, Limits, Module, Snapshot, SnapshotModule,
+    Snapshots,
+};
 
 use crate::config::{Engines, Interruption};
 use crate::instance::{Data, Failure, WasmtimeInstance};
@@ -19,33 +22,46 @@ use crate::link::link;
 use crate::module::{Form, WasmtimeModule, deserialize};
 
 use memory::{Backing, Creator, MemoryFile, with_backing};
-pub(crate) use rewrite::{FILL, rewrite};
+pub(crate) use rewrite::FILL;
 
 /// Settings of the engine whose memories lie in files.
 pub(crate) fn configure(config: &mut wasmtime::Config) {
     config.with_host_memory(Arc::new(Creator));
 }
 
-/// A module that [`rewrite`] has made ready.
-pub(crate) struct ClonableModule {
-    /// Makes instances that are not to be copied.
+/// The way to snapshots with the settings of these engines.
+pub(crate) struct WasmtimeSnapshots(pub Arc<Engines>);
+
+impl Snapshots for WasmtimeSnapshots {
+    fn prepare(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+        rewrite::rewrite(wasm)
+    }
+
+    fn load(&self, code: &[u8], funcs: HostFuncs) -> Result<Arc<dyn SnapshotModule>, CompileError> {
+        let engines = Arc::clone(&self.0);
+        Ok(Arc::new(RewrittenModule::load(engines, code, funcs)?))
+    }
+}
+
+/// A module that [`Snapshots::prepare`] has rewritten.
+struct RewrittenModule {
+    /// Makes ordinary instances.
     plain: WasmtimeModule,
     shared: Arc<Shared>,
 }
 
-/// What donors and copies are made from.
+/// The module in the engine whose memories lie in files.
 struct Shared {
     module: InstancePre<Data>,
     interruption: Interruption,
     form: Form,
-    /// Names of the globals that are copied.
+    /// Names of the globals that a snapshot holds.
     globals: Vec<String>,
 }
 
-impl ClonableModule {
-    /// Loads what `Engine::precompile_module` made of a rewritten module with the settings of `engines`.
-    pub(crate) fn load(engines: Arc<Engines>, code: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
-        let module = deserialize(engines.clonable()?, code)
+impl RewrittenModule {
+    fn load(engines: Arc<Engines>, code: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
+        let module = deserialize(engines.for_snapshots()?, code)
             .map_err(|error| CompileError::Invalid(format!("cannot load the code: {error:#}")))?;
         let is_global = |name: &String| module.get_export(name).is_some();
         let moved = module.exports().find_map(|export| rewrite::moved(export.name()));
@@ -65,7 +81,7 @@ impl ClonableModule {
     }
 }
 
-impl Module for ClonableModule {
+impl Module for RewrittenModule {
     fn instantiate(
         &self,
         state: Box<dyn Any + Send>,
@@ -73,21 +89,20 @@ impl Module for ClonableModule {
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         self.plain.instantiate(state, limits)
     }
+}
 
-    fn instantiate_donor(
+impl SnapshotModule for RewrittenModule {
+    fn instantiate_freezable(
         &self,
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let file = Arc::new(MemoryFile::new().map_err(|error| refused(&error))?);
-        let mut instance = self
-            .shared
-            .instantiate(Backing::Donor(Arc::clone(&file)), state, limits)?;
+        let backing = Backing::Written(Arc::clone(&file));
+        let mut instance = self.shared.instantiate(backing, state, limits)?;
         instance.fill_and_start(limits.start_budget)?;
-        instance.donor = Some(Donor {
-            shared: Arc::clone(&self.shared),
-            file,
-        });
+        let shared = Arc::clone(&self.shared);
+        instance.freezer = Some(Freezer { shared, file });
         Ok(Box::new(instance))
     }
 }
@@ -106,24 +121,39 @@ impl Shared {
     }
 }
 
-/// What an instance has that can be copied.
-pub(crate) struct Donor {
+/// What an instance needs to be frozen.
+pub(crate) struct Freezer {
     shared: Arc<Shared>,
     file: Arc<MemoryFile>,
 }
 
-impl Donor {
-    /// The names of the globals that are copied.
-    pub(crate) fn globals(&self) -> &[String] {
-        &self.shared.globals
+impl Freezer {
+    /// The instance that this belongs to, ready to freeze.
+    pub(crate) fn freezable(self, instance: WasmtimeInstance) -> Box<dyn Freezable> {
+        let freezer = self;
+        Box::new(Ready { instance, freezer })
     }
+}
 
-    /// The image of the instance, which is gone already: it had these globals and so many bytes of memory.
-    pub(crate) fn image(self, globals: Vec<Val>, size: usize) -> Result<Arc<dyn Image>, InstantiateError> {
-        self.file.seal().map_err(|error| refused(&error))?;
-        Ok(Arc::new(WasmtimeImage {
-            shared: self.shared,
-            file: self.file,
+struct Ready {
+    instance: WasmtimeInstance,
+    freezer: Freezer,
+}
+
+impl Freezable for Ready {
+    fn freeze(self: Box<Self>) -> Result<Arc<dyn Snapshot>, InstantiateError> {
+        let Self {
+            mut instance,
+            freezer: Freezer { shared, file },
+        } = *self;
+        let globals = instance.globals(&shared.globals)?;
+        let size = instance.memory_size();
+        // Its mapping of the memory, which can be written to, ends with it.
+        drop(instance);
+        file.seal().map_err(|error| refused(&error))?;
+        Ok(Arc::new(WasmtimeSnapshot {
+            shared,
+            file,
             size,
             globals,
         }))
@@ -134,7 +164,7 @@ fn refused(error: &io::Error) -> InstantiateError {
     InstantiateError::Other(format!("no file for the guest's memory: {error}"))
 }
 
-struct WasmtimeImage {
+struct WasmtimeSnapshot {
     shared: Arc<Shared>,
     file: Arc<MemoryFile>,
     /// Bytes of memory.
@@ -142,15 +172,15 @@ struct WasmtimeImage {
     globals: Vec<Val>,
 }
 
-impl Image for WasmtimeImage {
+impl Snapshot for WasmtimeSnapshot {
     fn instantiate(
         &self,
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        let backing = Backing::Image(Arc::clone(&self.file), self.size);
+        let backing = Backing::Snapshot(Arc::clone(&self.file), self.size);
         let mut instance = self.shared.instantiate(backing, state, limits)?;
-        instance.take_over(self.size, self.shared.globals.iter().zip(&self.globals))?;
+        instance.restore(self.size, self.shared.globals.iter().zip(&self.globals))?;
         Ok(Box::new(instance))
     }
 

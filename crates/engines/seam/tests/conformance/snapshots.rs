@@ -1,81 +1,96 @@
-//! An engine that instantiates nothing but once: every instance is a copy of one that has started. Whatever holds for an
-//! instance holds for its copy, so all tests run on this one too.
+//! An engine that runs each start section once: every instance continues from a snapshot of one that has started. Whatever
+//! holds for an instance holds for one from a snapshot, so all tests run on this engine too.
 
 use std::any::Any;
 use std::sync::Arc;
 
 use weir_engine::{
-    Ability, CompileError, Engine, EngineLayer, HostFuncs, Image, Instance, InstantiateError, Limits, Module,
+    Ability, CompileError, Engine, EngineLayer, HostFuncs, Instance, InstantiateError, Limits, Module,
+    Snapshot, SnapshotModule,
 };
 use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
 use crate::Case;
 use crate::guest::{FUNCS, Heard, PLENTY, limits, run, told, value};
 
-/// Wasmtime, with copies where a module allows them.
-pub struct Copies(WasmtimeEngine);
+/// Wasmtime, with snapshots where a module allows them.
+#[derive(Clone)]
+pub struct Continued(Arc<WasmtimeEngine>);
 
-impl Copies {
+impl Continued {
     pub fn new(interruption: Interruption) -> Self {
         let config = WasmtimeConfig {
             interruption,
             ..WasmtimeConfig::default()
         };
-        Self(WasmtimeEngine::new(&config).unwrap())
+        Self(Arc::new(WasmtimeEngine::new(&config).unwrap()))
     }
 }
 
-impl EngineLayer for Copies {
+impl EngineLayer for Continued {
     fn below(&self) -> &dyn Engine {
-        &self.0
+        &*self.0
     }
 
     fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        match clonable(&self.0, wasm, funcs) {
-            Ok(module) => Ok(Arc::new(CopiedModule(module))),
+        match freezable(&*self.0, wasm, funcs) {
+            Ok(module) => Ok(Arc::new(ContinuedModule(module))),
             // As a proxy does.
             Err(_) => self.0.compile(wasm, funcs),
         }
     }
 }
 
-struct CopiedModule(Arc<dyn Module>);
+struct ContinuedModule(Arc<dyn SnapshotModule>);
 
-impl Module for CopiedModule {
+impl Module for ContinuedModule {
     fn instantiate(
         &self,
         state: Box<dyn Any + Send>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
-        let mut donor = self.0.instantiate_donor(state, limits)?;
-        let state: Box<dyn Any + Send> = match donor.state().downcast_mut::<Heard>() {
+        let mut started = self.0.instantiate_freezable(state, limits)?;
+        let state: Box<dyn Any + Send> = match started.state().downcast_mut::<Heard>() {
             Some(heard) => Box::new(std::mem::take(heard)),
             None => Box::new(()),
         };
-        donor.freeze()?.instantiate(state, limits)
+        frozen(started)?.instantiate(state, limits)
     }
 }
 
-fn clonable(engine: &dyn Engine, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-    let prepared = engine.prepare_clonable(wasm)?;
-    let code = engine.precompile(&prepared)?;
-    engine.load_clonable(&code, funcs)
+fn freezable(
+    engine: &dyn Engine,
+    wasm: &[u8],
+    funcs: HostFuncs,
+) -> Result<Arc<dyn SnapshotModule>, CompileError> {
+    let snapshots = engine.snapshots().unwrap();
+    let prepared = snapshots.prepare(wasm)?;
+    let code = engine
+        .ahead_of_time()
+        .unwrap()
+        .compiler()?
+        .compile_code(&prepared)?;
+    snapshots.load(&code, funcs)
+}
+
+fn frozen(instance: Box<dyn Instance>) -> Result<Arc<dyn Snapshot>, InstantiateError> {
+    instance.into_freezable().unwrap().freeze()
 }
 
 const fn case(name: &'static str, run: fn(&dyn Engine)) -> Case {
-    Case::needing(name, Ability::Clone, run)
+    Case::needing(name, Ability::Snapshot, run)
 }
 
 pub const CASES: &[Case] = &[
-    case("goes on where the donor was", goes_on),
-    case("copies know nothing of each other", separate),
+    case("goes on where the snapshot was taken", goes_on),
+    case("instances know nothing of each other", separate),
     case("memory counts", counts),
     case("grows", grows),
     case("a trap ends one", trapped),
     case("without memory", without_memory),
     case("no other instance is frozen", not_frozen),
-    case("what a copy would not keep is refused", refused),
-    case("what is not copied starts as always", plain),
+    case("state that a snapshot does not hold is refused", refused),
+    case("an ordinary instance starts as always", plain),
 ];
 
 /// A guest with something in all places: memory at start, a start section, globals of every type, memory that grew.
@@ -110,27 +125,30 @@ const EVERYWHERE: &str = r#"(module
 
 const PAGE: usize = 64 << 10;
 
-fn module(engine: &dyn Engine, text: &str) -> Arc<dyn Module> {
-    clonable(engine, &wat::parse_str(text).unwrap(), FUNCS).unwrap()
+fn module(engine: &dyn Engine, text: &str) -> Arc<dyn SnapshotModule> {
+    freezable(engine, &wat::parse_str(text).unwrap(), FUNCS).unwrap()
 }
 
-fn donor(module: &dyn Module) -> Box<dyn Instance> {
+fn to_freeze(module: &dyn SnapshotModule) -> Box<dyn Instance> {
     module
-        .instantiate_donor(Box::new(Heard::default()), &limits(100 * PAGE))
+        .instantiate_freezable(Box::new(Heard::default()), &limits(100 * PAGE))
         .unwrap()
 }
 
-/// The image of [`EVERYWHERE`] once it is configured.
-fn image(engine: &dyn Engine) -> Arc<dyn Image> {
-    let mut donor = donor(module(engine, EVERYWHERE).as_ref());
-    assert_eq!(told(donor.as_mut()), [77]);
-    assert_eq!(value(donor.as_mut(), "sum", &[]), Ok(1 + 2 + 3 + 4 + 5 + 200));
-    run(donor.as_mut(), "configure").unwrap();
-    donor.freeze().unwrap()
+/// The snapshot of [`EVERYWHERE`] once it is configured.
+fn snapshot(engine: &dyn Engine) -> Arc<dyn Snapshot> {
+    let mut configured = to_freeze(module(engine, EVERYWHERE).as_ref());
+    assert_eq!(told(configured.as_mut()), [77]);
+    assert_eq!(
+        value(configured.as_mut(), "sum", &[]),
+        Ok(1 + 2 + 3 + 4 + 5 + 200)
+    );
+    run(configured.as_mut(), "configure").unwrap();
+    frozen(configured).unwrap()
 }
 
-fn copy(image: &dyn Image) -> Box<dyn Instance> {
-    image
+fn continued(snapshot: &dyn Snapshot) -> Box<dyn Instance> {
+    snapshot
         .instantiate(Box::new(Heard::default()), &limits(100 * PAGE))
         .unwrap()
 }
@@ -145,9 +163,9 @@ fn poke(guest: &mut dyn Instance, at: u32, byte: u32) {
 }
 
 fn goes_on(engine: &dyn Engine) {
-    let image = image(engine);
-    assert_eq!(image.memory_size(), 3 * PAGE);
-    let mut guest = copy(image.as_ref());
+    let snapshot = snapshot(engine);
+    assert_eq!(snapshot.memory_size(), 3 * PAGE);
+    let mut guest = continued(snapshot.as_ref());
     assert!(
         told(guest.as_mut()).is_empty(),
         "the start section has run already"
@@ -164,12 +182,12 @@ fn goes_on(engine: &dyn Engine) {
 }
 
 fn separate(engine: &dyn Engine) {
-    let image = image(engine);
-    let (mut one, mut two) = (copy(image.as_ref()), copy(image.as_ref()));
+    let snapshot = snapshot(engine);
+    let (mut one, mut two) = (continued(snapshot.as_ref()), continued(snapshot.as_ref()));
     poke(one.as_mut(), 16, 111);
     poke(two.as_mut(), 17, 222);
-    let mut three = copy(image.as_ref());
-    drop(image);
+    let mut three = continued(snapshot.as_ref());
+    drop(snapshot);
     let peek =
         |guest: &mut Box<dyn Instance>| [16, 17].map(|at| value(guest.as_mut(), "peek", &[at]).unwrap());
     assert_eq!(
@@ -181,15 +199,15 @@ fn separate(engine: &dyn Engine) {
 }
 
 fn counts(engine: &dyn Engine) {
-    let image = image(engine);
-    let refused = image
+    let snapshot = snapshot(engine);
+    let refused = snapshot
         .instantiate(Box::new(Heard::default()), &limits(2 * PAGE))
         .err();
     assert!(
         matches!(refused, Some(InstantiateError::Memory { needed, limit }) if (needed, limit) == (3 * PAGE, 2 * PAGE)),
         "{refused:?}"
     );
-    let mut guest = image
+    let mut guest = snapshot
         .instantiate(Box::new(Heard::default()), &limits(4 * PAGE))
         .unwrap();
     assert_eq!(value(guest.as_mut(), "grow", &[2]).map(u32::cast_signed), Ok(-1));
@@ -197,7 +215,7 @@ fn counts(engine: &dyn Engine) {
 }
 
 fn grows(engine: &dyn Engine) {
-    let mut guest = copy(image(engine).as_ref());
+    let mut guest = continued(snapshot(engine).as_ref());
     for pages in 3..90 {
         assert_eq!(value(guest.as_mut(), "grow", &[1]), Ok(pages));
         let last = pages * PAGE as u32 + PAGE as u32 - 1;
@@ -208,40 +226,44 @@ fn grows(engine: &dyn Engine) {
 }
 
 fn trapped(engine: &dyn Engine) {
-    let image = image(engine);
-    let mut dead = copy(image.as_ref());
+    let snapshot = snapshot(engine);
+    let mut dead = continued(snapshot.as_ref());
     assert!(run(dead.as_mut(), "die").is_err());
-    let beyond = value(copy(image.as_ref()).as_mut(), "peek", &[3 * PAGE as u32]);
-    assert!(beyond.is_err(), "memory ends where the donor's did");
-    let far = value(copy(image.as_ref()).as_mut(), "peek", &[u32::MAX]);
+    let beyond = value(continued(snapshot.as_ref()).as_mut(), "peek", &[3 * PAGE as u32]);
+    assert!(beyond.is_err(), "memory ends where it did in the snapshot");
+    let far = value(continued(snapshot.as_ref()).as_mut(), "peek", &[u32::MAX]);
     assert!(far.is_err());
-    assert_eq!(value(copy(image.as_ref()).as_mut(), "pages", &[]), Ok(3));
+    assert_eq!(value(continued(snapshot.as_ref()).as_mut(), "pages", &[]), Ok(3));
 }
 
 fn without_memory(engine: &dyn Engine) {
     let text = r#"(module (global $count (mut i32) (i32.const 0))
         (func (export "step") (result i32)
             (global.set $count (i32.add (global.get $count) (i32.const 1))) (global.get $count)))"#;
-    let mut donor = donor(module(engine, text).as_ref());
-    assert_eq!(value(donor.as_mut(), "step", &[]), Ok(1));
-    let image = donor.freeze().unwrap();
+    let mut started = to_freeze(module(engine, text).as_ref());
+    assert_eq!(value(started.as_mut(), "step", &[]), Ok(1));
+    let snapshot = frozen(started).unwrap();
     for _ in 0..2 {
-        assert_eq!(value(copy(image.as_ref()).as_mut(), "step", &[]), Ok(2));
+        assert_eq!(value(continued(snapshot.as_ref()).as_mut(), "step", &[]), Ok(2));
     }
 }
 
 fn not_frozen(engine: &dyn Engine) {
     let ordinary = crate::guest::start(engine, EVERYWHERE);
-    assert!(ordinary.freeze().is_err());
-    assert!(copy(image(engine).as_ref()).freeze().is_err(), "a copy of a copy");
+    assert!(ordinary.into_freezable().is_none());
+    let ordinary = module(engine, EVERYWHERE).instantiate(Box::new(Heard::default()), &limits(100 * PAGE));
+    assert!(
+        ordinary.unwrap().into_freezable().is_none(),
+        "not made to be frozen"
+    );
+    let instance = continued(snapshot(engine).as_ref());
+    assert!(instance.into_freezable().is_none(), "from a snapshot");
 }
 
 fn refused(engine: &dyn Engine) {
     let wasm = wat::parse_str("(module (table 1 funcref) (func (table.set (i32.const 0) (ref.null func))))");
-    let error = engine.prepare_clonable(&wasm.unwrap()).unwrap_err();
+    let error = engine.snapshots().unwrap().prepare(&wasm.unwrap()).unwrap_err();
     assert!(error.to_string().contains("writes to its tables"), "{error}");
-    let module = crate::guest::compile(engine, "(module)");
-    assert!(module.instantiate_donor(Box::new(()), &limits(PAGE)).is_err());
 }
 
 fn plain(engine: &dyn Engine) {

@@ -1,4 +1,4 @@
-//! The VM that is frozen.
+//! Takes a snapshot: the VM to freeze, from its start to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,34 +6,32 @@ use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
 
-use super::{NotCloned, Told, VmImage, WarmUp, warm_up};
+use super::{NoSnapshot, Told, VmSnapshot, WarmUp, warm_up};
 use crate::state::VmState;
 use crate::vm::Vm;
 use crate::{ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec};
 
-impl VmImage {
+impl VmSnapshot {
     /// Starts a VM with all its plugins, shows it the made-up requests, and freezes it. Calls that it makes are accepted
     /// and forgotten; of `services`, it is asked whether it takes a call, and what the guest logs goes there.
     ///
     /// # Errors
     ///
-    /// The module cannot be copied, or does while it is configured what its copies would not have done.
+    /// The module's instances cannot be frozen, or the guest does something while it is configured that would be missing in
+    /// VMs from the snapshot.
     pub fn take(
         spec: &Arc<VmSpec>,
         plugins: &[Arc<PluginSpec>],
         requests: &[WarmUp],
         shared: &Shared,
         services: Box<dyn Services>,
-    ) -> Result<Arc<Self>, NotCloned> {
-        if let Err(reason) = spec.module.clonable() {
-            return Err(NotCloned::Module(reason.to_owned()));
-        }
+    ) -> Result<Arc<Self>, NoSnapshot> {
         let waits = Arc::new(AtomicBool::new(false));
-        let services = DonorServices {
+        let services = ServicesToFreeze {
             services,
             waits: Arc::clone(&waits),
         };
-        let mut vm = Vm::start_donor(Arc::clone(spec), shared, Box::new(services), Arc::new(Nobody))?;
+        let mut vm = Vm::start_freezable(Arc::clone(spec), shared, Box::new(services), Arc::new(Nobody))?;
         let mut contexts = Vec::with_capacity(plugins.len());
         for plugin in plugins {
             contexts.push(vm.add_plugin(Arc::clone(plugin))?);
@@ -41,12 +39,12 @@ impl VmImage {
         for (number, request) in (1..).zip(requests) {
             for plugin in &contexts {
                 warm_up::run(&mut vm, *plugin, request)
-                    .map_err(|error| NotCloned::WarmUp { number, error })?;
+                    .map_err(|error| NoSnapshot::WarmUp { number, error })?;
             }
         }
         let (frozen, told) = vm.freeze(|state| {
             if waits.load(Ordering::Relaxed) {
-                return Err(NotCloned::Pending("a call whose answer comes later"));
+                return Err(NoSnapshot::Pending("a call whose answer comes later"));
             }
             tell(state, &contexts)
         })?;
@@ -60,12 +58,12 @@ impl VmImage {
 }
 
 /// What the guest has told the host.
-fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NotCloned> {
+fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot> {
     if !state.http_calls.is_empty() || !state.grpc_calls.is_empty() {
-        return Err(NotCloned::Pending("a call to an upstream"));
+        return Err(NoSnapshot::Pending("a call to an upstream"));
     }
     if state.streams.len() > 0 {
-        return Err(NotCloned::Pending("a wait for proxy_done"));
+        return Err(NoSnapshot::Pending("a wait for proxy_done"));
     }
     Ok(Told {
         plugins: contexts
@@ -79,21 +77,21 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NotCloned> 
     })
 }
 
-/// The services of a donor: nothing that it begins ever ends.
-struct DonorServices {
+/// The services of a VM to freeze: nothing that it begins ever ends.
+struct ServicesToFreeze {
     services: Box<dyn Services>,
     /// It has begun what cannot be seen otherwise.
     waits: Arc<AtomicBool>,
 }
 
-impl DonorServices {
+impl ServicesToFreeze {
     fn refuse(&self) -> Result<(), Status> {
         self.waits.store(true, Ordering::Relaxed);
         Err(Status::InternalFailure)
     }
 }
 
-impl Services for DonorServices {
+impl Services for ServicesToFreeze {
     fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status> {
         self.services.http_call(token, call)
     }
@@ -123,7 +121,7 @@ impl Services for DonorServices {
     }
 }
 
-/// A donor consumes no queue.
+/// A VM to freeze consumes no queue.
 struct Nobody;
 
 impl QueueWaker for Nobody {
