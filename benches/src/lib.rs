@@ -106,7 +106,7 @@ impl Filter {
         module.snapshots().map(drop).expect("its VMs can be frozen");
         let mut spec = spec_of(module);
         spec.limits.memory = 256 << 20;
-        spec.limits.start_budget = Duration::from_secs(60);
+        spec.limits.start_deadline = Duration::from_secs(60);
         Self {
             spec: Arc::new(spec),
             configuration: configuration.to_owned(),
@@ -172,7 +172,7 @@ fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
 fn spec_of(module: Arc<HostModule>) -> VmSpec {
     // One callback makes as many hostcalls as it is asked for: no deadline may end it.
     let limits = VmLimits {
-        callback_budget: Duration::from_secs(3600),
+        callback_deadline: Duration::from_secs(3600),
         ..VmLimits::default()
     };
     VmSpec {

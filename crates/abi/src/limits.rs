@@ -2,6 +2,34 @@
 
 use std::time::Duration;
 
+/// Bounds of one VM, as its configuration sets them. Filters that share a VM share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VmLimits {
+    /// Bytes of linear memory; [`MEMORY`] unless given.
+    pub memory: u64,
+    /// CPU time of one callback; [`CALLBACK_BUDGET`] unless given.
+    pub callback_deadline: Duration,
+    /// CPU time of each start function, of `proxy_on_vm_start` and of `proxy_on_configure`; [`START_BUDGET`] unless given.
+    pub start_deadline: Duration,
+    /// HTTP calls in flight; [`MAX_HTTP_CALLS_IN_FLIGHT`] unless given.
+    pub http_calls: usize,
+    /// The longest that an HTTP call may take, whatever the guest asked for; [`CALL_TIMEOUT`] unless given. The proxy's
+    /// client keeps it.
+    pub http_call_timeout: Duration,
+}
+
+impl Default for VmLimits {
+    fn default() -> Self {
+        Self {
+            memory: MEMORY as u64,
+            callback_deadline: CALLBACK_BUDGET,
+            start_deadline: START_BUDGET,
+            http_calls: MAX_HTTP_CALLS_IN_FLIGHT,
+            http_call_timeout: CALL_TIMEOUT,
+        }
+    }
+}
+
 // Serialised maps.
 
 /// Bytes of a serialised map that a guest hands over. A mebibyte is far more than any HTTP server takes as headers,

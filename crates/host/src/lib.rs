@@ -35,16 +35,19 @@ pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use ids::ContextId;
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
-pub use services::{GrpcCall, HttpCall, HttpCallResponse, HttpCallResult, Pairs, Services};
+pub use services::Services;
 pub use shared::{
     HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker,
     Shared, SharedData, SharedQueues,
 };
 pub use snapshot::{NoSnapshot, VmSnapshot, WarmUp};
-pub use spec::{FailPolicy, HttpCallFailure, PluginSpec, VmLimits, VmSpec};
+pub use spec::{PluginSpec, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,
 };
 pub use vm::Vm;
+pub use weir_abi::{
+    CallFailure, FailPolicy, GrpcCall, HttpCall, HttpCallFailure, HttpCallResponse, Pairs, VmLimits,
+};
 
 pub(crate) use state::GrpcToken;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_abi::{LogLevel, Status};
+use weir_abi::{GrpcCall, HttpCall, LogLevel, Status};
 
 /// Services of the proxy to one VM. Called from inside hostcalls, so quick, without blocking, and never back into a VM.
 ///
@@ -61,64 +61,4 @@ pub trait Services: Send {
 
     /// Writes a line to the log. `plugin` is the name of the plugin whose context is effective, where there is one.
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]);
-}
-
-/// Field lines in order, names in lower case.
-pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
-/// An HTTP call as the guest asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HttpCall {
-    /// Name of the upstream, as it stands in the configuration (or a `host:port`).
-    pub upstream: Vec<u8>,
-    /// Header lines in order; `:method`, `:path` and `:authority` are present.
-    pub headers: Pairs,
-    /// The body; may be empty.
-    pub body: Vec<u8>,
-    /// Trailer lines.
-    pub trailers: Pairs,
-    /// How long the guest is ready to wait; `None` where it named no bound. The proxy has a ceiling of its own.
-    pub timeout: Option<Duration>,
-}
-
-/// The end of an HTTP call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HttpCallResult {
-    /// The upstream answered.
-    Response(HttpCallResponse),
-    /// It did not. The guest gets a callback with all zeros and finds this in `proxy_get_status`.
-    Failure {
-        /// Such as [`Status::BrokenConnection`].
-        status: Status,
-        /// Such as `timeout` or `connect`.
-        reason: String,
-    },
-}
-
-/// The answer to an HTTP call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpCallResponse {
-    /// Header lines in order, `:status` first.
-    pub headers: Pairs,
-    /// The whole body.
-    pub body: Vec<u8>,
-    /// Trailer lines.
-    pub trailers: Pairs,
-}
-
-/// A gRPC call or stream as the guest asked for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GrpcCall {
-    /// Name of the upstream, or a serialised `GrpcService`.
-    pub upstream: Vec<u8>,
-    /// Such as `helloworld.Greeter`.
-    pub service: Vec<u8>,
-    /// Such as `SayHello`.
-    pub method: Vec<u8>,
-    /// Initial metadata.
-    pub metadata: Pairs,
-    /// The message; empty for a stream.
-    pub message: Vec<u8>,
-    /// How long to wait; `None` where the guest named no bound.
-    pub timeout: Option<Duration>,
 }

@@ -5,7 +5,7 @@ mod support;
 
 use support::{TestStream, guest, on_every_engine, running};
 use weir_abi::Status;
-use weir_host::{HttpCallResponse, HttpCallResult};
+use weir_host::{CallFailure, HttpCallResponse};
 
 const HTTP_IMPORT: &str = r#"
     (import "env" "proxy_http_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
@@ -70,14 +70,14 @@ on_every_engine! {
             body: b"the body".to_vec(),
             trailers: Vec::new(),
         };
-        vm.on_http_call_response(token, HttpCallResult::Response(response.clone())).unwrap();
+        vm.on_http_call_response(token, Ok(response.clone())).unwrap();
         let expected = [
             number(plugin_id.wire()), number(token), number(1), number(8), number(0),
             number(0), String::new(), number(0), number(0), "the body".into(),
         ];
         assert_eq!(recorder.lines(), expected);
         // A second result of the same call is nobody's.
-        vm.on_http_call_response(token, HttpCallResult::Response(response)).unwrap();
+        vm.on_http_call_response(token, Ok(response)).unwrap();
         assert_eq!(recorder.lines(), [""; 0]);
     }
 
@@ -87,7 +87,7 @@ on_every_engine! {
         vm.on_request_headers(id, 1, true).unwrap();
         let (token, _) = recorder.with(|record| record.http_calls.remove(0));
         recorder.lines();
-        let failure = HttpCallResult::Failure { status: Status::BrokenConnection, reason: "timeout".into() };
+        let failure = Err(CallFailure { status: Status::BrokenConnection, reason: "timeout".into() });
         vm.on_http_call_response(token, failure).unwrap();
         let expected = [
             number(plugin_id.wire()), number(token), number(0), number(0), number(0),
@@ -103,7 +103,7 @@ on_every_engine! {
         let (token, _) = recorder.with(|record| record.http_calls.remove(0));
         vm.finish_stream(id).unwrap();
         recorder.lines();
-        vm.on_http_call_response(token, HttpCallResult::Response(HttpCallResponse::default())).unwrap();
+        vm.on_http_call_response(token, Ok(HttpCallResponse::default())).unwrap();
         assert_eq!(recorder.lines(), [""; 0]);
     }
 

@@ -1,31 +1,12 @@
 //! Reading the HTTP call that a guest asks for.
 
-use std::time::Duration;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri};
-use weir_abi::Status;
+use weir_abi::{CallFailure, Status};
 use weir_http_rules::fields::strip_hop_by_hop;
 use weir_http_rules::names::is_forbidden_in_trailers;
 use weir_http_rules::pseudo;
-
-use crate::calls::CallFailure;
-
-/// An HTTP call as a guest asks for it (`proxy_http_call`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HttpCallRequest {
-    /// Name of a configured upstream.
-    pub upstream: Vec<u8>,
-    /// Header lines in order, `:method`, `:path` and `:authority` among them.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The body; may be empty.
-    pub body: Vec<u8>,
-    /// Trailer lines.
-    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// How long the guest is ready to wait; `None` or zero where it named no bound.
-    pub timeout: Option<Duration>,
-}
 
 /// Turns the header lines into a request without a body. Hop-by-hop fields and `Content-Length` are left out: the
 /// first are not the guest's to set, the second is computed.

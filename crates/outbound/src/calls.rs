@@ -14,10 +14,10 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use weir_abi::{Status, limits};
+use weir_abi::{CallFailure, HttpCall, HttpCallResponse, Status, limits};
 use weir_http_rules::fields::strip_hop_by_hop;
 
-use crate::call_request::{self, HttpCallRequest};
+use crate::call_request;
 use crate::error::SendError;
 use crate::pool::UpstreamPool;
 use crate::trailers::{RequestTrailers, TrailingBody};
@@ -42,28 +42,6 @@ impl Default for CallLimits {
             response_body: limits::MAX_HTTP_CALL_BODY,
         }
     }
-}
-
-/// The answer to a call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallResponse {
-    /// Header lines, `:status` first, then the upstream's in order, without hop-by-hop fields.
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The whole body.
-    pub body: Vec<u8>,
-    /// Trailer lines.
-    pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-/// A call without an answer. `status` and `reason` are what `proxy_get_status` gives the guest.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{status}: {reason}")]
-pub struct CallFailure {
-    /// `BadArgument` where the call cannot be made as asked, `BrokenConnection` where the upstream did not answer,
-    /// `InternalFailure` where the answer was refused.
-    pub status: Status,
-    /// Such as `timeout`, `connect`, `tls`, `reset`, `response too large`, `missing :path`.
-    pub reason: String,
 }
 
 /// Makes the calls of the guests on one worker. Cheap to clone.
@@ -91,7 +69,7 @@ impl Caller {
 
     /// Checks a call without beginning it, so that the hostcall can answer at once. A failure here has the status
     /// `BadArgument`: unknown upstream, a pseudo-header missing, a name or value that cannot be sent.
-    pub fn prepare(&self, call: HttpCallRequest) -> Result<PreparedCall, CallFailure> {
+    pub fn prepare(&self, call: HttpCall) -> Result<PreparedCall, CallFailure> {
         let upstream = self.upstream(&call.upstream)?;
         let head = call_request::head(&call.headers)?;
         let trailers = call_request::trailers(&call.trailers)?;
@@ -116,8 +94,8 @@ impl Caller {
     /// [`Caller::prepare`] and [`PreparedCall::run`] in one.
     pub fn call(
         &self,
-        call: HttpCallRequest,
-    ) -> impl Future<Output = Result<CallResponse, CallFailure>> + 'static {
+        call: HttpCall,
+    ) -> impl Future<Output = Result<HttpCallResponse, CallFailure>> + 'static {
         let prepared = self.prepare(call);
         async move { prepared?.run().await }
     }
@@ -144,7 +122,7 @@ pub struct PreparedCall {
 
 impl PreparedCall {
     /// Makes the call and waits for its end. Dropping the future gives it up.
-    pub async fn run(self) -> Result<CallResponse, CallFailure> {
+    pub async fn run(self) -> Result<HttpCallResponse, CallFailure> {
         let exchange = async {
             let sent = match self.upstream.send(self.request()).await {
                 // What was lost with a connection that the upstream had closed is not the guest's concern.
@@ -179,14 +157,14 @@ impl PreparedCall {
     }
 }
 
-async fn read(response: Response<Incoming>, limit: usize) -> Result<CallResponse, Broken> {
+async fn read(response: Response<Incoming>, limit: usize) -> Result<HttpCallResponse, Broken> {
     let (mut head, mut incoming) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
     let mut headers = vec![(b":status".to_vec(), head.status.as_str().as_bytes().to_vec())];
     headers.extend(lines(&head.headers));
-    let mut answer = CallResponse {
+    let mut answer = HttpCallResponse {
         headers,
-        ..CallResponse::default()
+        ..HttpCallResponse::default()
     };
     if incoming.size_hint().lower() > limit as u64 {
         return Err(Broken::TooLarge { limit });

@@ -22,8 +22,7 @@ mod trailers;
 mod transport;
 mod upstream;
 
-pub use call_request::HttpCallRequest;
-pub use calls::{CallFailure, CallLimits, CallResponse, Caller, PreparedCall};
+pub use calls::{CallLimits, Caller, PreparedCall};
 pub use error::SendError;
 pub use exec::LocalExec;
 pub use info::{ConnectionInfo, Established, TlsFacts, WireProtocol};

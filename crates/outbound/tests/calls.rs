@@ -12,20 +12,18 @@ use http::Response;
 use http_body_util::BodyExt;
 use support::{Notes, answer, full, http, nobody, read_until, run, serve, upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use weir_abi::Status;
-use weir_outbound::{CallFailure, CallLimits, Caller, HttpCallRequest, Protocol};
+use weir_abi::{CallFailure, HttpCall, Pairs, Status};
+use weir_outbound::{CallLimits, Caller, Protocol};
 
-type Lines = Vec<(Vec<u8>, Vec<u8>)>;
-
-fn lines(lines: &[(&str, &str)]) -> Lines {
+fn lines(lines: &[(&str, &str)]) -> Pairs {
     lines
         .iter()
         .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
         .collect()
 }
 
-fn call(upstream: &str) -> HttpCallRequest {
-    HttpCallRequest {
+fn call(upstream: &str) -> HttpCall {
+    HttpCall {
         upstream: upstream.as_bytes().to_vec(),
         headers: lines(&[
             (":method", "GET"),
@@ -33,7 +31,7 @@ fn call(upstream: &str) -> HttpCallRequest {
             (":authority", "api.test"),
             ("x-in", "1"),
         ]),
-        ..HttpCallRequest::default()
+        ..HttpCall::default()
     }
 }
 
@@ -83,7 +81,7 @@ fn a_call_is_answered_in_full() {
                     .collect();
                 assert_eq!(out, lines(&[("x-out", "1"), ("x-out", "2")]));
                 assert_eq!(answer.body, b"/a?b api.test \"1\"");
-                assert_eq!(answer.trailers, Lines::new());
+                assert_eq!(answer.trailers, Pairs::new());
             }
             assert_eq!(watch.accepted(), 1);
         }
@@ -172,21 +170,21 @@ fn what_stands_on_the_wire() {
                 (":authority", "api.test"),
                 ("connection", "close"),
             ];
-            HttpCallRequest {
+            HttpCall {
                 headers: lines(&names),
                 ..call("origin")
             }
         };
         let get = head("GET");
-        let post = HttpCallRequest {
+        let post = HttpCall {
             body: b"body".to_vec(),
             ..head("POST")
         };
-        let trailed = HttpCallRequest {
+        let trailed = HttpCall {
             trailers: lines(&[("x-sum", "1")]),
             ..post.clone()
         };
-        let only_trailers = HttpCallRequest {
+        let only_trailers = HttpCall {
             body: Vec::new(),
             ..trailed.clone()
         };
@@ -218,7 +216,7 @@ fn failures_have_a_reason() {
         });
         let (silent, watch) = silent.await;
         let short = Some(Duration::from_millis(30));
-        let impatient = HttpCallRequest {
+        let impatient = HttpCall {
             timeout: short,
             ..call("origin")
         };
@@ -232,7 +230,7 @@ fn failures_have_a_reason() {
         let mut limits = CallLimits::default();
         limits.timeout = Duration::from_millis(30);
         for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(3600))] {
-            let patient = HttpCallRequest {
+            let patient = HttpCall {
                 timeout,
                 ..call("origin")
             };
@@ -305,14 +303,14 @@ fn what_cannot_be_called_is_known_before_the_call() {
         let caller = caller(address, Protocol::Http1);
         assert_eq!(caller.call(call("origin")).await.unwrap().body, b"ok");
 
-        let refused = |wanted: HttpCallRequest| caller.prepare(wanted).map(drop).unwrap_err();
+        let refused = |wanted: HttpCall| caller.prepare(wanted).map(drop).unwrap_err();
         for name in ["", "Origin", "origin:80", &address.to_string()] {
             let failure = refused(call(name));
             assert_eq!(failure.status, Status::BadArgument);
             assert_eq!(failure.reason, format!("unknown upstream `{name}`"));
         }
         assert_eq!(
-            refused(HttpCallRequest {
+            refused(HttpCall {
                 upstream: b"\xff".to_vec(),
                 ..call("")
             })
@@ -322,7 +320,7 @@ fn what_cannot_be_called_is_known_before_the_call() {
         let mut headless = call("origin");
         headless.headers.remove(1);
         assert_eq!(refused(headless).reason, "missing :path");
-        let bad_trailer = HttpCallRequest {
+        let bad_trailer = HttpCall {
             trailers: lines(&[("a b", "")]),
             ..call("origin")
         };
@@ -353,7 +351,7 @@ fn an_idempotent_call_survives_a_connection_closed_under_it() {
     };
     run(async {
         let caller = caller(address, Protocol::Http1);
-        let put = HttpCallRequest {
+        let put = HttpCall {
             body: b"body".to_vec(),
             ..call("origin")
         };

@@ -22,7 +22,7 @@ pub use engines::{EngineSource, Engines};
 pub use error::{PlanError, Refusal};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
-pub use reach::{Reach, http_call};
+pub use reach::Reach;
 pub use sources::Sources;
 pub use upstreams::{UpstreamError, Upstreams};
 pub use vm::{Identity, VmPlan};

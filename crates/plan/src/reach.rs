@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::LogLevel;
-use weir_host::{HttpCall, HttpCallResponse, HttpCallResult};
-use weir_outbound::{CallLimits, CallResponse, Caller, HttpCallRequest, Upstream};
+use weir_outbound::{CallLimits, Caller, Upstream};
 
 /// What a guest may reach, and how loudly it may talk.
 pub struct Reach {
@@ -67,31 +66,5 @@ impl Reach {
             LogLevel::Error => tracing::error!(target: "guest", plugin, module, "{text}"),
             LogLevel::Critical => tracing::error!(target: "guest", plugin, module, critical = true, "{text}"),
         }
-    }
-}
-
-/// Makes a guest's call; what comes of it is as [`weir_host::Vm::on_http_call_response`] takes it.
-pub async fn http_call(caller: Caller, call: HttpCall) -> HttpCallResult {
-    let request = HttpCallRequest {
-        upstream: call.upstream,
-        headers: call.headers,
-        body: call.body,
-        trailers: call.trailers,
-        timeout: call.timeout,
-    };
-    match caller.call(request).await {
-        Ok(CallResponse {
-            headers,
-            body,
-            trailers,
-        }) => HttpCallResult::Response(HttpCallResponse {
-            headers,
-            body,
-            trailers,
-        }),
-        Err(failure) => HttpCallResult::Failure {
-            status: failure.status,
-            reason: failure.reason,
-        },
     }
 }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use weir_abi::LogLevel;
 use weir_config::{FilterConfig, VmConfig};
-use weir_host::{
-    Capabilities, FailPolicy, HostModule, HttpCallFailure, PluginSpec, Shared, StartError, VmLimits, VmSpec,
-};
+use weir_host::{Capabilities, HostModule, PluginSpec, Shared, StartError, VmSpec};
 
 use crate::canary;
 use crate::error::Refusal;
@@ -123,12 +121,7 @@ fn spec(config: &VmConfig, modules: &Modules) -> Result<VmSpec, String> {
         configuration: config.configuration.clone(),
         environment: config.environment.clone(),
         capabilities,
-        limits: VmLimits {
-            memory: usize::try_from(config.limits.memory).unwrap_or(usize::MAX),
-            callback_budget: config.limits.callback_deadline,
-            start_budget: config.limits.start_deadline,
-            http_calls: config.limits.http_calls,
-        },
+        limits: config.limits,
         strict: config.strict,
     })
 }
@@ -211,14 +204,8 @@ fn plugin(filter: &FilterConfig) -> PluginSpec {
         name: filter.name.clone(),
         root_id: filter.root_id.clone(),
         configuration: filter.configuration.clone(),
-        fail_policy: match filter.fail_policy {
-            weir_config::FailPolicy::Open => FailPolicy::Open,
-            weir_config::FailPolicy::Closed => FailPolicy::Closed,
-        },
+        fail_policy: filter.fail_policy,
         allow_on_headers_stop_iteration: filter.allow_on_headers_stop_iteration,
-        http_call_failure: match filter.http_call_failure {
-            weir_config::HttpCallFailure::Zeros => HttpCallFailure::Zeros,
-            weir_config::HttpCallFailure::Synthesize => HttpCallFailure::Synthesize,
-        },
+        http_call_failure: filter.http_call_failure,
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::MissedTickBehavior;
 use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
-use weir_host::{ContextId, HttpCall, HttpCallResult, Shared, Vm};
+use weir_host::{CallFailure, ContextId, HttpCall, HttpCallResponse, Shared, Vm};
 use weir_outbound::Caller;
 use weir_plan::Reach;
 
@@ -82,7 +82,7 @@ pub(crate) struct Event {
 }
 
 enum What {
-    HttpCall(u32, HttpCallResult),
+    HttpCall(u32, Result<HttpCallResponse, CallFailure>),
     Tick(ContextId, Arc<AtomicBool>),
     Queue(ContextId, u32),
     Answer(ContextId, u32, Vec<u8>),
@@ -271,7 +271,7 @@ impl Waiting {
             };
             entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
-        let calling = weir_plan::http_call(caller, call);
+        let calling = caller.call(call);
         let own = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
             let result = calling.await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use weir_abi::{LogLevel, limits};
+use weir_abi::{FailPolicy, HttpCallFailure, LogLevel, VmLimits};
 
 use crate::Location;
 use crate::types::{RouteMatch, Snapshot, Upstream};
@@ -185,51 +185,4 @@ impl Hash for Runtime {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name.hash(state);
     }
-}
-
-/// Bounds of a VM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VmLimits {
-    /// Bytes of linear memory; 128 MiB unless given.
-    pub memory: u64,
-    /// CPU time of one callback; 100 ms unless given.
-    pub callback_deadline: Duration,
-    /// CPU time of each start function and of configuring; 10 s unless given.
-    pub start_deadline: Duration,
-    /// HTTP calls in flight; 1024 unless given.
-    pub http_calls: usize,
-    /// The longest that an HTTP call may take, whatever the guest asked for; 60 s unless given.
-    pub http_call_timeout: Duration,
-}
-
-impl Default for VmLimits {
-    fn default() -> Self {
-        Self {
-            memory: limits::MEMORY as u64,
-            callback_deadline: limits::CALLBACK_BUDGET,
-            start_deadline: limits::START_BUDGET,
-            http_calls: limits::MAX_HTTP_CALLS_IN_FLIGHT,
-            http_call_timeout: limits::CALL_TIMEOUT,
-        }
-    }
-}
-
-/// What a stream gets when the VM of one of its filters is dead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum FailPolicy {
-    /// It goes on without the filter. The default, as in Traffic Server's plugin.
-    #[default]
-    Open,
-    /// It is answered with 503.
-    Closed,
-}
-
-/// How a guest learns that an HTTP call failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum HttpCallFailure {
-    /// All counts zero; `proxy_get_status` says why (specification).
-    #[default]
-    Zeros,
-    /// A made-up answer, `:status` 503 or 504 and a text, as Envoy's client gives.
-    Synthesize,
 }

@@ -6,11 +6,12 @@ mod route;
 mod snapshot;
 mod upstream;
 
-pub use filter::{CodeSource, FailPolicy, FilterConfig, HttpCallFailure, Runtime, Ticks, VmConfig, VmLimits};
+pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::{Snapshot, WarmUpRequest};
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
+pub use weir_abi::{FailPolicy, HttpCallFailure, VmLimits};
 
 /// A document of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]

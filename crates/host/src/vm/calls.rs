@@ -1,15 +1,20 @@
 //! Results of calls to upstreams on their way into the guest.
 
-use weir_abi::{Callback, Status};
+use weir_abi::{CallFailure, Callback, Status};
 
 use super::Vm;
 use super::stream::wire;
 use crate::state::{CallOwner, Delivery};
-use crate::{HttpCallFailure, HttpCallResponse, HttpCallResult, Pairs, VmError};
+use crate::{HttpCallFailure, HttpCallResponse, Pairs, VmError};
 
 impl Vm {
-    /// The end of an HTTP call. A result that nobody waits for any more is dropped quietly.
-    pub fn on_http_call_response(&mut self, token: u32, result: HttpCallResult) -> Result<(), VmError> {
+    /// The end of an HTTP call, called once by the proxy that was asked for it. A result that nobody waits for any more is
+    /// dropped quietly.
+    pub fn on_http_call_response(
+        &mut self,
+        token: u32,
+        result: Result<HttpCallResponse, CallFailure>,
+    ) -> Result<(), VmError> {
         let state = self.state().ok_or(VmError::Dead)?;
         let Some(owner) = state.http_calls.remove(&token) else {
             return Ok(());
@@ -19,11 +24,11 @@ impl Vm {
             .get(&owner.plugin)
             .is_some_and(|plugin| plugin.spec.http_call_failure == HttpCallFailure::Synthesize);
         let response = match result {
-            HttpCallResult::Response(response) => {
+            Ok(response) => {
                 state.status = (Status::Ok.wire(), String::new());
                 response
             }
-            HttpCallResult::Failure { status, reason } => {
+            Err(CallFailure { status, reason }) => {
                 let response = if synthesize {
                     synthetic_response(&reason)
                 } else {

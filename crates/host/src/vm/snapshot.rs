@@ -54,8 +54,8 @@ impl Vm {
         with_state(instance.as_mut(), |state| state.tell_again(&snapshot.told));
         Ok(Self {
             meter: Arc::new(meter),
-            callback_budget: budget(spec.limits.callback_budget),
-            start_budget: budget(spec.limits.start_budget),
+            callback_budget: budget(spec.limits.callback_deadline),
+            start_budget: budget(spec.limits.start_deadline),
             exports: Exports::resolve(instance.as_mut(), spec),
             spec: Arc::clone(spec),
             instance: Some(instance),

@@ -75,8 +75,8 @@ impl Vm {
         })?;
         Ok(Self {
             meter: Arc::new(meter),
-            callback_budget: budget(spec.limits.callback_budget),
-            start_budget: budget(spec.limits.start_budget),
+            callback_budget: budget(spec.limits.callback_deadline),
+            start_budget: budget(spec.limits.start_deadline),
             spec,
             exports,
             instance: Some(instance),
@@ -176,8 +176,8 @@ impl Vm {
 /// The bounds of an instance.
 pub(super) fn limits(spec: &VmSpec) -> Limits {
     Limits {
-        memory: spec.limits.memory,
-        start_budget: budget(spec.limits.start_budget),
+        memory: usize::try_from(spec.limits.memory).unwrap_or(usize::MAX),
+        start_budget: budget(spec.limits.start_deadline),
     }
 }
 
@@ -214,7 +214,7 @@ fn run(
     if let Some(state) = instance.state().downcast_mut::<VmState>() {
         state.callback = name;
     }
-    match instance.call(func, args, budget(spec.limits.start_budget)) {
+    match instance.call(func, args, budget(spec.limits.start_deadline)) {
         Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => Err(StartError::Trapped {
             module: spec.module.name().into(),
             callback: name,

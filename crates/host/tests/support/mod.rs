@@ -391,8 +391,8 @@ pub fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
         capabilities: Capabilities::default(),
         limits: VmLimits {
             memory: 16 << 20,
-            callback_budget: Duration::from_millis(50),
-            start_budget: Duration::from_millis(200),
+            callback_deadline: Duration::from_millis(50),
+            start_deadline: Duration::from_millis(200),
             ..VmLimits::default()
         },
         strict: false,

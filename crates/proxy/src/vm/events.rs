@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 use weir_abi::limits::MIN_TICK_PERIOD;
-use weir_host::{ContextId, HttpCall, HttpCallResult};
+use weir_host::{CallFailure, ContextId, HttpCall, HttpCallResponse};
 use weir_outbound::Caller;
 use weir_plan::Reach;
 
@@ -34,7 +34,7 @@ struct Instance {
 }
 
 enum Event {
-    HttpCallResponse(u32, HttpCallResult),
+    HttpCallResponse(u32, Result<HttpCallResponse, CallFailure>),
     QueueReady(ContextId, u32),
 }
 
@@ -73,7 +73,7 @@ impl Events {
             let entry = instances.entry(instance).or_default();
             entry.caller.get_or_insert_with(|| reach.caller()).clone()
         };
-        let calling = weir_plan::http_call(caller, call);
+        let calling = caller.call(call);
         let events = Rc::clone(self);
         let task = tokio::task::spawn_local(async move {
             let result = calling.await;
