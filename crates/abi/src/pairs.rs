@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_is_decoded(pairs in vec((vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..80)), 0..40)) {
+        fn encoding_and_decoding_give_the_map_back(pairs in vec((vec(any::<u8>(), 0..40), vec(any::<u8>(), 0..80)), 0..40)) {
             let bytes = encode(borrowed(&pairs)).unwrap();
             prop_assert_eq!(bytes.len(), encoded_len(borrowed(&pairs)));
             prop_assert_eq!(decode(&bytes).unwrap(), borrowed(&pairs).collect::<Vec<_>>());

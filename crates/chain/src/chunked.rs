@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_goes_however_it_is_cut() {
+    fn framing_is_removed_however_it_is_cut() {
         let whole = b"5\r\nhello\r\n7;a=b\r\n, world\r\n0\r\nx-t: 1\r\n\r\nrest";
         let expected = Ok((b"hello, world".to_vec(), true));
         assert_eq!(decode(&[whole]), expected);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_has_not_come_is_no_end() {
+    fn a_truncated_body_is_no_end() {
         assert_eq!(decode(&[b"3\r\nabc\r\n0\r\n"]), Ok((b"abc".to_vec(), false)));
         assert_eq!(decode(&[b""]), Ok((Vec::new(), false)));
     }

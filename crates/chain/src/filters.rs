@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn the_response_passes_in_reverse_those_that_know_of_the_stream() {
+    fn the_response_passes_the_streams_filters_in_reverse() {
         let chain = chain([Some(BODIES), Some(&[Callback::ResponseHeaders])]);
         assert_eq!(chain.request_plans().count(), 2);
         begin(&chain, 0);

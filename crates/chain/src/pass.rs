@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_holds_passes() {
+    fn messages_pass_where_no_filter_holds() {
         let (mut calls, state) = answers([
             Ok(HeadersAction::ContinueAndEndStream),
             Ok(HeadersAction::Continue),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_goes_on_from_there() {
+    fn held_messages_resume_behind_their_filter() {
         let (mut calls, state) = answers([
             Ok(HeadersAction::Continue),
             Ok(HeadersAction::StopAllAndWatermark),

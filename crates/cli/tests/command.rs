@@ -164,7 +164,7 @@ fn compile_puts_code_beside_the_module() {
 }
 
 #[test]
-fn compile_says_what_is_wrong() {
+fn compile_names_the_fault() {
     let folder = folder(&[]);
     let cases = [
         (
@@ -266,7 +266,7 @@ fn code_of_another_version_is_made_again() {
 }
 
 #[test]
-fn what_was_compiled_is_kept() {
+fn compiled_code_is_kept() {
     let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
     let check = |more: &[&str]| {
         assert_ends(
@@ -292,7 +292,7 @@ fn what_was_compiled_is_kept() {
 }
 
 #[test]
-fn a_runtime_whose_library_is_missing_says_what_to_do() {
+fn a_runtime_whose_library_is_missing_names_the_remedy() {
     let on_v8 = plugin("filter.wasm", "  configuration: blue\n") + "    runtime: v8\n";
     let folder = folder(&[("v8.yaml", &on_v8)]);
     let run = |args: &[&str]| {
@@ -313,7 +313,7 @@ fn a_runtime_whose_library_is_missing_says_what_to_do() {
 }
 
 #[test]
-fn wasmtime_does_as_it_is_told() {
+fn wasmtime_follows_its_options() {
     let folder = folder(&[("colour.yaml", &plugin("filter.wasm", "  configuration: blue\n"))]);
     let check = |options| weir(folder.path(), &["check", "colour.yaml", "--wasmtime", options]);
     assert_ends(&check("fuel,jitdump,debug-info"), 0);

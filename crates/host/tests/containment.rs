@@ -133,7 +133,7 @@ on_every_engine! {
         assert!(error.to_string().contains("proxy_done may not be called in this phase (_initialize)"), "{error}");
     }
 
-    fn what_is_not_allowed_answers_a_status_and_is_not_called(engine: &dyn Engine) {
+    fn forbidden_functions_answer_a_status_and_are_not_called(engine: &dyn Engine) {
         let imports = r#"(import "env" "proxy_done" (func $done (result i32)))
             (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))"#;
         let body = r#"(func (export "proxy_on_tick") (param i32) (call $number (call $done)) (call $number (call $yield)))

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_can_be_made_of_is_a_bad_argument() {
+    fn fields_that_make_no_request_are_a_bad_argument() {
         let missing = |name: &str| {
             with(&[])
                 .into_iter()

@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_armed_for_nothing() {
+    fn no_trailers_arm_nothing() {
         let (_io, handle) = io(vec![1]);
         let mut forbidden = trailers();
         forbidden.remove("x-hash");

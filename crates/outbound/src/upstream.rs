@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused() {
+    fn malformed_endpoints_are_refused() {
         for text in [
             "",
             "host",

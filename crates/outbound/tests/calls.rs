@@ -141,7 +141,7 @@ fn bodies_and_trailers_go_both_ways() {
 }
 
 #[test]
-fn what_stands_on_the_wire() {
+fn a_call_is_an_exact_request_on_the_wire() {
     run(async {
         let seen: Notes<String> = Notes::default();
         let notes = Rc::clone(&seen);
@@ -297,7 +297,7 @@ fn a_response_is_bounded_with_a_length_and_without() {
 }
 
 #[test]
-fn what_cannot_be_called_is_known_before_the_call() {
+fn destinations_off_the_list_are_refused_before_the_call() {
     run(async {
         let (address, _) = http(Protocol::Http1, |_| async { answer("ok") }).await;
         let caller = caller(address, Protocol::Http1);

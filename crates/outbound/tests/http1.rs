@@ -82,7 +82,7 @@ fn the_authority_is_rewritten_where_configured() {
 }
 
 #[test]
-fn nobody_there() {
+fn a_port_without_listener_is_a_refused_connection() {
     run(async {
         let pool = pool(upstream(nobody().await, Protocol::Http1));
         let error = pool.send(get("/")).await.unwrap_err();
@@ -93,7 +93,7 @@ fn nobody_there() {
 }
 
 #[test]
-fn names_that_lead_nowhere() {
+fn upstreams_without_name_or_endpoint_are_refused() {
     run(async {
         let pool = pool(Upstream::new("empty", Vec::new()));
         let error = pool.send(get("/")).await.unwrap_err();
@@ -164,7 +164,7 @@ fn a_request_that_may_have_arrived_is_not_sent_again() {
 }
 
 #[test]
-fn what_is_not_http_is_a_protocol_error() {
+fn bytes_that_are_not_http_are_a_protocol_error() {
     run(async {
         let (address, _) = serve(|mut stream| async move {
             stream.write_all(b"220 mail.test ESMTP\r\n").await.unwrap();

@@ -270,7 +270,7 @@ fn a_client_certificate_is_shown_to_a_server_that_asks() {
 }
 
 #[test]
-fn a_server_that_keeps_silent_is_not_waited_for() {
+fn a_silent_server_is_given_up() {
     run(async {
         let authority = Authority::new();
         let (address, watch) = serve(|mut stream| async move {

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_opened_when_it_is_asked_for_and_once() {
+    fn an_engine_is_opened_once_and_when_first_asked_for() {
         static OPENED: AtomicUsize = AtomicUsize::new(0);
         let source = EngineSource::new("wasmi", || {
             OPENED.fetch_add(1, Ordering::Relaxed);
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_not_there_may_come_later() {
+    fn an_engine_whose_library_was_missing_may_come_later() {
         static TRIED: AtomicUsize = AtomicUsize::new(0);
         let source = EngineSource::new("wasmi", || {
             if TRIED.fetch_add(1, Ordering::Relaxed) == 0 {

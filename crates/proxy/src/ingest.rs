@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_the_connection_stays_there() {
+    fn connection_fields_stay_on_their_connection() {
         let request = get("/")
             .header("host", "a")
             .header("connection", "keep-alive, x-hop")

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_is_said_anew_where_it_is_known_and_else_not_at_all() {
+    fn a_length_is_sent_only_where_it_is_known() {
         assert_eq!(
             settled(BodyAction::Continue),
             (Length::Exact(4), Some("4".to_owned()))

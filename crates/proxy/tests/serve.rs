@@ -315,7 +315,7 @@ fn a_filter_that_refuses_its_configuration_is_named_and_the_rest_is_served() {
 }
 
 #[test]
-fn a_reload_that_does_not_work_changes_nothing_and_one_that_does_is_served() {
+fn a_failed_reload_changes_nothing_and_a_good_one_is_served() {
     let site = Site::new();
     site.guest("no.wasm", NO).guest("headers.wasm", HEADERS);
     let (proxy, address) = site.configure(&yaml(&["headers"], "echo", "")).start();
@@ -384,7 +384,7 @@ fn a_request_goes_to_an_upstream_and_its_answer_comes_back() {
 }
 
 #[test]
-fn an_upstream_that_is_not_there_is_503() {
+fn an_absent_upstream_is_503() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let site = Site::new();
     let mut text = yaml(&[], "origin", "");

@@ -162,14 +162,14 @@ macro_rules! on_each_engine {
                 const NAME: &str = $name;
 
                 #[test]
-                fn before_the_response() {
+                fn deaths_before_the_response_get_the_fail_policy() {
                     if engines().contains(&NAME) {
                         every(NAME, &EARLY, early);
                     }
                 }
 
                 #[test]
-                fn in_and_after_the_response() {
+                fn deaths_in_and_after_the_response_end_only_their_streams() {
                     if engines().contains(&NAME) {
                         every(NAME, &LATE, late);
                     }
@@ -183,7 +183,7 @@ on_each_engine!(wasmtime: "wasmtime" wamr: "wamr" wamr_jit: "wamr-jit" v8: "v8" 
 
 /// Callbacks of the plugin, which no request waits for.
 #[test]
-fn outside_of_streams() {
+fn deaths_outside_of_streams_end_no_stream() {
     for engine in engines() {
         let origin = Origin::start().unwrap();
         let what: Vec<_> = ["tick", "queue_ready"]
@@ -213,7 +213,7 @@ fn outside_of_streams() {
 
 /// While it starts, the guest is refused; the rest serves.
 #[test]
-fn while_it_starts() {
+fn deaths_at_start_are_refused() {
     let module = Guests::build().unwrap().filter("misbehave").unwrap();
     for engine in engines() {
         let origin = Origin::start().unwrap();
@@ -263,7 +263,7 @@ fn while_it_starts() {
 }
 
 #[test]
-fn what_a_guest_survives() {
+fn harmless_misuse_leaves_the_vm_alive() {
     for engine in engines() {
         let origin = Origin::start().unwrap();
         let what = HARMLESS.map(|(behaviour, _)| (behaviour, "request_headers"));
@@ -349,7 +349,7 @@ fn a_death_ends_the_other_streams_of_the_vm_too() {
 }
 
 #[test]
-fn the_log_says_what_and_where() {
+fn the_log_names_the_fault_and_its_function() {
     let origin = Origin::start().unwrap();
     let weir = start("wasmtime", &origin, &[("panic", "request_headers")], &[]);
     send(&weir, &request("panic", "request_headers"));

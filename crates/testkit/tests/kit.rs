@@ -98,7 +98,7 @@ fn one_connection_takes_many_requests() {
 }
 
 #[test]
-fn what_breaks_off_is_told_from_what_ends() {
+fn a_response_that_breaks_off_is_told_from_one_that_ends() {
     let origin = Origin::start().unwrap();
     let request = Request::get("/?chunk=one&abort");
     assert_eq!(

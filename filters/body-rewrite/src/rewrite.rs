@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_utf_8_stays() {
+    fn bytes_that_are_not_utf_8_stay() {
         let replacements = [Replacement {
             find: "a".to_owned(),
             replace: "b".to_owned(),

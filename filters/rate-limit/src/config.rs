@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_out_is_filled_in() {
+    fn missing_keys_get_their_defaults() {
         let config = Config::parse(br#"{"requests": 5}"#).expect("legal");
         assert_eq!(
             config.limit(),

@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_measured_is_shown() {
+    fn the_page_shows_every_measurement() {
         let figures = Figures {
             names: DRAWN.map(str::to_owned).to_vec(),
             // The last two modes have no figure of the last name.

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_fields() {
+    fn records_carry_level_target_and_fields() {
         let path = std::path::Path::new("/etc/a b.wasm");
         let lines = lines(|| {
             tracing::warn!(file = "a.yaml", count = 3, "a module is \"broken\"");
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_make_no_line_of_their_own() {
+    fn control_characters_begin_no_new_line() {
         let lines = lines(|| {
             tracing::warn!(value = "a\nb", bell = "\u{7}", shown = %"c\td", "one\ntwo\r\0\u{1b}[31m\ttab");
         });
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
+    fn weirs_own_targets_are_told_apart() {
         for ours in ["guest", "wasm", "wasm::vm", "weir_host::vm", "weir_ats"] {
             assert!(is_ours(ours), "{ours}");
         }

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn one_page_and_nothing_else() {
+    fn only_the_metrics_page_is_served() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

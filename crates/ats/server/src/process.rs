@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_runs() {
+    fn the_own_process_counts_as_running() {
         let this = Process::open(std::process::id()).unwrap();
         assert!(this.runs());
         let (now, most) = this.resident().unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_has_ended_gets_no_signal() {
+    fn an_ended_process_gets_no_signal() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let process = Process::open(child.id()).unwrap();
         assert!(process.runs());
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_in_a_file_is_not_believed() {
+    fn a_pid_file_is_checked_against_the_environment() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lock");
         let mut child = Command::new("cat")

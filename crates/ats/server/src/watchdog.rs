@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_let_go_of_is_killed_and_nobody_else() {
+    fn only_processes_that_were_not_released_are_killed() {
         let folder = tempfile::tempdir().unwrap();
         let lock = folder.path().join("lock");
         let (mut one, mut ours, mut theirs) = (process("one"), process("ours"), process("theirs"));

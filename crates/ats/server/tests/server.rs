@@ -105,8 +105,8 @@ fn plugins_and_files_are_found() {
 }
 
 #[test]
-fn what_does_not_start_says_why() {
-    if !installed("what_does_not_start_says_why") {
+fn a_server_that_does_not_start_says_why() {
+    if !installed("a_server_that_does_not_start_says_why") {
         return;
     }
     let began = Instant::now();
@@ -119,8 +119,8 @@ fn what_does_not_start_says_why() {
 }
 
 #[test]
-fn a_managed_one_answers_traffic_ctl() {
-    if !installed("a_managed_one_answers_traffic_ctl") {
+fn a_managed_server_answers_traffic_ctl() {
+    if !installed("a_managed_server_answers_traffic_ctl") {
         return;
     }
     let settings = Settings::new()
@@ -146,8 +146,8 @@ fn a_managed_one_answers_traffic_ctl() {
 }
 
 #[test]
-fn a_dropped_one_is_gone() {
-    if !installed("a_dropped_one_is_gone") {
+fn a_dropped_server_is_gone() {
+    if !installed("a_dropped_server_is_gone") {
         return;
     }
     for managed in [false, true] {

@@ -40,7 +40,7 @@ fn a_filter_that_declines_later_may_have_changed_the_body() {
 }
 
 #[test]
-fn what_a_filter_held_goes_on_with_the_first_piece_that_it_declined() {
+fn held_bytes_go_on_with_the_first_declined_piece() {
     let body = &[BodyAction::StopAndBuffer];
     let mut rig = Rig::new(vec![declines(2, HeadersAction::StopIteration, body)]);
     rig.feed([head(), data("ab", false)]);
@@ -51,7 +51,7 @@ fn what_a_filter_held_goes_on_with_the_first_piece_that_it_declined() {
 }
 
 #[test]
-fn what_came_while_everything_was_stopped_is_not_shown_once_declined() {
+fn bytes_that_came_while_stopped_are_not_shown_once_declined() {
     let mut rig = Rig::new(vec![declines(1, HeadersAction::StopAllAndWatermark, &[])]);
     rig.feed([head(), data("ab", false), data("", true)]);
     assert_eq!(rig.drain(), "…");

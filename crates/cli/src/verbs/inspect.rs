@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_run_says_why() {
+    fn modules_that_cannot_run_say_why() {
         let info = info(r#"(module (import "env" "no_such_hostcall" (func)))"#);
         let json = as_json("x.wasm", &info, &[]);
         assert_eq!(json["runs"], false);

@@ -240,7 +240,7 @@ fn a_module_may_stand_in_a_folder_of_the_environment() {
 }
 
 #[test]
-fn what_stands_in_for_a_broken_document_keeps_what_can_be_read_of_it() {
+fn the_stand_in_for_a_broken_document_keeps_its_readable_keys() {
     let folder = tempfile::tempdir().unwrap();
     let stand_in = |text: &str| {
         let file = folder.path().join("broken.yaml");

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_named_comes_first() {
+    fn a_named_folder_comes_first() {
         let default = Some(PathBuf::from("/default"));
         let choice = |named: &str| CodeCacheChoice::new(Some(OsStr::new(named)), default.clone());
         assert_eq!(choice("/named"), CodeCacheChoice::Named("/named".into()));

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read() {
+    fn options_are_read_from_words() {
         let options: WasmtimeOptions = "fuel, jitdump".parse().unwrap();
         assert!(options.fuel && options.jitdump && !options.perf_map && !options.debug_info);
         let refusal = |text: &str| text.parse::<WasmtimeOptions>().unwrap_err();

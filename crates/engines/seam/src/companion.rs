@@ -109,12 +109,12 @@ mod tests {
     };
 
     #[test]
-    fn it_is_looked_for_beside_this_program() {
+    fn companions_are_looked_for_beside_this_program() {
         assert_eq!(own_file().unwrap(), std::env::current_exe().unwrap());
     }
 
     #[test]
-    fn where_it_was_looked_for_is_told() {
+    fn the_error_names_every_folder() {
         let error = NOWHERE.find().unwrap_err().to_string();
         let beside = std::env::current_exe().unwrap().with_file_name(NOWHERE.file);
         let expected = format!(

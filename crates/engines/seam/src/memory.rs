@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_runtime_could_not_provide_is_given_back() {
+    fn memory_that_the_runtime_could_not_provide_is_given_back() {
         let mut guard = MemoryGuard::new(4 * PAGE);
         assert!(guard.grow_memory(0, 4 * PAGE));
         guard.grow_failed();

@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_out_is_valid() {
+    fn metered_modules_are_valid() {
         let text = r#"(module (global (mut i32) (i32.const 1)) (memory (export "memory") 1) (table 1 funcref)
             (elem (i32.const 0) $f)
             (func $f (export "f") (param i32 i64) (result i32) (local f64 i32)

@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_share_what_they_may_have() {
+    fn tables_share_their_limit() {
         let wasm =
             wat::parse_str("(module (table 10 funcref) (table 20 30 externref) (table 0 funcref))").unwrap();
         let parts = read(&wasm);
@@ -535,7 +535,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_parts_are_named() {
         let wasm = wat::parse_str("(module (memory i64 1))").unwrap();
         let error = ModuleParts::read(&wasm, WasmFeatures::MVP)
             .err()

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn mismatched_rows_are_named() {
         let wrong = |name, kind| resolve(FUNCS, "env", name, &kind).unwrap_err();
         assert_eq!(wrong("thrice", func(&[], &[])), "env.thrice: unknown function");
         assert_eq!(

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_library_of_ours_is_told() {
+    fn other_libraries_are_refused() {
         let error = Library::load(Path::new("libc.so.6")).err().unwrap();
         assert_eq!(
             error,

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_cut_is_refused() {
+    fn truncated_code_is_refused() {
         let whole = [MAGIC, &3_u32.to_le_bytes(), b"abc", b"code"].concat();
         assert_eq!(split(&whole).unwrap(), (&b"abc"[..], &b"code"[..]));
         for length in 0..whole.len() - 4 {

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_gives_is_code() {
+    fn the_compiler_gives_code() {
         assert_eq!(
             compiled("cat > /dev/null; printf '\\0aotcode'"),
             Ok(b"\0aotcode".to_vec())
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_module_is_told_in_its_last_word() {
+    fn the_compilers_last_line_says_why_a_module_is_refused() {
         let failure = compiled("echo first >&2; echo LLVM ERROR: out of registers >&2; exit 1");
         assert_eq!(
             failure,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_the_system_ends_takes_nothing_with_it() {
+    fn a_compiler_that_the_system_ends_takes_nothing_with_it() {
         for (signal, reason) in [
             ("XCPU", "it took more CPU time than a module of this size may"),
             ("KILL", "it was killed, perhaps for want of memory"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn it_takes_no_more_than_it_may() {
+    fn the_compiler_stays_within_its_limits() {
         let wamr = Runtime::start().unwrap().version();
         let Ok(Compiler { program, .. }) = Compiler::find(&wamr) else {
             eprintln!("not tested: `cargo xtask wamr-compiler` makes the compiler");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_compiler_of_ours_is_told() {
+    fn other_programs_are_refused() {
         let unusable = |reason: &str| Err(Failure::Unusable(reason.to_owned()));
         assert_eq!(
             compiled("echo hello"),

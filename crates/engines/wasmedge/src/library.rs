@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_library_of_wasmedges_is_told() {
+    fn other_libraries_are_refused() {
         let error = Library::open_at(Path::new("libc.so.6"))
             .err()
             .unwrap()

@@ -307,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_compressed_is_uncompressed(plain: Vec<u8>) {
+        fn compressing_and_uncompressing_give_the_bytes_back(plain: Vec<u8>) {
             let zlib = call("compress", &plain).unwrap();
             prop_assert_eq!(call("uncompress", &zlib), Ok(plain));
         }

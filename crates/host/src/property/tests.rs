@@ -160,7 +160,7 @@ fn request(path: &str) -> Fake {
 }
 
 #[test]
-fn what_request_headers_tell() {
+fn request_properties_come_from_the_request_headers() {
     let stream = request("/a/b?c=d&e#f");
     for (name, value) in [
         ("path", "/a/b?c=d&e#f"),
@@ -209,7 +209,7 @@ fn maps_are_pairs() {
 }
 
 #[test]
-fn what_response_headers_and_trailers_tell() {
+fn response_properties_come_from_headers_and_trailers() {
     let stream = Fake::default()
         .with_map(
             MapType::HttpResponseHeaders,
@@ -430,7 +430,7 @@ fn moments_are_nanoseconds_since_1970() {
 }
 
 #[test]
-fn what_guests_store_comes_after_what_is_known() {
+fn known_properties_come_before_those_that_guests_store() {
     let mut stream = request("/").with_map(MapType::HttpResponseHeaders, &[]);
     stream.set_filter_state(b"request\0path", b"no");
     stream.set_filter_state(b"mine", b"1");

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_by_all_that_it_was_made_from() {
+    fn kept_code_is_found_only_by_its_whole_key() {
         let Kept { folder, cache } = cache(1 << 20);
         let kept = code(1, b"code");
         assert_eq!(find(&cache, &kept), None);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_longest_ago_goes() {
+    fn the_least_recently_used_code_goes() {
         let size = code(0, &[0; 1000]).encode().len() as u64;
         let Kept {
             folder: _folder,
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_large_is_not_kept() {
+    fn code_larger_than_the_cache_is_not_kept() {
         let Kept {
             folder: _folder,
             cache,

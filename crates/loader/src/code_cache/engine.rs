@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_lacks_is_said_each_time() {
+    fn missing_imports_are_named_each_time() {
         let folder = tempfile::tempdir().unwrap();
         let (engine, cached) = counting(folder.path());
         let wasm = wat::parse_str(r#"(module (import "env" "lacking" (func)))"#).unwrap();

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_covers_is_an_error() {
+    fn an_uncovered_function_is_an_error() {
         let mut cases = Case::all(Proxy::Embedded).unwrap();
         cases.retain(|case| case.name != "abort");
         cases[0].covers.push("proxy_no_such_call".to_owned());

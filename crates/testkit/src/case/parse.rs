@@ -294,7 +294,7 @@ use conformance::*;
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn unknown_directives_are_an_error() {
         for line in [
             "statu: 200",
             "status: x",
@@ -327,7 +327,7 @@ use conformance::*;
     }
 
     #[test]
-    fn proxies_differ_where_it_is_said() {
+    fn proxies_differ_only_in_lines_that_name_one() {
         let text = "\
 //! About.
 //!

@@ -47,7 +47,7 @@ fn pipelined_requests_with_bodies_are_answered_in_order() {
 }
 
 #[test]
-fn clients_that_go_while_they_send() {
+fn clients_that_leave_while_they_send_do_no_harm() {
     let (_origin, ats) = served();
     for _ in 0..20 {
         for sent in [
@@ -64,7 +64,7 @@ fn clients_that_go_while_they_send() {
 }
 
 #[test]
-fn clients_that_go_while_they_receive() {
+fn clients_that_leave_while_they_receive_do_no_harm() {
     let (_origin, ats) = served();
     for _ in 0..10 {
         // Before the head, between head and body, in the body.
@@ -86,7 +86,7 @@ fn clients_that_go_while_they_receive() {
 
 /// They leave while the filter keeps them waiting.
 #[test]
-fn clients_that_go_while_they_are_paused() {
+fn clients_that_leave_while_paused_do_no_harm() {
     let origin = Origin::start().unwrap();
     let block = filter("misbehave", &module("misbehave"), "wasmtime");
     let ats = Ats::start(&AtsConfig::new(origin.address()).filter(block)).unwrap();
@@ -115,7 +115,7 @@ fn clients_that_go_while_they_are_paused() {
 }
 
 #[test]
-fn many_streams_of_one_connection() {
+fn many_streams_share_one_connection() {
     let (_origin, ats) = served();
     let mut client = Http2::connect(ats.address()).unwrap();
     let requests: Vec<_> = (0..50)

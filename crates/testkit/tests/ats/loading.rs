@@ -12,7 +12,7 @@ use weir_testkit::{Ats, AtsConfig, Authority, Guests, Mode, Origin};
 use crate::{adds, get, module, request, serves, values};
 
 #[test]
-fn as_a_global_plugin() {
+fn filters_run_as_a_global_plugin() {
     let origin = Origin::start().unwrap();
     let config = AtsConfig::new(origin.address())
         .filter(adds("first", "x-order", "first"))
@@ -25,7 +25,7 @@ fn as_a_global_plugin() {
 }
 
 #[test]
-fn as_a_remap_plugin() {
+fn filters_run_as_a_remap_plugin() {
     let origin = Origin::start().unwrap();
     let mut config = AtsConfig::new(origin.address())
         .rule(format!("map /plain/ {}/", origin.url()))
@@ -43,7 +43,7 @@ fn as_a_remap_plugin() {
 
 /// Rules have filters of their own beside the global ones.
 #[test]
-fn both_ways_at_once() {
+fn filters_run_both_ways_at_once() {
     let origin = Origin::start().unwrap();
     let rule =
         |path: &str, file: &str| format!("map {path} {}/ @plugin=wasm.so @pparam={file}", origin.url());
@@ -75,7 +75,7 @@ fn a_file_is_named_by_its_path() {
 }
 
 #[test]
-fn every_protocol_and_thread() {
+fn filters_run_for_every_protocol_and_thread() {
     let origin = Origin::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path()).unwrap();
@@ -251,7 +251,7 @@ fn code_in(folder: &Path) -> usize {
 }
 
 #[test]
-fn compiled_code_is_kept_where_it_was_said() {
+fn compiled_code_is_kept_in_the_configured_folder() {
     let origin = Origin::start().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let named = folder.path().join("code");

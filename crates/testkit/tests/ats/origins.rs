@@ -42,24 +42,24 @@ fn is_an_error(ats: &Ats) {
 }
 
 #[test]
-fn one_that_refuses() {
+fn an_origin_that_refuses_gets_the_client_an_error() {
     is_an_error(&served(refused_port()));
 }
 
 #[test]
-fn one_that_closes_before_it_answers() {
+fn an_origin_that_closes_before_it_answers_gets_the_client_an_error() {
     let origin = RawOrigin::start(|mut stream| receive(&mut stream)).unwrap();
     is_an_error(&served(origin.address()));
 }
 
 #[test]
-fn one_that_never_answers() {
+fn an_origin_that_never_answers_gets_the_client_an_error() {
     let listener = blackhole().unwrap();
     is_an_error(&served(listener.local_addr().unwrap()));
 }
 
 #[test]
-fn one_that_speaks_something_else() {
+fn an_origin_that_speaks_no_http_leaves_the_server_alive() {
     let origin = RawOrigin::start(|mut stream| {
         receive(&mut stream);
         let _ = stream.write_all(b"220 mail.test ESMTP\r\n");
@@ -71,7 +71,7 @@ fn one_that_speaks_something_else() {
 }
 
 #[test]
-fn one_that_breaks_off() {
+fn a_truncated_response_never_looks_whole() {
     for answer in [
         "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n",
@@ -122,7 +122,7 @@ fn broken_off(sent: usize, client_stays: bool) -> Ats {
 
 /// The log knows who broke off: the origin, though the server then breaks the client's side off as well; or the client.
 #[test]
-fn who_has_broken_off_is_known() {
+fn response_flags_name_the_side_that_broke_off() {
     for (sent, client_stays, flag) in [(10_000, true, 1 << 4), (1_000_000, false, 1 << 14)] {
         let ats = broken_off(sent, client_stays);
         let line = format!("flags@log: Some({flag})");
@@ -136,7 +136,7 @@ fn who_has_broken_off_is_known() {
 }
 
 #[test]
-fn one_that_stalls_in_the_body() {
+fn a_stalled_response_ends_in_an_error() {
     let origin = RawOrigin::start(|mut stream| {
         receive(&mut stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
@@ -158,7 +158,7 @@ fn one_that_stalls_in_the_body() {
 
 /// As a server does that refuses an upload for its head alone: what is left of the body must not bring the proxy down.
 #[test]
-fn one_that_answers_before_it_has_read_the_body() {
+fn an_early_answer_leaves_the_server_alive() {
     let origin = RawOrigin::start(|mut stream| {
         receive(&mut stream);
         let _ = stream.write_all(

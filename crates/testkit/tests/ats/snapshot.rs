@@ -24,7 +24,7 @@ fn count(ats: &Ats, text: &str) -> usize {
 
 /// Four threads under load while VMs die, and a reload: one VM is configured for all of them each time.
 #[test]
-fn one_is_configured_for_all_threads_and_replacements() {
+fn one_vm_is_configured_for_all_threads_and_replacements() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let module = Guests::assemble(folder.path(), "mortal", MORTAL).unwrap();
     let block = |configuration: &str| {

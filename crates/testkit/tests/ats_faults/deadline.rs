@@ -121,12 +121,12 @@ fn held(mode: Mode, deadline: &str) {
 }
 
 #[test]
-fn held_for_too_long_by_plugin_config() {
+fn streams_held_too_long_by_plugin_config_end() {
     held(Mode::Global, "300ms");
 }
 
 #[test]
-fn held_for_too_long_by_a_remap_rule() {
+fn streams_held_too_long_by_a_remap_rule_end() {
     held(Mode::Remap, "300ms");
 }
 

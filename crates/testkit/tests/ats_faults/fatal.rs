@@ -168,21 +168,21 @@ fn every(mode: Mode, open: bool) {
 }
 
 #[test]
-fn global_and_closed() {
+fn deaths_in_plugin_config_fail_closed() {
     every(Mode::Global, false);
 }
 
 #[test]
-fn global_and_open() {
+fn deaths_in_plugin_config_fail_open() {
     every(Mode::Global, true);
 }
 
 #[test]
-fn remap_and_closed() {
+fn deaths_in_a_remap_rule_fail_closed() {
     every(Mode::Remap, false);
 }
 
 #[test]
-fn remap_and_open() {
+fn deaths_in_a_remap_rule_fail_open() {
     every(Mode::Remap, true);
 }

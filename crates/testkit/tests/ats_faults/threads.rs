@@ -93,18 +93,18 @@ fn moved(mode: Mode) {
 }
 
 #[test]
-fn streams_that_change_threads_by_plugin_config() {
+fn streams_of_plugin_config_can_change_threads() {
     moved(Mode::Global);
 }
 
 #[test]
-fn streams_that_change_threads_by_a_remap_rule() {
+fn streams_of_a_remap_rule_can_change_threads() {
     moved(Mode::Remap);
 }
 
 /// Streams that have moved end with the VM of the thread that they began on, and they wait for their time there.
 #[test]
-fn streams_that_change_threads_are_found_by_deaths_and_deadlines() {
+fn deaths_and_deadlines_find_streams_that_changed_threads() {
     let (origin, calls) = (Origin::start().unwrap(), Origin::start().unwrap());
     let mut filters: Vec<_> = (0..CLIENTS)
         .map(|client| misbehaving_with_calls(&format!("n{client}"), &format!("/n{client}/"), &calls))
@@ -160,7 +160,7 @@ end
 
 /// A tick may mean any stream. One that the server has moved is looked at only while no other thread is at work on it.
 #[test]
-fn ticks_do_not_look_at_what_another_thread_works_on() {
+fn ticks_leave_streams_of_other_threads_alone() {
     let origin = Origin::start().unwrap();
     let mut config = AtsConfig::new(origin.address()).filter(misbehaving("look", "/", false));
     config.threads = 2;
@@ -213,7 +213,7 @@ fn example(name: &str, keys: Value) -> Value {
 
 /// The example filters together: ticks, queues between VMs, HTTP calls, shared data, bodies.
 #[test]
-fn all_examples_on_four_threads() {
+fn all_examples_run_on_four_threads() {
     let (origin, auth) = (Origin::start().unwrap(), Origin::start().unwrap());
     let mut ext_auth = example(
         "ext-auth",

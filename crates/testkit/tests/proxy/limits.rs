@@ -10,7 +10,7 @@ use weir_testkit::{Origin, RawOrigin, Weir, blackhole, refused_port};
 use crate::guest;
 
 #[test]
-fn a_client_that_says_nothing_is_let_go() {
+fn a_silent_client_is_disconnected() {
     let config = Config::new("http://127.0.0.1:1")
         .set(
             "timeouts",
@@ -41,7 +41,7 @@ fn a_client_that_says_nothing_is_let_go() {
 }
 
 #[test]
-fn upstreams_that_do_not_answer() {
+fn silent_upstreams_time_out() {
     let silent = blackhole().unwrap();
     let cut = RawOrigin::start(|mut stream| {
         let _ = stream.read(&mut [0; 1024]);
@@ -94,7 +94,7 @@ fn upstreams_that_do_not_answer() {
 }
 
 #[test]
-fn a_stream_on_which_nothing_moves_ends() {
+fn an_idle_stream_ends() {
     let silent = blackhole().unwrap();
     let config = Config::new(&format!("http://{}", silent.local_addr().unwrap()))
         .set("timeouts", json!({ "stream_idle": "300ms", "upstream": "1h" }))
@@ -111,7 +111,7 @@ fn a_stream_on_which_nothing_moves_ends() {
 }
 
 #[test]
-fn bodies_beyond_the_limit_of_a_filter_that_holds_them() {
+fn held_bodies_beyond_the_limit_are_refused() {
     let origin = Origin::start().unwrap();
     let block = |name: &str| filter(name, &guest(name), "wasmtime");
     let config = Config::new(&origin.url())

@@ -74,7 +74,7 @@ fn configured(weir: &Weir) -> usize {
 const CONFIGURED: usize = 2;
 
 #[test]
-fn one_is_configured_for_all_workers_and_replacements() {
+fn one_vm_is_configured_for_all_workers_and_replacements() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let weir = Weir::start(config(&origin, copied(mortal(folder.path()))).value()).unwrap();
     wait_for(&weir, "VMs are copies of one", 1);
@@ -88,7 +88,7 @@ fn one_is_configured_for_all_workers_and_replacements() {
 }
 
 #[test]
-fn a_copy_that_dies_at_once_makes_way_for_one_that_is_configured() {
+fn a_vm_that_dies_at_once_is_replaced_without_snapshot() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let config = config(&origin, copied(mortal(folder.path()))).set("workers", json!(1));
     let weir = Weir::start(config.value()).unwrap();
@@ -105,7 +105,7 @@ fn a_copy_that_dies_at_once_makes_way_for_one_that_is_configured() {
 }
 
 #[test]
-fn a_reload_keeps_what_is_copied_until_the_filter_changes() {
+fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let block = copied(mortal(folder.path()));
     let weir = Weir::start(config(&origin, block.clone()).value()).unwrap();
@@ -134,7 +134,7 @@ fn a_reload_keeps_what_is_copied_until_the_filter_changes() {
 
 /// A rule engine, copied and not, under load: both say the same of every request.
 #[test]
-fn copies_answer_as_others_do() {
+fn vms_from_a_snapshot_answer_as_others() {
     let module = Guests::build().unwrap().filter("bench-rules").unwrap();
     let block = |name: &str| {
         let mut block = filter(name, &module, "wasmtime");
@@ -203,7 +203,7 @@ fn copies_answer_as_others_do() {
 }
 
 #[test]
-fn where_it_cannot_be_done_it_is_said_and_not_done() {
+fn a_filter_that_cannot_be_frozen_starts_as_usual_and_says_why() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let mut block = copied(mortal(folder.path()));
     set(&mut block, "vm_config.runtime", json!("wasmi"));

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn they_come_on_top_of_those_of_every_host() {
+    fn the_servers_functions_come_on_top_of_every_hosts() {
         let functions = functions();
         assert!(functions.find("compress").is_some());
         assert!(functions.find("ats_cache_read").is_some());

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_split_at_the_first_nul() {
+    fn objects_are_split_at_the_first_nul() {
         assert_eq!(split(b"k\0a\0b"), Some((&b"k"[..], &b"a\0b"[..])));
         assert_eq!(split(b"k\0"), Some((&b"k"[..], &b""[..])));
         assert_eq!(split(b"k"), None);

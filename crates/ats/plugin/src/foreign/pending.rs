@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_forbids_goes() {
+    fn fields_that_forbid_caching_are_removed() {
         assert_eq!(
             changed("no-store, Private, max-age=0, no-cache=\"a\"", None, true),
             "max-age=0"

@@ -43,7 +43,7 @@ fn errors_name_version_and_functions() {
 }
 
 #[test]
-fn what_is_optional_is_absent_before_load() {
+fn optional_functions_are_absent_before_load() {
     static TAG: DebugTag = DebugTag::new(c"weir");
     assert!(TSHttpTxnTypeGet.get().is_none());
     assert!(!TAG.on() && !debug_enabled(c"weir"));

@@ -60,7 +60,7 @@ const HOOKS: &[(Hook, [i32; 4])] = &[
 ];
 
 #[test]
-fn hooks() {
+fn hooks_have_the_numbers_of_their_version() {
     assert_eq!(HOOKS.iter().map(|(hook, _)| *hook).collect::<Vec<_>>(), Hook::ALL);
     let event = |hook: Hook, line| hook.event(line).map_or(0, |event| event.0);
     for &(hook, [number_9, event_9, number_10, event_10]) in HOOKS {
@@ -91,7 +91,7 @@ fn hooks() {
 }
 
 #[test]
-fn lifecycle() {
+fn lifecycle_hooks_have_the_numbers_of_their_version() {
     let known = |version: &Version| {
         (0..12)
             .filter(|id| TSLifecycleHookID(*id).is_in(version))

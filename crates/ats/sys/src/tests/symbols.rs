@@ -55,7 +55,7 @@ fn no_symbol_is_declared_twice() {
 
 /// Debian's server is a 9.2: it has every function that is required, and none that is said to come with 10.
 #[test]
-fn an_installed_9_2_exports_what_is_required() -> Result<(), Box<dyn std::error::Error>> {
+fn an_installed_9_2_exports_every_required_symbol() -> Result<(), Box<dyn std::error::Error>> {
     if !Path::new(SERVER).exists() {
         eprintln!("skipped: {SERVER} is not installed");
         return Ok(());

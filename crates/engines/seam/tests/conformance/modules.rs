@@ -8,7 +8,7 @@ use crate::guest::{FUNCS, compile, instantiate, run, start, told, value};
 use crate::{Case, POOL_SLOTS};
 
 pub const CASES: &[Case] = &[
-    Case::new("what is no module is refused", no_module),
+    Case::new("other bytes than a module are refused", no_module),
     Case::new("features that SDKs use", features),
     Case::new("features that no guest needs are refused", refused_features),
     Case::new("a missing proposal is named", named_proposal),
@@ -24,7 +24,7 @@ pub const CASES: &[Case] = &[
     Case::new("threads share a module", shared),
     Case::needing("precompiled code runs", Ability::Precompile, precompiled),
     Case::needing(
-        "what is no precompiled code is refused",
+        "other bytes than precompiled code are refused",
         Ability::Precompile,
         no_code,
     ),

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_happens_by_itself_any_more() {
+    fn a_rewritten_module_starts_nothing_by_itself() {
         let wasm = parse(
             r#"(module (memory (export "memory") 1) (global $a (mut i32) (i32.const 1)) (global i32 (i32.const 2))
             (global $b (mut i64) (i64.const 3)) (func $main) (start $main) (func (export "f") (param i32))
