@@ -1,33 +1,29 @@
-//! Everything that is logged through `tracing`, in the server's log.
+//! The log: a layer of `tracing-subscriber` that writes events to the server's log.
 //!
-//! Warnings go to `diags.log`, errors to `error.log` as well, both always: `[wasm] <message> key=value …`. What is below
-//! them is debug output under the tag `wasm` (`proxy.config.diags.debug.tags`), and costs one look at that tag while it is
-//! off. Guests' lines are events like any other, of the target `guest`; a critical one has a mark. Of other people's crates
-//! only warnings and errors are shown.
+//! Warnings go to `diags.log`, errors to `error.log` as well, both always: `[wasm] <message> key=value …`. Events below
+//! them are debug output under the tag `wasm` (`proxy.config.diags.debug.tags`), and cost one look at that tag while it is
+//! off. Guests' lines are events like any other, of the target `guest`; a critical one has a mark. Other people's crates
+//! write only warnings and errors.
 
-use std::ffi::CString;
-use std::fmt::{self, Write};
+mod fields;
+mod line;
 
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
+use std::ffi::CStr;
+
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::{Layer, registry};
 use weir_abi::LogLevel;
 use weir_ats_sys::DebugTag;
-
-/// Most bytes of a line. The server cuts lines of its own `error.log` at 16 KiB.
-const MAX_LINE: usize = 8 << 10;
-
-/// What a line that was cut ends with.
-const CUT: &str = "…";
 
 /// The debug tag of the plugin.
 static TAG: DebugTag = DebugTag::new(c"wasm");
 
-/// Sends all events of the process to the server's log. Can be called again, which changes nothing.
+/// Sends all events of the process to the server's log. A second call changes nothing.
 pub(crate) fn install() {
-    // Somebody else's subscriber can only be our own from an earlier call.
-    let _ = tracing::subscriber::set_global_default(ServerLog);
+    // Another global subscriber can only be our own from an earlier call.
+    let _ = tracing::subscriber::set_global_default(registry().with(Lines(ServerLog)));
 }
 
 /// The lowest level that guests need to log.
@@ -43,10 +39,39 @@ fn debug_is_on() -> bool {
     weir_ats_sys::is_loaded() && TAG.on()
 }
 
-/// Writes events to the server's log. Spans are not kept.
+/// Takes the lines of the log.
+trait Output: 'static {
+    /// True if lines below a warning are wanted at the moment.
+    fn takes_debug(&self) -> bool;
+
+    /// Writes a line.
+    fn print(&self, level: Level, line: &CStr);
+}
+
+/// The log of the server.
 struct ServerLog;
 
-impl Subscriber for ServerLog {
+impl Output for ServerLog {
+    fn takes_debug(&self) -> bool {
+        debug_is_on()
+    }
+
+    fn print(&self, level: Level, line: &CStr) {
+        if !weir_ats_sys::is_loaded() {
+            return;
+        }
+        match level {
+            Level::ERROR => weir_ats_sys::TSError(line),
+            Level::WARN => weir_ats_sys::TSWarning(line),
+            _ => TAG.print(line),
+        }
+    }
+}
+
+/// Makes each event a line of an output. Spans are not kept.
+struct Lines<O>(O);
+
+impl<O: Output, S: Subscriber> Layer<S> for Lines<O> {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         if metadata.is_span() {
             Interest::never()
@@ -59,242 +84,59 @@ impl Subscriber for ServerLog {
         }
     }
 
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN || debug_is_on()
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= Level::WARN || (is_ours(metadata.target()) && self.0.takes_debug())
     }
 
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.0.print(*event.metadata().level(), &fields::line(event));
     }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        if !weir_ats_sys::is_loaded() {
-            return;
-        }
-        let level = *event.metadata().level();
-        let line = line(level, &|visit| event.record(visit));
-        if level == Level::ERROR {
-            weir_ats_sys::TSError(&line);
-        } else if level == Level::WARN {
-            weir_ats_sys::TSWarning(&line);
-        } else {
-            TAG.print(&line);
-        }
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
-/// Whether a target is one of our crates or a guest; this crate itself is called `wasm`.
+/// True for the target of a guest or of one of our crates; this crate itself is called `wasm`.
 fn is_ours(target: &str) -> bool {
     let krate = target.split("::").next().unwrap_or(target);
     krate == "guest" || krate == "wasm" || krate.starts_with("weir")
-}
-
-/// The line that an event becomes.
-fn line(level: Level, record: &dyn Fn(&mut dyn Visit)) -> CString {
-    let mut fields = Fields::default();
-    record(&mut fields);
-    let mut line = Line::default();
-    // A line only fails to be written to once it is full.
-    let _ = fields.write(level, &mut line);
-    line.finish()
-}
-
-/// The fields of an event.
-#[derive(Default)]
-struct Fields {
-    message: Line,
-    others: Line,
-    critical: bool,
-}
-
-impl Fields {
-    fn write(&self, level: Level, line: &mut Line) -> fmt::Result {
-        line.write_str(match level {
-            Level::ERROR | Level::WARN => "[wasm] ",
-            Level::INFO => "info: ",
-            Level::DEBUG => "debug: ",
-            Level::TRACE => "trace: ",
-        })?;
-        if self.critical {
-            line.write_str("critical: ")?;
-        }
-        line.append(&self.message)?;
-        line.append(&self.others)
-    }
-
-    /// Adds ` key=value`.
-    fn add(&mut self, field: &Field, value: &str) {
-        let others = &mut self.others;
-        let _ = if is_quoted(value) {
-            write!(others, " {}={value}", field.name())
-        } else if value.is_empty() || value.chars().any(needs_quotes) {
-            write!(others, " {}={value:?}", field.name())
-        } else {
-            write!(others, " {}={value}", field.name())
-        };
-    }
-}
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if field.name() == "message" {
-            let _ = write!(self.message, "{value:?}");
-        } else {
-            let mut text = Start(String::new());
-            // Only fails once there is more than a line can hold.
-            let _ = write!(text, "{value:?}");
-            self.add(field, &text.0);
-        }
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "message" {
-            let _ = self.message.write_str(value);
-        } else {
-            self.add(field, start_of(value, MAX_LINE));
-        }
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        if field.name() == "critical" {
-            self.critical = value;
-        } else {
-            self.record_debug(field, &value);
-        }
-    }
-}
-
-/// As much of a text as a line can hold.
-struct Start(String);
-
-impl Write for Start {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let start = start_of(text, MAX_LINE.saturating_sub(self.0.len()));
-        self.0.push_str(start);
-        if start.len() < text.len() {
-            Err(fmt::Error)
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn start_of(text: &str, len: usize) -> &str {
-    text.get(..text.floor_char_boundary(len)).unwrap_or_default()
-}
-
-fn needs_quotes(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\' | '=')
-}
-
-/// Whether a value is a text between quotes already, as `{:?}` makes it.
-fn is_quoted(value: &str) -> bool {
-    let Some(inside) = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
-        return false;
-    };
-    let mut chars = inside.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => return false,
-            '\\' if chars.next().is_none() => return false,
-            _ => {}
-        }
-    }
-    true
-}
-
-/// Text of limited length without control characters.
-#[derive(Default)]
-struct Line {
-    text: String,
-    cut: bool,
-}
-
-impl Line {
-    /// Adds what has no control characters any more.
-    fn append(&mut self, other: &Self) -> fmt::Result {
-        other.text.chars().try_for_each(|c| self.push(c))?;
-        if other.cut {
-            self.cut = true;
-            return Err(fmt::Error);
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, c: char) -> fmt::Result {
-        if self.cut || self.text.len() + c.len_utf8() > MAX_LINE {
-            self.cut = true;
-            return Err(fmt::Error);
-        }
-        self.text.push(c);
-        Ok(())
-    }
-
-    fn finish(mut self) -> CString {
-        if self.cut {
-            while self.text.len() + CUT.len() > MAX_LINE {
-                self.text.pop();
-            }
-            self.text.push_str(CUT);
-        }
-        // There is no NUL in it: that is a control character.
-        CString::new(self.text).unwrap_or_default()
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        text.chars().try_for_each(|c| {
-            if c.is_control() {
-                c.escape_debug().try_for_each(|c| self.push(c))
-            } else {
-                self.push(c)
-            }
-        })
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use super::line::{CUT, MAX_LINE};
     use super::*;
 
     /// Keeps the lines instead of printing them.
-    struct Kept(Arc<Mutex<Vec<String>>>);
-
-    impl Subscriber for Kept {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn event(&self, event: &Event<'_>) {
-            let line = line(*event.metadata().level(), &|visit| event.record(visit));
-            self.0
-                .lock()
-                .expect("nobody panics")
-                .push(line.into_string().expect("text"));
-        }
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
+    #[derive(Clone, Default)]
+    struct Kept {
+        lines: Arc<Mutex<Vec<String>>>,
+        debug: bool,
     }
 
+    impl Output for Kept {
+        fn takes_debug(&self) -> bool {
+            self.debug
+        }
+
+        fn print(&self, _: Level, line: &CStr) {
+            let line = line.to_str().expect("text").to_owned();
+            self.lines.lock().expect("nobody panics").push(line);
+        }
+    }
+
+    /// The lines of events while debug output is on.
     fn lines(events: impl FnOnce()) -> Vec<String> {
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        tracing::subscriber::with_default(Kept(Arc::clone(&kept)), events);
-        std::mem::take(&mut *kept.lock().expect("nobody panics"))
+        lines_with(true, events)
+    }
+
+    fn lines_with(debug: bool, events: impl FnOnce()) -> Vec<String> {
+        let kept = Kept {
+            debug,
+            ..Kept::default()
+        };
+        let subscriber = registry().with(Lines(kept.clone()));
+        tracing::subscriber::with_default(subscriber, events);
+        std::mem::take(&mut *kept.lines.lock().expect("nobody panics"))
     }
 
     #[test]
@@ -353,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn quotes_are_not_doubled() {
-        assert!(is_quoted(r#""a b""#) && is_quoted(r#""a \" b""#) && is_quoted(r#""""#));
-        for open in [r#""a" "b""#, r#"""#, r#""a\""#, "a", ""] {
-            assert!(!is_quoted(open), "{open}");
-        }
+    fn only_weir_writes_debug_output_and_only_while_it_is_on() {
+        let events = || {
+            tracing::info_span!("a span").in_scope(|| tracing::info!("ours"));
+            tracing::info!(target: "hyper::proto", "theirs");
+            tracing::warn!(target: "hyper::proto", "their warning");
+        };
+        assert_eq!(lines_with(true, events), ["info: ours", "[wasm] their warning"]);
+        assert_eq!(lines_with(false, events), ["[wasm] their warning"]);
     }
 
     #[test]
