@@ -9,7 +9,7 @@ use weir_ats_sys::{
     TS_EVENT_HTTP_SEND_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TSCont, TSEvent, TSHttpTxn, TSHttpTxnReenable,
 };
 
-use super::{Flow, Next, Txn, TxnPtr, known};
+use super::{Flow, Next, Position, Txn, TxnPtr, known};
 use crate::net_thread::{self, Guard};
 use crate::plugin::{GLOBAL, plugin};
 use crate::thread_chain::ThreadChain;
@@ -92,10 +92,9 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
         }
         let known = further.map_or(0, |chain| txn.add_filters(chain));
         // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
-        txn.in_remap = true;
+        txn.position = Position::Mapping;
         let flow = txn.begin_request(known);
-        txn.in_remap = false;
-        txn.after_remap = flow;
+        txn.position = Position::Mapped(flow);
         if flow != Flow::Continue {
             txn.stop_after_remap();
         }
@@ -136,14 +135,21 @@ fn on_close(http: TSHttpTxn) {
 impl Txn {
     /// Answers a hook at which the server can be kept waiting.
     pub(super) fn settle(&mut self, flow: Flow) -> Next {
-        self.parked = flow == Flow::Pause;
+        self.position = match flow {
+            Flow::Pause => Position::Parked,
+            Flow::Continue | Flow::Error => Position::Running,
+        };
         self.mind_filters();
         Next::flow(self.http, flow)
     }
 
     /// What a remap rule's filters wanted is carried out here: a plugin cannot pause inside the mapping.
     fn on_post_remap(&mut self) -> Next {
-        match self.after_remap {
+        let Position::Mapped(flow) = self.position else {
+            return Next::flow(self.http, Flow::Continue);
+        };
+        self.position = Position::Running;
+        match flow {
             Flow::Pause => self.advance_at_hook(),
             Flow::Continue => Next::flow(self.http, Flow::Continue),
             Flow::Error => {

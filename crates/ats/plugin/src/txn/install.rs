@@ -13,8 +13,8 @@ use weir_ats_sys::{
 use weir_chain::Direction;
 
 use super::mime::Head;
-use super::request_body::{self, RequestTransform};
-use super::response_body::{self, ResponseTransform};
+use super::request::{self, RequestStage, RequestTransform};
+use super::response::{self, ResponseTransform};
 use super::well_known::names;
 use super::{Next, Txn, shield};
 use crate::plugin::plugin;
@@ -22,7 +22,7 @@ use crate::plugin::plugin;
 impl Txn {
     /// The request's head has come through: prepares for the bodies.
     pub(super) fn install_transforms(&mut self) {
-        if self.request_has_body {
+        if self.request.has_body() {
             self.install_request_transform();
         } else if self.chain.wants_body(Direction::Request, &self.state.borrow())
             && super::client::is_http2(self.http)
@@ -42,8 +42,9 @@ impl Txn {
     }
 
     fn install_request_transform(&mut self) {
-        let wanted = self.head_deferred || self.chain.wants_body(Direction::Request, &self.state.borrow());
-        if !wanted || self.request_transform.is_some() {
+        let deferred = matches!(self.request.stage, RequestStage::HeadDeferred(_));
+        let wanted = deferred || self.chain.wants_body(Direction::Request, &self.state.borrow());
+        if !wanted || self.request.transform.is_some() {
             return;
         }
         let (chunked, length) = {
@@ -60,12 +61,14 @@ impl Txn {
         // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
         // holds (`keep`) until it is closed.
         unsafe {
-            let transform = TSTransformCreate(request_body::on_event, self.http);
+            let transform = TSTransformCreate(request::on_event, self.http);
             TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
             shield::shield(transform);
             self.keep();
-            self.request_input.attach(transform, chunked);
-            self.request_transform = Some(Box::new(RequestTransform::new(transform, chunked, length)));
+            let input = self.request.input();
+            input.attach(transform, chunked);
+            let part = RequestTransform::new(transform, input, chunked, length);
+            self.request.transform = Some(Box::new(part));
             TSHttpTxnHookAdd(self.http, TS_HTTP_REQUEST_TRANSFORM_HOOK, transform.into());
         }
         self.watch_request();
@@ -85,8 +88,9 @@ impl Txn {
         let known = unsafe { TSHttpTxnCacheLookupStatusGet(self.http, &mut status) } == TS_SUCCESS;
         let hit = known
             && [TS_CACHE_LOOKUP_HIT_FRESH, TS_CACHE_LOOKUP_HIT_STALE].contains(&TSCacheLookupResult(status));
-        self.made_before = hit && self.keeps_transformed();
-        if hit && self.reply.is_none() && !self.made_before && !self.state.borrow().messages.is_head {
+        let made_before = hit && self.keeps_transformed();
+        self.response.set_made_before(made_before);
+        if hit && self.response.reply().is_none() && !made_before && !self.state.borrow().messages.is_head {
             let http = self.http;
             // SAFETY: the transaction is stopped at the hook that this is for; the getter says whether there is a cached response.
             let cached = unsafe {
@@ -110,39 +114,39 @@ impl Txn {
             Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS)
         };
         if let Some(head) = head
-            && self.response_transform.is_none()
-            && self.reply.is_none()
+            && self.response.transform.is_none()
+            && self.response.reply().is_none()
             && head.status() >= 200
             && !matches!(head.status(), 204..=206 | 304)
             && head.content_length() != Some(0)
             && !self.state.borrow().messages.is_head
             && self.wants_response_body()
         {
-            self.made_before = false;
+            self.response.set_made_before(false);
             self.install_response_transform();
         }
         Next::flow(http, super::Flow::Continue)
     }
 
     fn install_response_transform(&mut self) {
-        if self.response_transform.is_some() {
+        if self.response.transform.is_some() {
             return;
         }
         let transformed = c_int::from(self.keeps_transformed());
         // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
         // holds (`keep`) until it is closed. Both switches have to be set, or every hit is written to the cache again.
         unsafe {
-            let transform = TSTransformCreate(response_body::on_event, self.http);
+            let transform = TSTransformCreate(response::on_event, self.http);
             TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
             self.keep();
-            self.response_transform = Some(Box::new(ResponseTransform::new(transform)));
+            self.response.transform = Some(Box::new(ResponseTransform::new(transform)));
             TSHttpTxnHookAdd(self.http, TS_HTTP_RESPONSE_TRANSFORM_HOOK, transform.into());
             TSHttpTxnUntransformedRespCache(self.http, 1 - transformed);
             TSHttpTxnTransformedRespCache(self.http, transformed);
         }
     }
 
-    /// Whether what filters make of a response goes into the cache.
+    /// True if the cache keeps what filters make of a response.
     pub(super) fn keeps_transformed(&self) -> bool {
         self.origins.iter().any(|origin| origin.chain.cache_transformed)
             && self.filters().any(|filter| filter.config.cache_transformed)

@@ -18,9 +18,7 @@ mod output;
 mod pointer;
 mod reply;
 mod request;
-mod request_body;
 mod response;
-mod response_body;
 mod shield;
 mod source;
 mod templates;
@@ -29,16 +27,15 @@ mod waiting;
 pub(crate) mod wake;
 mod well_known;
 
-use std::cell::{Cell, LazyCell, OnceCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 use weir_abi::Callback;
 use weir_ats_sys::{
-    TS_EVENT_ERROR, TS_EVENT_HTTP_CONTINUE, TSAction, TSCont, TSContDestroy, TSHttpTxn,
-    TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet, TSVIO,
+    TS_EVENT_ERROR, TSHttpTxn, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet,
+    TSVIO,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
 
@@ -52,12 +49,10 @@ use crate::vm::place::PlaceRef;
 use facts::TxnFacts;
 use messages::TxnMessages;
 use next::{Flow, Next};
-use reply::FinalReply;
-use request_body::RequestTransform;
-use response_body::ResponseTransform;
-use source::{BodyInput, TxnSource};
-use waiting::Held;
-use wake::Wakeup;
+use request::{RequestDirection, RequestStage};
+use response::{ResponseDirection, ResponseProgress};
+use source::TxnSource;
+use waiting::Waiting;
 
 /// The pump of either direction.
 pub(crate) type TxnPump = Pump<TxnSource, ChainCalls<PlaceRef, TxnMessages>, TxnMessages>;
@@ -74,40 +69,26 @@ pub(crate) struct Txn {
     chain: Arc<Chain<PlaceRef>>,
     /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
     origins: SmallVec<[Origin; 2]>,
-    /// There is none before anything has been waited for.
-    wakeup: OnceCell<Arc<Wakeup>>,
-    wake_cont: Option<TSCont>,
-    deadline: Option<TSAction>,
-    step: Step,
-    /// The server waits for us to go on with the transaction.
-    parked: bool,
-    /// The bodies that filters hold.
-    held: Held,
-    /// The server is mapping the URL.
-    in_remap: bool,
-    /// How the request came through the filters of a remap rule.
-    after_remap: Flow,
-
-    request: Option<Box<TxnPump>>,
-    request_input: LazyCell<Rc<BodyInput>>,
-    request_has_body: bool,
-    /// The head is still with a filter that wants to see the body first.
-    head_deferred: bool,
-    request_transform: Option<Box<RequestTransform>>,
-
-    response: Option<Box<TxnPump>>,
-    response_transform: Option<Box<ResponseTransform>>,
-    /// The response's headers have been shown to the filters.
-    response_seen: bool,
-    /// The server has begun to send the response, and takes what a transform of ours puts out.
-    sending: bool,
-    /// The response is one that the filters have made before, out of the cache.
-    made_before: bool,
-
-    reply: Option<Box<FinalReply>>,
+    position: Position,
+    request: RequestDirection,
+    response: ResponseDirection,
+    waiting: Waiting,
     hooks: Hooks,
-    /// The server has ended it.
-    closed: bool,
+}
+
+/// The server's position in the transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// It works, and calls us about what it comes to.
+    Running,
+    /// It maps the URL, where it cannot be kept waiting.
+    Mapping,
+    /// It has shown the request to the filters of a remap rule; their outcome is carried out at POST_REMAP.
+    Mapped(Flow),
+    /// It waits at a hook until filters let go.
+    Parked,
+    /// It has ended the transaction.
+    Closed,
 }
 
 /// Filters of a place in the configuration, of which a transaction has some or all.
@@ -115,21 +96,6 @@ struct Origin {
     /// Place of the first of them in the transaction's chain.
     first: usize,
     chain: Arc<ThreadChain>,
-}
-
-/// What is being worked on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Nothing.
-    Idle,
-    /// The request's head is on its way through the filters.
-    RequestHead,
-    /// The end of a request's body that has no bytes is shown to the filters.
-    RequestTail,
-    /// A filter's answer is on its way through the filters.
-    Reply,
-    /// The response's head is on its way through the filters, without a transform.
-    ResponseHead,
 }
 
 /// Which hooks have been added to the transaction.
@@ -141,7 +107,7 @@ struct Hooks {
     own_end: bool,
 }
 
-/// Whether a transform has been opened by the server and not been closed. It is opened some time after it was added, and the
+/// True if a transform has been opened by the server and not been closed. It is opened some time after it was added, and the
 /// event that says that it is closed may still be on its way; a wake-up may come before the one and after the other.
 fn is_open(transform: TSVConn) -> bool {
     // SAFETY: the transform exists until that event, in which it is destroyed and forgotten.
@@ -173,27 +139,11 @@ impl Txn {
                 first: 0,
                 chain: origin
             }],
-            wakeup: OnceCell::new(),
-            wake_cont: None,
-            deadline: None,
-            step: Step::Idle,
-            parked: false,
-            held: Held::default(),
-            in_remap: false,
-            after_remap: Flow::Continue,
-            request: None,
-            request_input: LazyCell::new(Rc::default),
-            request_has_body: false,
-            head_deferred: false,
-            request_transform: None,
-            response: None,
-            response_transform: None,
-            response_seen: false,
-            sending: false,
-            made_before: false,
-            reply: None,
+            position: Position::Running,
+            request: RequestDirection::default(),
+            response: ResponseDirection::default(),
+            waiting: Waiting::default(),
             hooks: Hooks::default(),
-            closed: false,
         });
         let txn = TxnPtr(NonNull::from(Box::leak(txn)));
         thread.known.insert(http, txn);
@@ -209,45 +159,72 @@ impl Txn {
     /// off.
     #[cold]
     fn after_panic(&mut self) -> Next {
-        self.step = Step::Idle;
-        self.request = None;
-        self.response = None;
-        if std::mem::replace(&mut self.parked, false) {
-            return Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE);
-        }
-        if self.closed {
-            // The transaction goes, so nobody may take it for one that is there. Borrowed still only where the panic was in
-            // this thread's own hands, and then not for long.
-            if let Ok(mut state) = self.state.try_borrow_mut() {
-                state.finished = true;
-                state.messages.end(false);
+        // The panic may have been at a hook, where the server waits for us.
+        let mut next = Next::flow(self.http, Flow::Continue);
+        match self.position {
+            Position::Running | Position::Mapped(_) => {
+                let response = self.response.transform.as_ref();
+                let request = self.request.transform.as_ref();
+                let busy = match (response, request) {
+                    (Some(part), _) if part.is_busy() => Some(part.transform),
+                    (_, Some(part)) if part.is_busy() => Some(part.transform),
+                    _ => None,
+                };
+                if let Some(transform) = busy {
+                    next = input_of(transform).map_or(Next::Nothing, |vio| Next::Input(vio, TS_EVENT_ERROR));
+                }
             }
-            return Next::Nothing;
+            Position::Mapping => {
+                // The server is in the midst of the mapping, and goes on by itself.
+                self.position = Position::Mapped(Flow::Continue);
+                next = Next::Nothing;
+            }
+            Position::Parked => self.position = Position::Running,
+            Position::Closed => {
+                // The transaction goes, so nobody may take it for one that is there. Borrowed still only where the panic was
+                // in this thread's own hands, and then not for long.
+                if let Ok(mut state) = self.state.try_borrow_mut() {
+                    state.finished = true;
+                    state.messages.end(false);
+                }
+                next = Next::Nothing;
+            }
         }
-        let transform = match (&self.response_transform, &self.request_transform) {
-            (Some(part), _) if part.is_busy() => part.transform(),
-            (_, Some(part)) if part.is_busy() => part.transform(),
-            // The panic was at a hook, where the server waits for us.
-            _ => return Next::Reenable(self.http, TS_EVENT_HTTP_CONTINUE),
-        };
-        match input_of(transform) {
-            Some(vio) => Next::Input(vio, TS_EVENT_ERROR),
-            None => Next::Nothing,
-        }
+        self.request.stage = RequestStage::Idle;
+        self.response.let_go();
+        next
     }
 
-    /// The work that is waited for in the present step, from where it stands.
+    /// True if the server has ended the transaction.
+    fn is_closed(&self) -> bool {
+        self.position == Position::Closed
+    }
+
+    /// True if the server waits at a hook until filters let go.
+    fn is_parked(&self) -> bool {
+        self.position == Position::Parked
+    }
+
+    /// True if a head, an answer or the end of a body is with the filters, and the server waits for it at a hook.
+    fn is_advancing(&self) -> bool {
+        matches!(
+            self.response.progress,
+            ResponseProgress::Local { .. } | ResponseProgress::Head(_)
+        ) || matches!(self.request.stage, RequestStage::Head(_) | RequestStage::Tail(_))
+    }
+
+    /// Moves on what the server waits for at a hook.
     fn advance(&mut self) -> Flow {
-        match self.step {
-            Step::Idle => Flow::Continue,
-            Step::RequestHead => self.advance_request(),
-            Step::RequestTail => self.advance_request_tail(),
-            Step::Reply => self.advance_reply(),
-            Step::ResponseHead => self.advance_response(),
+        match (&self.response.progress, &self.request.stage) {
+            (ResponseProgress::Local { .. }, _) => self.advance_reply(),
+            (ResponseProgress::Head(_), _) => self.advance_response(),
+            (_, RequestStage::Head(_)) => self.advance_request(),
+            (_, RequestStage::Tail(_)) => self.advance_request_tail(),
+            _ => Flow::Continue,
         }
     }
 
-    /// Goes on with the step at a hook, where the server can be kept waiting.
+    /// Moves on at a hook, where the server can be kept waiting.
     fn advance_at_hook(&mut self) -> Next {
         let flow = self.advance();
         self.settle(flow)
@@ -271,7 +248,7 @@ impl Txn {
         ChainCalls::new(Arc::clone(&self.chain), self.state.clone())
     }
 
-    /// Whether the response has to pass through a transform, if it has a body.
+    /// True if the response has to pass through a transform, if it has a body.
     fn wants_response_body(&self) -> bool {
         let state = self.state.borrow();
         if self.chain.wants_body(Direction::Response, &state) || self.keeps_transformed() {
@@ -297,23 +274,11 @@ impl Txn {
 
     /// The server ends the transaction.
     fn close(&mut self) {
-        self.closed = true;
+        self.position = Position::Closed;
         meters().streams_ended.increment();
-        self.parked = false;
-        self.held = Held::default();
-        self.stop_waiting();
-        if let Some(wakeup) = self.wakeup.get() {
-            wakeup.disarm();
-        }
-        if let Some(cont) = self.wake_cont.take() {
-            // SAFETY: it was made by us and is destroyed once; no event is on its way to it.
-            unsafe { TSContDestroy(cont) };
-        }
-        self.request = None;
-        self.response = None;
-        if self.request_has_body {
-            self.request_input.detach();
-        }
+        self.end_waiting();
+        self.request.close();
+        self.response.let_go();
         {
             let mut state = self.state.borrow_mut();
             let messages = &mut state.messages;
@@ -322,7 +287,7 @@ impl Txn {
                 messages.response = messages::Response::Client;
             }
             let failed = state.filters.iter().any(|filter| filter.dead);
-            if failed && self.reply.is_some() {
+            if failed && self.response.reply().is_some() {
                 meters().fail_closed.increment();
             } else if failed {
                 meters().fail_open.increment();

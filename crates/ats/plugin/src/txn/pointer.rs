@@ -52,13 +52,13 @@ impl TxnPtr {
             let txn = unsafe { &mut *self.0.as_ptr() };
             let thread = txn.thread;
             thread.set_at_work_on(Some(txn.http));
-            if let Some(wakeup) = txn.wakeup.get() {
+            if let Some(wakeup) = txn.waiting.wakeup() {
                 wakeup.enter();
             }
             let next = crate::guard::catch(|| work(txn));
             let next = next.unwrap_or_else(|| txn.after_panic());
             thread.set_at_work_on(None);
-            (next, txn.wakeup.get().cloned())
+            (next, txn.waiting.wakeup().cloned())
         };
         if let Some(wakeup) = wakeup {
             wakeup.leave();

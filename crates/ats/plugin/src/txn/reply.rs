@@ -10,8 +10,9 @@ use weir_http_rules::names::is_framing_field;
 
 use super::messages::{Response, content_type_and_method};
 use super::mime::Head;
+use super::response::ResponseProgress;
 use super::source::TxnSource;
-use super::{Flow, Step, Txn, TxnPump};
+use super::{Flow, Position, Txn, TxnPump};
 use crate::plugin::meters;
 
 /// An answer that has come through the filters.
@@ -77,15 +78,14 @@ impl Txn {
             body
         };
         let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
-        self.response = Some(Box::new(TxnPump::new(
+        let pump = Box::new(TxnPump::new(
             Direction::Response,
             plans,
             TxnSource::Local(LocalSource::new(body)),
             self.calls(),
             self.state.clone(),
-        )));
-        self.reply = None;
-        self.step = Step::Reply;
+        ));
+        self.response.progress = ResponseProgress::Local { pump, reply: None };
         self.advance()
     }
 
@@ -93,18 +93,22 @@ impl Txn {
     pub(super) fn advance_reply(&mut self) -> Flow {
         let outcome = self.poll(|txn, cx| {
             loop {
-                let pump = txn.response.as_mut()?;
+                let ResponseProgress::Local { pump, reply } = &mut txn.response.progress else {
+                    return None;
+                };
                 match pump.poll_item(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Err(abort)) => return Some(Err(abort)),
                     Poll::Ready(Ok(Item::Head { end_of_stream })) => {
-                        txn.reply_head_passed();
+                        if let Response::Local(head) = &txn.state.borrow().messages.response {
+                            *reply = Some(Box::new(FinalReply::new(head)));
+                        }
                         if end_of_stream {
                             return Some(Ok(()));
                         }
                     }
                     Poll::Ready(Ok(Item::Data(mut pieces, end))) => {
-                        if let Some(reply) = &mut txn.reply {
+                        if let Some(reply) = reply {
                             while let Some(piece) = pieces.pop() {
                                 reply.body.extend_from_slice(&piece);
                             }
@@ -119,38 +123,39 @@ impl Txn {
         });
         match outcome {
             None => Flow::Pause,
-            Some(Ok(())) => {
-                self.response = None;
-                self.response_seen = true;
-                self.step = Step::Idle;
-                self.give_reply();
-                Flow::Error
-            }
+            Some(Ok(())) => match std::mem::take(&mut self.response.progress) {
+                ResponseProgress::Local {
+                    reply: Some(reply), ..
+                } => {
+                    self.response.set_reply(reply);
+                    self.give_reply();
+                    Flow::Error
+                }
+                // A head comes first.
+                _ => self.reset(),
+            },
             Some(Err(Abort::Stopped | Abort::Source(_))) => {
-                self.response = None;
+                self.response.progress = ResponseProgress::Unseen;
                 let other = self.state.borrow_mut().take_reply();
                 match other {
                     // What the filters have said of an answer by another answer is not shown to them again.
-                    Some(reply) => {
-                        self.replace_reply(reply);
-                        self.give_reply();
-                        Flow::Error
-                    }
+                    Some(reply) => self.answer_with(reply),
                     None => self.reset(),
                 }
             }
         }
     }
 
-    fn reply_head_passed(&mut self) {
-        let state = self.state.borrow();
-        if let Response::Local(head) = &state.messages.response {
-            self.reply = Some(Box::new(FinalReply::new(head)));
-        }
+    /// Answers without showing the answer to filters.
+    pub(super) fn answer_with(&mut self, reply: LocalResponse) -> Flow {
+        let reply = self.final_reply(reply);
+        self.response.set_reply(reply);
+        self.give_reply();
+        Flow::Error
     }
 
-    /// Makes an answer the final one without showing it to filters.
-    pub(super) fn replace_reply(&mut self, reply: LocalResponse) {
+    /// Makes an answer the one that filters read as the response from here on.
+    pub(super) fn final_reply(&mut self, reply: LocalResponse) -> Box<FinalReply> {
         meters().local_responses.increment();
         let mut state = self.state.borrow_mut();
         if !reply.details.is_empty() {
@@ -161,18 +166,15 @@ impl Txn {
         let mut reply = FinalReply::new(&head);
         reply.body = body.to_vec();
         state.messages.response = Response::Local(Box::new(head));
-        drop(state);
-        self.response_seen = true;
-        self.step = Step::Idle;
-        self.reply = Some(Box::new(reply));
+        Box::new(reply)
     }
 
     /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error.
     pub(super) fn give_reply(&mut self) {
-        if self.in_remap {
+        if self.position == Position::Mapping {
             return;
         }
-        let Some(reply) = &self.reply else {
+        let Some(reply) = self.response.reply() else {
             return;
         };
         self.state.borrow_mut().response_sent = true;

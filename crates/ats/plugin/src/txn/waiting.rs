@@ -1,26 +1,37 @@
 //! Filters that hold a transaction: who is woken when they let go, and what happens to those that never do.
 
+use std::cell::OnceCell;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
 use weir_ats_sys::{
-    TS_EVENT_IMMEDIATE, TSActionCancel, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContMutexGet,
-    TSContScheduleOnThread, TSEvent, TSEventThreadSelf,
+    TS_EVENT_IMMEDIATE, TSAction, TSActionCancel, TSCont, TSContCreate, TSContDataGet, TSContDataSet,
+    TSContDestroy, TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf,
 };
 
 use super::next::Next;
 use super::wake::Wakeup;
-use super::{Txn, TxnPtr};
+use super::{Position, Txn, TxnPtr};
 use crate::plugin::{meters, plugin};
 
-/// Which bodies filters hold.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held {
-    pub request: bool,
-    pub response: bool,
-    /// Both, and the last wake-up was for the request's.
-    pub request_woken: bool,
+/// The wait of a transaction for its filters.
+#[derive(Default)]
+pub(super) struct Waiting {
+    /// There is none before anything has been waited for.
+    wakeup: OnceCell<Arc<Wakeup>>,
+    /// The continuation that wake-ups and the deadline come to.
+    cont: Option<TSCont>,
+    deadline: Option<TSAction>,
+    /// Filters hold both bodies, and the last wake-up was for the request's.
+    request_woken: bool,
+}
+
+impl Waiting {
+    /// What wakers lead to, once something has been waited for.
+    pub fn wakeup(&self) -> Option<&Arc<Wakeup>> {
+        self.wakeup.get()
+    }
 }
 
 impl Txn {
@@ -29,7 +40,7 @@ impl Txn {
         &mut self,
         mut poll: impl FnMut(&mut Self, &mut Context<'_>) -> Option<T>,
     ) -> Option<T> {
-        if self.wakeup.get().is_none() {
+        if self.waiting.wakeup().is_none() {
             // Hardly anything waits. What does is polled once more, with somebody to be woken.
             let done = poll(self, &mut Context::from_waker(Waker::noop()));
             if done.is_some() {
@@ -50,7 +61,7 @@ impl Txn {
 
     /// What wakers lead to; it is entered.
     pub(super) fn wakeup(&self) -> &Arc<Wakeup> {
-        self.wakeup.get_or_init(|| {
+        self.waiting.wakeup.get_or_init(|| {
             let wakeup = Arc::<Wakeup>::default();
             wakeup.enter();
             wakeup
@@ -59,29 +70,24 @@ impl Txn {
 
     /// Something happened that filters, or we for them, have been waiting for.
     pub(super) fn on_wake(&mut self) -> Next {
-        if self.closed {
-            return Next::Nothing;
+        match self.position {
+            Position::Closed => return Next::Nothing,
+            Position::Parked => return self.advance_at_hook(),
+            Position::Running | Position::Mapping | Position::Mapped(_) => {}
         }
-        if self.parked {
-            return self.advance_at_hook();
-        }
-        let Held {
-            request,
-            response,
-            request_woken,
-        } = self.held;
-        if request && response && !request_woken {
-            self.held.request_woken = true;
+        let (request, response) = (self.request.is_held(), self.response.is_held());
+        if request && response && !self.waiting.request_woken {
+            self.waiting.request_woken = true;
             let next = self.drive_request_body();
             // One at a time, since the server may end the transaction in between.
             self.wakeup().wake_by_ref();
             return next;
         }
-        self.held.request_woken = false;
-        if self.response_transform.is_some() && (response || !request) {
+        self.waiting.request_woken = false;
+        if self.response.transform.is_some() && (response || !request) {
             return self.drive_response_body();
         }
-        if self.request_transform.is_some() {
+        if self.request.transform.is_some() {
             return self.drive_request_body();
         }
         Next::Nothing
@@ -89,7 +95,14 @@ impl Txn {
 
     /// Waits for filters as long as they hold any part of the transaction, whichever it is that has just moved.
     pub(super) fn mind_filters(&mut self) {
-        if self.parked || self.held.request || self.held.response {
+        let waits = match self.position {
+            Position::Parked => true,
+            Position::Closed => false,
+            Position::Running | Position::Mapping | Position::Mapped(_) => {
+                self.request.is_held() || self.response.is_held()
+            }
+        };
+        if waits {
             self.await_filters();
         } else {
             self.stop_waiting();
@@ -98,16 +111,16 @@ impl Txn {
 
     /// Prepares for being woken on this thread, and bounds the wait.
     fn await_filters(&mut self) {
-        let cont = self.wake_cont.unwrap_or_else(|| {
+        let cont = self.waiting.cont.unwrap_or_else(|| {
             // SAFETY: a transaction is a continuation in the server, whose mutex is the transaction's. The data is this
-            // state; `close` destroys the continuation before it is freed.
+            // state; `end_waiting` destroys the continuation before it is freed.
             unsafe {
                 let cont = TSContCreate(on_wake_event, TSContMutexGet(TSCont(self.http.as_ptr())));
                 TSContDataSet(cont, std::ptr::from_mut(self).cast());
                 cont
             }
         });
-        self.wake_cont = Some(cont);
+        self.waiting.cont = Some(cont);
         // SAFETY: the thread that runs is one of the server's.
         let mut thread = unsafe { TSEventThreadSelf() };
         if plugin().moves_transactions
@@ -116,22 +129,34 @@ impl Txn {
             thread = next;
         }
         self.wakeup().aim(cont, thread);
-        if self.deadline.is_none() {
+        if self.waiting.deadline.is_none() {
             self.thread.count_waiting(true);
             let deadline = self.longest_wait();
             // Without any the event would look like that of a wake-up.
             let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).max(1);
-            // SAFETY: the continuation lives until `close`, which cancels the action.
-            self.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
+            // SAFETY: the continuation lives until `end_waiting`, which cancels the action.
+            self.waiting.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
         }
     }
 
     /// Filters have let go.
     pub(super) fn stop_waiting(&mut self) {
-        if let Some(action) = self.deadline.take() {
+        if let Some(action) = self.waiting.deadline.take() {
             self.thread.count_waiting(false);
             // SAFETY: the action has not come to its event: that takes it out of `deadline`.
             unsafe { TSActionCancel(action) };
+        }
+    }
+
+    /// The server ends the transaction: nothing is waited for any more.
+    pub(super) fn end_waiting(&mut self) {
+        self.stop_waiting();
+        if let Some(wakeup) = self.waiting.wakeup() {
+            wakeup.disarm();
+        }
+        if let Some(cont) = self.waiting.cont.take() {
+            // SAFETY: it was made by us and is destroyed once; no event is on its way to it.
+            unsafe { TSContDestroy(cont) };
         }
     }
 
@@ -145,10 +170,10 @@ impl Txn {
 
     /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
     fn on_deadline(&mut self) -> Next {
-        if self.deadline.take().is_some() {
+        if self.waiting.deadline.take().is_some() {
             self.thread.count_waiting(false);
         }
-        if self.closed {
+        if self.is_closed() {
             return Next::Nothing;
         }
         let mut held = false;
@@ -173,7 +198,7 @@ impl Txn {
 
 unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
     crate::guard::event(|| {
-        // SAFETY: the data is the state that `await_filters` put there; `close` destroys the continuation, after which no
+        // SAFETY: the data is the state that `await_filters` put there; `end_waiting` destroys the continuation, after which no
         // event of it comes, before the state is freed. The continuation's mutex is the transaction's.
         let Some(txn) = (unsafe { TxnPtr::new(TSContDataGet(cont).cast()) }) else {
             return;

@@ -1,4 +1,4 @@
-//! The response on its way through filters that want to see its body: a transform between server and client.
+//! The response on its way through filters that want to see its body: the events of its transform.
 
 use std::ffi::{c_int, c_void};
 use std::rc::Rc;
@@ -12,72 +12,23 @@ use weir_ats_sys::{
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces, local_reply};
 
-use super::messages::{Framing, Response};
-use super::output::Output;
-use super::reply::FinalReply;
-use super::source::{BodyInput, TxnSource};
-use super::well_known::names;
-use super::{Flow, Next, Txn, TxnPtr, TxnPump, facts, input_of};
-
-/// A transform between server and client.
-pub(super) struct ResponseTransform {
-    transform: TSVConn,
-    input: Rc<BodyInput>,
-    stage: Stage,
-    output: Option<Output>,
-    /// The input has been told that all of it has been taken.
-    input_told: bool,
-    /// The client has more to take than should wait for it.
-    client_is_slow: bool,
-}
+use super::super::messages::{Framing, Response};
+use super::super::output::Output;
+use super::super::reply::FinalReply;
+use super::super::source::TxnSource;
+use super::super::well_known::names;
+use super::super::{Flow, Next, Txn, TxnPtr, TxnPump, client, facts, input_of, is_open};
+use super::ResponseProgress;
+use super::transform::Stage;
 
 /// Bytes that may wait for a client before no more are made.
 const BACKLOG: i64 = 1 << 20;
 
-/// How long to wait, in milliseconds, before it is looked again what a slow client has taken.
+/// Milliseconds until the plugin looks again at what a slow client has taken.
 const NEXT_LOOK: i64 = 2;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// No event has come yet.
-    New,
-    /// The head is with the filters.
-    Head,
-    /// The head has come through; how long the body will be is being found out.
-    Length { end_of_stream: bool },
-    /// The head has gone out.
-    Body,
-    /// Everything has gone out; what still comes in goes nowhere.
-    Done,
-    /// Broken off.
-    Broken,
-}
-
-impl ResponseTransform {
-    pub fn new(transform: TSVConn) -> Self {
-        Self {
-            transform,
-            input: Rc::default(),
-            stage: Stage::New,
-            output: None,
-            input_told: false,
-            client_is_slow: false,
-        }
-    }
-
-    /// Whether the body is with the filters.
-    pub fn is_busy(&self) -> bool {
-        !matches!(self.stage, Stage::New | Stage::Done)
-    }
-
-    /// The transform itself.
-    pub const fn transform(&self) -> TSVConn {
-        self.transform
-    }
-}
-
 /// Handles the events of a response's transform.
-pub(super) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
+pub(in crate::txn) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
     crate::guard::event(|| {
         let transform = TSVConn::from(cont);
         // SAFETY: the data is the state that `install_response_transform` put there, which the transform holds until here.
@@ -112,72 +63,72 @@ impl Txn {
     /// The transform is no more. Where the origin has broken off before the server had begun to take our output, it would
     /// wait for that until its own timeouts end the transaction: the client gets an error instead.
     fn on_response_closed(&mut self, was_run: bool) -> Next {
-        let Some(part) = self.response_transform.take() else {
+        let Some(part) = self.response.transform.take() else {
             return Next::Nothing;
         };
         part.input.detach();
-        self.held.response = false;
         self.mind_filters();
-        let broken = match part.stage {
+        let sending = self.response.is_sending();
+        let broken = match &part.stage {
             // The transform may have been closed before we heard of it; or it was not meant to be run for this response.
-            Stage::New => was_run && !self.sending,
-            Stage::Broken => part.output.is_none(),
-            Stage::Head | Stage::Length { .. } | Stage::Body | Stage::Done => !self.sending,
+            Stage::New => was_run && !sending,
+            Stage::Broken(output) => output.is_none(),
+            Stage::Head(_) | Stage::Length { .. } | Stage::Body { .. } | Stage::Done(_) => !sending,
         };
-        if !broken || self.closed || self.parked {
+        // The filters let go of the response before they hear of its end.
+        drop(part);
+        if !broken || self.is_closed() || self.is_parked() {
             return Next::Nothing;
         }
-        self.response = None;
         {
             let mut state = self.state.borrow_mut();
             state.source_failed(Direction::Response);
             state.messages.facts.details = "upstream_reset_before_response_started".into();
         }
-        self.reply = Some(Box::new(FinalReply::plain(502)));
+        self.response.set_reply(Box::new(FinalReply::plain(502)));
         self.give_reply();
         Next::flow(self.http, Flow::Error)
     }
 
     /// Moves the response on.
-    pub(super) fn drive_response_body(&mut self) -> Next {
-        let Some(part) = &self.response_transform else {
+    pub(in crate::txn) fn drive_response_body(&mut self) -> Next {
+        let Some(part) = &self.response.transform else {
             return Next::Nothing;
         };
         let (transform, body) = (part.transform, Rc::clone(&part.input));
-        if !super::is_open(transform) {
+        if !is_open(transform) {
             return Next::Nothing;
         }
         let Some(input) = input_of(transform) else {
             return Next::Nothing;
         };
-        if self.closed {
+        if self.is_closed() {
             return Next::Nothing;
         }
-        if part.stage == Stage::New {
+        if let Stage::New = part.stage {
             self.begin_response(transform);
         }
         body.take_asked();
         self.look_at_client();
         self.pump_response();
         let asked = body.take_asked();
-        let Some(part) = &mut self.response_transform else {
+        let Some(part) = &mut self.response.transform else {
             return Next::Nothing;
         };
-        if part.stage == Stage::Broken {
+        if part.is_broken() {
             return Next::Input(input, TS_EVENT_ERROR);
         }
-        if part.stage == Stage::Done {
+        let done = part.is_done();
+        if done {
             body.drain();
         }
-        let waits_for_filter =
-            !(part.stage == Stage::Done || asked || part.output.as_ref().is_some_and(Output::is_full));
+        part.held = !(done || asked || part.output().is_some_and(|output| output.is_full()));
         let told = if body.has_ended() {
             (!std::mem::replace(&mut part.input_told, true)).then_some(TS_EVENT_VCONN_WRITE_COMPLETE)
         } else {
-            (asked || part.stage == Stage::Done).then_some(TS_EVENT_VCONN_WRITE_READY)
+            (asked || done).then_some(TS_EVENT_VCONN_WRITE_READY)
         };
-        let output = part.output.as_mut().and_then(Output::flush);
-        self.held.response = waits_for_filter;
+        let output = part.output().and_then(Output::flush);
         self.mind_filters();
         Next::Output {
             output,
@@ -189,14 +140,14 @@ impl Txn {
     /// its client has not taken, without a bound and without a word; so the transform looks by itself, and again after a
     /// while.
     fn look_at_client(&mut self) {
-        let Some(part) = &mut self.response_transform else {
+        let Some(part) = &mut self.response.transform else {
             return;
         };
-        if part.stage != Stage::Body {
+        let Stage::Body { client_is_slow, .. } = &mut part.stage else {
             return;
-        }
-        part.client_is_slow = super::client::backlog(self.http) > BACKLOG;
-        if part.client_is_slow {
+        };
+        *client_is_slow = client::backlog(self.http) > BACKLOG;
+        if *client_is_slow {
             // SAFETY: the transform is open, and the thread that runs is one of the server's.
             unsafe { TSContScheduleOnThread(part.transform.into(), NEXT_LOOK, TSEventThreadSelf()) };
         }
@@ -204,10 +155,9 @@ impl Txn {
 
     /// The first event of the transform: the head is there, and can be changed until the output is opened.
     fn begin_response(&mut self, transform: TSVConn) {
-        let Some(part) = &mut self.response_transform else {
+        let Some(part) = &self.response.transform else {
             return;
         };
-        part.stage = Stage::Head;
         part.input.attach(transform, false);
         let input = Rc::clone(&part.input);
         // SAFETY: the transform has not been closed; its write side is there.
@@ -215,7 +165,9 @@ impl Txn {
         let length = announced
             .filter(|bytes| *bytes != i64::MAX)
             .and_then(|bytes| u64::try_from(bytes).ok());
-        self.response_seen = true;
+        if !self.response.is_sending() {
+            self.response.progress = ResponseProgress::Transformed;
+        }
         {
             let mut state = self.state.borrow_mut();
             state.messages.response = Response::Transform(Framing {
@@ -227,7 +179,7 @@ impl Txn {
             }
         }
         let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
-        self.response = Some(Box::new(TxnPump::new(
+        let pump = Box::new(TxnPump::new(
             Direction::Response,
             plans,
             TxnSource::Server {
@@ -236,41 +188,42 @@ impl Txn {
             },
             self.calls(),
             self.state.clone(),
-        )));
+        ));
+        if let Some(part) = &mut self.response.transform {
+            part.stage = Stage::Head(pump);
+        }
     }
 
     fn pump_response(&mut self) {
         let abort = self.poll(|txn, cx| {
             loop {
-                let part = txn.response_transform.as_ref()?;
-                let stage = part.stage;
-                if part.client_is_slow || part.output.as_ref().is_some_and(Output::is_full) {
+                let part = txn.response.transform.as_mut()?;
+                if part.is_full() {
                     return None;
                 }
-                match stage {
-                    Stage::New | Stage::Done | Stage::Broken => return None,
-                    Stage::Head => match txn.response.as_mut()?.poll_item(cx) {
+                match &mut part.stage {
+                    Stage::New | Stage::Done(_) | Stage::Broken(_) => return None,
+                    Stage::Head(pump) => match pump.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
-                        Poll::Ready(Ok(Item::Head { end_of_stream })) => {
-                            txn.set_stage(Stage::Length { end_of_stream });
-                        }
-                        Poll::Ready(Ok(_)) => txn.set_stage(Stage::Length { end_of_stream: true }),
+                        Poll::Ready(Ok(Item::Head { end_of_stream })) => part.head_passed(end_of_stream),
+                        Poll::Ready(Ok(_)) => part.head_passed(true),
                     },
-                    Stage::Length { end_of_stream } => {
-                        let patient = txn.is_patient();
-                        let length = match txn.response.as_mut()?.poll_length(cx, end_of_stream) {
+                    Stage::Length { pump, end_of_stream } => {
+                        let end_of_stream = *end_of_stream;
+                        let length = match pump.poll_length(cx, end_of_stream) {
                             Poll::Ready(length) => length,
-                            Poll::Pending if patient => return None,
+                            Poll::Pending if txn.is_patient() => return None,
                             Poll::Pending => Length::Open,
                         };
                         txn.check_end();
                         if txn.state.borrow().stopped(Direction::Response) {
                             return Some(Abort::Stopped);
                         }
-                        txn.open_response(length);
+                        txn.state.borrow_mut().response_sent = true;
+                        txn.response.transform.as_mut()?.open(length);
                     }
-                    Stage::Body => match txn.response.as_mut()?.poll_item(cx) {
+                    Stage::Body { pump, .. } => match pump.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
                         Poll::Ready(Ok(Item::Data(pieces, end))) => {
@@ -278,12 +231,10 @@ impl Txn {
                             if txn.state.borrow().stopped(Direction::Response) {
                                 return Some(Abort::Stopped);
                             }
-                            txn.response_passed(pieces, end);
+                            txn.response.transform.as_mut()?.pass(pieces, end);
                         }
                         Poll::Ready(Ok(Item::Head { .. })) => {}
-                        Poll::Ready(Ok(Item::Trailers | Item::End)) => {
-                            txn.response_passed(Pieces::default(), true);
-                        }
+                        Poll::Ready(Ok(Item::Trailers | Item::End)) => part.pass(Pieces::default(), true),
                     },
                 }
             }
@@ -297,7 +248,8 @@ impl Txn {
     /// off; but it knows. Half a response must not pass for a whole one.
     fn check_end(&mut self) {
         let ended = self
-            .response_transform
+            .response
+            .transform
             .as_ref()
             .is_some_and(|part| part.input.has_ended());
         let flag = if ended { facts::abort_flag(self.http) } else { 0 };
@@ -309,86 +261,36 @@ impl Txn {
         }
     }
 
-    fn set_stage(&mut self, stage: Stage) {
-        if let Some(part) = &mut self.response_transform {
-            part.stage = stage;
-        }
-    }
-
-    /// The head goes out, with what is known of the body's length.
-    fn open_response(&mut self, length: Length) {
-        self.state.borrow_mut().response_sent = true;
-        let Some(part) = &mut self.response_transform else {
-            return;
-        };
-        let length = match length {
-            Length::None => Some(0),
-            Length::Exact(length) => Some(length),
-            Length::Open => None,
-        };
-        part.output = Some(Output::open(part.transform, length));
-        part.stage = Stage::Body;
-        if length == Some(0) {
-            self.response_passed(Pieces::default(), true);
-        }
-    }
-
-    /// A part of the body has come through the filters.
-    fn response_passed(&mut self, mut pieces: Pieces, end: bool) {
-        let Some(part) = &mut self.response_transform else {
-            return;
-        };
-        let Some(output) = &mut part.output else {
-            return;
-        };
-        output.write(&mut pieces);
-        if end {
-            output.end();
-            part.stage = if output.is_complete() {
-                Stage::Done
-            } else {
-                Stage::Broken
-            };
-            self.response = None;
-        }
-    }
-
     /// The response goes no further: an answer takes its place while its head has not gone out; later it is broken off.
     fn replace_response(&mut self) {
-        self.response = None;
         let reply = self.state.borrow_mut().take_reply();
-        let opened = self
-            .response_transform
-            .as_ref()
-            .is_some_and(|part| part.output.is_some());
+        let Some(part) = &mut self.response.transform else {
+            return;
+        };
+        // The filters let go of the response before its answer is made.
+        part.break_off();
+        let opened = part.output().is_some();
         let (Some(reply), false) = (reply, opened) else {
             let mut state = self.state.borrow_mut();
             let reason = *state.reset.get_or_insert("reset");
             state.messages.facts.details = reason.into();
             drop(state);
-            super::client::shut_down(self.http, opened);
-            self.set_stage(Stage::Broken);
+            client::shut_down(self.http, opened);
             return;
         };
         let head = self.state.borrow().messages.server_response();
-        self.replace_reply(reply);
-        let Some(reply) = self.reply.take() else {
-            return;
-        };
+        let reply = self.final_reply(reply);
         if let Some(head) = head {
             reply.write(head);
             head.remove_known(names().content_length);
         }
         self.state.borrow_mut().response_sent = true;
-        if let Some(part) = &mut self.response_transform {
-            let mut output = Output::open(part.transform, Some(reply.body.len() as u64));
-            output.write(&mut Pieces::from(Bytes::from(reply.body)));
-            part.output = Some(output);
-            part.stage = Stage::Done;
+        if let Some(part) = &mut self.response.transform {
+            part.answer(Pieces::from(Bytes::from(reply.body)));
         }
     }
 
-    /// Whether the head of a response may wait for its body. Not where somebody listens for events that come when they
+    /// True if the head of a response may wait for its body. Not where somebody listens for events that come when they
     /// come.
     fn is_patient(&self) -> bool {
         let state = self.state.borrow();

@@ -7,30 +7,45 @@ use smallvec::SmallVec;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed, StagePlan};
 use weir_http_rules::status::is_bodiless;
 
-use super::messages::Response;
-use super::source::TxnSource;
-use super::{Flow, Next, Step, Txn, TxnPump};
+use super::super::messages::Response;
+use super::super::reply::FinalReply;
+use super::super::source::TxnSource;
+use super::super::{Flow, Next, Txn, TxnPump};
+use super::ResponseProgress;
 
 impl Txn {
     /// The server is about to send the response's head.
-    pub(super) fn on_send_response(&mut self) -> Next {
-        self.sending = true;
-        if self.reply.is_some() {
-            self.write_reply();
-            return Next::flow(self.http, Flow::Continue);
-        }
-        if self.response_seen || self.made_before {
-            // They were shown what the transform sends, or have made what comes out of the cache.
-            // From here on they read what the client gets; the transform's head does not live as long.
-            let mut state = self.state.borrow_mut();
-            if !matches!(state.messages.response, Response::Local(_)) {
-                state.messages.response = Response::Client;
+    pub(in crate::txn) fn on_send_response(&mut self) -> Next {
+        let progress = std::mem::replace(&mut self.response.progress, ResponseProgress::Sending(None));
+        match progress {
+            ResponseProgress::Local {
+                reply: Some(reply), ..
             }
-            drop(state);
-            self.state.borrow_mut().response_sent = true;
-            return Next::flow(self.http, Flow::Continue);
+            | ResponseProgress::Reply(reply)
+            | ResponseProgress::Sending(Some(reply)) => {
+                self.write_reply(&reply);
+                self.response.progress = ResponseProgress::Sending(Some(reply));
+                Next::flow(self.http, Flow::Continue)
+            }
+            // They were shown what the transform sends, or have made what comes out of the cache.
+            ResponseProgress::MadeBefore
+            | ResponseProgress::Transformed
+            | ResponseProgress::Head(_)
+            | ResponseProgress::Sending(None) => {
+                let mut state = self.state.borrow_mut();
+                // From here on they read what the client gets; the transform's head does not live as long.
+                if !matches!(state.messages.response, Response::Local(_)) {
+                    state.messages.response = Response::Client;
+                }
+                state.response_sent = true;
+                Next::flow(self.http, Flow::Continue)
+            }
+            ResponseProgress::Unseen | ResponseProgress::Local { reply: None, .. } => self.show_response(),
         }
-        self.response_seen = true;
+    }
+
+    /// Shows the response's head to the filters.
+    fn show_response(&mut self) -> Next {
         {
             let mut state = self.state.borrow_mut();
             state.messages.response = Response::Client;
@@ -66,8 +81,7 @@ impl Txn {
                 Next::flow(self.http, Flow::Continue)
             }
             Ok(Passed::Held(pump)) => {
-                self.response = Some(pump);
-                self.step = Step::ResponseHead;
+                self.response.progress = ResponseProgress::Head(pump);
                 self.advance_at_hook()
             }
             Err(_) => {
@@ -78,9 +92,11 @@ impl Txn {
     }
 
     /// Moves the response's head on.
-    pub(super) fn advance_response(&mut self) -> Flow {
+    pub(in crate::txn) fn advance_response(&mut self) -> Flow {
         let outcome = self.poll(|txn, cx| {
-            let pump = txn.response.as_mut()?;
+            let ResponseProgress::Head(pump) = &mut txn.response.progress else {
+                return None;
+            };
             match pump.poll_item(cx) {
                 Poll::Ready(item) => Some(item),
                 Poll::Pending => None,
@@ -89,8 +105,7 @@ impl Txn {
         match outcome {
             None => Flow::Pause,
             Some(Ok(Item::Head { .. } | Item::Data(..) | Item::Trailers | Item::End)) => {
-                self.response = None;
-                self.step = Step::Idle;
+                self.response.progress = ResponseProgress::Sending(None);
                 self.state.borrow_mut().response_sent = true;
                 Flow::Continue
             }
@@ -100,23 +115,19 @@ impl Txn {
 
     /// The response goes no further: answers as the state says, or resets.
     fn response_stopped(&mut self) -> Flow {
-        self.response = None;
+        self.response.progress = ResponseProgress::Sending(None);
         let reply = self.state.borrow_mut().take_reply();
         match reply {
-            Some(reply) => {
-                self.replace_reply(reply);
-                self.give_reply();
-                Flow::Error
-            }
+            Some(reply) => self.answer_with(reply),
             None => self.reset(),
         }
     }
 
     /// Makes the head that the server sends for an answer of ours that of the answer.
-    fn write_reply(&mut self) {
+    fn write_reply(&self, reply: &FinalReply) {
         let mut state = self.state.borrow_mut();
         let shown = std::mem::replace(&mut state.messages.response, Response::Client);
-        if let (Some(head), Some(reply)) = (state.messages.server_response(), &self.reply) {
+        if let Some(head) = state.messages.server_response() {
             reply.write(head);
         }
         // The filters go on seeing their own.

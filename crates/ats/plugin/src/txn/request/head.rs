@@ -1,34 +1,33 @@
 //! The request's head on its way through the filters.
 
-use std::rc::Rc;
 use std::task::Poll;
 
 use weir_ats_sys::TSHttpTxn;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed};
 use weir_http_rules::flags;
 
-use super::client;
-use super::reply::FinalReply;
-use super::source::TxnSource;
-use super::{Flow, Step, Txn, TxnPump};
+use super::super::reply::FinalReply;
+use super::super::source::TxnSource;
+use super::super::{Flow, Txn, TxnPump, client};
+use super::RequestStage;
 
 impl Txn {
     /// Shows the request to the filters of an instance: those behind the first `known`.
-    pub(super) fn begin_request(&mut self, known: usize) -> Flow {
+    pub(in crate::txn) fn begin_request(&mut self, known: usize) -> Flow {
         if self.chain.len() == known {
             return Flow::Continue;
         }
-        if known == 0 {
-            self.request_has_body = self.state.borrow_mut().messages.look_at_request();
+        if known == 0 && self.state.borrow_mut().messages.look_at_request() {
+            self.request.expect_body();
         }
-        let end_of_stream = !self.request_has_body;
+        let end_of_stream = !self.request.has_body();
         let plans = || self.chain.request_plans_from(known);
-        self.step = Step::RequestHead;
-        if self.request.is_none() && (end_of_stream || !plans().any(|plan| plan.interest.body)) {
+        let before = self.request.stage.take();
+        if before.is_none() && (end_of_stream || !plans().any(|plan| plan.interest.body)) {
             let rest = || {
                 let source = TxnSource::Server {
                     head: None,
-                    input: Rc::clone(&self.request_input),
+                    input: self.request.input(),
                 };
                 (source, self.calls())
             };
@@ -43,23 +42,23 @@ impl Txn {
             );
             match passed {
                 Ok(Passed::Through { .. }) => return self.request_passed(),
-                Ok(Passed::Held(pump)) => self.request = Some(pump),
+                Ok(Passed::Held(pump)) => self.request.stage = RequestStage::Head(pump),
                 Err(_) => return self.stopped(),
             }
             return self.advance();
         }
-        let source = match self.request.take() {
+        let source = match before {
             Some(pump) if !end_of_stream && pump.may_change_body() => TxnSource::Inner {
                 head: Some(end_of_stream),
                 pump,
-                input: Rc::clone(&self.request_input),
+                input: self.request.input(),
             },
             _ => TxnSource::Server {
                 head: Some(end_of_stream),
-                input: Rc::clone(&self.request_input),
+                input: self.request.input(),
             },
         };
-        self.request = Some(Box::new(TxnPump::new(
+        self.request.stage = RequestStage::Head(Box::new(TxnPump::new(
             Direction::Request,
             plans(),
             source,
@@ -70,23 +69,21 @@ impl Txn {
     }
 
     /// Moves the request's head on.
-    pub(super) fn advance_request(&mut self) -> Flow {
-        let outcome = self.poll(|txn, cx| {
-            let pump = txn.request.as_mut()?;
-            match pump.poll_item(cx) {
-                Poll::Ready(item) => Some(item),
-                Poll::Pending => None,
-            }
+    pub(in crate::txn) fn advance_request(&mut self) -> Flow {
+        let outcome = self.poll(|txn, cx| match txn.request.stage.pump()?.poll_item(cx) {
+            Poll::Ready(item) => Some(item),
+            Poll::Pending => None,
         });
         match outcome {
-            Some(Ok(Item::Head { .. })) => self.request_passed(),
             // A head comes first.
-            Some(Ok(_)) => self.request_passed(),
+            Some(Ok(Item::Head { .. } | Item::Data(..) | Item::Trailers | Item::End)) => {
+                self.request.stage.shift(RequestStage::Body);
+                self.request_passed()
+            }
             Some(Err(Abort::Stopped | Abort::Source(_))) => self.stopped(),
-            None if self.request_input.take_asked() && self.request_has_body => {
-                // A filter that holds the head wants to see the body. It comes only when the connection to the origin
-                // stands, and the head can be changed until then.
-                self.head_deferred = true;
+            None if self.request.take_asked() => {
+                // A filter that holds the head wants to see the body.
+                self.request.stage.shift(RequestStage::HeadDeferred);
                 // What the filter has to say about the request must not be forestalled by a cached response.
                 skip_cache(self.http);
                 self.request_passed()
@@ -97,7 +94,6 @@ impl Txn {
 
     /// The request's head goes on to the server.
     fn request_passed(&mut self) -> Flow {
-        self.step = Step::Idle;
         if self.origins.iter().any(|origin| origin.chain.bodies) {
             self.install_transforms();
         }
@@ -105,9 +101,8 @@ impl Txn {
     }
 
     /// The stream goes no further: answers as the state says, or resets.
-    pub(super) fn stopped(&mut self) -> Flow {
-        self.request = None;
-        self.head_deferred = false;
+    pub(in crate::txn) fn stopped(&mut self) -> Flow {
+        self.request.stage = RequestStage::Idle;
         let reply = self.state.borrow_mut().take_reply();
         match reply {
             Some(reply) => self.begin_reply(reply),
@@ -116,8 +111,7 @@ impl Txn {
     }
 
     /// Breaks the client's connection off, as far as the server lets us.
-    pub(super) fn reset(&mut self) -> Flow {
-        self.step = Step::Idle;
+    pub(in crate::txn) fn reset(&mut self) -> Flow {
         {
             let mut state = self.state.borrow_mut();
             let reason = *state.reset.get_or_insert("reset");
@@ -125,7 +119,7 @@ impl Txn {
             state.messages.facts.flags |= flags::LOCAL_RESET;
         }
         client::shut_down(self.http, false);
-        self.reply = Some(Box::new(FinalReply::plain(500)));
+        self.response.set_reply(Box::new(FinalReply::plain(500)));
         self.give_reply();
         Flow::Error
     }
