@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod context;
 mod enums;
 mod exports;
 mod imports;
@@ -15,6 +16,7 @@ mod version;
 mod wasi;
 
 pub use call::{CallFailure, GrpcCall, HttpCall, HttpCallResponse, Pairs};
+pub use context::ContextId;
 pub use enums::{BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType};
 pub use exports::{ALLOCATORS, Callback, INITIALIZE, MAINS, MEMORY, START};
 pub use imports::{ALTERNATES, ENV, IMPORTS, Import, ImportKind};

@@ -15,7 +15,6 @@ mod error;
 mod foreign;
 mod gate;
 mod hostcalls;
-mod ids;
 mod inspect;
 mod maps;
 mod property;
@@ -33,7 +32,6 @@ pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
-pub use ids::ContextId;
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::Services;
 pub use shared::{
@@ -49,5 +47,7 @@ pub use vm::Vm;
 pub use weir_abi::{
     CallFailure, FailPolicy, GrpcCall, HttpCall, HttpCallFailure, HttpCallResponse, Pairs, VmLimits,
 };
+
+pub use weir_abi::ContextId;
 
 pub(crate) use state::GrpcToken;

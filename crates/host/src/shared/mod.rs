@@ -1,17 +1,13 @@
 //! What the VMs of a process share: data, queues, metrics, foreign functions.
 
-mod data;
 mod exposition;
-mod key;
 mod metrics;
-mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use data::SharedData;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
-pub use queue::{QueueWaker, SharedQueues};
+pub use weir_state::{QueueWaker, SharedData, SharedQueues};
 
 use weir_meters::Meters;
 

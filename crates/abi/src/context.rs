@@ -1,4 +1,4 @@
-//! Names of contexts.
+//! Numbers of contexts.
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -3,16 +3,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use weir_abi::Status;
+use weir_abi::{ContextId, Status};
 use weir_abi::limits::{MAX_KEY, MAX_QUEUE_BYTES, MAX_QUEUE_ENTRIES, MAX_QUEUES};
 
 use super::key::{Scoped, ScopedKey};
-use crate::ContextId;
 
 /// How the host tells a proxy that a queue has something for a plugin of a VM.
 ///
 /// Called from any thread, also from inside another VM's hostcall: it must only leave a note for the thread of its VM,
-/// which then calls [`Vm::on_queue_ready`](crate::Vm::on_queue_ready).
+/// which then calls `on_queue_ready` of the VM.
 pub trait QueueWaker: Send + Sync {
     /// Plugin context `plugin` of this waker's VM shall look into `queue`.
     fn wake(&self, plugin: ContextId, queue: u32);
@@ -78,7 +77,7 @@ impl SharedQueues {
     }
 
     /// Adds plugin context `plugin` of VM `vm` to the consumers of a queue; whether there is such a queue.
-    pub(crate) fn consume(&self, id: u32, vm: u64, plugin: ContextId, waker: Arc<dyn QueueWaker>) -> bool {
+    pub fn consume(&self, id: u32, vm: u64, plugin: ContextId, waker: Arc<dyn QueueWaker>) -> bool {
         let Some(queue) = self.find(id) else {
             return false;
         };
@@ -106,7 +105,7 @@ impl SharedQueues {
     }
 
     /// The queues that a VM consumes, each with the plugin context that does.
-    pub(crate) fn consumed_by(&self, vm: u64) -> Vec<(u32, ContextId)> {
+    pub fn consumed_by(&self, vm: u64) -> Vec<(u32, ContextId)> {
         let queues = self.all();
         let consumers = (1..).zip(queues).flat_map(|(id, queue)| {
             let state = queue.lock();
@@ -148,7 +147,7 @@ impl SharedQueues {
     }
 
     /// The note of a consumer is being acted upon: whether it is still to be called.
-    pub(crate) fn begin(&self, id: u32, vm: u64, plugin: ContextId) -> bool {
+    pub fn begin(&self, id: u32, vm: u64, plugin: ContextId) -> bool {
         let Some(queue) = self.find(id) else {
             return false;
         };
@@ -162,7 +161,7 @@ impl SharedQueues {
     }
 
     /// The consumer has been called; it is noted again if there is more for it.
-    pub(crate) fn end(&self, id: u32, vm: u64, plugin: ContextId) {
+    pub fn end(&self, id: u32, vm: u64, plugin: ContextId) {
         let Some(queue) = self.find(id) else {
             return;
         };
@@ -204,7 +203,7 @@ impl SharedQueues {
     }
 
     /// Queues of the same names and numbers, empty and without consumers.
-    pub(super) fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
         let copy = Directory {
             ids: directory.ids.clone(),

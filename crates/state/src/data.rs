@@ -95,7 +95,7 @@ impl SharedData {
     }
 
     /// The same data, independent from now on.
-    pub(super) fn copy(&self) -> Self {
+    pub fn copy(&self) -> Self {
         let copy = Self::default();
         copy.last_cas
             .store(self.last_cas.load(Ordering::Relaxed), Ordering::Relaxed);
