@@ -35,8 +35,7 @@ pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use services::Services;
 pub use shared::{
-    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, QueueWaker,
-    Shared, SharedData, SharedQueues,
+    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, Shared,
 };
 pub use snapshot::{NoSnapshot, VmSnapshot, WarmUp};
 pub use spec::{PluginSpec, VmSpec};
@@ -49,5 +48,6 @@ pub use weir_abi::{
 };
 
 pub use weir_abi::ContextId;
+pub use weir_state::{QueueWaker, Store, Stores};
 
 pub(crate) use state::GrpcToken;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
 use weir_meters::PluginMeter;
+use weir_state::StateHandle;
 
 use crate::context_map::ContextMap;
 use crate::gate::Open;
@@ -20,9 +21,8 @@ pub(crate) struct VmState {
     pub abi: AbiVersion,
     pub shared: Shared,
     pub services: Box<dyn Services>,
-    pub waker: Arc<dyn QueueWaker>,
-    /// Number of this VM in the process; queues know their consumers by it.
-    pub vm: u64,
+    /// Shared data and queues.
+    pub store: StateHandle,
 
     /// Hostcalls that answer now.
     pub open: Open,
@@ -128,13 +128,12 @@ impl VmState {
     ) -> Self {
         Self {
             abi,
-            vm: shared.next_vm(),
             metrics: shared.metrics().cache(),
             metrics_still: false,
             from_snapshot: false,
             shared: shared.clone(),
             services,
-            waker,
+            store: shared.stores().handle(&spec.vm_id, shared.next_vm(), waker),
             open: Open::starting(&spec.capabilities),
             spec,
             callback: "_start",
@@ -190,15 +189,6 @@ impl VmState {
     pub fn stream(&mut self) -> Option<&mut (dyn Stream + 'static)> {
         let context = self.streams.get_mut(&self.effective?)?;
         Some(context.stream.as_mut())
-    }
-
-    /// The stream that hostcalls mean, and what the proxy offers besides.
-    pub fn stream_and_services(&mut self) -> (Option<&mut (dyn Stream + 'static)>, &mut dyn Services) {
-        let stream = self.effective.and_then(|id| self.streams.get_mut(&id));
-        (
-            stream.map(|context| context.stream.as_mut()),
-            self.services.as_mut(),
-        )
     }
 
     /// The plugin context of the effective context.

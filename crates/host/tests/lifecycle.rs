@@ -135,7 +135,7 @@ on_every_engine! {
         let (shared, recorder) = (support::shared(), support::Recorder::default());
         Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone())).unwrap();
         assert_eq!(recorder.numbers(), [0]);
-        assert_eq!(shared.data().get("vm", b"key", &mut Vec::new()), None);
+        assert!(shared.stores().find("vm").is_none(), "not even a store was made");
     }
 
     fn only_a_canary_asks_to_validate(engine: &dyn Engine) {

@@ -138,8 +138,13 @@ fn effects_of_configuration_on_the_host_hold_in_vms_from_a_snapshot() {
         "made-up requests are not counted: {before}"
     );
 
-    let queue = shared.queues().resolve("vm", b"name").unwrap();
-    shared.queues().enqueue(queue, b"waits for a VM").unwrap();
+    let queue = shared.stores().resolve_queue("vm", b"name").unwrap();
+    shared
+        .stores()
+        .queue(queue)
+        .unwrap()
+        .enqueue(b"waits for a VM")
+        .unwrap();
     let (mut one, plugin, recorder) = continued(&snapshot, &shared);
     assert_eq!(
         recorder.with(|record| record.ticks.clone()),
@@ -151,7 +156,7 @@ fn effects_of_configuration_on_the_host_hold_in_vms_from_a_snapshot() {
 
     let (mut two, _, second) = continued(&snapshot, &shared);
     for _ in 0..2 {
-        shared.queues().enqueue(queue, b"entry").unwrap();
+        shared.stores().queue(queue).unwrap().enqueue(b"entry").unwrap();
     }
     assert_eq!(
         second.with(|record| record.woken.len()),

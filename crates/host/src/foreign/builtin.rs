@@ -117,7 +117,7 @@ fn decline_body(call: &mut ForeignCall<'_>, direction: &[u8]) -> Result<Vec<u8>,
 
 /// Forgets the key of shared data that is the argument. `NotFound` where there is none.
 fn shared_data_delete(call: &mut ForeignCall<'_>, key: &[u8]) -> Result<Vec<u8>, Status> {
-    call.shared_data().delete(call.vm_id(), key)?;
+    call.store().delete(key)?;
     Ok(Vec::new())
 }
 
@@ -131,19 +131,20 @@ fn vm_cloned(call: &mut ForeignCall<'_>, _: &[u8]) -> Result<Vec<u8>, Status> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use weir_state::MemoryStore;
 
     use super::*;
-    use crate::SharedData;
     use crate::property::tests::Fake;
+    use crate::{Store, Stores};
 
     fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
-        call_with(&SharedData::default(), name, arguments)
+        call_with(&MemoryStore::default(), name, arguments)
     }
 
-    fn call_with(data: &SharedData, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
+    fn call_with(store: &dyn Store, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Status> {
         let functions = ForeignFunctions::default();
         let function = functions.find(name).ok_or(Status::NotFound)?;
-        function(&mut ForeignCall::new(None, data, "vm"), arguments)
+        function(&mut ForeignCall::new(None, store, "vm"), arguments)
     }
 
     #[test]
@@ -171,7 +172,7 @@ mod tests {
             Ok([call.vm_id().as_bytes(), arguments].concat())
         });
         functions.add("compress", |_, _| Err(Status::InternalFailure));
-        let data = SharedData::default();
+        let data = MemoryStore::default();
         let mut call = ForeignCall::new(None, &data, "vm");
         assert_eq!(
             functions.find("vm_id").expect("added")(&mut call, b"!"),
@@ -210,21 +211,22 @@ mod tests {
 
     #[test]
     fn shared_data_is_deleted_in_the_callers_vm_id() {
-        let data = SharedData::default();
-        data.set("vm", b"key", b"1", 0).unwrap();
-        data.set("other", b"key", b"2", 0).unwrap();
-        assert_eq!(call_with(&data, "shared_data_delete", b"key"), Ok(vec![]));
+        let stores = Stores::default();
+        let (data, other) = (stores.of("vm"), stores.of("other"));
+        data.set(b"key", b"1", 0).unwrap();
+        other.set(b"key", b"2", 0).unwrap();
+        assert_eq!(call_with(&*data, "shared_data_delete", b"key"), Ok(vec![]));
         assert_eq!(
-            call_with(&data, "shared_data_delete", b"key"),
+            call_with(&*data, "shared_data_delete", b"key"),
             Err(Status::NotFound)
         );
-        assert_eq!(data.usage("other").0, 1);
+        assert_eq!(other.usage().keys, 1);
     }
 
     #[test]
     fn filter_state_is_a_note_on_the_stream() {
         let (data, functions, mut stream) = (
-            SharedData::default(),
+            MemoryStore::default(),
             ForeignFunctions::default(),
             Fake::default(),
         );
@@ -247,7 +249,7 @@ mod tests {
 
     #[test]
     fn bodies_are_declined_by_direction() {
-        let (data, functions) = (SharedData::default(), ForeignFunctions::default());
+        let (data, functions) = (MemoryStore::default(), ForeignFunctions::default());
         let decline = functions.find("decline_body").expect("built in");
         let (request, response) = (StreamType::HttpRequest, StreamType::HttpResponse);
         for (argument, outcome, declined) in [
@@ -265,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_proxys_function_finds_its_own_handle() {
-        let (data, mut stream) = (SharedData::default(), Fake::default());
+        let (data, mut stream) = (MemoryStore::default(), Fake::default());
         let mut call = ForeignCall::new(Some(&mut stream), &data, "vm");
         call.stream_as::<Fake>().expect("it is one").full = true;
         assert!(stream.full);

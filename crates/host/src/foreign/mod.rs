@@ -12,7 +12,7 @@ use std::sync::Arc;
 use weir_abi::Status;
 
 pub use self::later::Later;
-use crate::{ContextId, Services, SharedData, Stream};
+use crate::{ContextId, Services, Store, Stream};
 
 /// A foreign function: takes the guest's arguments, answers with bytes of its own.
 ///
@@ -74,7 +74,7 @@ pub struct ForeignCall<'a> {
     stream: Option<&'a mut (dyn Stream + 'static)>,
     /// Who calls, and what can bring an answer to it later.
     caller: Option<(ContextId, &'a mut dyn Services)>,
-    data: &'a SharedData,
+    store: &'a dyn Store,
     vm_id: &'a str,
     snapshot_vm: u64,
 }
@@ -82,13 +82,13 @@ pub struct ForeignCall<'a> {
 impl<'a> ForeignCall<'a> {
     pub(crate) fn new(
         stream: Option<&'a mut (dyn Stream + 'static)>,
-        data: &'a SharedData,
+        store: &'a dyn Store,
         vm_id: &'a str,
     ) -> Self {
         Self {
             stream,
             caller: None,
-            data,
+            store,
             vm_id,
             snapshot_vm: 0,
         }
@@ -125,12 +125,12 @@ impl<'a> ForeignCall<'a> {
         services.deferred_answer(*plugin)
     }
 
-    /// Shared data of the process.
-    pub const fn shared_data(&self) -> &'a SharedData {
-        self.data
+    /// The shared data and queues of the calling VM's `vm_id`.
+    pub const fn store(&self) -> &'a dyn Store {
+        self.store
     }
 
-    /// The `vm_id` of the calling VM, which is its scope in shared data.
+    /// The `vm_id` of the calling VM.
     pub const fn vm_id(&self) -> &'a str {
         self.vm_id
     }

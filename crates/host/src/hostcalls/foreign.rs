@@ -24,19 +24,20 @@ pub(super) fn proxy_call_foreign_function(
     // The C++ SDK sometimes counts the terminating NUL.
     let name = property_path::strip(slice(memory, name, name_len)?);
     let arguments = slice(memory, arguments, arguments_len)?;
-    let shared = state.shared.clone();
     if name.len() > limits::MAX_FOREIGN_NAME || arguments.len() > limits::MAX_FOREIGN_ARGUMENTS {
         return Err(Status::BadArgument.into());
     }
     let name = std::str::from_utf8(name).map_err(|_| Status::NotFound)?;
-    let function = shared.foreign_functions().find(name).ok_or(Status::NotFound)?;
-    let spec = std::sync::Arc::clone(&state.spec);
     let plugin = state.plugin_id();
-    let snapshot_vm = if state.from_snapshot { state.vm } else { 0 };
-    let (stream, services) = state.stream_and_services();
-    let mut foreign = ForeignCall::new(stream, shared.data(), &spec.vm_id).from_snapshot(snapshot_vm);
+    let snapshot_vm = if state.from_snapshot { state.store.vm() } else { 0 };
+    let stream = state.effective.and_then(|id| state.streams.get_mut(&id));
+    let stream = stream.map(|context| context.stream.as_mut());
+    let function = state.shared.foreign_functions().find(name);
+    let function = function.ok_or(Status::NotFound)?;
+    let mut foreign =
+        ForeignCall::new(stream, state.store.store(), &state.spec.vm_id).from_snapshot(snapshot_vm);
     if let Some(plugin) = plugin {
-        foreign = foreign.by(plugin, services);
+        foreign = foreign.by(plugin, state.services.as_mut());
     }
     let result = function(&mut foreign, arguments)?;
     if !wants_result {

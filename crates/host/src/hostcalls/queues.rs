@@ -1,7 +1,5 @@
 //! Queues shared by all VMs of the process.
 
-use std::sync::Arc;
-
 use weir_abi::Status;
 
 use crate::call::{Call, Fault, slice};
@@ -16,13 +14,7 @@ pub(super) fn proxy_register_shared_queue(
     call.check_outputs(&[out])?;
     let (name, state) = call.read(name, name_len)?;
     let plugin = state.plugin_id().ok_or(Status::InternalFailure)?;
-    let queue = state.shared.queues().register(
-        &state.spec.vm_id,
-        name,
-        state.vm,
-        plugin,
-        Arc::clone(&state.waker),
-    )?;
+    let queue = state.store.register(name, plugin)?;
     Ok(call.write_u32(out, queue)?)
 }
 
@@ -39,14 +31,9 @@ pub(super) fn proxy_resolve_shared_queue(
     let (memory, state) = call.parts();
     let vm_id = slice(memory, vm_id, vm_id_len)?;
     let name = slice(memory, name, name_len)?;
-    let vm_id = if vm_id.is_empty() {
-        state.spec.vm_id.as_bytes()
-    } else {
-        vm_id
-    };
     let queue = std::str::from_utf8(vm_id)
         .ok()
-        .and_then(|vm_id| state.shared.queues().resolve(vm_id, name));
+        .and_then(|vm_id| state.store.resolve(vm_id, name));
     Ok(call.write_u32(out, queue.ok_or(Status::NotFound)?)?)
 }
 
@@ -57,7 +44,7 @@ pub(super) fn proxy_enqueue_shared_queue(
     value_len: u32,
 ) -> Result<(), Fault> {
     let (value, state) = call.read(value, value_len)?;
-    Ok(state.shared.queues().enqueue(queue, value)?)
+    Ok(state.store.enqueue(queue, value)?)
 }
 
 /// Takes the oldest entry; `Empty` where there is none.
@@ -69,6 +56,6 @@ pub(super) fn proxy_dequeue_shared_queue(
 ) -> Result<(), Fault> {
     call.check_outputs(&[out, out_len])?;
     let state = call.state();
-    state.scratch = state.shared.queues().dequeue(queue)?;
+    state.scratch = state.store.dequeue(queue)?;
     call.give_scratch(out, out_len)
 }

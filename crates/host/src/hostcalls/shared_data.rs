@@ -17,9 +17,9 @@ pub(super) fn proxy_get_shared_data(
     let (key, state) = call.read(key, key_len)?;
     state.scratch.clear();
     let cas = state
-        .shared
-        .data()
-        .get(&state.spec.vm_id, key, &mut state.scratch)
+        .store
+        .store()
+        .get(key, &mut state.scratch)
         .ok_or(Status::NotFound)?;
     call.give_scratch(out, out_len)?;
     Ok(call.write_u32(out_cas, cas)?)
@@ -37,5 +37,5 @@ pub(super) fn proxy_set_shared_data(
     let (memory, state) = call.parts();
     let key = slice(memory, key, key_len)?;
     let value = slice(memory, value, value_len)?;
-    Ok(state.shared.data().set(&state.spec.vm_id, key, value, cas)?)
+    Ok(state.store.store().set(key, value, cas)?)
 }

@@ -1,8 +1,8 @@
 //! Metrics that guests define: one registry per process, read and written without a lock.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use weir_abi::limits::{MAX_METRIC_NAME, MAX_METRICS};
 use weir_abi::{MetricType, Status};
@@ -29,13 +29,28 @@ const BOUNDS: usize = 39;
 ///
 /// Names belong to the whole process: VMs that define the same name and type count into the same metric.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<RwLock<Registry>>);
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    registry: RwLock<Registry>,
+    below: Option<Below>,
+}
+
+/// What an overlay lies on.
+#[derive(Debug)]
+struct Below {
+    metrics: Metrics,
+    /// The last number when the overlay was made: up to this one, numbers mean what they mean below.
+    last: u32,
+}
 
 #[derive(Debug, Default)]
 struct Registry {
     ids: HashMap<Arc<str>, u32>,
-    /// The metric with number `id` lies at `id - 1`.
-    metrics: Vec<Arc<Metric>>,
+    metrics: BTreeMap<u32, Arc<Metric>>,
+    /// The number given out last.
+    last: u32,
 }
 
 #[derive(Debug)]
@@ -101,12 +116,7 @@ impl Metrics {
     /// Every metric as it stands, in the order of definition.
     pub fn snapshot(&self) -> Vec<MetricSnapshot> {
         // Only the list is taken under the lock.
-        let metrics = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .metrics
-            .clone();
+        let metrics: Vec<_> = self.read().metrics.values().cloned().collect();
         metrics.iter().map(|metric| metric.snapshot()).collect()
     }
 
@@ -118,54 +128,97 @@ impl Metrics {
         super::exposition::render(prefix, &self.snapshot())
     }
 
-    /// Metrics of the same names, types and numbers, all at zero.
-    pub(super) fn copy(&self) -> Self {
-        let registry = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let metrics = registry.metrics.iter().map(|metric| {
-            Arc::new(Metric {
-                name: Arc::clone(&metric.name),
-                cell: Cell::new(metric.cell.kind()),
-            })
-        });
-        let copy = Registry {
-            ids: registry.ids.clone(),
-            metrics: metrics.collect(),
-        };
-        Self(Arc::new(RwLock::new(copy)))
+    /// Metrics for a VM that is only tried out: it finds those that exist, by name, type and number, all at zero, and
+    /// nobody else sees what it defines and counts. Costs the same however many exist.
+    pub(super) fn overlay(&self) -> Self {
+        let last = self.read().last;
+        Self(Arc::new(Inner {
+            registry: RwLock::new(Registry {
+                last,
+                ..Registry::default()
+            }),
+            below: Some(Below {
+                metrics: self.clone(),
+                last,
+            }),
+        }))
     }
 
     fn define(&self, kind: MetricType, name: &str) -> Result<u32, Status> {
-        let mut registry = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = registry.ids.get(name) {
-            let id = *id;
-            let known = registry.find(id).is_some_and(|metric| metric.cell.kind() == kind);
-            return if known { Ok(id) } else { Err(Status::BadArgument) };
+        let mut registry = self.write();
+        if let Some(known) = registry
+            .ids
+            .get(name)
+            .and_then(|id| registry.metrics.get_key_value(id))
+        {
+            let (id, metric) = known;
+            return if metric.cell.kind() == kind {
+                Ok(*id)
+            } else {
+                Err(Status::BadArgument)
+            };
         }
-        if registry.metrics.len() >= MAX_METRICS {
+        if let Some((id, metric)) = self.0.below.as_ref().and_then(|below| below.named(name)) {
+            registry.add(id, &metric.name, metric.cell.kind());
+            return if metric.cell.kind() == kind {
+                Ok(id)
+            } else {
+                Err(Status::BadArgument)
+            };
+        }
+        if registry.last as usize >= MAX_METRICS {
             return Err(Status::InternalFailure);
         }
-        let name: Arc<str> = name.into();
-        registry.metrics.push(Arc::new(Metric {
-            name: Arc::clone(&name),
-            cell: Cell::new(kind),
-        }));
-        let id = u32::try_from(registry.metrics.len()).map_err(|_| Status::InternalFailure)?;
-        registry.ids.insert(name, id);
+        registry.last += 1;
+        let id = registry.last;
+        registry.add(id, &name.into(), kind);
         Ok(id)
     }
 
     fn find(&self, id: u32) -> Option<Arc<Metric>> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .find(id)
-            .cloned()
+        if let Some(metric) = self.read().metrics.get(&id) {
+            return Some(Arc::clone(metric));
+        }
+        let metric = self.0.below.as_ref()?.numbered(id)?;
+        Some(self.write().add(id, &metric.name, metric.cell.kind()))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Registry> {
+        self.0.registry.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.0.registry.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Below {
+    /// The metric of this name.
+    fn named(&self, name: &str) -> Option<(u32, Arc<Metric>)> {
+        let id = self.metrics.read().ids.get(name).copied()?;
+        Some((id, self.numbered(id)?))
+    }
+
+    /// The metric with this number.
+    fn numbered(&self, id: u32) -> Option<Arc<Metric>> {
+        if id > self.last {
+            return None;
+        }
+        self.metrics.find(id)
     }
 }
 
 impl Registry {
-    fn find(&self, id: u32) -> Option<&Arc<Metric>> {
-        self.metrics.get(usize::try_from(id.checked_sub(1)?).ok()?)
+    /// Adds a metric at zero, unless there is one with this number.
+    fn add(&mut self, id: u32, name: &Arc<str>, kind: MetricType) -> Arc<Metric> {
+        let metric = self.metrics.entry(id).or_insert_with(|| {
+            Arc::new(Metric {
+                name: Arc::clone(name),
+                cell: Cell::new(kind),
+            })
+        });
+        self.ids.insert(Arc::clone(name), id);
+        Arc::clone(metric)
     }
 }
 
@@ -437,20 +490,65 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_keeps_types_and_starts_at_zero() {
+    fn an_overlay_keeps_types_and_numbers_and_starts_at_zero() {
         let metrics = Metrics::default();
         let mut cache = metrics.cache();
         let id = cache.define(MetricType::Counter, b"c").unwrap();
         cache.increment(id, 5).unwrap();
-        let copy = metrics.copy();
-        assert_eq!(copy.cache().define(MetricType::Counter, b"c"), Ok(id));
+        let overlay = metrics.overlay();
+        assert_eq!(overlay.cache().define(MetricType::Counter, b"c"), Ok(id));
         assert_eq!(
-            copy.cache().define(MetricType::Gauge, b"c"),
+            overlay.cache().define(MetricType::Gauge, b"c"),
             Err(Status::BadArgument)
         );
-        copy.cache().increment(id, 1).unwrap();
+        overlay.cache().increment(id, 1).unwrap();
         assert_eq!(cache.value(id), Ok(5));
-        assert_eq!(value(&copy, "c"), MetricValue::Counter(1));
+        assert_eq!(value(&overlay, "c"), MetricValue::Counter(1));
+    }
+
+    #[test]
+    fn an_overlay_finds_metrics_by_number_alone() {
+        let metrics = Metrics::default();
+        let id = metrics.cache().define(MetricType::Gauge, b"g").unwrap();
+        let mut trial = metrics.overlay().cache();
+        assert_eq!(trial.increment(id, -3), Ok(()));
+        assert_eq!(trial.value(id), Ok((-3_i64).cast_unsigned()));
+        assert_eq!(metrics.cache().value(id), Ok(0));
+        assert_eq!(trial.value(id + 1), Err(Status::NotFound));
+    }
+
+    #[test]
+    fn definitions_of_an_overlay_and_later_ones_below_do_not_meet() {
+        let metrics = Metrics::default();
+        let overlay = metrics.overlay();
+        let tried = overlay.cache().define(MetricType::Counter, b"tried").unwrap();
+        let real = metrics.cache().define(MetricType::Gauge, b"real").unwrap();
+        assert_eq!(tried, real, "each numbers on from what existed");
+        overlay.cache().increment(tried, 1).unwrap();
+        assert_eq!(value(&overlay, "tried"), MetricValue::Counter(1));
+        let later = overlay.cache().define(MetricType::Counter, b"real").unwrap();
+        assert_ne!(later, tried, "one that came below is none of the overlay's");
+        assert_eq!(metrics.snapshot().len(), 1);
+        assert_eq!(value(&metrics, "real"), MetricValue::Gauge(0));
+    }
+
+    #[test]
+    fn the_limit_of_an_overlay_counts_what_exists() {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        for i in 1..MAX_METRICS {
+            cache
+                .define(MetricType::Counter, i.to_string().as_bytes())
+                .unwrap();
+        }
+        let mut trial = metrics.overlay().cache();
+        assert!(trial.define(MetricType::Counter, b"7").is_ok());
+        assert!(trial.define(MetricType::Counter, b"last").is_ok());
+        assert_eq!(
+            trial.define(MetricType::Counter, b"more"),
+            Err(Status::InternalFailure)
+        );
+        assert!(cache.define(MetricType::Counter, b"last").is_ok());
     }
 
     proptest! {

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
-pub use weir_state::{QueueWaker, SharedData, SharedQueues};
-
 use weir_meters::Meters;
+use weir_state::Stores;
 
 use crate::ForeignFunctions;
 
@@ -19,8 +18,7 @@ pub struct Shared(Arc<State>);
 
 #[derive(Debug)]
 struct State {
-    data: SharedData,
-    queues: SharedQueues,
+    stores: Stores,
     metrics: Metrics,
     meters: Meters,
     foreign_functions: ForeignFunctions,
@@ -28,11 +26,15 @@ struct State {
 }
 
 impl Shared {
-    /// State without content; guests may call these foreign functions.
+    /// State without content, in the process; guests may call these foreign functions.
     pub fn new(foreign_functions: ForeignFunctions) -> Self {
+        Self::with_stores(foreign_functions, Stores::default())
+    }
+
+    /// As [`Shared::new`], with data and queues in these stores.
+    pub fn with_stores(foreign_functions: ForeignFunctions, stores: Stores) -> Self {
         Self(Arc::new(State {
-            data: SharedData::default(),
-            queues: SharedQueues::default(),
+            stores,
             metrics: Metrics::default(),
             meters: Meters::default(),
             foreign_functions,
@@ -40,14 +42,9 @@ impl Shared {
         }))
     }
 
-    /// Shared data.
-    pub fn data(&self) -> &SharedData {
-        &self.0.data
-    }
-
-    /// Shared queues.
-    pub fn queues(&self) -> &SharedQueues {
-        &self.0.queues
+    /// Shared data and shared queues, by `vm_id`.
+    pub fn stores(&self) -> &Stores {
+        &self.0.stores
     }
 
     /// The metrics that guests have defined.
@@ -65,13 +62,13 @@ impl Shared {
         &self.0.foreign_functions
     }
 
-    /// A copy for a VM that is only tried out: it finds the data, queues and metrics that exist, and what it changes
-    /// nobody else sees.
-    pub fn scratch(&self) -> Self {
+    /// An overlay for a VM that is only tried out: the VM finds the data, queues and metrics that exist, and nobody else
+    /// sees what it changes. Its metrics start at zero, its queues empty. Costs the same whatever exists.
+    #[must_use]
+    pub fn overlay(&self) -> Self {
         Self(Arc::new(State {
-            data: self.0.data.copy(),
-            queues: self.0.queues.copy(),
-            metrics: self.0.metrics.copy(),
+            stores: self.0.stores.overlay(),
+            metrics: self.0.metrics.overlay(),
             // A VM that is only tried out is nobody's to count.
             meters: Meters::default(),
             foreign_functions: self.0.foreign_functions.clone(),

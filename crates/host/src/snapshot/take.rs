@@ -70,7 +70,7 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot>
             .iter()
             .filter_map(|id| Some((*id, state.plugins.remove(id)?)))
             .collect(),
-        queues: state.shared.queues().consumed_by(state.vm),
+        queues: state.store.consumed().collect(),
         next_context: state.next_context,
         next_token: state.next_token,
         status: std::mem::take(&mut state.status),

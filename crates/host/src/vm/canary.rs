@@ -9,8 +9,9 @@ use super::Vm;
 use crate::{ContextId, HttpCall, PluginSpec, QueueWaker, Services, Shared, StartError, VmSpec};
 
 impl Vm {
-    /// Starts a VM with all its plugins and throws it away again. Shared data, queues and metrics are scratch ones, calls
-    /// are accepted and forgotten; only what the guest logs goes through `services`.
+    /// Starts a VM with all its plugins and drops it. It sees shared data, queues and metrics through an overlay
+    /// ([`Shared::overlay`]) and nobody else sees its changes. Its calls are accepted and forgotten; only what the guest logs
+    /// goes through `services`.
     pub fn canary(
         spec: &Arc<VmSpec>,
         plugins: &[Arc<PluginSpec>],
@@ -19,7 +20,7 @@ impl Vm {
     ) -> Result<(), StartError> {
         let mut vm = Self::start(
             Arc::clone(spec),
-            &shared.scratch(),
+            &shared.overlay(),
             Box::new(Canary(services)),
             Arc::new(Canary(())),
         )?;

@@ -173,7 +173,7 @@ impl Vm {
             });
         });
         bury(module, || {
-            with_state(&mut *instance, |state| state.shared.queues().forget(state.vm))
+            with_state(&mut *instance, |state| state.store.forget_consumers())
         });
         bury(module, || {
             with_state(&mut *instance, |state| {
@@ -218,14 +218,6 @@ impl Vm {
     /// [`Finish::Deferred`](crate::Finish::Deferred): ends waits for `proxy_done` that last too long.
     pub fn housekeep(&mut self) -> Result<(), VmError> {
         self.settle()
-    }
-}
-
-impl Drop for Vm {
-    fn drop(&mut self) {
-        if let Some(state) = self.state() {
-            state.shared.queues().forget(state.vm);
-        }
     }
 }
 

@@ -17,12 +17,13 @@ impl Vm {
     /// [`QueueWaker::wake`](crate::QueueWaker::wake).
     pub fn on_queue_ready(&mut self, plugin: ContextId, queue: u32) -> Result<(), VmError> {
         let state = self.state().ok_or(VmError::Dead)?;
-        let (shared, vm) = (state.shared.clone(), state.vm);
-        if !shared.queues().begin(queue, vm, plugin) {
+        if !state.store.begin_call(queue, plugin) {
             return Ok(());
         }
         self.plugin_callback(Callback::QueueReady, plugin, &[plugin.wire(), queue])?;
-        shared.queues().end(queue, vm, plugin);
+        if let Some(state) = self.state() {
+            state.store.end_call(queue, plugin);
+        }
         Ok(())
     }
 

@@ -25,7 +25,7 @@ impl Vm {
             return Err(dead.into());
         };
         let told = tell(state)?;
-        state.shared.queues().forget(state.vm);
+        state.store.forget_consumers();
         let instance = self
             .instance
             .take()
@@ -101,8 +101,7 @@ impl VmState {
             }
         }
         for (queue, plugin) in &told.queues {
-            let waker = Arc::clone(&self.waker);
-            self.shared.queues().consume(*queue, self.vm, *plugin, waker);
+            self.store.consume(*queue, *plugin);
         }
     }
 }

@@ -1,0 +1,77 @@
+//! What a `vm_id` holds in the process, counted before it is taken.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use weir_abi::Status;
+use weir_abi::limits::{MAX_QUEUES, MAX_SHARED_DATA_BYTES, MAX_SHARED_DATA_KEYS};
+
+use crate::Usage;
+
+/// The account of a `vm_id`: each reservation is made before memory is taken, and given back when the memory is freed.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    keys: AtomicUsize,
+    bytes: AtomicUsize,
+    queues: AtomicUsize,
+    queue_bytes: AtomicUsize,
+}
+
+impl Account {
+    /// Reserves a new key with `bytes` bytes, the key's own included. `CasMismatch` if the limits leave no room.
+    pub fn reserve_key(&self, bytes: usize) -> Result<(), Status> {
+        add_below(&self.keys, 1, MAX_SHARED_DATA_KEYS, Status::CasMismatch)?;
+        self.reserve_bytes(bytes).inspect_err(|_| {
+            self.keys.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
+    /// Reserves more bytes for a key that exists. `CasMismatch` if the limits leave no room.
+    pub fn reserve_bytes(&self, bytes: usize) -> Result<(), Status> {
+        add_below(&self.bytes, bytes, MAX_SHARED_DATA_BYTES, Status::CasMismatch)
+    }
+
+    /// Gives back bytes of a value that has shrunk.
+    pub fn free_bytes(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives back a key with `bytes` bytes, the key's own included.
+    pub fn free_key(&self, bytes: usize) {
+        self.keys.fetch_sub(1, Ordering::Relaxed);
+        self.free_bytes(bytes);
+    }
+
+    /// Reserves a queue. `InternalFailure` if the limits leave no room.
+    pub fn reserve_queue(&self) -> Result<(), Status> {
+        add_below(&self.queues, 1, MAX_QUEUES, Status::InternalFailure)
+    }
+
+    /// Counts an entry of a queue. Each queue has a bound of its own, so this is no more than a count.
+    pub fn add_entry(&self, bytes: usize) {
+        self.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The entry has been taken out.
+    pub fn remove_entry(&self, bytes: usize) {
+        self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The account as it stands.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            keys: self.keys.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            queues: self.queues.load(Ordering::Relaxed),
+            queue_bytes: self.queue_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Adds to `counter` unless that would take it over `limit`.
+fn add_below(counter: &AtomicUsize, more: usize, limit: usize, refusal: Status) -> Result<(), Status> {
+    let add = |held: usize| held.checked_add(more).filter(|sum| *sum <= limit);
+    match counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refusal),
+    }
+}

@@ -1,0 +1,218 @@
+//! Shared queues in memory.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use weir_abi::Status;
+use weir_abi::limits::{MAX_QUEUE_BYTES, MAX_QUEUE_ENTRIES};
+
+use super::Account;
+use crate::consumers::{Consumers, Note};
+use crate::{Consumer, Queue, Subscription};
+
+/// A queue in the memory of this process. Stores on other machines keep what they have read ahead in one.
+#[derive(Default)]
+pub struct MemoryQueue {
+    state: Mutex<State>,
+    account: Arc<Account>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: VecDeque<Vec<u8>>,
+    bytes: usize,
+    consumers: Consumers,
+}
+
+impl MemoryQueue {
+    /// A queue whose entries are counted in this account.
+    pub(crate) fn new(account: Arc<Account>) -> Self {
+        Self {
+            state: Mutex::default(),
+            account,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the consumers, and wakes the one that is to be woken once the lock is free.
+    fn with_consumers(&self, change: impl FnOnce(&mut Consumers, usize) -> Option<Note>) {
+        let mut state = self.lock();
+        let waiting = state.entries.len();
+        let note = change(&mut state.consumers, waiting);
+        drop(state);
+        note.into_iter().for_each(Note::give);
+    }
+}
+
+impl Queue for MemoryQueue {
+    fn enqueue(&self, entry: &[u8]) -> Result<(), Status> {
+        let mut state = self.lock();
+        let bytes = state.bytes.saturating_add(entry.len());
+        if bytes > MAX_QUEUE_BYTES || state.entries.len() >= MAX_QUEUE_ENTRIES {
+            return Err(Status::NotFound);
+        }
+        state.bytes = bytes;
+        self.account.add_entry(entry.len());
+        state.entries.push_back(entry.to_vec());
+        let note = state.consumers.owe(1);
+        drop(state);
+        note.into_iter().for_each(Note::give);
+        Ok(())
+    }
+
+    fn dequeue(&self) -> Result<Vec<u8>, Status> {
+        let mut state = self.lock();
+        let entry = state.entries.pop_front().ok_or(Status::Empty)?;
+        state.bytes -= entry.len();
+        self.account.remove_entry(entry.len());
+        Ok(entry)
+    }
+
+    fn subscribe(&self, subscription: Subscription) {
+        self.with_consumers(|consumers, waiting| consumers.add(subscription, waiting));
+    }
+
+    fn begin_call(&self, consumer: Consumer) -> bool {
+        self.lock().consumers.begin_call(consumer)
+    }
+
+    fn end_call(&self, consumer: Consumer) {
+        self.with_consumers(|consumers, waiting| consumers.end_call(consumer, waiting));
+    }
+
+    fn unsubscribe(&self, vm: u64) {
+        self.with_consumers(|consumers, waiting| consumers.remove(vm, waiting));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{Notes, consumer, subscription};
+
+    #[test]
+    fn first_in_first_out() {
+        let queue = MemoryQueue::default();
+        queue.enqueue(b"1").unwrap();
+        queue.enqueue(b"").unwrap();
+        assert_eq!(queue.dequeue(), Ok(b"1".to_vec()));
+        assert_eq!(queue.dequeue(), Ok(b"".to_vec()));
+        assert_eq!(queue.dequeue(), Err(Status::Empty));
+    }
+
+    #[test]
+    fn a_consumer_that_subscribes_twice_is_woken_once() {
+        let (queue, notes) = (MemoryQueue::default(), Notes::new());
+        queue.subscribe(subscription(1, &notes));
+        queue.subscribe(subscription(1, &notes));
+        queue.enqueue(b"entry").unwrap();
+        assert_eq!(notes.take(), [(1, 7)]);
+    }
+
+    #[test]
+    fn consumers_take_turns() {
+        let queue = MemoryQueue::default();
+        let (first, second) = (Notes::new(), Notes::new());
+        queue.subscribe(subscription(1, &first));
+        queue.subscribe(subscription(2, &second));
+        for _ in 0..4 {
+            queue.enqueue(b"").unwrap();
+        }
+        let calls = |vm, notes: &Notes| {
+            let mut calls = 0;
+            while let [(1, 7)] = notes.take()[..] {
+                assert!(queue.begin_call(consumer(vm)));
+                calls += 1;
+                queue.end_call(consumer(vm));
+            }
+            calls
+        };
+        assert_eq!((calls(1, &first), calls(2, &second)), (2, 2));
+    }
+
+    #[test]
+    fn a_dead_consumers_entries_go_to_those_that_live() {
+        let queue = MemoryQueue::default();
+        let (dead, living, late) = (Notes::new(), Notes::new(), Notes::new());
+        queue.subscribe(subscription(1, &dead));
+        queue.enqueue(b"entry").unwrap();
+        assert_eq!(dead.take(), [(1, 7)]);
+        queue.subscribe(subscription(2, &living));
+        assert_eq!(living.take(), [(1, 7)], "entries that wait wake a new consumer");
+        queue.unsubscribe(1);
+        queue.enqueue(b"entry").unwrap();
+        assert_eq!(
+            (dead.take(), living.take()),
+            (vec![], vec![]),
+            "it has a note already"
+        );
+        assert!(queue.begin_call(consumer(2)));
+        queue.end_call(consumer(2));
+        assert_eq!(living.take(), [(1, 7)], "one call for each entry");
+        assert!(!queue.begin_call(consumer(1)), "the dead are not called");
+
+        queue.unsubscribe(2);
+        queue.enqueue(b"entry").unwrap();
+        assert_eq!(living.take(), []);
+        queue.subscribe(subscription(3, &late));
+        assert_eq!(late.take(), [(1, 7)]);
+        assert_eq!(
+            (0..3).filter(|_| queue.dequeue().is_ok()).count(),
+            3,
+            "no entry was lost"
+        );
+    }
+
+    #[test]
+    fn limits_hold_and_what_is_taken_makes_room() {
+        let account = Arc::new(Account::default());
+        let queue = MemoryQueue::new(Arc::clone(&account));
+        queue.enqueue(&vec![0; MAX_QUEUE_BYTES]).unwrap();
+        assert_eq!(queue.enqueue(b"x"), Err(Status::NotFound));
+        assert_eq!(account.usage().queue_bytes, MAX_QUEUE_BYTES);
+        queue.dequeue().unwrap();
+        assert_eq!(account.usage().queue_bytes, 0);
+        for _ in 0..MAX_QUEUE_ENTRIES {
+            queue.enqueue(b"").unwrap();
+        }
+        assert_eq!(queue.enqueue(b""), Err(Status::NotFound));
+    }
+
+    #[test]
+    fn threads_lose_nothing() {
+        let (queue, notes) = (MemoryQueue::default(), Notes::new());
+        queue.subscribe(subscription(1, &notes));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..250).for_each(|_| queue.enqueue(b"entry").unwrap()));
+            }
+        });
+        assert_eq!(notes.take(), [(1, 7)]);
+        assert_eq!(std::iter::from_fn(|| queue.dequeue().ok()).count(), 1000);
+        assert!(queue.begin_call(consumer(1)));
+        queue.end_call(consumer(1));
+        assert_eq!(notes.take(), [], "nothing is left to be called for");
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_like_a_queue(steps in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..20)), 0..80)) {
+            let queue = MemoryQueue::default();
+            let mut model = VecDeque::new();
+            for step in steps {
+                match step {
+                    Some(entry) => {
+                        queue.enqueue(&entry).unwrap();
+                        model.push_back(entry);
+                    }
+                    None => prop_assert_eq!(queue.dequeue().ok(), model.pop_front()),
+                }
+            }
+        }
+    }
+}
