@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_config::WasmtimeOptions;
 use weir_engine::Engine;
-use weir_engines::WasmtimeOptions;
 use weir_host::{
     Capabilities, ContextId, ForeignFunctions, HostModule, PluginSpec, Shared, Vm, VmLimits, VmSnapshot,
     VmSpec, WarmUp,

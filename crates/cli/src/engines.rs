@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use weir_config::{ProcessConfig, WasmtimeOptions};
 use weir_engine::Engine;
-use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_code_cache};
+use weir_engines::{CodeCacheChoice, with_code_cache};
 use weir_proxy::Engines;
 
 use crate::progress::Announced;
@@ -12,23 +13,23 @@ use crate::progress::Announced;
 /// Arguments of verbs that run modules.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EngineArgs {
-    /// Keep compiled code in this folder, or nowhere (`off`); by default where WEIR_CODE_CACHE says, else in `weir` below
-    /// the user's folder for caches.
+    /// Keep compiled code in this folder, or nowhere (`off`). Without this: WEIR_CODE_CACHE, else the configuration's
+    /// `code_cache`, else `weir` below the user's folder for caches.
     #[arg(long, value_name = "FOLDER|off")]
     code_cache: Option<PathBuf>,
     /// How Wasmtime works: `fuel` counts instructions against deadlines, not CPU time; `perf-map` or `jitdump` shows guests
-    /// to perf; `debug-info` shows them to native debuggers.
+    /// to perf; `debug-info` shows them to native debuggers. Takes the place of the configuration's `wasmtime`.
     #[arg(long, value_name = "OPTION,...")]
     wasmtime: Option<WasmtimeOptions>,
 }
 
-/// The runtimes that are built in; what they compile is kept.
-pub fn cached(args: &EngineArgs) -> Engines {
-    let wasmtime = args.wasmtime.unwrap_or_default();
-    let named = args.code_cache.clone();
+/// The runtimes that are built in, with the code cache. Flags take the place of what the document says.
+pub fn cached(args: &EngineArgs, process: &ProcessConfig) -> Engines {
+    let wasmtime = args.wasmtime.unwrap_or(process.wasmtime);
+    let (flag, document) = (args.code_cache.clone(), process.code_cache.clone());
     let choice = move || {
-        let named = named.as_deref().map(AsRef::as_ref);
-        CodeCacheChoice::new(named, CodeCacheChoice::of_user())
+        let flag = flag.as_deref().map(AsRef::as_ref);
+        CodeCacheChoice::new(flag, document.as_ref(), CodeCacheChoice::of_user())
     };
     announced(with_code_cache(weir_engines::built_in(move || wasmtime), choice))
 }

@@ -145,6 +145,51 @@ fn check_names_file_line_and_key() {
 }
 
 #[test]
+fn check_reads_a_process_document() {
+    let folder = folder(&[
+        ("process.yaml", "admin: 9180\ncode_cache: off\nwasmtime: fuel\n"),
+        ("wrong.yaml", "admin: 9180\nroutes: []\nlog_lvel: info\n"),
+    ]);
+    let (text, _) = assert_ends(&weir(folder.path(), &["check", "--process", "process.yaml"]), 0);
+    assert_eq!(text, "process.yaml: all is well (process document)\n");
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "--process", "wrong.yaml"]), 1);
+    let lines: Vec<&str> = errors.lines().collect();
+    assert!(
+        lines.len() == 2
+            && lines[0].starts_with("wrong.yaml:2:1: routes: a key of weir serve")
+            && lines[1].starts_with("wrong.yaml:3:1: log_lvel: unknown key; did you mean"),
+        "{errors}"
+    );
+}
+
+/// The flag comes before the environment, and the environment before the document.
+#[test]
+fn the_code_cache_is_where_the_most_specific_place_says() {
+    let proxy = "code_cache: documented\nfilters:\n  colour:\n    configuration: blue\n    vm_config:\n      \
+                 code: { local: { filename: filter.wasm } }\nroutes:\n  - { filters: [colour], upstream: echo }\n";
+    let folder = folder(&[("weir.yaml", proxy)]);
+    let check = |args: &[&str], variable: Option<&str>| {
+        let mut command = command(folder.path(), &[&["check", "weir.yaml"], args].concat());
+        command.env_remove("WEIR_CODE_CACHE");
+        if let Some(variable) = variable {
+            command.env("WEIR_CODE_CACHE", folder.path().join(variable));
+        }
+        assert_ends(&command.output().unwrap(), 0);
+        let there = ["documented", "environment", "flag"].map(|name| folder.path().join(name).is_dir());
+        for name in ["documented", "environment", "flag"] {
+            let _ = fs::remove_dir_all(folder.path().join(name));
+        }
+        there
+    };
+    assert_eq!(check(&[], None), [true, false, false]);
+    assert_eq!(check(&[], Some("environment")), [false, true, false]);
+    assert_eq!(
+        check(&["--code-cache", "flag"], Some("environment")),
+        [false, false, true]
+    );
+}
+
+#[test]
 fn compile_puts_code_beside_the_module() {
     let folder = folder(&[]);
     let (text, _) = assert_ends(&weir(folder.path(), &["compile", "filter.wasm"]), 0);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use weir_config::{ConfigError, Environment, FilterConfig, ProxyConfig};
+use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
@@ -25,6 +25,8 @@ fn every_example_is_taken() {
     for text in examples {
         let result: Result<(), ConfigError> = if text.starts_with("config:") {
             FilterConfig::parse(text.as_bytes(), path, &environment).map(drop)
+        } else if text.starts_with("admin:") {
+            ProcessConfig::parse(text.as_bytes(), path, &environment).map(drop)
         } else {
             ProxyConfig::parse(text.as_bytes(), path, &environment).map(drop)
         };

@@ -1,6 +1,7 @@
 //! Every document in `documents/invalid` is refused with exactly the lines that stand in it after `#!`.
 //!
-//! A document whose name begins with `filter-` is one of the Traffic Server plugin, any other one of `weir serve`. In
+//! A document whose name begins with `filter-` or `process-` is one of the Traffic Server plugin, any other one of
+//! `weir serve`. In
 //! the expectation, `$DIR` is the folder of the documents. `BLESS=1` writes what the reader says now into the
 //! documents, to be looked at before it is committed.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
@@ -8,7 +9,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use weir_config::{ConfigError, Environment, FilterConfig, ProxyConfig};
+use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
 
 const BUILT_IN: &[&str] = &["wasmtime", "wasmi"];
 
@@ -29,6 +30,8 @@ fn problems(document: &Path) -> String {
     let name = document.file_name().unwrap().to_str().unwrap();
     let result: Result<(), ConfigError> = if name.starts_with("filter-") {
         FilterConfig::load(document, &environment).and_then(|filter| filter.check_runtime(BUILT_IN))
+    } else if name.starts_with("process-") {
+        ProcessConfig::load(document, &environment).map(drop)
     } else {
         ProxyConfig::load(document, &environment).and_then(|proxy| proxy.check_runtimes(BUILT_IN))
     };

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use proptest::prelude::*;
-use weir_config::{ConfigError, Environment, FilterConfig, ProxyConfig};
+use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
 
 /// Words of the schema, YAML's punctuation and values that are wrong somewhere.
 const PIECES: &[&str] = &[
@@ -46,6 +46,9 @@ const PIECES: &[&str] = &[
     "timeouts",
     "drain",
     "access_log",
+    "admin",
+    "code_cache",
+    "perf-map",
     "echo",
     "wasmtime",
     "127.0.0.1:80",
@@ -93,7 +96,7 @@ const PIECES: &[&str] = &[
     "\\",
 ];
 
-/// Reads `text` as both kinds of document, and looks at what it is told.
+/// Reads `text` as each kind of document, and looks at what it is told.
 fn read(text: &[u8]) {
     let environment = Environment::of([("HOME", "/")]);
     let path = Path::new("generated.yaml");
@@ -112,6 +115,9 @@ fn read(text: &[u8]) {
     match ProxyConfig::parse(text, path, &environment) {
         Ok(proxy) => assert!(!proxy.routes.is_empty() && !proxy.listeners.is_empty()),
         Err(error) => look_at(error),
+    }
+    if let Err(error) = ProcessConfig::parse(text, path, &environment) {
+        look_at(error);
     }
     match FilterConfig::parse(text, path, &environment) {
         Ok(filter) => assert!(filter.vm.code.file().is_some_and(|file| file.is_absolute())),
@@ -143,6 +149,7 @@ proptest! {
             include_str!("documents/valid/filter-snake.yaml"),
             include_str!("documents/valid/filter-camel.yaml"),
             include_str!("documents/valid/proxy-snake.yaml"),
+            include_str!("documents/valid/process-snake.yaml"),
         ][..]),
         damage in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, prop::sample::select(PIECES)), 1..5),
     ) {

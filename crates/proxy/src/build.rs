@@ -46,7 +46,7 @@ impl Builder {
             .filter(|(name, _)| !is_named(name))
             .map(|(_, filter)| Arc::clone(filter))
             .collect();
-        let mut planned = self.0.plan(&used, &spare, config.log_level)?;
+        let mut planned = self.0.plan(&used, &spare, config.process.log_level)?;
         let mut upstreams = Vec::new();
         let mut plans = Vec::with_capacity(config.routes.len());
         for route in &config.routes {

@@ -238,6 +238,7 @@ impl Controller {
         let Some(current) = &self.current else {
             return;
         };
+        let (old, new) = (&current.config.process, &config.process);
         let stays = [
             ("workers", current.config.workers != config.workers),
             ("access_log", current.config.access_log != config.access_log),
@@ -245,7 +246,10 @@ impl Controller {
                 "limits.connections",
                 current.config.limits.connections != config.limits.connections,
             ),
-            ("log_level", current.config.log_level != config.log_level),
+            ("log_level", old.log_level != new.log_level),
+            ("admin", old.admin != new.admin),
+            ("code_cache", old.code_cache != new.code_cache),
+            ("wasmtime", old.wasmtime != new.wasmtime),
         ];
         for (key, changed) in stays {
             if changed {

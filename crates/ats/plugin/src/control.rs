@@ -23,6 +23,8 @@ pub(crate) struct Control {
     hub: Hub,
     threads: &'static [&'static NetThread],
     folder: PathBuf,
+    /// The level of filters that name none.
+    log_level: LogLevel,
     /// By number. The first is that of `plugin.config`; remap rules with the same files share one.
     instances: Vec<Instance>,
     /// The VMs that run, one list of places for each plan.
@@ -82,6 +84,7 @@ impl Control {
             hub,
             threads,
             folder,
+            log_level: LogLevel::Info,
             instances: vec![Instance::default()],
             vms: Vec::new(),
             stamps: HashMap::new(),
@@ -90,6 +93,11 @@ impl Control {
             serves: false,
             reported: HashSet::new(),
         }
+    }
+
+    /// Sets the level of filters that name none, for what is loaded from now on.
+    pub fn set_log_level(&mut self, log_level: LogLevel) {
+        self.log_level = log_level;
     }
 
     /// Adds documents to an instance. What is wrong with one is logged, and its traffic gets its fail policy.
@@ -293,7 +301,7 @@ impl Control {
 
     /// Plans the VMs of filters. One that cannot even be planned is left out where the rest is to be served.
     fn plan(&mut self, serving: &mut Vec<Arc<FilterConfig>>, on_refusal: OnRefusal) -> Result<Planned, Kept> {
-        let error = match self.planner.plan(serving, &[], LogLevel::Info) {
+        let error = match self.planner.plan(serving, &[], self.log_level) {
             Ok(planned) => return Ok(planned),
             Err(error) => error,
         };
@@ -304,7 +312,7 @@ impl Control {
         serving.retain(|filter| {
             match self
                 .planner
-                .plan(std::slice::from_ref(filter), &[], LogLevel::Info)
+                .plan(std::slice::from_ref(filter), &[], self.log_level)
             {
                 Ok(_) => true,
                 Err(error) => {
@@ -313,7 +321,7 @@ impl Control {
                 }
             }
         });
-        self.planner.plan(serving, &[], LogLevel::Info).map_err(|error| {
+        self.planner.plan(serving, &[], self.log_level).map_err(|error| {
             tracing::error!("{error}");
             Kept
         })
@@ -411,7 +419,8 @@ impl Control {
         Environment::process().with_folder(&self.folder)
     }
 
-    fn absolute(&self, file: &Path) -> PathBuf {
+    /// The absolute name of a file; a relative one begins at the server's configuration folder.
+    pub fn absolute(&self, file: &Path) -> PathBuf {
         self.folder.join(file)
     }
 }

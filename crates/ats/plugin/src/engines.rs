@@ -1,36 +1,53 @@
 //! The runtimes, as the plugin has them.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use weir_engines::{CodeCacheChoice, WasmtimeOptions, with_code_cache};
+use weir_config::{ProcessConfig, WasmtimeOptions};
+use weir_engines::{CodeCacheChoice, with_code_cache};
 use weir_plan::Engines;
 
-/// What `plugin.config` says about where compiled code is kept.
-static CODE_CACHE: OnceLock<OsString> = OnceLock::new();
+/// `--code-cache`; fixed once the first runtime is opened.
+static CODE_CACHE: OnceLock<Option<String>> = OnceLock::new();
 
-/// Keeps compiled code in this folder, or nowhere (`off`). Whether it is not too late, and not said before.
-pub(crate) fn set_code_cache(folder: &str) -> bool {
-    CODE_CACHE.set(folder.into()).is_ok()
+/// `--wasmtime`; fixed once Wasmtime is opened.
+static WASMTIME: OnceLock<Option<WasmtimeOptions>> = OnceLock::new();
+
+/// The process document; fixed by the first line of `plugin.config` that loads the plugin.
+static DOCUMENT: OnceLock<ProcessConfig> = OnceLock::new();
+
+/// Keeps compiled code in this folder, or nowhere (`off`). False if the setting is no longer open.
+pub(crate) fn set_code_cache(folder: String) -> bool {
+    CODE_CACHE.set(Some(folder)).is_ok()
 }
 
-/// What `plugin.config` says about Wasmtime.
-static WASMTIME: OnceLock<WasmtimeOptions> = OnceLock::new();
-
-/// Has Wasmtime work like this. Whether it is not too late, and not said before.
+/// Has Wasmtime work like this. False if the setting is no longer open.
 pub(crate) fn set_wasmtime(options: WasmtimeOptions) -> bool {
-    WASMTIME.set(options).is_ok()
+    WASMTIME.set(Some(options)).is_ok()
 }
 
-/// The runtimes that are built in; what they compile is kept, by default in `weir` below `runtime_folder`, the server's
-/// folder for what it keeps while it runs.
+/// Takes the process document, before any runtime is opened.
+pub(crate) fn set_document(document: ProcessConfig) {
+    // Only the first line of plugin.config has one.
+    let _ = DOCUMENT.set(document);
+}
+
+/// The runtimes that are built in, with the code cache, by default in `weir` below `runtime_folder`, the server's folder
+/// for files of a running server. Flags take the place of what the process document says.
 pub(crate) fn built_in(runtime_folder: PathBuf) -> Engines {
     let choice = move || {
-        let named = CODE_CACHE.get_or_init(OsString::new);
-        let named = (!named.is_empty()).then_some(named.as_os_str());
-        CodeCacheChoice::new(named, Some(runtime_folder.join("weir")))
+        let flag = CODE_CACHE.get_or_init(|| None).as_deref();
+        let document = DOCUMENT.get().and_then(|document| document.code_cache.as_ref());
+        CodeCacheChoice::new(
+            flag.map(AsRef::as_ref),
+            document,
+            Some(runtime_folder.join("weir")),
+        )
     };
-    let wasmtime = || *WASMTIME.get_or_init(WasmtimeOptions::default);
+    let wasmtime = || {
+        let flag = *WASMTIME.get_or_init(|| None);
+        let document = DOCUMENT.get().map(|document| document.wasmtime);
+        flag.or(document).unwrap_or_default()
+    };
     Engines::from_sources(with_code_cache(weir_engines::built_in(wasmtime), choice))
 }

@@ -10,8 +10,9 @@ use weir_ats_sys::{
     TSReturnCode,
 };
 
+use crate::arguments::Arguments;
 use crate::plugin::{GLOBAL, setup};
-use crate::{engines, guard, reload, txn};
+use crate::{guard, process, reload, txn};
 
 /// Loads the plugin for all transactions: a line `wasm.so a.yaml b.yaml` of `plugin.config`. Several lines make one chain,
 /// in their order.
@@ -45,60 +46,15 @@ fn init(arguments: &[PathBuf]) {
         // One set of statics for `plugin.config` and `remap.config`.
         TSPluginDSOReloadEnable(0);
     }
-    let mut files = Vec::new();
-    for argument in arguments {
-        let text = argument.to_str().unwrap_or_default();
-        if let Some(address) = text.strip_prefix("--metrics=") {
-            serve_metrics(plugin, address);
-        } else if let Some(folder) = text.strip_prefix("--code-cache=") {
-            keep_code(folder);
-        } else if let Some(options) = text.strip_prefix("--wasmtime=") {
-            set_wasmtime(options);
-        } else {
-            files.push(argument.clone());
-        }
-    }
-    if files.is_empty() && arguments.is_empty() {
+    let parsed = Arguments::parse(arguments.iter().map(PathBuf::as_path));
+    process::apply(plugin, &parsed);
+    if arguments.is_empty() {
         tracing::error!("plugin.config: wasm.so has no file; expected: wasm.so FILTER.yaml ...");
     }
     plugin.add_global_hooks();
-    plugin.control().add_files(GLOBAL, &files);
+    plugin.control().add_files(GLOBAL, &parsed.files);
     plugin.control().apply_at_start();
     reload::follow();
-}
-
-fn serve_metrics(plugin: &crate::plugin::Plugin, address: &str) {
-    match std::net::TcpListener::bind(address) {
-        Ok(listener) => plugin.hub.send(crate::events::Command::ServeMetrics { listener }),
-        Err(error) => tracing::error!(
-            "plugin.config: wasm.so --metrics={address}: {error}; expected an address to listen on, such as 127.0.0.1:9180"
-        ),
-    }
-}
-
-fn keep_code(folder: &str) {
-    let argument = format!("--code-cache={folder}");
-    if folder != "off" && !folder.starts_with('/') {
-        tracing::error!("plugin.config: wasm.so {argument}: expected an absolute folder, or `off`");
-    } else if !engines::set_code_cache(folder) {
-        too_late(&argument);
-    }
-}
-
-fn set_wasmtime(options: &str) {
-    let argument = format!("--wasmtime={options}");
-    match options.parse() {
-        Err(error) => tracing::error!("plugin.config: wasm.so {argument}: {error}"),
-        Ok(options) if !engines::set_wasmtime(options) => too_late(&argument),
-        Ok(_) => {}
-    }
-}
-
-fn too_late(argument: &str) {
-    tracing::error!(
-        "plugin.config: wasm.so {argument}: has no effect, it was said or used before; expected once, on the first line of \
-         wasm.so"
-    );
 }
 
 /// Prepares the library for remap rules.

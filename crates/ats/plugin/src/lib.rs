@@ -5,6 +5,7 @@
 //! [`net_thread`]), and transactions ([`txn`]). How actions of filters move a message is `weir-chain`'s; what VMs are made
 //! of is `weir-plan`'s.
 
+mod arguments;
 mod control;
 mod engines;
 mod entry;
@@ -15,6 +16,7 @@ mod log;
 mod metrics_page;
 mod net_thread;
 mod plugin;
+mod process;
 mod property;
 mod reload;
 mod stats;

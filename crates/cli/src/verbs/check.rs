@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use weir_abi::LogLevel;
-use weir_config::{Config, Environment};
+use weir_config::{Config, Environment, ProcessConfig};
 
 use crate::{engines, logging};
 
@@ -16,6 +16,9 @@ pub struct Args {
     /// A configuration of `weir serve`, or a file of Traffic Server's wasm plugin (`config:` at the top).
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// The file is a process document of that plugin: the one of `wasm.so --config=FILE`.
+    #[arg(long, conflicts_with_all = ["code_cache", "wasmtime"])]
+    process: bool,
     #[command(flatten)]
     engines: engines::EngineArgs,
 }
@@ -35,6 +38,7 @@ Examples:
   weir check weir.yaml
   weir check weir.yaml && kill -HUP $(pidof weir)
   weir check /etc/trafficserver/wasm_filter.yaml
+  weir check --process /etc/trafficserver/weir.yaml
 
 Exit codes:
   0  all is well
@@ -44,14 +48,25 @@ Exit codes:
 pub fn run(args: &Args) -> Result<()> {
     // What a guest logs when it refuses its configuration is the best reason there is.
     logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
-    let engines = engines::cached(&args.engines);
-    let (report, filters) = match Config::load(&args.file, &Environment::process())? {
-        Config::Proxy(proxy) => (weir_proxy::check(&proxy, &engines), proxy.filters.len()),
-        Config::Filter(filter) => (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1),
+    let file = args.file.display();
+    let environment = Environment::process();
+    if args.process {
+        ProcessConfig::load(&args.file, &environment)?;
+        println!("{file}: all is well (process document)");
+        return Ok(());
+    }
+    let (report, filters) = match Config::load(&args.file, &environment)? {
+        Config::Proxy(proxy) => {
+            let engines = engines::cached(&args.engines, &proxy.process);
+            (weir_proxy::check(&proxy, &engines), proxy.filters.len())
+        }
+        Config::Filter(filter) => {
+            let engines = engines::cached(&args.engines, &ProcessConfig::default());
+            (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1)
+        }
     };
     report.errors.iter().for_each(|error| eprintln!("{error}"));
     report.refused.iter().for_each(|refusal| eprintln!("{refusal}"));
-    let file = args.file.display();
     if !report.is_ok() {
         bail!(
             "{file}: {} of {filters} filters refused, {} other errors",

@@ -73,14 +73,14 @@ Exit codes:
 /// Serves until a signal ends it.
 pub fn run(args: &Args) -> Result<()> {
     // Read before logging starts, because the configuration says what is logged.
-    let level = load(args)?.log_level;
-    logging::start(args.log_format, level)?;
+    let process = load(args)?.process;
+    logging::start(args.log_format, process.log_level)?;
 
     let signals = Signals::catch()?;
     let again = args.clone();
     let proxy = Proxy::start(
         ConfigSource::new(move || load(&again)),
-        engines::cached(&args.engines),
+        engines::cached(&args.engines, &process),
     )?;
     Ok(proxy.run_until_signal(signals)?)
 }

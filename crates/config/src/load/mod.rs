@@ -4,6 +4,7 @@ mod bytes;
 mod filter;
 mod headers;
 mod names;
+mod process;
 mod proxy;
 mod route;
 mod runtime;
@@ -14,7 +15,7 @@ mod vm;
 use std::path::Path;
 
 use crate::read::{Document, Field, Session};
-use crate::{Config, ConfigError, Environment, FilterConfig, ProxyConfig};
+use crate::{Config, ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
 
 impl FilterConfig {
     /// Reads a document of the Traffic Server plugin: a `config:` block.
@@ -75,6 +76,31 @@ impl ProxyConfig {
         let session = Session::new(environment);
         let proxy = Document::parse(&session, path, text).and_then(|document| proxy::read(&document.root()));
         session.finish(proxy)
+    }
+}
+
+impl ProcessConfig {
+    /// Reads a document that has nothing but the keys of the process: that of Traffic Server's plugin.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the document, keys of `weir serve` and of filters included.
+    pub fn load(path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let process = Document::open(&session, path).and_then(|document| process::document(&document.root()));
+        session.finish(process)
+    }
+
+    /// As [`ProcessConfig::load`], from text that stands for the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ProcessConfig::load`].
+    pub fn parse(text: &[u8], path: &Path, environment: &Environment) -> Result<Self, ConfigError> {
+        let session = Session::new(environment);
+        let process =
+            Document::parse(&session, path, text).and_then(|document| process::document(&document.root()));
+        session.finish(process)
     }
 }
 

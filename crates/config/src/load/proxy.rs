@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::thread;
 
 use indexmap::IndexMap;
-use weir_abi::LogLevel;
 
 use super::filter::{self, Defaults};
 use super::route::{self, Known};
-use super::{or, upstream};
+use super::{or, process, upstream};
 use crate::read::{Document, Field, Keys};
 use crate::{AccessLog, FilterConfig, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 
@@ -49,7 +48,7 @@ pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
         .take("workers")
         .and_then(|field| field.number(1, MAX_WORKERS));
     let access_log = or(keys.take("access_log"), AccessLog::default(), access_log);
-    let log_level = or(keys.take("log_level"), LogLevel::Info, filter::log_level);
+    let process = process::read(&keys, listeners.as_deref().unwrap_or_default());
     let watch = or(keys.take("watch"), true, Field::boolean);
     keys.finish();
     Some(ProxyConfig {
@@ -62,7 +61,7 @@ pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
         limits,
         timeouts,
         access_log,
-        log_level,
+        process,
         watch,
     })
 }

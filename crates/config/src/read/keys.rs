@@ -13,6 +13,8 @@ pub(crate) struct Keys<'d> {
     field: Field<'d>,
     entries: &'d [Entry],
     known: RefCell<Vec<String>>,
+    /// Keys that have been reported.
+    refused: RefCell<Vec<String>>,
 }
 
 impl<'d> Keys<'d> {
@@ -21,6 +23,7 @@ impl<'d> Keys<'d> {
             field,
             entries,
             known: RefCell::default(),
+            refused: RefCell::default(),
         }
     }
 
@@ -56,6 +59,17 @@ impl<'d> Keys<'d> {
         found.map(|entry| self.field.child(&entry.key, &entry.value))
     }
 
+    /// Notes `message` if `name` stands here: a key that other documents have.
+    pub(crate) fn refuse(&self, name: &str, message: &str) {
+        let spellings = [name.to_owned(), camel_case(name)];
+        for entry in self.entries.iter().filter(|entry| spellings.contains(&entry.key)) {
+            self.field
+                .child(&entry.key, &entry.value)
+                .report_at(entry.at, message);
+        }
+        self.refused.borrow_mut().extend(spellings);
+    }
+
     /// The value of `name`; its absence is a problem.
     pub(crate) fn require(&self, name: &str) -> Option<Field<'d>> {
         let field = self.take(name);
@@ -79,7 +93,9 @@ impl<'d> Keys<'d> {
     /// Notes every entry that was not taken.
     pub(crate) fn finish(&self) {
         let known = self.known.borrow();
-        for entry in self.entries.iter().filter(|entry| !known.contains(&entry.key)) {
+        let refused = self.refused.borrow();
+        let is_unknown = |entry: &&Entry| !(known.contains(&entry.key) || refused.contains(&entry.key));
+        for entry in self.entries.iter().filter(is_unknown) {
             // Suggest in the spelling that the user uses.
             let camel = entry.key.contains(|letter: char| letter.is_ascii_uppercase());
             let names: Vec<&str> = known

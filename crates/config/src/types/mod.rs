@@ -1,12 +1,14 @@
 //! What a configuration is once it has been read: plain structs, everything resolved, defaults filled in.
 
 mod filter;
+mod process;
 mod proxy;
 mod route;
 mod snapshot;
 mod upstream;
 
 pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
+pub use process::{CodeCacheFolder, ProcessConfig, WasmtimeOptions};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::{Snapshot, WarmUpRequest};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
-use weir_abi::{LogLevel, limits};
+use weir_abi::limits;
 
-use crate::types::{FilterConfig, Route, Upstream};
+use crate::types::{FilterConfig, ProcessConfig, Route, Upstream};
 
 /// What `weir serve` serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +32,8 @@ pub struct ProxyConfig {
     pub timeouts: Timeouts,
     /// Where the line per request goes.
     pub access_log: AccessLog,
-    /// The lowest level that the log keeps, guest lines included; info unless given.
-    pub log_level: LogLevel,
+    /// What belongs to the process.
+    pub process: ProcessConfig,
     /// Whether a change of one of [`ProxyConfig::files`] makes the proxy read its configuration again; on unless
     /// given.
     pub watch: bool,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod filter;
+mod process;
 mod proxy;
 
 use std::path::{Path, PathBuf};

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_config::{
-    AccessLog, ClientIdentity, Config, Endpoint, FailPolicy, FilterConfig, HostPattern, Limits, Listener,
-    ListenerTls, Protocol, RouteMatch, RouteTarget, StaticResponse, Timeouts, Upstream, UpstreamTls,
+    AccessLog, ClientIdentity, CodeCacheFolder, Config, Endpoint, FailPolicy, FilterConfig, HostPattern,
+    Limits, Listener, ListenerTls, ProcessConfig, Protocol, RouteMatch, RouteTarget, StaticResponse,
+    Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
 };
 
 use super::*;
@@ -130,7 +131,18 @@ fn every_key_of_the_proxy_is_read() {
         proxy.access_log,
         AccessLog::File(documents().join("valid/access.log"))
     );
-    assert_eq!(proxy.log_level, LogLevel::Warn);
+    assert_eq!(
+        proxy.process,
+        ProcessConfig {
+            admin: Some("127.0.0.1:9180".parse().unwrap()),
+            code_cache: Some(CodeCacheFolder::Off),
+            wasmtime: WasmtimeOptions {
+                jitdump: true,
+                ..WasmtimeOptions::default()
+            },
+            log_level: LogLevel::Warn,
+        }
+    );
     assert!(!proxy.watch);
     assert!(proxy.check_runtimes(&["wasmtime", "wasmi"]).is_ok());
 }
@@ -312,7 +324,7 @@ fn a_proxy_needs_no_more_than_a_route() {
         }
     );
     assert_eq!(proxy.access_log, AccessLog::Stdout);
-    assert_eq!(proxy.log_level, LogLevel::Info);
+    assert_eq!(proxy.process, ProcessConfig::default());
     assert!(proxy.watch);
     assert_eq!(proxy.routes[0].matches, RouteMatch::all());
 }

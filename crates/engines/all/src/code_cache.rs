@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use weir_config::CodeCacheFolder;
 use weir_loader::{CachedEngine, CodeCache, MAX_CODE_CACHE_BYTES};
 use weir_plan::EngineSource;
 
@@ -26,13 +27,15 @@ pub enum CodeCacheChoice {
 }
 
 impl CodeCacheChoice {
-    /// `named`, else what the environment says, else `default`.
-    pub fn new(named: Option<&OsStr>, default: Option<PathBuf>) -> Self {
+    /// The choice of the first that makes one: the flag, the environment, the document (`code_cache`); else `default`.
+    pub fn new(flag: Option<&OsStr>, document: Option<&CodeCacheFolder>, default: Option<PathBuf>) -> Self {
         let variable = env::var_os(CODE_CACHE_VARIABLE).filter(|value| !value.is_empty());
-        match named.or(variable.as_deref()) {
-            Some(off) if off == OFF => Self::Off,
-            Some(folder) => Self::Named(folder.into()),
-            None => default.map_or(Self::Off, Self::Default),
+        match (flag.or(variable.as_deref()), document) {
+            (Some(off), _) if off == OFF => Self::Off,
+            (Some(folder), _) => Self::Named(folder.into()),
+            (None, Some(CodeCacheFolder::Off)) => Self::Off,
+            (None, Some(CodeCacheFolder::At(folder))) => Self::Named(folder.clone()),
+            (None, None) => default.map_or(Self::Off, Self::Default),
         }
     }
 
@@ -83,9 +86,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_folder_comes_first() {
+    fn the_flag_comes_before_document_and_default() {
         let default = Some(PathBuf::from("/default"));
-        let choice = |named: &str| CodeCacheChoice::new(Some(OsStr::new(named)), default.clone());
+        let document = CodeCacheFolder::At("/document".into());
+        let choice =
+            |named: &str| CodeCacheChoice::new(Some(OsStr::new(named)), Some(&document), default.clone());
         assert_eq!(choice("/named"), CodeCacheChoice::Named("/named".into()));
         assert_eq!(choice("off"), CodeCacheChoice::Off);
     }

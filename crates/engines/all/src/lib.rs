@@ -4,12 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod code_cache;
-mod options;
+#[cfg(feature = "wasmtime")]
+mod wasmtime;
 
+use weir_config::WasmtimeOptions;
 use weir_plan::EngineSource;
 
 pub use code_cache::{CODE_CACHE_VARIABLE, CodeCacheChoice, with_code_cache};
-pub use options::WasmtimeOptions;
 
 /// All of them, none opened yet. `wasmtime` is asked for when that one is opened.
 pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) -> Vec<EngineSource> {
@@ -18,7 +19,7 @@ pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) 
     vec![
         #[cfg(feature = "wasmtime")]
         EngineSource::new("wasmtime", move || {
-            let engine = weir_engine_wasmtime::WasmtimeEngine::new(&wasmtime().config());
+            let engine = weir_engine_wasmtime::WasmtimeEngine::new(&wasmtime::config(wasmtime()));
             engine
                 .map(EngineSource::opened)
                 .map_err(|error| weir_engine::Unavailable {

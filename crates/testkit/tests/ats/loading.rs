@@ -1,10 +1,11 @@
 //! How the plugin is loaded, and what it makes of files that are missing or wrong.
 
 use std::fs::DirEntry;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use weir_testkit::client::{Http2, Request};
 use weir_testkit::config::{filter, set};
 use weir_testkit::{Ats, AtsConfig, Authority, Guests, Mode, Origin};
@@ -287,6 +288,118 @@ fn compiled_code_is_kept_in_the_configured_folder() {
             .is_some()
     );
     assert_eq!(find(ats.server().root(), "weir"), None);
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A filter that logs a warning and an error when it is configured.
+fn loud(folder: &Path) -> Value {
+    let text = r#"(module
+        (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "a guest's warning")
+        (data (i32.const 32) "a guest's error")
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) i32.const 1024)
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $log (i32.const 3) (i32.const 0) (i32.const 17)))
+            (drop (call $log (i32.const 4) (i32.const 32) (i32.const 15)))
+            i32.const 1))"#;
+    let module = Guests::assemble(folder, "loud", text).unwrap();
+    filter("loud", &module, "wasmtime")
+}
+
+#[test]
+fn a_process_document_holds_for_the_server_and_flags_take_its_place() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (documented, flag) = (folder.path().join("documented"), folder.path().join("flag"));
+    let (port, other) = (free_port(), free_port());
+    let document = format!(
+        "admin: {port}\ncode_cache: {}\nlog_level: error\n",
+        documented.display()
+    );
+    let mut config = AtsConfig::new(origin.address()).filter(loud(folder.path()));
+    config.environment.push(("WEIR_CODE_CACHE".into(), String::new()));
+    config.files.push(("process.yaml".to_owned(), document));
+    let page = |port: u16| request((Ipv4Addr::LOCALHOST, port).into(), &Request::get("/metrics"));
+
+    config.plugin = vec!["wasm.so --config=process.yaml".into()];
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(get(&ats, "/").status, 200);
+    assert_eq!(page(port).status, 200, "{}", ats.logs().text());
+    assert_eq!(code_in(&documented), 1);
+    assert_eq!(find(ats.server().root(), "weir"), None);
+    ats.logs().wait_for("a guest's error").unwrap();
+    assert!(
+        !ats.logs().text().contains("a guest's warning"),
+        "{}",
+        ats.logs().text()
+    );
+    drop(ats);
+
+    config.plugin = vec![format!(
+        "wasm.so --metrics=127.0.0.1:{other} --config=process.yaml --code-cache={}",
+        flag.display()
+    )];
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(get(&ats, "/").status, 200);
+    assert_eq!(page(other).status, 200, "{}", ats.logs().text());
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    assert_eq!(code_in(&flag), 1);
+}
+
+#[test]
+fn a_broken_process_document_is_named_and_traffic_passes() {
+    let origin = Origin::start().unwrap();
+    let port = free_port();
+    let mut config = AtsConfig::new(origin.address()).filter(adds("adds", "x-seen", "1"));
+    config
+        .files
+        .push(("broken.yaml".to_owned(), format!("admin: {port}\nroutes: []\n")));
+    config
+        .files
+        .push(("good.yaml".to_owned(), format!("admin: {port}\n")));
+    config.plugin = vec![
+        "wasm.so --config=broken.yaml --confg=good.yaml".into(),
+        "wasm.so --config=good.yaml".into(),
+    ];
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
+    for message in [
+        "broken.yaml:2:1: routes: a key of weir serve",
+        "the process document is not used; flags and defaults hold",
+        "wasm.so --confg: unknown; known: --config=FILE",
+        "wasm.so --config: has no effect, it was given or used before",
+    ] {
+        let line = ats
+            .logs()
+            .wait_for(message)
+            .unwrap_or_else(|| panic!("{message}"));
+        assert_eq!(line.level(), "error", "{}", line.text);
+    }
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+}
+
+#[test]
+fn a_missing_process_document_is_named_and_traffic_passes() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address());
+    config
+        .plugin
+        .push("wasm.so --config=no_such_process.yaml".to_owned());
+    let ats = Ats::start(&config).unwrap();
+    let line = ats.logs().wait_for("there is no such file").unwrap();
+    assert!(
+        line.level() == "error" && line.text.contains("no_such_process.yaml"),
+        "{}",
+        line.text
+    );
+    serves(&ats, "/");
 }
 
 /// A small filter on the runtime that compiles in a process of its own, with this program for its compiler.

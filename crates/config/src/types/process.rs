@@ -1,8 +1,48 @@
-//! What an operator may say about the runtimes as a whole.
+//! The process as a whole.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Settings of Wasmtime, for the process: `--wasmtime fuel,perf-map`.
+use weir_abi::LogLevel;
+
+/// What belongs to the process and not to a filter. `weir serve` has these keys in its document; Traffic Server's plugin
+/// has them in one of their own, `wasm.so --config=FILE`.
+///
+/// All of it is read once, at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// Listen address of the admin pages; `None` serves none. Loopback where the document has only a port.
+    pub admin: Option<SocketAddr>,
+    /// The code cache; `None` means the environment's or else the proxy's default folder.
+    pub code_cache: Option<CodeCacheFolder>,
+    /// How Wasmtime works.
+    pub wasmtime: WasmtimeOptions,
+    /// The lowest level of log lines that are kept, of filters that name none too; info unless given.
+    pub log_level: LogLevel,
+}
+
+impl Default for ProcessConfig {
+    fn default() -> Self {
+        Self {
+            admin: None,
+            code_cache: None,
+            wasmtime: WasmtimeOptions::default(),
+            log_level: LogLevel::Info,
+        }
+    }
+}
+
+/// Where the code cache keeps compiled code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodeCacheFolder {
+    /// Nowhere: there is no code cache.
+    Off,
+    /// In this folder, absolute; it need not exist.
+    At(PathBuf),
+}
+
+/// Settings of Wasmtime, for the process: `wasmtime: [fuel, perf-map]`, `--wasmtime fuel,perf-map`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WasmtimeOptions {
     /// Guests are stopped by the instructions that they have executed, not by CPU time.
@@ -16,16 +56,17 @@ pub struct WasmtimeOptions {
 }
 
 impl WasmtimeOptions {
-    /// What may be said.
+    /// The words, for messages.
     pub const WORDS: &str = "fuel, perf-map or jitdump, debug-info";
-}
 
-impl FromStr for WasmtimeOptions {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+    /// The options that these words switch on.
+    ///
+    /// # Errors
+    ///
+    /// A word that is no option, or two that exclude each other.
+    pub fn from_words<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, String> {
         let mut options = Self::default();
-        for word in text.split(',').map(str::trim) {
+        for word in words {
             let option = match word {
                 "fuel" => &mut options.fuel,
                 "perf-map" => &mut options.perf_map,
@@ -47,24 +88,12 @@ impl FromStr for WasmtimeOptions {
     }
 }
 
-#[cfg(feature = "wasmtime")]
-impl WasmtimeOptions {
-    pub(crate) fn config(self) -> weir_engine_wasmtime::WasmtimeConfig {
-        use weir_engine_wasmtime::{Interruption, Profiler, WasmtimeConfig};
-        WasmtimeConfig {
-            interruption: if self.fuel {
-                Interruption::Fuel
-            } else {
-                Interruption::Epochs
-            },
-            profiler: match self {
-                Self { perf_map: true, .. } => Profiler::PerfMap,
-                Self { jitdump: true, .. } => Profiler::JitDump,
-                _ => Profiler::None,
-            },
-            debug_info: self.debug_info,
-            ..WasmtimeConfig::default()
-        }
+impl FromStr for WasmtimeOptions {
+    type Err = String;
+
+    /// Reads words with commas between them, as flags have them.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::from_words(text.split(',').map(str::trim))
     }
 }
 

@@ -1,0 +1,92 @@
+//! The keys of the process, in `weir serve`'s document and in one of their own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::{filter, or};
+use crate::read::{Field, Keys};
+use crate::{CodeCacheFolder, Listener, ProcessConfig, WasmtimeOptions};
+
+/// The keys of `weir serve` that a process document must not have, since Traffic Server does these things.
+const OF_THE_PROXY: [&str; 9] = [
+    "listeners",
+    "listen",
+    "upstreams",
+    "routes",
+    "workers",
+    "limits",
+    "timeouts",
+    "access_log",
+    "watch",
+];
+
+/// Keys of filters.
+const OF_FILTERS: [&str; 2] = ["filters", "config"];
+
+/// Takes the keys of the process from a document, in which there are these listeners.
+pub(super) fn read(keys: &Keys<'_>, listeners: &[Listener]) -> ProcessConfig {
+    let default = ProcessConfig::default();
+    ProcessConfig {
+        admin: keys.take("admin").and_then(|field| admin(&field, listeners)),
+        code_cache: keys.take("code_cache").and_then(|field| code_cache(&field)),
+        wasmtime: or(keys.take("wasmtime"), default.wasmtime, wasmtime),
+        log_level: or(keys.take("log_level"), default.log_level, filter::log_level),
+    }
+}
+
+/// Reads a document that has nothing but the keys of the process.
+pub(super) fn document(root: &Field<'_>) -> Option<ProcessConfig> {
+    let keys = root.keys()?;
+    let process = read(&keys, &[]);
+    for key in OF_THE_PROXY {
+        keys.refuse(
+            key,
+            "a key of weir serve; Traffic Server listens, routes and connects by its own configuration",
+        );
+    }
+    for key in OF_FILTERS {
+        keys.refuse(
+            key,
+            "a filter does not belong here; expected a document of its own: wasm.so --config=FILE FILTER.yaml",
+        );
+    }
+    keys.finish();
+    Some(process)
+}
+
+/// A port, or an address with one, that no listener has.
+fn admin(field: &Field<'_>, listeners: &[Listener]) -> Option<SocketAddr> {
+    const EXPECTED: &str =
+        "a port such as 9180, which is on 127.0.0.1, or an IP address and a port such as 192.0.2.1:9180";
+    let text = field.scalar(EXPECTED)?;
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let port = text.parse().map(loopback).ok();
+    let Some(address) = port.or_else(|| text.parse().ok()) else {
+        return field.expected(EXPECTED);
+    };
+    let is_taken = |listener: &Listener| listener.address == address && address.port() != 0;
+    if listeners.iter().any(is_taken) {
+        field.report(format!("the address {address} is a listener's"));
+    }
+    Some(address)
+}
+
+fn code_cache(field: &Field<'_>) -> Option<CodeCacheFolder> {
+    match field.scalar("a folder or off")? {
+        "off" | "false" => Some(CodeCacheFolder::Off),
+        _ => field.new_file().map(CodeCacheFolder::At),
+    }
+}
+
+/// A word or a list of words.
+fn wasmtime(field: &Field<'_>) -> Option<WasmtimeOptions> {
+    let items = field.items_or_one();
+    let words = items.iter().map(|item| item.scalar(WasmtimeOptions::WORDS));
+    let words: Vec<&str> = words.collect::<Option<_>>()?;
+    match WasmtimeOptions::from_words(words) {
+        Ok(options) => Some(options),
+        Err(problem) => {
+            field.report(problem);
+            None
+        }
+    }
+}
