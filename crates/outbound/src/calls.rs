@@ -21,7 +21,7 @@ use crate::call_request;
 use crate::error::SendError;
 use crate::pool::UpstreamPool;
 use crate::trailers::{RequestTrailers, TrailingBody};
-use crate::upstream::Upstream;
+use crate::upstream::LoadedUpstream;
 
 /// Bounds on calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +58,12 @@ struct Shared {
 }
 
 impl Caller {
-    /// A caller that reaches these upstreams and no others.
-    pub fn new(upstreams: impl IntoIterator<Item = Arc<Upstream>>, limits: CallLimits) -> Self {
-        let named = |upstream: Arc<Upstream>| (upstream.name.clone(), Rc::new(UpstreamPool::new(upstream)));
+    /// A caller that reaches these upstreams, by the names that its guest uses, and no others.
+    pub fn new(
+        upstreams: impl IntoIterator<Item = (String, Arc<LoadedUpstream>)>,
+        limits: CallLimits,
+    ) -> Self {
+        let named = |(name, upstream)| (name, Rc::new(UpstreamPool::new(upstream)));
         let named = upstreams.into_iter().map(named).collect();
         Self {
             shared: Rc::new(Shared { named, limits }),
@@ -137,7 +140,7 @@ impl PreparedCall {
             .await
             .unwrap_or(Err(Broken::Timeout));
         outcome.map_err(|broken| {
-            tracing::debug!(upstream = %self.upstream.upstream().name, error = %broken, "HTTP call failed");
+            tracing::debug!(upstream = %self.upstream.upstream().config.name, error = %broken, "HTTP call failed");
             broken.failure()
         })
     }

@@ -13,6 +13,7 @@ use http_body::Body;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
+use weir_config::Protocol;
 
 use crate::endpoint::EndpointPool;
 use crate::error::SendError;
@@ -20,7 +21,6 @@ use crate::exec::LocalExec;
 use crate::info::{Established, WireProtocol};
 use crate::trailer_io::{TrailerHandle, TrailerIo};
 use crate::transport::Transport;
-use crate::upstream::Protocol;
 
 /// How often an HTTP/2 connection with open streams is asked whether it is still there. An upstream that vanished
 /// is otherwise noticed only by the operating system, a quarter of an hour later.

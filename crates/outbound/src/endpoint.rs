@@ -10,17 +10,18 @@ use http_body::Body;
 use hyper::client::conn::http2;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
+use weir_config::{Endpoint, Protocol};
 
 use crate::connection::{Connected, Http1, Http2, Live, connect};
 use crate::error::SendError;
 use crate::info::{Established, WireProtocol};
-use crate::upstream::{Endpoint, Protocol, Upstream};
+use crate::upstream::LoadedUpstream;
 
 /// How long an endpoint that could not be connected to is tried only after the others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 pub(crate) struct EndpointPool<B> {
-    upstream: Arc<Upstream>,
+    upstream: Arc<LoadedUpstream>,
     index: usize,
     state: RefCell<State<B>>,
     live: Cell<usize>,
@@ -61,7 +62,7 @@ pub(crate) struct Want {
 }
 
 impl<B> EndpointPool<B> {
-    pub(crate) fn new(upstream: Arc<Upstream>, index: usize) -> Self {
+    pub(crate) fn new(upstream: Arc<LoadedUpstream>, index: usize) -> Self {
         Self {
             upstream,
             index,
@@ -78,12 +79,12 @@ impl<B> EndpointPool<B> {
         }
     }
 
-    pub(crate) fn upstream(&self) -> &Upstream {
+    pub(crate) fn upstream(&self) -> &LoadedUpstream {
         &self.upstream
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
-        &self.upstream.endpoints[self.index]
+        &self.upstream.config.endpoints[self.index]
     }
 
     /// Whether it failed just now, so that others come first.
@@ -128,7 +129,7 @@ impl<B> EndpointPool<B> {
         if want.fresh {
             return None;
         }
-        let oldest = Instant::now().checked_sub(self.upstream.idle_timeout);
+        let oldest = Instant::now().checked_sub(self.upstream.config.idle_timeout);
         while let Some(Idle { connection, since }) = state.idle.pop() {
             if !connection.sender.is_closed() && oldest.is_none_or(|oldest| since > oldest) {
                 return Some(Lease::Http1(connection));
@@ -139,7 +140,7 @@ impl<B> EndpointPool<B> {
 
     /// Whether a connection made now may turn out to be one that all can share.
     fn may_be_shared(&self, want: Want) -> bool {
-        match self.upstream.protocol {
+        match self.upstream.config.protocol {
             Protocol::Http1 => false,
             Protocol::Http2 => true,
             Protocol::Auto => {
@@ -174,9 +175,9 @@ where
                 }
                 continue;
             }
-            if self.live.get() >= self.upstream.max_connections {
+            if self.live.get() >= self.upstream.config.max_connections {
                 let deadline =
-                    *deadline.get_or_insert_with(|| Instant::now() + self.upstream.connect_timeout);
+                    *deadline.get_or_insert_with(|| Instant::now() + self.upstream.config.connect_timeout);
                 if want.fresh {
                     // Idle connections would keep it waiting, and are as likely dead as the one that failed.
                     self.state.borrow_mut().idle.clear();
@@ -185,7 +186,7 @@ where
                     .await
                     .map_err(|_| SendError::Overflow {
                         endpoint: self.endpoint().to_string(),
-                        limit: self.upstream.max_connections,
+                        limit: self.upstream.config.max_connections,
                     })?;
                 continue;
             }
@@ -198,9 +199,9 @@ where
         let protocol = if want.http1 {
             Protocol::Http1
         } else {
-            self.upstream.protocol
+            self.upstream.config.protocol
         };
-        let after = self.upstream.connect_timeout;
+        let after = self.upstream.config.connect_timeout;
         let made = timeout(after, connect(self, protocol, Live::new(self)))
             .await
             .unwrap_or_else(|_| {
@@ -270,7 +271,7 @@ impl<B: 'static> EndpointPool<B> {
 
     /// Closes what has been unused for too long. Returns when to look again, if anything is left.
     fn sweep(&self) -> Option<Instant> {
-        let timeout = self.upstream.idle_timeout;
+        let timeout = self.upstream.config.idle_timeout;
         let now = Instant::now();
         let mut state = self.state.borrow_mut();
         state

@@ -1,6 +1,6 @@
 //! What Weir says to upstreams: connection pools over HTTP/1.1, HTTP/2 and TLS, and the HTTP calls of guests.
 //!
-//! Everything but [`Upstream`] lives on one worker: a current-thread tokio runtime inside a `LocalSet`, where
+//! Everything but [`LoadedUpstream`] lives on one worker: a current-thread tokio runtime inside a `LocalSet`, where
 //! nothing is shared between threads and nothing is locked. [`UpstreamPool`] carries proxied requests,
 //! [`Caller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections, towards
 //! upstreams and towards clients.
@@ -27,7 +27,7 @@ pub use error::SendError;
 pub use exec::LocalExec;
 pub use info::{ConnectionInfo, Established, TlsFacts, WireProtocol};
 pub use pool::UpstreamPool;
-pub use tls::{ClientCertificate, Roots, Tls, TlsError, TlsSettings};
+pub use tls::{Tls, TlsError};
 pub use trailer_io::{TrailerHandle, TrailerIo};
 pub use trailers::{RequestTrailers, TrailerPath, TrailingBody};
-pub use upstream::{Endpoint, EndpointParseError, Protocol, Upstream};
+pub use upstream::{LoadedUpstream, UpstreamError, Upstreams};

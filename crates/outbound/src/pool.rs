@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::Body;
 use hyper::body::Incoming;
+use weir_config::Protocol;
 
 use crate::connection::Http1;
 use crate::endpoint::{EndpointPool, Lease, Want};
@@ -17,14 +18,14 @@ use crate::error::SendError;
 use crate::http_form;
 use crate::info::{ConnectionInfo, Established};
 use crate::trailers::{RequestTrailers, TrailerPath};
-use crate::upstream::{Protocol, Upstream};
+use crate::upstream::LoadedUpstream;
 
 /// The connections of one worker to one upstream, for requests with bodies of type `B`.
 ///
 /// Lives on a current-thread runtime inside a `LocalSet`: connections are driven by local tasks. Bodies need not be
 /// `Send`, but `Unpin`. Dropping the pool closes idle connections; requests under way end as they would.
 pub struct UpstreamPool<B> {
-    upstream: Arc<Upstream>,
+    upstream: Arc<LoadedUpstream>,
     endpoints: Vec<Rc<EndpointPool<B>>>,
     /// The endpoint whose turn it is.
     turn: Cell<usize>,
@@ -32,8 +33,8 @@ pub struct UpstreamPool<B> {
 
 impl<B> UpstreamPool<B> {
     /// An empty pool.
-    pub fn new(upstream: Arc<Upstream>) -> Self {
-        let endpoints = (0..upstream.endpoints.len())
+    pub fn new(upstream: Arc<LoadedUpstream>) -> Self {
+        let endpoints = (0..upstream.config.endpoints.len())
             .map(|index| Rc::new(EndpointPool::new(Arc::clone(&upstream), index)))
             .collect();
         Self {
@@ -44,7 +45,7 @@ impl<B> UpstreamPool<B> {
     }
 
     /// What it is a pool for.
-    pub fn upstream(&self) -> &Arc<Upstream> {
+    pub fn upstream(&self) -> &Arc<LoadedUpstream> {
         &self.upstream
     }
 
@@ -81,7 +82,7 @@ where
 {
     /// Sends a request and waits for the head of its response.
     ///
-    /// The target may be a path or a whole URI; the authority is [`Upstream::authority`], else the URI's, else the
+    /// The target may be a path or a whole URI; the authority is [`Upstream::authority`](weir_config::Upstream::authority), else the URI's, else the
     /// `Host` header's, else the endpoint. The request is written the way its connection wants it; hop-by-hop
     /// fields are removed for HTTP/2 and left alone for HTTP/1.1, so that a WebSocket can be asked for
     /// (`hyper::upgrade::on` works on the response). A [`RequestTrailers`] in the extensions is filled in.
@@ -110,7 +111,7 @@ where
         let asked = Instant::now();
         // HTTP/2 has no `Upgrade`, so where there is a choice this makes it.
         let http1 =
-            self.upstream.protocol == Protocol::Auto && request.headers().contains_key(header::UPGRADE);
+            self.upstream.config.protocol == Protocol::Auto && request.headers().contains_key(header::UPGRADE);
         let mut want = Want { fresh, http1 };
         let mut attempts = 0;
         loop {
@@ -138,7 +139,7 @@ where
                 }
                 Err(mut refused) => match refused.take_message() {
                     Some(unsent) if reused && !want.fresh => {
-                        tracing::debug!(upstream = %self.upstream.name, "a kept connection was closed; trying a new one");
+                        tracing::debug!(upstream = %self.upstream.config.name, "a kept connection was closed; trying a new one");
                         request = unsent;
                         want.fresh = true;
                     }
@@ -161,14 +162,14 @@ where
         attempts: &mut u32,
     ) -> Result<(Rc<EndpointPool<B>>, Lease<B>, bool), SendError> {
         let mut failure = SendError::NoEndpoint {
-            name: self.upstream.name.clone(),
+            name: self.upstream.config.name.clone(),
         };
         for endpoint in self.candidates() {
             *attempts += 1;
             match endpoint.acquire(want).await {
                 Ok((lease, reused)) => return Ok((Rc::clone(endpoint), lease, reused)),
                 Err(error) if error.is_connect() => {
-                    tracing::debug!(upstream = %self.upstream.name, %error, "endpoint passed over");
+                    tracing::debug!(upstream = %self.upstream.config.name, %error, "endpoint passed over");
                     failure = error;
                 }
                 Err(error) => return Err(error),

@@ -11,45 +11,11 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+use weir_config::{Protocol, UpstreamTls};
 
-use crate::upstream::Protocol;
 
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 const ALPN_HTTP2: &[u8] = b"h2";
-
-/// What an upstream's configuration says about TLS. [`Tls::load`] makes it usable.
-#[derive(Clone, Debug, Default)]
-pub struct TlsSettings {
-    /// The name to ask for and to verify; the endpoint's host where `None`.
-    pub server_name: Option<String>,
-    /// Whom to trust.
-    pub roots: Roots,
-    /// What to show to an upstream that asks who we are.
-    pub client_certificate: Option<ClientCertificate>,
-    /// Takes any certificate for any name. For trying things out only.
-    pub insecure: bool,
-}
-
-/// Whose certificates are trusted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Roots {
-    /// The authorities that the operating system trusts.
-    #[default]
-    System,
-    /// The authorities in a PEM file, and no other.
-    File(PathBuf),
-    /// The authorities in this PEM text, and no other.
-    Pem(Vec<u8>),
-}
-
-/// A certificate of our own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// PEM file: our certificate, then the ones that lead to an authority.
-    pub chain: PathBuf,
-    /// PEM file: the private key.
-    pub key: PathBuf,
-}
 
 /// TLS ready for use. Cheap to clone; all workers share it and its session tickets.
 #[derive(Clone)]
@@ -63,23 +29,23 @@ pub struct Tls {
 impl Tls {
     /// Reads the files named and builds the client side of TLS. Blocks on those files, so belongs to start-up and
     /// reload.
-    pub fn load(settings: &TlsSettings) -> Result<Self, TlsError> {
+    pub fn load(settings: &UpstreamTls) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()?;
-        let builder = if settings.insecure {
+        let builder = if settings.insecure_skip_verify {
             builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
         } else {
-            builder.with_root_certificates(roots(&settings.roots)?)
+            builder.with_root_certificates(roots(settings.ca.as_deref())?)
         };
-        let config = match &settings.client_certificate {
+        let config = match &settings.client {
             Some(own) => {
-                let chain = certificates(&read(&own.chain)?, &own.chain.display().to_string())?;
+                let chain = certificates(&read(&own.certificate)?, &own.certificate.display().to_string())?;
                 let key =
-                    PrivateKeyDer::from_pem_slice(&read(&own.key)?).map_err(|source| TlsError::Pem {
-                        origin: own.key.display().to_string(),
+                    PrivateKeyDer::from_pem_slice(&read(&own.private_key)?).map_err(|source| TlsError::Pem {
+                        origin: own.private_key.display().to_string(),
                         source,
                     })?;
                 builder.with_client_auth_cert(chain, key)?
@@ -172,28 +138,25 @@ fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
     })
 }
 
-fn roots(roots: &Roots) -> Result<RootCertStore, TlsError> {
+/// The authorities in a PEM file, and no other; without one, those that the operating system trusts.
+fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
-    let (pem, origin) = match roots {
-        Roots::System => {
-            let found = rustls_native_certs::load_native_certs();
-            for error in &found.errors {
-                tracing::warn!(%error, "a system root certificate is left out");
-            }
-            // One authority that rustls cannot read must not cost all the others.
-            store.add_parsable_certificates(found.certs);
-            if store.is_empty() {
-                return Err(TlsError::NoCertificate {
-                    origin: "the system's certificate store".to_owned(),
-                });
-            }
-            return Ok(store);
+    if let Some(path) = ca {
+        for certificate in certificates(&read(path)?, &path.display().to_string())? {
+            store.add(certificate)?;
         }
-        Roots::File(path) => (read(path)?, path.display().to_string()),
-        Roots::Pem(pem) => (pem.clone(), "the certificate authority given".to_owned()),
-    };
-    for certificate in certificates(&pem, &origin)? {
-        store.add(certificate)?;
+        return Ok(store);
+    }
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a system root certificate is left out");
+    }
+    // One authority that rustls cannot read must not cost all the others.
+    store.add_parsable_certificates(found.certs);
+    if store.is_empty() {
+        return Err(TlsError::NoCertificate {
+            origin: "the system's certificate store".to_owned(),
+        });
     }
     Ok(store)
 }
@@ -220,7 +183,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// `insecure: true`. The handshake must still be signed by the certificate shown, whoever's that is.
+/// `insecure_skip_verify: true`. The handshake must still be signed by the certificate shown, whoever's that is.
 #[derive(Debug)]
 struct AcceptAny(Arc<CryptoProvider>);
 

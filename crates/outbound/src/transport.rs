@@ -11,11 +11,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use weir_config::{Endpoint, Protocol};
 
 use crate::error::SendError;
 use crate::info::{Established, TlsFacts, WireProtocol};
 use crate::tls::Tls;
-use crate::upstream::{Endpoint, Protocol, Upstream};
+use crate::upstream::LoadedUpstream;
 
 /// A connected stream. An enumeration rather than a trait object, so that hyper's code exists once per body type.
 pub(crate) enum Transport {
@@ -27,7 +28,7 @@ pub(crate) enum Transport {
 impl Transport {
     /// Resolves, connects and, under TLS, shakes hands. `protocol` may be narrower than the upstream's own.
     pub(crate) async fn connect(
-        upstream: &Upstream,
+        upstream: &LoadedUpstream,
         endpoint: &Endpoint,
         protocol: Protocol,
     ) -> Result<(Self, Established), SendError> {
@@ -85,7 +86,7 @@ async fn connect_tcp(endpoint: &Endpoint) -> io::Result<TcpStream> {
 }
 
 async fn resolve(endpoint: &Endpoint) -> io::Result<Vec<SocketAddr>> {
-    Ok(tokio::net::lookup_host((endpoint.host(), endpoint.port()))
+    Ok(tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
         .await?
         .collect())
 }
@@ -101,7 +102,7 @@ async fn shake_hands(
         source: Arc::new(source),
     };
     let name = tls
-        .server_name(endpoint.host())
+        .server_name(&endpoint.host)
         .map_err(|error| tls_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let server_name = name.to_str().into_owned();
     let stream = TlsConnector::from(tls.config(protocol))

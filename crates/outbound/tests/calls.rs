@@ -5,15 +5,15 @@ mod support;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
-use support::{Notes, answer, full, http, nobody, read_until, run, serve, upstream};
+use support::{Notes, answer, full, http, loaded, nobody, read_until, run, serve, upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_abi::{CallFailure, HttpCall, Pairs, Status};
-use weir_outbound::{CallLimits, Caller, Protocol};
+use weir_config::Protocol;
+use weir_outbound::{CallLimits, Caller};
 
 fn lines(lines: &[(&str, &str)]) -> Pairs {
     lines
@@ -36,7 +36,7 @@ fn call(upstream: &str) -> HttpCall {
 }
 
 fn caller_with(address: SocketAddr, protocol: Protocol, limits: CallLimits) -> Caller {
-    Caller::new([Arc::new(upstream(address, protocol))], limits)
+    Caller::new([("origin".to_owned(), loaded(upstream(address, protocol)))], limits)
 }
 
 fn caller(address: SocketAddr, protocol: Protocol) -> Caller {

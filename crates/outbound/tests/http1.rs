@@ -20,7 +20,8 @@ use support::{
     Gate, Notes, answer, endpoint, full, get, http, nobody, pool, read_until, run, serve, text, upstream,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use weir_outbound::{Protocol, SendError, Upstream, UpstreamPool, WireProtocol};
+use weir_config::{Protocol, Upstream};
+use weir_outbound::{SendError, UpstreamPool, WireProtocol};
 
 async fn hello() -> (SocketAddr, support::Watch) {
     http(Protocol::Http1, |request| async move {

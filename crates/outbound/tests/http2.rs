@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use support::{Gate, answer, full, get, http, nobody, pool, run, serve, text, upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use weir_outbound::{LocalExec, Protocol, SendError, WireProtocol};
+use weir_config::Protocol;
+use weir_outbound::{LocalExec, SendError, WireProtocol};
 
 #[test]
 fn requests_share_one_connection() {

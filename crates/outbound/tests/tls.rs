@@ -5,6 +5,7 @@ mod support;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,14 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use support::{Watch, answer, converse, get, pool, run, serve, text, upstream};
+use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
-use weir_outbound::{
-    ClientCertificate, Protocol, Roots, SendError, Tls, TlsError, TlsSettings, UpstreamPool, WireProtocol,
-};
+use weir_config::{ClientIdentity, Protocol, UpstreamTls};
+use weir_outbound::{SendError, Tls, TlsError, UpstreamPool, WireProtocol};
 
-/// An authority of the test's own.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+/// An authority of the test's own, and the file that holds its certificate.
+struct Authority(CertifiedIssuer<'static, KeyPair>, NamedTempFile);
 
 /// A certificate and its key.
 struct Identity {
@@ -36,11 +37,13 @@ impl Authority {
     fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let file = written(&issuer.pem());
+        Self(issuer, file)
     }
 
-    fn pem(&self) -> Roots {
-        Roots::Pem(self.0.pem().into_bytes())
+    fn ca(&self) -> Option<PathBuf> {
+        Some(self.1.path().into())
     }
 
     fn issue(&self, name: &str) -> Identity {
@@ -78,6 +81,13 @@ impl Authority {
     }
 }
 
+/// A file with a text.
+fn written(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
 /// A server that speaks what was negotiated and answers with the version of the request.
 async fn origin(config: Arc<ServerConfig>) -> (SocketAddr, Watch) {
     serve(move |stream| {
@@ -97,18 +107,18 @@ async fn origin(config: Arc<ServerConfig>) -> (SocketAddr, Watch) {
     .await
 }
 
-fn client(address: SocketAddr, protocol: Protocol, settings: &TlsSettings) -> UpstreamPool<Full<Bytes>> {
+fn client(address: SocketAddr, protocol: Protocol, settings: &UpstreamTls) -> UpstreamPool<Full<Bytes>> {
     let mut upstream = upstream(address, protocol);
-    upstream.tls = Some(Tls::load(settings).unwrap());
+    upstream.tls = Some(settings.clone());
     pool(upstream)
 }
 
 /// Trusts `authority` and expects `name`.
-fn settings(authority: &Authority, name: &str) -> TlsSettings {
-    TlsSettings {
+fn settings(authority: &Authority, name: &str) -> UpstreamTls {
+    UpstreamTls {
         server_name: Some(name.to_owned()),
-        roots: authority.pem(),
-        ..TlsSettings::default()
+        ca: authority.ca(),
+        ..UpstreamTls::default()
     }
 }
 
@@ -157,9 +167,9 @@ fn the_name_is_the_endpoints_host_unless_set() {
     run(async {
         let authority = Authority::new();
         let (address, _) = origin(authority.server(&authority.issue("127.0.0.1"), BOTH, None)).await;
-        let by_address = TlsSettings {
-            roots: authority.pem(),
-            ..TlsSettings::default()
+        let by_address = UpstreamTls {
+            ca: authority.ca(),
+            ..UpstreamTls::default()
         };
         let (_, info) = client(address, Protocol::Auto, &by_address)
             .send(get("/"))
@@ -192,8 +202,8 @@ fn strangers_are_refused() {
                 assert_eq!((error.reason(), error.may_have_been_sent()), ("tls", false));
             }
         }
-        let insecure = TlsSettings {
-            insecure: true,
+        let insecure = UpstreamTls {
+            insecure_skip_verify: true,
             ..settings(&ours, "other.test")
         };
         let (response, _) = client(address, Protocol::Auto, &insecure)
@@ -248,14 +258,12 @@ fn a_client_certificate_is_shown_to_a_server_that_asks() {
         let config = servers.server(&servers.issue("origin.test"), BOTH, Some(&clients));
         let (address, _) = origin(config).await;
         let own = clients.issue("weir.test");
-        let mut chain = tempfile::NamedTempFile::new().unwrap();
-        chain.write_all(own.certificate_pem.as_bytes()).unwrap();
-        let mut key = tempfile::NamedTempFile::new().unwrap();
-        key.write_all(own.key.serialize_pem().as_bytes()).unwrap();
-        let with = TlsSettings {
-            client_certificate: Some(ClientCertificate {
-                chain: chain.path().into(),
-                key: key.path().into(),
+        let chain = written(&own.certificate_pem);
+        let key = written(&own.key.serialize_pem());
+        let with = UpstreamTls {
+            client: Some(ClientIdentity {
+                certificate: chain.path().into(),
+                private_key: key.path().into(),
             }),
             ..settings(&servers, "origin.test")
         };
@@ -279,7 +287,7 @@ fn a_silent_server_is_given_up() {
         })
         .await;
         let mut upstream = upstream(address, Protocol::Auto);
-        upstream.tls = Some(Tls::load(&settings(&authority, "origin.test")).unwrap());
+        upstream.tls = Some(settings(&authority, "origin.test"));
         upstream.connect_timeout = Duration::from_millis(100);
         let pool = Rc::new(pool(upstream));
         // One is given up while it connects; another takes over; the third learns what that one learns.
@@ -309,25 +317,24 @@ fn a_silent_server_is_given_up() {
 
 #[test]
 fn settings_that_cannot_be_used_say_why() {
-    let load = |settings: TlsSettings| Tls::load(&settings).map(drop).unwrap_err();
-    let roots = |roots| TlsSettings {
-        roots,
-        ..TlsSettings::default()
+    let load = |settings: UpstreamTls| Tls::load(&settings).map(drop).unwrap_err();
+    let trusting = |ca: &Path| UpstreamTls {
+        ca: Some(ca.into()),
+        ..UpstreamTls::default()
     };
-    let missing = load(roots(Roots::File("/nowhere/ca.pem".into())));
+    let missing = load(trusting(Path::new("/nowhere/ca.pem")));
     assert!(
         matches!(missing, TlsError::Read { .. }) && missing.to_string().contains("/nowhere/ca.pem"),
         "{missing}"
     );
-    assert!(matches!(
-        load(roots(Roots::Pem(b"hello".to_vec()))),
-        TlsError::NoCertificate { .. }
-    ));
-    let cut = b"-----BEGIN CERTIFICATE-----\nAAAA\n".to_vec();
-    assert!(matches!(load(roots(Roots::Pem(cut))), TlsError::Pem { .. }));
-    let named = TlsSettings {
+    let empty = load(trusting(written("hello").path()));
+    assert!(matches!(empty, TlsError::NoCertificate { .. }));
+    let cut = load(trusting(written("-----BEGIN CERTIFICATE-----\nAAAA\n").path()));
+    assert!(matches!(cut, TlsError::Pem { .. }));
+    let authority = Authority::new();
+    let named = UpstreamTls {
         server_name: Some("not a name".to_owned()),
-        ..roots(Authority::new().pem())
+        ..trusting(authority.1.path())
     };
     assert!(matches!(load(named), TlsError::ServerName { .. }));
 }

@@ -15,7 +15,8 @@ use http_body_util::BodyExt;
 use support::{Notes, get, http, pool, read_until, run, serve, upstream};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use weir_outbound::{Protocol, RequestTrailers, TrailerPath, TrailingBody, UpstreamPool};
+use weir_config::Protocol;
+use weir_outbound::{RequestTrailers, TrailerPath, TrailingBody, UpstreamPool};
 
 /// A body with trailers.
 struct Parts {

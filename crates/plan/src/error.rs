@@ -3,8 +3,7 @@
 use std::fmt;
 
 use weir_config::CodeSource;
-
-use crate::upstreams::UpstreamError;
+use weir_outbound::UpstreamError;
 
 /// A filter that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]

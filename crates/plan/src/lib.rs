@@ -14,7 +14,6 @@ mod planner;
 mod reach;
 mod sources;
 mod trial;
-mod upstreams;
 mod vm;
 mod watch;
 
@@ -24,7 +23,6 @@ pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
 pub use reach::Reach;
 pub use sources::Sources;
-pub use upstreams::{UpstreamError, Upstreams};
 pub use vm::{Identity, VmPlan};
 pub use watch::FileWatch;
 pub use weir_loader::FileStamp;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use weir_abi::LogLevel;
 use weir_config::FilterConfig;
 use weir_host::Shared;
+use weir_outbound::Upstreams;
 
 use crate::engines::Engines;
 use crate::error::{PlanError, Refusal};
@@ -13,7 +14,6 @@ use crate::modules::Modules;
 use crate::parallel::in_parallel;
 use crate::sources::Sources;
 use crate::trial::{self, Group, Outcome};
-use crate::upstreams::Upstreams;
 use crate::vm::VmPlan;
 
 /// Plans VMs, and remembers modules from one plan to the next.
@@ -117,7 +117,7 @@ impl Planner {
             self.modules.check_runtime(&group.config)?;
             let mut own = HashMap::new();
             for (name, upstream) in &group.upstreams {
-                own.insert(name.clone(), upstreams.ready(upstream)?);
+                own.insert(name.clone(), upstreams.load(upstream)?);
             }
             ready.push((group, own));
         }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::LogLevel;
-use weir_outbound::{CallLimits, Caller, Upstream};
+use weir_outbound::{CallLimits, Caller, LoadedUpstream};
 
 /// What a guest may reach, and how loudly it may talk.
 pub struct Reach {
     /// Upstreams by the names that the guest uses.
-    pub upstreams: HashMap<String, Arc<Upstream>>,
+    pub upstreams: HashMap<String, Arc<LoadedUpstream>>,
     /// The longest that a call may take.
     pub call_timeout: Duration,
     /// The lowest level that any plugin of the VM logs.
@@ -37,14 +37,8 @@ impl Reach {
     /// What makes the calls of a VM.
     pub fn caller(&self) -> Caller {
         // What the guest may name directly stands among the upstreams, under its `host:port`.
-        let upstreams = self.upstreams.iter().map(|(name, upstream)| {
-            if upstream.name == *name {
-                return Arc::clone(upstream);
-            }
-            let mut renamed = (**upstream).clone();
-            renamed.name.clone_from(name);
-            Arc::new(renamed)
-        });
+        let upstreams = self.upstreams.iter();
+        let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Arc::clone(upstream)));
         let mut limits = CallLimits::default();
         limits.timeout = self.call_timeout;
         Caller::new(upstreams, limits)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use weir_abi::LogLevel;
 use weir_config::{FilterConfig, VmConfig};
 use weir_host::{Capabilities, HostModule, PluginSpec, Shared, StartError, VmSpec};
+use weir_outbound::LoadedUpstream;
 
 use crate::canary;
 use crate::error::Refusal;
@@ -35,7 +36,7 @@ pub(crate) struct Outcome {
 /// Plans a VM and tries it. Filters that are refused are left out, and the rest is tried again.
 pub(crate) fn run(
     group: &Group,
-    upstreams: &HashMap<String, Arc<weir_outbound::Upstream>>,
+    upstreams: &HashMap<String, Arc<LoadedUpstream>>,
     log_level: LogLevel,
     modules: &Modules,
     shared: &Shared,
@@ -168,7 +169,7 @@ fn plan(
     group: &Group,
     filters: &[Arc<FilterConfig>],
     spec: &Arc<VmSpec>,
-    upstreams: &HashMap<String, Arc<weir_outbound::Upstream>>,
+    upstreams: &HashMap<String, Arc<LoadedUpstream>>,
     log_level: LogLevel,
 ) -> VmPlan {
     let plugins: Vec<Arc<PluginSpec>> = filters.iter().map(|filter| Arc::new(plugin(filter))).collect();

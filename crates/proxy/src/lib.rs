@@ -40,4 +40,5 @@ pub use error::ProxyError;
 pub use proxy::{ConfigSource, Proxy, ProxyHandle};
 pub use run::Signals;
 pub use tls::TlsError;
-pub use weir_plan::{EngineSource, Engines, PlanError, Refusal, UpstreamError};
+pub use weir_outbound::UpstreamError;
+pub use weir_plan::{EngineSource, Engines, PlanError, Refusal};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use weir_config::{FilterConfig, Limits, RouteMatch, Timeouts};
-use weir_outbound::Upstream;
+use weir_outbound::LoadedUpstream;
 use weir_plan::VmPlan;
 
 /// What workers serve from.
@@ -15,8 +15,8 @@ pub(crate) struct Revision {
     pub routes: Vec<RoutePlan>,
     /// The VMs that each worker has.
     pub vms: Vec<Arc<VmPlan>>,
-    /// Upstreams of routes.
-    pub upstreams: Vec<UpstreamPlan>,
+    /// Upstreams of routes. Two revisions with equal ones share connections.
+    pub upstreams: Vec<Arc<LoadedUpstream>>,
     /// Bounds of a request.
     pub limits: Limits,
     /// How long things may take.
@@ -75,14 +75,6 @@ pub(crate) struct FilterPlan {
     pub fail_open: bool,
     /// Body bytes that it may hold back.
     pub limit: usize,
-}
-
-/// An upstream of routes.
-pub(crate) struct UpstreamPlan {
-    /// What the configuration says; two plans with equal ones may share connections.
-    pub config: Arc<weir_config::Upstream>,
-    /// The same for the pools.
-    pub upstream: Arc<Upstream>,
 }
 
 impl Revision {

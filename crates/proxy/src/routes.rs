@@ -5,9 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use weir_config::{FilterConfig, Route, RouteTarget};
-use weir_plan::{Planned, UpstreamError, Upstreams};
+use weir_outbound::{LoadedUpstream, UpstreamError, Upstreams};
+use weir_plan::Planned;
 
-use crate::revision::{FilterPlan, RoutePlan, StaticAnswer, Target, UpstreamPlan};
+use crate::revision::{FilterPlan, RoutePlan, StaticAnswer, Target};
 
 /// Plans a route whose filters have been planned.
 pub(crate) fn plan(route: &Route, target: Target, planned: &Planned) -> RoutePlan {
@@ -49,7 +50,7 @@ fn cluster(target: &RouteTarget) -> Arc<str> {
 pub(crate) fn target(
     target: &RouteTarget,
     upstreams: &mut Upstreams,
-    plans: &mut Vec<UpstreamPlan>,
+    plans: &mut Vec<Arc<LoadedUpstream>>,
 ) -> Result<Target, UpstreamError> {
     match target {
         RouteTarget::Echo => Ok(Target::Echo),
@@ -71,23 +72,12 @@ pub(crate) fn target(
             }))
         }
         RouteTarget::Upstream(config) => {
-            if let Some(place) = plans.iter().position(|plan| plan.config == *config) {
+            if let Some(place) = plans.iter().position(|known| known.config() == config) {
                 return Ok(Target::Upstream(place));
             }
-            let upstream = upstreams.ready(config)?;
-            plans.push(UpstreamPlan {
-                config: Arc::clone(config),
-                upstream: Arc::new(for_routes(&upstream)),
-            });
+            // Requests of routes bring their authority themselves: a route's own choice goes before the upstream's.
+            plans.push(Arc::new(upstreams.load(config)?.keeping_authorities()));
             Ok(Target::Upstream(plans.len() - 1))
         }
     }
-}
-
-/// The same upstream for the requests of routes, which bring their authority themselves: a route's own choice goes
-/// before the upstream's.
-fn for_routes(upstream: &weir_outbound::Upstream) -> weir_outbound::Upstream {
-    let mut upstream = upstream.clone();
-    upstream.authority = None;
-    upstream
 }

@@ -330,16 +330,16 @@ impl Worker {
                 (started, _) => self.fill(plan, started),
             });
         }
-        let pools = install.revision.upstreams.iter().map(|plan| {
+        let pools = install.revision.upstreams.iter().map(|upstream| {
             let known = old.as_ref().and_then(|old| {
                 let place = old
                     .plan
                     .upstreams
                     .iter()
-                    .position(|known| known.config == plan.config)?;
+                    .position(|known| known.config() == upstream.config())?;
                 old.pools.get(place).cloned()
             });
-            known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(&plan.upstream))))
+            known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(upstream))))
         });
         let pools = pools.collect();
         let routes = &install.revision.routes;

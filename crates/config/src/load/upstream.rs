@@ -10,8 +10,6 @@ use super::or;
 use crate::read::Field;
 use crate::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 const SHORT_FORM: &str = "http://host:port, https://host:port or a map with endpoints";
 
 /// All upstreams of a map by name; `None` for those that are wrong, so that they may still be named. `idle` is for
@@ -67,13 +65,9 @@ fn from_url(name: &str, text: &str, idle: Duration) -> Option<Upstream> {
 
 fn plain(name: &str, endpoint: Endpoint, tls: Option<UpstreamTls>, idle_timeout: Duration) -> Upstream {
     Upstream {
-        name: name.to_owned(),
-        endpoints: vec![endpoint],
-        protocol: Protocol::Auto,
         tls,
-        connect_timeout: CONNECT_TIMEOUT,
         idle_timeout,
-        authority: None,
+        ..Upstream::new(name, vec![endpoint])
     }
 }
 
@@ -89,22 +83,20 @@ fn from_map(name: &str, field: &Field<'_>, idle: Duration) -> Option<Upstream> {
     });
     let tls = keys.take("tls").and_then(|field| tls(&field));
     let authority = keys.take("authority").and_then(|field| names::authority(&field));
-    let (mut connect_timeout, mut idle_timeout) = (CONNECT_TIMEOUT, idle);
+    let (mut connect_timeout, mut idle_timeout) = (Upstream::CONNECT_TIMEOUT, idle);
     if let Some(timeouts) = keys.take("timeouts").and_then(|field| field.keys()) {
         connect_timeout = or(timeouts.take("connect"), connect_timeout, Field::duration);
         idle_timeout = or(timeouts.take("idle"), idle_timeout, Field::duration);
         timeouts.finish();
     }
     keys.finish();
-    let name = name.to_owned();
     Some(Upstream {
-        name,
-        endpoints: endpoints?,
         protocol,
         tls,
         connect_timeout,
         idle_timeout,
         authority,
+        ..Upstream::new(name, endpoints?)
     })
 }
 

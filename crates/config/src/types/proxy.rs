@@ -130,7 +130,7 @@ impl Default for Timeouts {
             request_header: Duration::from_secs(10),
             client_idle: Duration::from_secs(60),
             upstream: Duration::from_secs(60),
-            upstream_idle: Duration::from_secs(60),
+            upstream_idle: Upstream::IDLE_TIMEOUT,
             stream_idle: Duration::from_secs(300),
             drain: Duration::from_secs(30),
         }

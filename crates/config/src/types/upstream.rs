@@ -5,26 +5,55 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A named upstream.
+/// A named upstream: where it can be reached, and how it is spoken to. Plain data; the client makes it ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// The name that routes and guests use.
     pub name: String,
-    /// At least one; requests are spread over them in turn.
+    /// At least one. Requests are spread over them in turn; one that cannot be connected to gives way to the next.
     pub endpoints: Vec<Endpoint>,
     /// Which HTTP is spoken.
     pub protocol: Protocol,
     /// TLS; `None` is plain text.
     pub tls: Option<UpstreamTls>,
-    /// The longest that opening a connection may take, TLS included; 5 s unless given.
+    /// The longest that opening a connection may take, per endpoint tried: name resolution, TCP, TLS and HTTP/2 preface
+    /// together; [`Upstream::CONNECT_TIMEOUT`] unless given. Also bounds the wait for a free connection where
+    /// [`Upstream::max_connections`] are in use.
     pub connect_timeout: Duration,
-    /// How long an unused connection is kept; 60 s unless given.
+    /// How long an unused connection is kept; [`Upstream::IDLE_TIMEOUT`] unless given.
     pub idle_timeout: Duration,
     /// Replaces the request's authority (`Host`), if given.
     pub authority: Option<String>,
+    /// Most connections per endpoint and worker; requests beyond them wait. [`Upstream::MAX_CONNECTIONS`]; no key changes
+    /// it.
+    pub max_connections: usize,
 }
 
 impl Upstream {
+    /// Long enough for one lost SYN.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+    /// Common servers close theirs after 60 to 75 seconds. A request that meets a connection which the server has just
+    /// closed is sent again on a new one.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// A bound that only a runaway reaches.
+    pub const MAX_CONNECTIONS: usize = 1024;
+
+    /// An upstream in plain text, and everything else as it is unless given.
+    pub fn new(name: impl Into<String>, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            name: name.into(),
+            endpoints,
+            protocol: Protocol::Auto,
+            tls: None,
+            connect_timeout: Self::CONNECT_TIMEOUT,
+            idle_timeout: Self::IDLE_TIMEOUT,
+            authority: None,
+            max_connections: Self::MAX_CONNECTIONS,
+        }
+    }
+
     pub(crate) fn collect_files<'a>(&'a self, files: &mut BTreeSet<&'a PathBuf>) {
         let Some(tls) = &self.tls else {
             return;
@@ -63,7 +92,7 @@ pub enum Protocol {
     Auto,
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2; without TLS with prior knowledge.
+    /// HTTP/2: negotiated under TLS (a server that does not agree is an error), with prior knowledge without.
     Http2,
 }
 
@@ -74,7 +103,7 @@ pub struct UpstreamTls {
     pub server_name: Option<String>,
     /// PEM file of the authorities that are trusted; `None` means the system's.
     pub ca: Option<PathBuf>,
-    /// Take any certificate. Off unless given; for tests only.
+    /// Takes any certificate for any name. Off unless given; for trying things out only.
     pub insecure_skip_verify: bool,
     /// The certificate that the proxy shows, if the upstream asks for one.
     pub client: Option<ClientIdentity>,

@@ -60,5 +60,6 @@ fn upstream(name: &str, host: &str, port: u16) -> Upstream {
         connect_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(60),
         authority: None,
+        max_connections: 1024,
     }
 }

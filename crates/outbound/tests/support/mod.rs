@@ -24,7 +24,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
-use weir_outbound::{Endpoint, LocalExec, Protocol, TrailerIo, TrailerPath, Upstream};
+use weir_config::{Endpoint, Protocol, Upstream};
+use weir_outbound::{LoadedUpstream, LocalExec, TrailerIo, TrailerPath, UpstreamPool};
 
 /// The body of the responses that test servers give.
 pub type Answer = UnsyncBoxBody<Bytes, Infallible>;
@@ -52,7 +53,10 @@ pub async fn text(response: Response<Incoming>) -> String {
 }
 
 pub fn endpoint(address: SocketAddr) -> Endpoint {
-    address.to_string().parse().unwrap()
+    Endpoint {
+        host: address.ip().to_string(),
+        port: address.port(),
+    }
 }
 
 /// An upstream in clear text with one endpoint.
@@ -195,8 +199,12 @@ impl Gate {
 /// Values that a server noted for the test.
 pub type Notes<T> = Rc<RefCell<Vec<T>>>;
 
-pub fn pool<B>(upstream: Upstream) -> weir_outbound::UpstreamPool<B> {
-    weir_outbound::UpstreamPool::new(Arc::new(upstream))
+pub fn loaded(upstream: Upstream) -> Arc<LoadedUpstream> {
+    Arc::new(LoadedUpstream::load(Arc::new(upstream)).unwrap())
+}
+
+pub fn pool<B>(upstream: Upstream) -> UpstreamPool<B> {
+    UpstreamPool::new(loaded(upstream))
 }
 
 pub fn get(path: &str) -> Request<Full<Bytes>> {

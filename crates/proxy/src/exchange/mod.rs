@@ -368,7 +368,7 @@ fn names(revision: &WorkerRevision, route: Option<usize>) -> (Arc<str>, Arc<str>
     match route.and_then(|route| revision.plan.routes.get(route)) {
         Some(route) => {
             let endpoints = match route.target {
-                Target::Upstream(upstream) => revision.plan.upstreams[upstream].config.endpoints.len(),
+                Target::Upstream(upstream) => revision.plan.upstreams[upstream].config().endpoints.len(),
                 Target::Echo | Target::Static(_) => 0,
             };
             (Arc::clone(&route.name), Arc::clone(&route.cluster), endpoints)

@@ -28,7 +28,7 @@ impl Exchange {
         client_upgrade: ClientUpgrade,
     ) -> Result<Outgoing, Aborted> {
         let revision = Rc::clone(&self.revision);
-        let authority = revision.plan.upstreams[upstream].config.authority.as_deref();
+        let authority = revision.plan.upstreams[upstream].config().authority.as_deref();
         let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
         // Without a body there is nothing that could be gone by the time of a second try.
         let repeatable =
