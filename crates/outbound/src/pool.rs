@@ -110,8 +110,8 @@ where
     ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
         let asked = Instant::now();
         // HTTP/2 has no `Upgrade`, so where there is a choice this makes it.
-        let http1 =
-            self.upstream.config.protocol == Protocol::Auto && request.headers().contains_key(header::UPGRADE);
+        let http1 = self.upstream.config.protocol == Protocol::Auto
+            && request.headers().contains_key(header::UPGRADE);
         let mut want = Want { fresh, http1 };
         let mut attempts = 0;
         loop {

@@ -13,7 +13,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
 use weir_config::{Protocol, UpstreamTls};
 
-
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 const ALPN_HTTP2: &[u8] = b"h2";
 
@@ -43,11 +42,12 @@ impl Tls {
         let config = match &settings.client {
             Some(own) => {
                 let chain = certificates(&read(&own.certificate)?, &own.certificate.display().to_string())?;
-                let key =
-                    PrivateKeyDer::from_pem_slice(&read(&own.private_key)?).map_err(|source| TlsError::Pem {
+                let key = PrivateKeyDer::from_pem_slice(&read(&own.private_key)?).map_err(|source| {
+                    TlsError::Pem {
                         origin: own.private_key.display().to_string(),
                         source,
-                    })?;
+                    }
+                })?;
                 builder.with_client_auth_cert(chain, key)?
             }
             None => builder.with_no_client_auth(),

@@ -36,7 +36,10 @@ fn call(upstream: &str) -> HttpCall {
 }
 
 fn caller_with(address: SocketAddr, protocol: Protocol, limits: CallLimits) -> Caller {
-    Caller::new([("origin".to_owned(), loaded(upstream(address, protocol)))], limits)
+    Caller::new(
+        [("origin".to_owned(), loaded(upstream(address, protocol)))],
+        limits,
+    )
 }
 
 fn caller(address: SocketAddr, protocol: Protocol) -> Caller {
