@@ -1,6 +1,8 @@
 //! The plugin in a real Traffic Server: what the conformance cases do not say.
 #![allow(clippy::unwrap_used)]
 
+#[path = "ats/answers.rs"]
+mod answers;
 #[path = "ats/cache.rs"]
 mod cache;
 #[path = "ats/clients.rs"]

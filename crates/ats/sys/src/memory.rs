@@ -1,7 +1,7 @@
 //! The server's allocator.
 //!
-//! What the server takes over (the body of a local reply) is allocated here, what it hands over as `char *` is freed
-//! here. Rust's own allocator has nothing to do with it.
+//! The plugin allocates here what the server takes over ([`Given`]), and frees here what the server hands over as
+//! `char *`. Rust's own allocator has nothing to do with it. The table of all such memory is in the crate's documentation.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -82,6 +82,68 @@ pub unsafe fn TSfree(ptr: *mut c_void) {
     let call = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
     // SAFETY: the caller keeps the rule for `ptr`.
     unsafe { call(ptr) }
+}
+
+/// Bytes in the server's memory, for a function of the server that takes them over and frees them later. Freed when dropped
+/// before that.
+///
+/// No bytes are NULL and not an allocation of length 0: the server hangs such a buffer into a chain of blocks whose size
+/// class it encodes as the negated length, and 0 is the class of 128 bytes. It would put our few bytes into the freelist of
+/// that class, and the next who gets them from there would write beyond their end (seen on 9.2.9, where the server dies in
+/// the next DNS look-ups).
+#[derive(Debug)]
+pub struct Given {
+    data: *mut c_char,
+    len: usize,
+}
+
+impl Given {
+    /// Copies bytes.
+    ///
+    /// # Safety
+    ///
+    /// `load` succeeded before. The server ends the process if there is no memory.
+    pub unsafe fn bytes(bytes: &[u8]) -> Self {
+        // SAFETY: the caller has loaded the table; as many bytes are written as were asked for.
+        let data = unsafe {
+            if bytes.is_empty() {
+                std::ptr::null_mut()
+            } else {
+                let data = TSmalloc(bytes.len()).cast::<u8>();
+                data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                data.cast()
+            }
+        };
+        Self {
+            data,
+            len: bytes.len(),
+        }
+    }
+
+    /// Copies a text with the NUL at its end; the empty text is one byte, and not NULL.
+    ///
+    /// # Safety
+    ///
+    /// `load` succeeded before. The server ends the process if there is no memory.
+    pub unsafe fn text(text: &CStr) -> Self {
+        // SAFETY: the caller has loaded the table; there is one byte at least.
+        unsafe { Self::bytes(text.to_bytes_with_nul()) }
+    }
+
+    /// The address and the length in bytes, for the function that takes the memory over. The address is NULL if and only if
+    /// the length is 0.
+    #[must_use = "the memory is the caller's to hand over"]
+    pub fn into_raw(self) -> (*mut c_char, usize) {
+        let given = std::mem::ManuallyDrop::new(self);
+        (given.data, given.len)
+    }
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        // SAFETY: it came from this allocator or is NULL, and nobody else has it: `into_raw` does not come here.
+        unsafe { TSfree(self.data.cast()) };
+    }
 }
 
 static FREE: AtomicPtr<c_void> = AtomicPtr::new(NOT_LOADED);

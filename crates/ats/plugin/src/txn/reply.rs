@@ -1,9 +1,9 @@
 //! Answers of filters: through the filters that know of the request, and to the client.
 
-use std::ffi::c_char;
+use std::ffi::CString;
 use std::task::Poll;
 
-use weir_ats_sys::{TSHttpTxnErrorBodySet, TSHttpTxnStatusSet, TSmalloc};
+use weir_ats_sys::{Given, TSHttpTxnErrorBodySet, TSHttpTxnStatusSet};
 use weir_chain::{Abort, Direction, Item, LocalSource, ResponseHead, local_reply};
 use weir_host::LocalResponse;
 use weir_http_rules::names::is_framing_field;
@@ -178,31 +178,19 @@ impl Txn {
             return;
         };
         self.state.borrow_mut().response_sent = true;
-        let kind = reply
-            .lines
-            .iter()
-            .find(|(name, _)| name == b"content-type")
-            .map_or(&b""[..], |(_, value)| value);
-        // SAFETY: the transaction is stopped at a hook; both texts are in memory of the server's, which it frees.
+        // Without a body the head is as `FinalReply::write` makes it, and no type is added to it.
+        let kind = (!reply.body.is_empty()).then(|| {
+            let line = reply.lines.iter().find(|(name, _)| name == b"content-type");
+            // Values of fields hold no NUL.
+            line.and_then(|(_, value)| CString::new(value.as_slice()).ok())
+                .unwrap_or_default()
+        });
+        // SAFETY: the transaction is stopped at a hook; the server takes both copies over, as `Given` makes them for it.
         unsafe {
             TSHttpTxnStatusSet(self.http, i32::from(reply.status));
-            TSHttpTxnErrorBodySet(self.http, copy(&reply.body), reply.body.len(), copy_text(kind));
+            let (body, len) = Given::bytes(&reply.body).into_raw();
+            let kind = kind.map_or(std::ptr::null_mut(), |kind| Given::text(&kind).into_raw().0);
+            TSHttpTxnErrorBodySet(self.http, body, len, kind);
         }
     }
-}
-
-/// A copy in the server's memory.
-fn copy(bytes: &[u8]) -> *mut c_char {
-    // SAFETY: the server's allocator gives the room asked for or ends the process; one byte more, as it has to be some.
-    unsafe {
-        let memory = TSmalloc(bytes.len() + 1).cast::<u8>();
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), memory, bytes.len());
-        memory.add(bytes.len()).write(0);
-        memory.cast()
-    }
-}
-
-/// A copy that ends with NUL; values of fields hold none.
-fn copy_text(text: &[u8]) -> *mut c_char {
-    copy(text)
 }

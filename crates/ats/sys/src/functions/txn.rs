@@ -98,8 +98,8 @@ functions! {
         /// The text is the caller's, to be freed by `TSfree`.
         fn TSHttpTxnEffectiveUrlStringGet(txn: TSHttpTxn, out_len: *mut c_int) -> *mut c_char =
             "_Z30TSHttpTxnEffectiveUrlStringGetP13tsapi_httptxnPi";
-        /// Takes over `body` and `content_type`, which come from `TSmalloc` or `TSstrdup`; NULL for the second is
-        /// text/html.
+        /// Takes over `body` and `content_type`, which come from [`Given`](crate::Given). A `body` of length 0 must be NULL.
+        /// NULL for `content_type` is text/html if there is a body.
         fn TSHttpTxnErrorBodySet(txn: TSHttpTxn, body: *mut c_char, len: usize, content_type: *mut c_char) =
             "_Z21TSHttpTxnErrorBodySetP13tsapi_httptxnPcmS1_";
         fn TSHttpTxnIdGet(txn: TSHttpTxn) -> u64 = "_Z14TSHttpTxnIdGetP13tsapi_httptxn";
@@ -122,6 +122,7 @@ functions! {
         fn TSHttpTxnRedirectRetries(txn: TSHttpTxn) -> c_int = "_Z24TSHttpTxnRedirectRetriesP13tsapi_httptxn";
         fn TSHttpTxnRedirectUrlGet(txn: TSHttpTxn, out_len: *mut c_int) -> *const c_char =
             "_Z23TSHttpTxnRedirectUrlGetP13tsapi_httptxnPi";
+        /// Takes over `url`, which comes from [`Given`](crate::Given).
         fn TSHttpTxnRedirectUrlSet(txn: TSHttpTxn, url: *const c_char, len: c_int) =
             "_Z23TSHttpTxnRedirectUrlSetP13tsapi_httptxnPKci";
         fn TSHttpTxnReqCacheableSet(txn: TSHttpTxn, on: c_int) =

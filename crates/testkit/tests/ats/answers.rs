@@ -1,0 +1,77 @@
+//! Answers of filters and of the plugin itself, as the server takes them over.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use weir_testkit::client::{Http1, Outcome, Request};
+use weir_testkit::config::{filter, set};
+use weir_testkit::{Ats, AtsConfig, Guests, Mode, Origin, PATIENCE};
+
+/// Origins that have a name each.
+const NAMED: usize = 32;
+
+/// Gets many answers without a body from a filter, and then goes to origins that have names: the server's memory for
+/// looking those up must not be what the answers were made of.
+fn answers_without_a_body(block: Value, status: u16) {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = folder.path().join("hosts");
+    let lines: String = (0..NAMED)
+        .map(|number| format!("127.0.0.1 origin{number}.test\n"))
+        .collect();
+    std::fs::write(&hosts, lines).unwrap();
+    let mut config = AtsConfig::new(origin.address())
+        .filter(block)
+        .record("proxy.config.hostdb.host_file.path", hosts.to_str().unwrap());
+    config.mode = Mode::Remap;
+    for number in 0..NAMED {
+        let port = origin.address().port();
+        config = config.rule(format!("map /{number}/ http://origin{number}.test:{port}/"));
+    }
+    let ats = Ats::start(&config).unwrap();
+    let get = |path: &str| {
+        let outcome =
+            Http1::connect(ats.address()).and_then(|mut client| client.request(&Request::get(path)));
+        let response = outcome.and_then(Outcome::response);
+        response.unwrap_or_else(|error| panic!("{path}: {error}\n{}", ats.logs().text()))
+    };
+    // The server reads the file of hosts some time after it has started.
+    let begin = Instant::now();
+    while get("/0/").status != 200 {
+        assert!(begin.elapsed() < PATIENCE, "{}", ats.logs().text());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    for _ in 0..10 {
+        for _ in 0..40 {
+            let response = get("/");
+            assert_eq!(response.status, status, "{response:?}");
+            assert_eq!(response.body, b"", "{response:?}");
+            let length = response.header("content-length");
+            assert_eq!(length.as_deref(), Some("0"), "{response:?}");
+        }
+        for number in 0..NAMED {
+            let response = get(&format!("/{number}/"));
+            assert_eq!(response.status, 200, "{response:?}");
+        }
+    }
+    assert!(ats.server().is_alive(), "{}", ats.logs().text());
+}
+
+#[test]
+fn bodyless_answers_of_filters_leave_the_servers_memory_whole() {
+    let guest = Guests::build()
+        .unwrap()
+        .example("send_local_response_empty")
+        .unwrap();
+    answers_without_a_body(filter("empty", &guest, "wasmtime"), 403);
+}
+
+#[test]
+fn bodyless_answers_of_the_plugin_leave_the_servers_memory_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.wasm");
+    std::fs::write(&broken, "no module").unwrap();
+    let mut block = filter("broken", &broken, "wasmtime");
+    set(&mut block, "fail_open", json!(false));
+    answers_without_a_body(block, 503);
+}
