@@ -14,6 +14,7 @@ mod error;
 mod exec;
 mod http_form;
 mod info;
+pub mod pem;
 mod pool;
 mod tls;
 mod trailer_io;

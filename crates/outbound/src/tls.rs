@@ -1,17 +1,17 @@
 //! TLS towards upstreams: trust, names, client certificates.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, UnixTime};
 use weir_config::{Protocol, UpstreamTls};
+
+use crate::pem::{self, PemError};
 
 const ALPN_HTTP1: &[u8] = b"http/1.1";
 const ALPN_HTTP2: &[u8] = b"h2";
@@ -41,13 +41,8 @@ impl Tls {
         };
         let config = match &settings.client {
             Some(own) => {
-                let chain = certificates(&read(&own.certificate)?, &own.certificate.display().to_string())?;
-                let key = PrivateKeyDer::from_pem_slice(&read(&own.private_key)?).map_err(|source| {
-                    TlsError::Pem {
-                        origin: own.private_key.display().to_string(),
-                        source,
-                    }
-                })?;
+                let chain = pem::certificates(&own.certificate)?;
+                let key = pem::private_key(&own.private_key)?;
                 builder.with_client_auth_cert(chain, key)?
             }
             None => builder.with_no_client_auth(),
@@ -96,28 +91,12 @@ impl fmt::Debug for Tls {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// A file does not hold what it should, in PEM.
-    #[error("{origin}: {source}")]
-    Pem {
-        /// The file.
-        origin: String,
-        /// What is wrong with it.
-        source: rustls_pki_types::pem::Error,
-    },
-    /// No certificate where at least one is needed.
-    #[error("{origin} holds no certificate")]
-    NoCertificate {
-        /// The file.
-        origin: String,
-    },
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The operating system trusts no authority that TLS can read.
+    #[error("the system's certificate store holds no certificate")]
+    NoSystemAuthority,
     /// A server name is neither a DNS name nor an IP address.
     #[error("`{name}` is not a server name")]
     ServerName {
@@ -140,13 +119,10 @@ fn server_name(name: &str) -> Result<ServerName<'static>, TlsError> {
 
 /// The authorities in a PEM file, and no other; without one, those that the operating system trusts.
 fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
     if let Some(path) = ca {
-        for certificate in certificates(&read(path)?, &path.display().to_string())? {
-            store.add(certificate)?;
-        }
-        return Ok(store);
+        return Ok(pem::authorities(path)?);
     }
+    let mut store = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!(%error, "a system root certificate is left out");
@@ -154,33 +130,9 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
     // One authority that rustls cannot read must not cost all the others.
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
-        return Err(TlsError::NoCertificate {
-            origin: "the system's certificate store".to_owned(),
-        });
+        return Err(TlsError::NoSystemAuthority);
     }
     Ok(store)
-}
-
-fn certificates(pem: &[u8], origin: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| TlsError::Pem {
-            origin: origin.to_owned(),
-            source,
-        })?;
-    if certificates.is_empty() {
-        return Err(TlsError::NoCertificate {
-            origin: origin.to_owned(),
-        });
-    }
-    Ok(certificates)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 /// `insecure_skip_verify: true`. The handshake must still be signed by the certificate shown, whoever's that is.

@@ -21,6 +21,7 @@ use tempfile::NamedTempFile;
 use tokio::io::AsyncReadExt;
 use tokio_rustls::TlsAcceptor;
 use weir_config::{ClientIdentity, Protocol, UpstreamTls};
+use weir_outbound::pem::PemError;
 use weir_outbound::{SendError, Tls, TlsError, UpstreamPool, WireProtocol};
 
 /// An authority of the test's own, and the file that holds its certificate.
@@ -324,13 +325,14 @@ fn settings_that_cannot_be_used_say_why() {
     };
     let missing = load(trusting(Path::new("/nowhere/ca.pem")));
     assert!(
-        matches!(missing, TlsError::Read { .. }) && missing.to_string().contains("/nowhere/ca.pem"),
+        matches!(missing, TlsError::File(PemError::Read { .. }))
+            && missing.to_string().contains("/nowhere/ca.pem"),
         "{missing}"
     );
     let empty = load(trusting(written("hello").path()));
-    assert!(matches!(empty, TlsError::NoCertificate { .. }));
+    assert!(matches!(empty, TlsError::File(PemError::NoCertificate { .. })));
     let cut = load(trusting(written("-----BEGIN CERTIFICATE-----\nAAAA\n").path()));
-    assert!(matches!(cut, TlsError::Pem { .. }));
+    assert!(matches!(cut, TlsError::File(PemError::Content { .. })));
     let authority = Authority::new();
     let named = UpstreamTls {
         server_name: Some("not a name".to_owned()),

@@ -1,34 +1,28 @@
 //! TLS towards clients.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ProtocolVersion, RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::{ProtocolVersion, ServerConfig};
+use rustls_pki_types::CertificateDer;
 use weir_config::ListenerTls;
+use weir_outbound::pem::{self, PemError};
 
 /// Why a listener's TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read.
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The authorities of clients cannot be used.
     #[error("{}: {source}", path.display())]
-    Read {
-        /// The file.
+    ClientAuthorities {
+        /// Their file.
         path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file does not hold what it should.
-    #[error("{}: {reason}", path.display())]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
+        /// The reason that TLS gives.
+        source: VerifierBuilderError,
     },
     /// Certificate and key do not go together, or TLS refuses them otherwise.
     #[error("{}: {source}", path.display())]
@@ -64,13 +58,9 @@ pub(crate) struct TlsSession {
 impl ServerTls {
     /// Reads the files. Blocks on them.
     pub fn load(settings: &ListenerTls) -> Result<Self, TlsError> {
-        let chain = certificates(&settings.certificate)?;
+        let chain = pem::certificates(&settings.certificate)?;
         let certificate = Arc::new(chain[0].clone());
-        let key = read(&settings.private_key)?;
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| TlsError::Content {
-            path: settings.private_key.clone(),
-            reason: format!("no private key: {error}"),
-        })?;
+        let key = pem::private_key(&settings.private_key)?;
         let refused = |source| TlsError::Refused {
             path: settings.certificate.clone(),
             source,
@@ -82,18 +72,12 @@ impl ServerTls {
         let builder = match &settings.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let mut roots = RootCertStore::empty();
-                for authority in certificates(path)? {
-                    roots.add(authority).map_err(|source| TlsError::Refused {
+                let roots = Arc::new(pem::authorities(path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                    .build()
+                    .map_err(|source| TlsError::ClientAuthorities {
                         path: path.clone(),
                         source,
-                    })?;
-                }
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                    .build()
-                    .map_err(|error| TlsError::Content {
-                        path: path.clone(),
-                        reason: error.to_string(),
                     })?;
                 builder.with_client_cert_verifier(verifier)
             }
@@ -121,26 +105,4 @@ impl ServerTls {
                 .map(|certificate| certificate.clone().into_owned()),
         }
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let content = |reason: String| TlsError::Content {
-        path: path.to_owned(),
-        reason,
-    };
-    let pem = read(path)?;
-    let certificates = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| content(error.to_string()))?;
-    if certificates.is_empty() {
-        return Err(content("no certificate".to_owned()));
-    }
-    Ok(certificates)
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
