@@ -1,8 +1,6 @@
-//! Machine code as it lies in files: with what it was made from and for.
+//! Machine code as it lies in files: with its key.
 
-use weir_engine::AheadOfTime;
-
-use crate::ModuleDigest;
+use crate::{CodeKey, ModuleDigest};
 
 /// The first bytes.
 const MAGIC: &[u8; 8] = b"weircode";
@@ -11,17 +9,13 @@ const LAYOUT: u32 = 1;
 
 /// What an engine made of a module ahead of time.
 ///
-/// Its bytes: the magic `weircode`, the layout's number (4 bytes), the engine's name and key (each with its length in 4
+/// Its bytes: the magic `weircode`, the layout's number (4 bytes), the engine's name and the target (each with its length in 4
 /// bytes), the module's SHA-256, the code's BLAKE3, the code. Numbers are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Code<'a> {
-    /// [`AheadOfTime::code_engine`] of the engine.
-    pub engine: &'a str,
-    /// [`AheadOfTime::code_key`] of the engine.
-    pub key: &'a str,
-    /// Digest of the module.
-    pub module: ModuleDigest,
-    /// What the compiler made.
+    /// The module, the engine and the target.
+    pub key: CodeKey<'a>,
+    /// The machine code.
     pub bytes: &'a [u8],
 }
 
@@ -54,12 +48,12 @@ impl<'a> Code<'a> {
         let mut out = Vec::with_capacity(self.bytes.len() + 256);
         out.extend(MAGIC);
         out.extend(LAYOUT.to_le_bytes());
-        for text in [self.engine, self.key] {
+        for text in [self.key.engine, self.key.target] {
             // Names and keys have some dozens of bytes.
             out.extend((text.len() as u32).to_le_bytes());
             out.extend(text.as_bytes());
         }
-        out.extend(self.module.as_bytes());
+        out.extend(self.key.module.as_bytes());
         out.extend(blake3::hash(self.bytes).as_bytes());
         out.extend(self.bytes);
         out
@@ -75,36 +69,20 @@ impl<'a> Code<'a> {
             return Err(CodeError::Damaged("another layout"));
         }
         let engine = text(&mut rest)?;
-        let key = text(&mut rest)?;
+        let target = text(&mut rest)?;
         let module = ModuleDigest::from_bytes(take(&mut rest)?);
         let hash: [u8; 32] = take(&mut rest)?;
         if blake3::hash(rest) != hash {
             return Err(CodeError::Damaged("its checksum is wrong"));
         }
         Ok(Self {
-            engine,
-            key,
-            module,
+            key: CodeKey {
+                engine,
+                target,
+                module,
+            },
             bytes: rest,
         })
-    }
-
-    /// Checks that an engine with this code can load it as the code of a module.
-    pub fn check(&self, ahead: &dyn AheadOfTime, module: &ModuleDigest) -> Result<(), CodeError> {
-        if self.module != *module {
-            return Err(CodeError::OtherModule);
-        }
-        if self.engine != ahead.code_engine() {
-            return Err(CodeError::OtherEngine(self.engine.to_owned()));
-        }
-        let here = ahead.code_key();
-        if self.key != here {
-            return Err(CodeError::OtherKey {
-                made: self.key.to_owned(),
-                here,
-            });
-        }
-        Ok(())
     }
 }
 
@@ -135,9 +113,11 @@ mod tests {
 
     fn code(bytes: &[u8]) -> Code<'_> {
         Code {
-            engine: "wasmtime",
-            key: "a key",
-            module: ModuleDigest::from_bytes([7; 32]),
+            key: CodeKey {
+                engine: "wasmtime",
+                target: "a target",
+                module: ModuleDigest::from_bytes([7; 32]),
+            },
             bytes,
         }
     }
@@ -160,9 +140,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_code_comes_back(bytes: Vec<u8>, engine: String, key: String, module: [u8; 32]) {
+        fn any_code_comes_back(bytes: Vec<u8>, engine: String, target: String, module: [u8; 32]) {
             let module = ModuleDigest::from_bytes(module);
-            let code = Code { engine: &engine, key: &key, module, bytes: &bytes };
+            let key = CodeKey { engine: &engine, target: &target, module };
+            let code = Code { key, bytes: &bytes };
             let encoded = code.encode();
             prop_assert_eq!(Code::decode(&encoded), Ok(code));
         }

@@ -67,11 +67,11 @@ impl<'a> ModuleFile<'a> {
         let ahead = engine.ahead_of_time();
         let digest = ModuleDigest::of(&self.wasm);
         let fitting = |code: Code<'a>| match &ahead {
-            Some(ahead) => code.check(&**ahead, &digest).map(|()| FittingCode {
+            Some(ahead) => code.key.check(&**ahead, &digest).map(|()| FittingCode {
                 ahead: Arc::clone(ahead),
                 bytes: code.bytes,
             }),
-            None => Err(CodeError::OtherEngine(code.engine.to_owned())),
+            None => Err(CodeError::OtherEngine(code.key.engine.to_owned())),
         };
         let mut why = None;
         for code in self.code() {
@@ -92,10 +92,12 @@ pub fn with_code(bytes: &[u8], code: &Code<'_>) -> Vec<u8> {
     let file = ModuleFile::split(bytes);
     let mut out = file.wasm.into_owned();
     for content in file.code {
-        let same = Code::decode(content).map_or(true, |old| {
-            (old.engine, old.key) == (code.engine, code.key) || old.module != code.module
+        // Damaged code and that of another module go, too.
+        let stays = Code::decode(content).is_ok_and(|old| {
+            let (old, new) = (old.key, code.key);
+            old.module == new.module && (old.engine, old.target) != (new.engine, new.target)
         });
-        if !same {
+        if stays {
             append(&mut out, content);
         }
     }
@@ -162,18 +164,19 @@ mod tests {
     use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
 
     use super::*;
+    use crate::CodeKey;
 
     fn module() -> Vec<u8> {
         wat::parse_str(r#"(module (memory (export "memory") 1) (@custom "other" "text"))"#).unwrap()
     }
 
-    fn code<'a>(engine: &'a str, key: &'a str, wasm: &[u8], bytes: &'a [u8]) -> Code<'a> {
-        Code {
+    fn code<'a>(engine: &'a str, target: &'a str, wasm: &[u8], bytes: &'a [u8]) -> Code<'a> {
+        let key = CodeKey {
             engine,
-            key,
+            target,
             module: ModuleDigest::of(wasm),
-            bytes,
-        }
+        };
+        Code { key, bytes }
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod file;
 mod source;
 
 pub use code::{Code, CodeError};
-pub use code_cache::{CachedEngine, CodeCache, CodeCacheError, MAX_CODE_CACHE_BYTES};
+pub use code_cache::{CachedEngine, CodeCache, CodeCacheError, CodeKey, MAX_CODE_CACHE_BYTES};
 pub use digest::ModuleDigest;
 pub use file::{FittingCode, ModuleFile, with_code};
 pub use source::{FetchError, FetchedModule, FileSource, FileStamp, ModuleSource, Revision, fetch};

@@ -22,7 +22,7 @@ pub use error::{PlanError, Refusal};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
 pub use reach::Reach;
-pub use sources::Sources;
+pub use sources::{LocalSources, Sources};
 pub use vm::{Identity, VmPlan};
 pub use watch::FileWatch;
 pub use weir_loader::FileStamp;

@@ -17,7 +17,7 @@ use crate::sources::Sources;
 /// Modules by source, runtime and content.
 pub(crate) struct Modules {
     engines: Engines,
-    sources: Sources,
+    sources: Box<dyn Sources>,
     meters: Meters,
     known: Mutex<HashMap<Key, Arc<Compiled>>>,
     /// Those of the configuration before.
@@ -41,10 +41,10 @@ type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
 
 impl Modules {
     /// No modules so far.
-    pub fn new(engines: Engines, sources: Sources, meters: Meters) -> Self {
+    pub fn new(engines: Engines, sources: impl Sources + 'static, meters: Meters) -> Self {
         Self {
             engines,
-            sources,
+            sources: Box::new(sources),
             meters,
             known: Mutex::default(),
             previous: HashMap::new(),

@@ -12,7 +12,7 @@ use crate::engines::Engines;
 use crate::error::{PlanError, Refusal};
 use crate::modules::Modules;
 use crate::parallel::in_parallel;
-use crate::sources::Sources;
+use crate::sources::{LocalSources, Sources};
 use crate::trial::{self, Group, Outcome};
 use crate::vm::VmPlan;
 
@@ -49,11 +49,11 @@ impl Planned {
 impl Planner {
     /// A planner for these runtimes and modules in files; VMs share `shared`.
     pub fn new(engines: Engines, shared: Shared) -> Self {
-        Self::with_sources(engines, shared, Sources::default())
+        Self::with_sources(engines, shared, LocalSources)
     }
 
     /// As [`Planner::new`], with modules from `sources`.
-    pub fn with_sources(engines: Engines, shared: Shared, sources: Sources) -> Self {
+    pub fn with_sources(engines: Engines, shared: Shared, sources: impl Sources + 'static) -> Self {
         let meters = shared.meters().clone();
         Self {
             shared,

@@ -5,25 +5,22 @@ use std::sync::Arc;
 use weir_config::CodeSource;
 use weir_loader::{FileSource, ModuleSource};
 
-/// Opens the sources of modules that configurations name. The default opens files.
-pub struct Sources(Box<dyn Fn(&CodeSource) -> Arc<dyn ModuleSource> + Send + Sync>);
-
-impl Sources {
-    /// Sources that `open` opens; called for each module whenever a configuration is planned. A source that cannot be
-    /// used says so when it is read.
-    pub fn new(open: impl Fn(&CodeSource) -> Arc<dyn ModuleSource> + Send + Sync + 'static) -> Self {
-        Self(Box::new(open))
-    }
-
-    pub(crate) fn open(&self, code: &CodeSource) -> Arc<dyn ModuleSource> {
-        (self.0)(code)
-    }
+/// Opens the sources of modules that configurations name. A proxy that has more than [`LocalSources`] gives its own to
+/// [`Planner::with_sources`](crate::Planner::with_sources).
+pub trait Sources: Send + Sync {
+    /// The source that `code` describes. Called for each module whenever a configuration is planned, by the threads that
+    /// plan; a source that cannot be used says so when it is read.
+    fn open(&self, code: &CodeSource) -> Arc<dyn ModuleSource>;
 }
 
-impl Default for Sources {
-    fn default() -> Self {
-        Self::new(|code| match code {
+/// Modules in files.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalSources;
+
+impl Sources for LocalSources {
+    fn open(&self, code: &CodeSource) -> Arc<dyn ModuleSource> {
+        match code {
             CodeSource::Local(file) => Arc::new(FileSource::new(file)),
-        })
+        }
     }
 }

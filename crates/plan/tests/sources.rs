@@ -60,6 +60,15 @@ impl ModuleSource for Memory {
     }
 }
 
+/// Has one shelf, whatever a configuration says.
+struct Shelves(Arc<Mutex<Shelf>>);
+
+impl Sources for Shelves {
+    fn open(&self, _code: &CodeSource) -> Arc<dyn ModuleSource> {
+        Arc::new(Memory(Arc::clone(&self.0)))
+    }
+}
+
 /// The services of a guest that asks for nothing.
 struct Nothing;
 
@@ -93,14 +102,13 @@ impl Plans {
         let shelf: Arc<Mutex<Shelf>> = Arc::default();
         let shared = Shared::new(ForeignFunctions::default());
         let engines = Engines::new([Arc::new(WasmiEngine::new()) as _]);
-        let module = Arc::clone(&shelf);
-        let sources = Sources::new(move |_| Arc::new(Memory(Arc::clone(&module))));
         let mut filter = FilterConfig::stand_in(Path::new("guest.yaml"), &Environment::empty());
         filter.vm.code = CodeSource::Local(PathBuf::from("on the shelf"));
         filter.vm.runtime.name = "wasmi".to_owned();
+        let shelves = Shelves(Arc::clone(&shelf));
         Self {
             shelf,
-            planner: Planner::with_sources(engines, shared.clone(), sources),
+            planner: Planner::with_sources(engines, shared.clone(), shelves),
             shared,
             filter: Arc::new(filter),
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
-use weir_loader::{Code, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
+use weir_loader::{Code, CodeKey, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
 
 use super::size;
 use crate::engines;
@@ -97,13 +97,12 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
         .compile_code(&wasm)
         .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
     HostModule::load_code(engine, &*ahead, name, &wasm, &code)?;
-    let code = Code {
+    let key = CodeKey {
         engine: ahead.code_engine(),
-        key: &ahead.code_key(),
+        target: &ahead.code_key(),
         module: ModuleDigest::of(&wasm),
-        bytes: &code,
     };
-    Ok(with_code(file, &code))
+    Ok(with_code(file, &Code { key, bytes: &code }))
 }
 
 /// Writes a file that appears whole or not at all: a proxy may be watching it.

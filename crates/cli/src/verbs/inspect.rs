@@ -65,8 +65,8 @@ fn compiled(code: Result<Code<'_>, CodeError>) -> String {
         Ok(code) => format!(
             "{} for {} ({})",
             size(code.bytes.len() as u64),
-            code.engine,
-            code.key
+            code.key.engine,
+            code.key.target
         ),
         Err(error) => error.to_string(),
     }

@@ -1,9 +1,8 @@
 //! The folder of the code cache.
 
-use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, Metadata, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,25 +10,18 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use super::CodeKey;
+use super::folder::{CODE, UNFINISHED, age, distrust, tidy};
 use crate::Code;
 
 /// Bytes that a cache holds at most, unless told otherwise: some twenty of the largest filters known, or hundreds of
 /// usual ones.
 pub const MAX_CODE_CACHE_BYTES: u64 = 1 << 30;
 
-/// How a file of code is called.
-const CODE: &str = "code";
-/// How one is called while it is written.
-const UNFINISHED: &str = "unfinished";
-/// Held by the process that removes old files.
-const LOCK: &str = "lock";
-
 /// Use is noted in the file's time of change, not more often than this.
 const NOTE_USE_AFTER: Duration = Duration::from_secs(60 * 60);
-/// A file that was not finished for so long never will be.
-const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// Compiled code in a folder, found by module, engine and [`AheadOfTime::code_key`](weir_engine::AheadOfTime::code_key).
+/// Compiled code in a folder, found by its [`CodeKey`].
 ///
 /// Several processes may use one folder: a file appears whole or not at all, and whoever has opened one keeps it. What
 /// was used longest ago goes first when there is too much.
@@ -71,6 +63,10 @@ pub enum CodeCacheError {
 
 impl CodeCache {
     /// Opens a folder of at most `max_bytes` of code; makes it where there is none.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses, or somebody else may write to the folder.
     pub fn open(folder: &Path, max_bytes: u64) -> Result<Self, CodeCacheError> {
         let io = |error| CodeCacheError::Io {
             folder: folder.to_owned(),
@@ -102,9 +98,9 @@ impl CodeCache {
         &self.folder
     }
 
-    /// Hands the bytes of what `wanted` says to `load`; `None` where they are not there.
-    pub fn find<R>(&self, wanted: &Code<'_>, load: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let path = self.path(wanted);
+    /// Hands the code of this key to `load`; `None` where there is none. A damaged file is removed.
+    pub fn find<R>(&self, key: &CodeKey<'_>, load: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let path = self.path(key);
         let file = match self.read(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -117,11 +113,7 @@ impl CodeCache {
             }
         };
         match Code::decode(&file) {
-            Ok(code)
-                if (code.engine, code.key, code.module) == (wanted.engine, wanted.key, wanted.module) =>
-            {
-                Some(load(code.bytes))
-            }
+            Ok(code) if code.key == *key => Some(load(code.bytes)),
             other => {
                 let reason = other
                     .err()
@@ -134,11 +126,11 @@ impl CodeCache {
         }
     }
 
-    /// Keeps code. Where that is not possible, the log says so once, and it is made again the next time.
+    /// Keeps code. The log has one warning where that is not possible; the code is made again the next time.
     pub fn keep(&self, code: &Code<'_>) {
         let kept = self
-            .write(&self.path(code), &code.encode())
-            .and_then(|()| self.tidy());
+            .write(&self.path(&code.key), &code.encode())
+            .and_then(|()| tidy(&self.folder, self.max_bytes));
         if let Err(error) = kept
             && !self.warned.swap(true, Ordering::Relaxed)
         {
@@ -149,16 +141,8 @@ impl CodeCache {
         }
     }
 
-    fn path(&self, code: &Code<'_>) -> PathBuf {
-        let mut hasher = blake3::Hasher::new();
-        for part in [
-            code.engine.as_bytes(),
-            code.key.as_bytes(),
-            code.module.as_bytes(),
-        ] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
-        }
-        self.folder.join(format!("{}.{CODE}", hasher.finalize().to_hex()))
+    fn path(&self, key: &CodeKey<'_>) -> PathBuf {
+        self.folder.join(format!("{}.{CODE}", key.file_stem()))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -207,67 +191,6 @@ impl CodeCache {
         }
         written
     }
-
-    /// Removes what was used longest ago until the rest is not too much.
-    fn tidy(&self) -> io::Result<()> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.folder.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            // Another process does it.
-            Err(TryLockError::WouldBlock) => return Ok(()),
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-        let now = SystemTime::now();
-        let mut kept: Vec<(Duration, u64, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            // What has gone in between is no matter.
-            let Ok(found) = fs::symlink_metadata(&path) else {
-                continue;
-            };
-            let age = age(&found, now);
-            match path.extension().and_then(OsStr::to_str) {
-                Some(CODE) => kept.push((age, found.len(), path)),
-                Some(UNFINISHED) if age > ABANDONED_AFTER => remove(&path)?,
-                _ => {}
-            }
-        }
-        kept.sort_unstable();
-        let mut sum = 0;
-        for (_, size, path) in kept {
-            sum += size;
-            if sum > self.max_bytes {
-                remove(&path)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why somebody else could have written something.
-fn distrust(found: &Metadata) -> Option<String> {
-    if found.uid() != geteuid().as_raw() {
-        return Some(format!("it belongs to user {}", found.uid()));
-    }
-    let mode = found.mode() & 0o7777;
-    (mode & 0o022 != 0).then(|| format!("others may write to it (mode {mode:o})"))
-}
-
-fn age(found: &Metadata, now: SystemTime) -> Duration {
-    let changed = found.modified().unwrap_or(now);
-    now.duration_since(changed).unwrap_or_default()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -291,15 +214,17 @@ mod tests {
 
     fn code(module: u8, bytes: &[u8]) -> Code<'_> {
         Code {
-            engine: "wasmtime",
-            key: "key",
-            module: ModuleDigest::from_bytes([module; 32]),
+            key: CodeKey {
+                engine: "wasmtime",
+                target: "target",
+                module: ModuleDigest::from_bytes([module; 32]),
+            },
             bytes,
         }
     }
 
     fn find(cache: &CodeCache, wanted: &Code<'_>) -> Option<Vec<u8>> {
-        cache.find(wanted, <[u8]>::to_vec)
+        cache.find(&wanted.key, <[u8]>::to_vec)
     }
 
     #[test]
@@ -310,13 +235,17 @@ mod tests {
         cache.keep(&kept);
         let other = CodeCache::open(&folder.path().join("a/b"), 1 << 20).unwrap();
         assert_eq!(find(&other, &code(1, b"")).unwrap(), b"code");
+        let with = |key| Code { key, ..kept };
         for wanted in [
             code(2, b""),
-            Code {
+            with(CodeKey {
                 engine: "wamr",
-                ..kept
-            },
-            Code { key: "other", ..kept },
+                ..kept.key
+            }),
+            with(CodeKey {
+                target: "other",
+                ..kept.key
+            }),
         ] {
             assert_eq!(find(&cache, &wanted), None);
         }
@@ -330,7 +259,7 @@ mod tests {
         } = cache(1 << 20);
         let kept = code(1, b"code");
         cache.keep(&kept);
-        let path = cache.path(&kept);
+        let path = cache.path(&kept.key);
         let whole = fs::read(&path).unwrap();
         for damaged in [&whole[..whole.len() - 1], b"", b"code"] {
             fs::write(&path, damaged).unwrap();
@@ -339,7 +268,7 @@ mod tests {
         }
         // Under the name of other code.
         cache.keep(&kept);
-        fs::rename(&path, cache.path(&code(2, b""))).unwrap();
+        fs::rename(&path, cache.path(&code(2, b"").key)).unwrap();
         assert_eq!(find(&cache, &code(2, b"")), None);
     }
 
@@ -354,7 +283,7 @@ mod tests {
         let set_age = |module, days| {
             let file = File::options()
                 .write(true)
-                .open(cache.path(&code(module, b"")))
+                .open(cache.path(&code(module, b"").key))
                 .unwrap();
             file.set_modified(SystemTime::now() - day * days).unwrap();
         };
@@ -394,13 +323,13 @@ mod tests {
         cache.keep(&kept);
         let set_mode =
             |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        set_mode(&cache.path(&kept), 0o666);
+        set_mode(&cache.path(&kept.key), 0o666);
         assert_eq!(find(&cache, &kept), None);
-        set_mode(&cache.path(&kept), 0o644);
+        set_mode(&cache.path(&kept.key), 0o644);
         assert!(find(&cache, &kept).is_some());
         let target = folder.path().join("target");
-        fs::rename(cache.path(&kept), &target).unwrap();
-        std::os::unix::fs::symlink(&target, cache.path(&kept)).unwrap();
+        fs::rename(cache.path(&kept.key), &target).unwrap();
+        std::os::unix::fs::symlink(&target, cache.path(&kept.key)).unwrap();
         assert_eq!(find(&cache, &kept), None);
         set_mode(cache.folder(), 0o777);
         let error = CodeCache::open(cache.folder(), 1).unwrap_err().to_string();

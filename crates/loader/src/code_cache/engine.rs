@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
 
-use crate::{Code, CodeCache, ModuleDigest};
+use super::{CodeCache, CodeKey};
+use crate::{Code, ModuleDigest};
 
 /// An engine whose code is kept in a [`CodeCache`]. An engine without code of its own is as it was.
 #[derive(Clone)]
@@ -30,13 +31,14 @@ impl EngineLayer for CachedEngine {
         let Some(ahead) = ahead.filter(|ahead| ahead.compiles_at_load()) else {
             return self.engine.compile(wasm, funcs);
         };
-        let kept = Kept {
-            cache: &self.cache,
+        let key = CodeKey {
             engine: ahead.code_engine(),
-            key: &ahead.code_key(),
+            target: &ahead.code_key(),
+            module: ModuleDigest::of(wasm),
         };
-        kept.with_code(
-            wasm,
+        with_code(
+            &self.cache,
+            key,
             || ahead.compiler()?.compile_code(wasm),
             |code| ahead.load_code(code, funcs),
         )
@@ -48,55 +50,44 @@ impl EngineLayer for CachedEngine {
         compiler: Arc<dyn CodeCompiler>,
     ) -> Arc<dyn CodeCompiler> {
         let cache = Arc::clone(&self.cache);
-        let (engine, key) = (code.code_engine(), code.code_key());
+        let (engine, target) = (code.code_engine(), code.code_key());
         Arc::new(move |wasm: &[u8]| {
-            let kept = Kept {
-                cache: &cache,
+            let key = CodeKey {
                 engine,
-                key: &key,
+                target: &target,
+                module: ModuleDigest::of(wasm),
             };
-            kept.with_code(wasm, || compiler.compile_code(wasm), |code| Ok(code.to_vec()))
+            with_code(
+                &cache,
+                key,
+                || compiler.compile_code(wasm),
+                |code| Ok(code.to_vec()),
+            )
         })
     }
 }
 
-/// The code of one engine and key that a cache keeps.
-struct Kept<'a> {
-    cache: &'a CodeCache,
-    engine: &'static str,
-    key: &'a str,
-}
-
-impl Kept<'_> {
-    /// Uses a module's code: that in the cache, or else new code, which is kept.
-    fn with_code<T>(
-        &self,
-        wasm: &[u8],
-        make: impl FnOnce() -> Result<Vec<u8>, CompileError>,
-        load: impl Fn(&[u8]) -> Result<T, CompileError>,
-    ) -> Result<T, CompileError> {
-        let mut code = Code {
-            engine: self.engine,
-            key: self.key,
-            module: ModuleDigest::of(wasm),
-            bytes: &[],
-        };
-        if let Some(loaded) = self.cache.find(&code, &load) {
-            match loaded {
-                // What the host lacks, it lacks however the code came about.
-                Err(error) if !matches!(error, CompileError::Imports(_)) => {
-                    tracing::warn!(
-                        "the code cache has code that the runtime does not take; compiling again: {error}"
-                    );
-                }
-                loaded => return loaded,
+/// Uses the code of a key: that in the cache, or else new code, which is kept.
+fn with_code<T>(
+    cache: &CodeCache,
+    key: CodeKey<'_>,
+    make: impl FnOnce() -> Result<Vec<u8>, CompileError>,
+    load: impl Fn(&[u8]) -> Result<T, CompileError>,
+) -> Result<T, CompileError> {
+    if let Some(loaded) = cache.find(&key, &load) {
+        match loaded {
+            // What the host lacks, it lacks however the code came about.
+            Err(error) if !matches!(error, CompileError::Imports(_)) => {
+                tracing::warn!(
+                    "the code cache has code that the runtime does not take; compiling again: {error}"
+                );
             }
+            loaded => return loaded,
         }
-        let made = make()?;
-        code.bytes = &made;
-        self.cache.keep(&code);
-        load(&made)
     }
+    let made = make()?;
+    cache.keep(&Code { key, bytes: &made });
+    load(&made)
 }
 
 #[cfg(test)]
@@ -156,11 +147,13 @@ mod tests {
     fn code_that_the_engine_does_not_take_is_made_again() {
         let folder = tempfile::tempdir().unwrap();
         let (engine, cached) = counting(folder.path());
-        let key = engine.ahead_of_time().unwrap().code_key();
-        let code = Code {
+        let key = CodeKey {
             engine: "wasmtime",
-            key: &key,
+            target: &engine.ahead_of_time().unwrap().code_key(),
             module: ModuleDigest::of(EMPTY),
+        };
+        let code = Code {
+            key,
             bytes: b"no code",
         };
         cached.cache.keep(&code);

@@ -2,6 +2,9 @@
 
 mod cache;
 mod engine;
+mod folder;
+mod key;
 
 pub use cache::{CodeCache, CodeCacheError, MAX_CODE_CACHE_BYTES};
 pub use engine::CachedEngine;
+pub use key::CodeKey;
