@@ -39,7 +39,8 @@ const FUNCS: HostFuncs = &[HostFunc {
         params: &[ValType::I32; 5],
         result: Some(ValType::I32),
     },
-    call: |caller, args| {
+    id: 0,
+    call: |caller, _, args| {
         // What every hostcall does at least: find its state.
         let (memory, state) = caller.parts();
         let count = state.downcast_mut::<u64>().map_or(0, |count| {

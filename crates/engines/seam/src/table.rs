@@ -9,9 +9,10 @@ use crate::{Caller, CompileError, Trap};
 /// Parameters that a host function may have at most. `proxy_grpc_call` has the most of the ABI, 12.
 pub const MAX_PARAMS: usize = 16;
 
-/// A host function: reads its arguments from raw slots and returns its raw result (0 where it has none). Where it
-/// panics, [`Instance::call`](crate::Instance::call) does, whether or not the runtime's own frames can be unwound.
-pub type HostFn = fn(&mut dyn Caller, &[u64]) -> Result<u64, Trap>;
+/// The code of a host function: takes the function's [`HostFunc::id`] and its arguments in raw slots, returns its raw
+/// result (0 for a function without one). Where it panics, [`Instance::call`](crate::Instance::call) does, whether or not
+/// the runtime's own frames can be unwound.
+pub type HostFn = fn(&mut dyn Caller, u32, &[u64]) -> Result<u64, Trap>;
 
 /// One function that the host offers to guests.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +23,23 @@ pub struct HostFunc {
     pub name: &'static str,
     /// Parameters (at most [`MAX_PARAMS`]) and result.
     pub signature: Signature,
+    /// Number by which the host knows the function. Backends hand it to `call` and look no further.
+    pub id: u32,
     /// The code.
     pub call: HostFn,
 }
 
 impl HostFunc {
+    /// Runs the function for a guest that calls it with `args`: what a backend does for each call.
+    ///
+    /// # Errors
+    ///
+    /// The guest is to be stopped with this trap.
+    #[inline]
+    pub fn run(&self, caller: &mut dyn Caller, args: &[u64]) -> Result<u64, Trap> {
+        (self.call)(caller, self.id, args)
+    }
+
     fn is_named(&self, module: &str, name: &str) -> bool {
         self.module == module && self.name == name
     }
@@ -131,7 +144,7 @@ mod tests {
     use super::*;
     use weir_abi::ValType;
 
-    fn nothing(_: &mut dyn Caller, _: &[u64]) -> Result<u64, Trap> {
+    fn nothing(_: &mut dyn Caller, _: u32, _: &[u64]) -> Result<u64, Trap> {
         Ok(0)
     }
 
@@ -143,6 +156,7 @@ mod tests {
                 params: &[ValType::I32],
                 result: None,
             },
+            id: 0,
             call: nothing,
         },
         HostFunc {
@@ -152,6 +166,7 @@ mod tests {
                 params: &[ValType::I32, ValType::I64],
                 result: Some(ValType::I32),
             },
+            id: 0,
             call: nothing,
         },
     ];

@@ -78,7 +78,7 @@ pub(crate) unsafe extern "C" fn call(
         let count = func.signature.params.len().min(MAX_PARAMS);
         // SAFETY: the library has room for 16 arguments, as many as a host function has at most.
         let arguments = unsafe { std::slice::from_raw_parts(arguments, count) };
-        (func.call)(&mut guest, arguments)
+        func.run(&mut guest, arguments)
     }));
     match outcome {
         Ok(Ok(value)) => {

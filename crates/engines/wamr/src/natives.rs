@@ -94,7 +94,7 @@ unsafe extern "C" fn call(env: wasm_exec_env_t, slots: *mut u64) {
                 ValType::I64 => unsafe { slot.read() },
             };
         }
-        let result = (func.call)(&mut guest, arguments.get(..params.len()).unwrap_or_default())?;
+        let result = func.run(&mut guest, arguments.get(..params.len()).unwrap_or_default())?;
         if func.signature.result.is_some() {
             // SAFETY: there is a first slot for the result even where there are no arguments.
             unsafe { slots.write(result) };

@@ -65,7 +65,7 @@ impl Guest {
                 ValType::I64 => bits,
             };
         }
-        let result = (func.call)(self, arguments.get(..types.len()).unwrap_or_default())?;
+        let result = func.run(self, arguments.get(..types.len()).unwrap_or_default())?;
         let data = self.data();
         if data.deadline.poll() == Verdict::Expired {
             return Err(Trap::new(TrapKind::Deadline));

@@ -83,7 +83,7 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: &FuncType) -> Re
 fn call(func: &HostFunc, caller: Caller<'_, Data>, args: &[u64]) -> Result<u64, Error> {
     let mut guest = Guest(caller);
     // The state may be half changed, but nobody sees it: whoever catches the panic ends the instance.
-    match catch_unwind(AssertUnwindSafe(|| (func.call)(&mut guest, args))) {
+    match catch_unwind(AssertUnwindSafe(|| func.run(&mut guest, args))) {
         Ok(Ok(_)) if guest.0.data_mut().expired() => Err(Error::host(Stopped(Trap::new(TrapKind::Deadline)))),
         Ok(result) => result.map_err(|trap| Error::host(Stopped(trap))),
         Err(panic) => {

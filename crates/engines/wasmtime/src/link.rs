@@ -61,7 +61,7 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: FuncType) -> was
         }
         let args = args.get(..params.len()).unwrap_or_default();
         let mut guest = Guest(caller);
-        let result = (func.call)(&mut guest, args)?;
+        let result = func.run(&mut guest, args)?;
         if guest.0.data_mut().took_too_long() {
             return Err(Trap::new(TrapKind::Deadline).into());
         }

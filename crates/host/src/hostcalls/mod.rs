@@ -45,7 +45,8 @@ macro_rules! row {
             module: $module,
             name: $name,
             signature: Signature { params: &[$(ValType::$type),*], result: Some(ValType::I32) },
-            call: |caller, slots| {
+            id: 0,
+            call: |caller, _, slots| {
                 const BIT: u32 = crate::gate::$bit($name);
                 crate::gate::$gate(caller, BIT, |call| {
                     let mut slots = slots.iter().copied();

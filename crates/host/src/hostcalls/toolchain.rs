@@ -13,7 +13,8 @@ pub(super) const EMSCRIPTEN_NOTIFY_MEMORY_GROWTH: HostFunc = HostFunc {
         params: &[ValType::I32],
         result: None,
     },
-    call: |_, _| Ok(0),
+    id: 0,
+    call: |_, _, _| Ok(0),
 };
 
 /// There is one thread, but the C++ library compares its ids all the same.
@@ -24,7 +25,8 @@ pub(super) const PTHREAD_EQUAL: HostFunc = HostFunc {
         params: &[ValType::I32, ValType::I32],
         result: Some(ValType::I32),
     },
-    call: |_, slots| Ok(u64::from(slots[0] as u32 == slots[1] as u32)),
+    id: 0,
+    call: |_, _, slots| Ok(u64::from(slots[0] as u32 == slots[1] as u32)),
 };
 
 /// AssemblyScript's failed assertion: logged with its text and place, then a trap.
@@ -35,7 +37,8 @@ pub(super) const ABORT: HostFunc = HostFunc {
         params: &[ValType::I32, ValType::I32, ValType::I32, ValType::I32],
         result: None,
     },
-    call: |caller, slots| {
+    id: 0,
+    call: |caller, _, slots| {
         let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
         let mut call = Call::new(caller, crate::gate::env_bit("abort"));
         let (memory, state) = call.parts();

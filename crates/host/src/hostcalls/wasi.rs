@@ -294,7 +294,8 @@ pub(super) const fn proc_exit(module: &'static str) -> HostFunc {
             params: &[ValType::I32],
             result: None,
         },
-        call: |_, slots| Err(Trap::new(TrapKind::Exit(slots[0] as u32))),
+        id: 0,
+        call: |_, _, slots| Err(Trap::new(TrapKind::Exit(slots[0] as u32))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_engine::{
-    Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFunc, HostFuncs, Instance, Limits, Module,
+    Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFn, HostFunc, HostFuncs, Instance, Limits, Module,
     Signature, Trap, TrapKind, ValType, thread_cpu_time,
 };
 
@@ -29,12 +29,13 @@ const fn func(
     name: &'static str,
     params: &'static [ValType],
     result: Option<ValType>,
-    call: fn(&mut dyn Caller, &[u64]) -> Result<u64, Trap>,
+    call: HostFn,
 ) -> HostFunc {
     HostFunc {
         module: "env",
         name,
         signature: Signature { params, result },
+        id: 0,
         call,
     }
 }
@@ -49,20 +50,17 @@ pub const FUNCS: HostFuncs = &[
     func("tell", &[I], None, tell),
     func("tell_all", &[I, I, I, I, I, I, I, I, I, I, I, I], Some(I), tell),
     func("tell_mixed", &[I, L, I, L], Some(L), tell),
-    func("either", &[I], Some(I), |_, args| Ok(args[0] + 1)),
-    func("either", &[L], Some(L), |_, args| Ok(args[0] + 2)),
-    func(
-        "size",
-        &[],
-        Some(I),
-        |caller, _| Ok(caller.parts().0.len() as u64),
-    ),
-    func("read", &[I], None, |caller, args| {
+    func("either", &[I], Some(I), |_, _, args| Ok(args[0] + 1)),
+    func("either", &[L], Some(L), |_, _, args| Ok(args[0] + 2)),
+    func("size", &[], Some(I), |caller, _, _| {
+        Ok(caller.parts().0.len() as u64)
+    }),
+    func("read", &[I], None, |caller, _, args| {
         let (memory, state) = caller.parts();
         heard(state).push(u64::from(memory[args[0] as usize]));
         Ok(0)
     }),
-    func("give", &[I, I], Some(I), |caller, args| {
+    func("give", &[I, I], Some(I), |caller, _, args| {
         let pointer = caller.allocate(args[0] as u32)?;
         let (memory, state) = caller.parts();
         let start = pointer as usize;
@@ -70,23 +68,34 @@ pub const FUNCS: HostFuncs = &[
         heard(state).push(u64::from(pointer));
         Ok(u64::from(pointer))
     }),
-    func("burn", &[], None, |caller, _| {
+    func("burn", &[], None, |caller, _, _| {
         heard(caller.parts().1).push(0);
         let end = thread_cpu_time() + BURN;
         while thread_cpu_time() < end {}
         Ok(0)
     }),
-    func("fail", &[], None, |_, _| {
+    func("fail", &[], None, |_, _, _| {
         Err(Trap::host("the host has had enough"))
     }),
-    func("exit", &[I], None, |_, args| {
+    func("exit", &[I], None, |_, _, args| {
         Err(Trap::new(TrapKind::Exit(args[0] as u32)))
     }),
-    func("panic", &[], None, |_, _| panic!("a bug of the host")),
+    numbered(7, func("number", &[], Some(I), number)),
+    numbered(u32::MAX, func("other_number", &[I], Some(I), number)),
+    func("panic", &[], None, |_, _, _| panic!("a bug of the host")),
 ];
 
+/// Answers with its own number.
+fn number(_: &mut dyn Caller, id: u32, _: &[u64]) -> Result<u64, Trap> {
+    Ok(id.into())
+}
+
+const fn numbered(id: u32, func: HostFunc) -> HostFunc {
+    HostFunc { id, ..func }
+}
+
 /// Notes all arguments and returns their sum.
-fn tell(caller: &mut dyn Caller, args: &[u64]) -> Result<u64, Trap> {
+fn tell(caller: &mut dyn Caller, _: u32, args: &[u64]) -> Result<u64, Trap> {
     heard(caller.parts().1).extend_from_slice(args);
     Ok(args.iter().fold(0, |sum, arg| sum.wrapping_add(*arg)))
 }

@@ -9,6 +9,7 @@ pub const CASES: &[Case] = &[
     Case::new("all bits of an argument arrive", all_bits),
     Case::new("many arguments", many),
     Case::new("the row with the module's type", either),
+    Case::new("a host function is told its number", number),
     Case::new("the same import twice", same_twice),
     Case::new("one name with two types", two_types),
     Case::new("unknown imports are named", unknown),
@@ -54,6 +55,15 @@ fn either(engine: &dyn Engine) {
         (func (export "run") (result i32)
             (i64.eq (call $either (i64.const 0x4000000000)) (i64.const 0x4000000002))))"#;
     assert_eq!(value(start(engine, wide).as_mut(), "run", &[]), Ok(1));
+}
+
+fn number(engine: &dyn Engine) {
+    let text = r#"(module
+        (import "env" "number" (func $seven (result i32)))
+        (import "env" "other_number" (func $last (param i32) (result i32)))
+        (func (export "run") (result i32)
+            (i32.sub (call $seven) (call $last (i32.const 1)))))"#;
+    assert_eq!(value(start(engine, text).as_mut(), "run", &[]), Ok(8));
 }
 
 fn same_twice(engine: &dyn Engine) {
