@@ -21,7 +21,7 @@ use weir_host::{
     VmSpec, WarmUp,
 };
 use weir_loader::{FileSource, fetch};
-use weir_plan::Engines;
+use weir_plan::{Engines, import_sets};
 
 pub use crs::core_rule_set;
 pub use guest::{EMPTY, GET_PAIRS, GET_VALUE, SET_SHARED_DATA};
@@ -101,8 +101,8 @@ impl Filter {
     /// As [`Filter::load`], of a module whose VMs can be frozen.
     pub fn load_for_snapshots(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
         let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
-        let module =
-            HostModule::compile_for_snapshots(engine, "bench.wasm", &wasm).expect("the guest compiles");
+        let module = HostModule::compile_for_snapshots(engine, import_sets(), "bench.wasm", &wasm)
+            .expect("the guest compiles");
         module.snapshots().map(drop).expect("its VMs can be frozen");
         let mut spec = spec_of(module);
         spec.limits.memory = 256 << 20;
@@ -166,7 +166,7 @@ impl Serving {
 }
 
 fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
-    spec_of(HostModule::compile(engine, "bench.wasm", wasm).expect("the guest compiles"))
+    spec_of(HostModule::compile(engine, import_sets(), "bench.wasm", wasm).expect("the guest compiles"))
 }
 
 fn spec_of(module: Arc<HostModule>) -> VmSpec {

@@ -5,15 +5,15 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use weir_engine_wasmi::WasmiEngine;
-use weir_host::HostModule;
+use weir_host::{HostModule, ImportSets};
 
 static ENGINE: LazyLock<WasmiEngine> = LazyLock::new(WasmiEngine::new);
 
 fuzz_target!(|bytes: &[u8]| {
-    match weir_host::inspect(bytes) {
+    match weir_host::inspect(ImportSets::standard(), bytes) {
         Err(refusal) => assert!(!refusal.to_string().is_empty()),
         Ok(info) => {
-            let compiled = HostModule::compile(&*ENGINE, "fuzz.wasm", bytes);
+            let compiled = HostModule::compile(&*ENGINE, ImportSets::standard(), "fuzz.wasm", bytes);
             if let Err(refusal) = info.check() {
                 let compiled = compiled
                     .err()

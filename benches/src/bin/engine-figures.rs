@@ -15,6 +15,7 @@ use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine, mean, median, print,
 use weir_engine::Engine;
 use weir_host::{ForeignFunctions, HostModule, Shared};
 use weir_loader::{CachedEngine, CodeCache, FileSource, MAX_CODE_CACHE_BYTES, fetch};
+use weir_plan::import_sets;
 
 /// Bytes of the body that is looked through.
 const BODY: usize = 64 << 10;
@@ -68,12 +69,13 @@ fn main() {
 
 /// Compiling the largest of the filters, and loading what was compiled.
 fn compile(engine: &dyn Engine, wasm: &[u8]) {
-    let compile = || HostModule::compile(engine, "rules", wasm).expect("it compiles");
+    let compile = || HostModule::compile(engine, import_sets(), "rules", wasm).expect("it compiles");
     print("compile, ms", 1e3 * timed(|| drop(compile())));
     if let Some(ahead) = engine.ahead_of_time().filter(|ahead| ahead.compiles_at_load()) {
         let compiler = ahead.compiler().expect("the compiler is installed");
         let code = compiler.compile_code(wasm).expect("it compiles");
-        let load = || HostModule::load_code(engine, &*ahead, "rules", wasm, &code).expect("it loads");
+        let load =
+            || HostModule::load_code(engine, &*ahead, import_sets(), "rules", wasm, &code).expect("it loads");
         print(
             "load compiled code, ms",
             1e3 * median(FEW, || timed(|| drop(load()))),

@@ -1,4 +1,4 @@
-//! The Proxy-Wasm ABI as data: versions, statuses, imports, exports, the pairs codec, calls, limits, and the choices that a
+//! The Proxy-Wasm ABI as data: versions, statuses, exports, the pairs codec, calls, limits, and the choices that a
 //! configuration makes for a filter. Facts that several crates share stand here once.
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,6 @@ mod call;
 mod context;
 mod enums;
 mod exports;
-mod imports;
 pub mod limits;
 pub mod pairs;
 mod policy;
@@ -19,9 +18,8 @@ pub use call::{CallFailure, GrpcCall, HttpCall, HttpCallResponse, Pairs};
 pub use context::ContextId;
 pub use enums::{BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType};
 pub use exports::{ALLOCATORS, Callback, INITIALIZE, MAINS, MEMORY, START};
-pub use imports::{ALTERNATES, ENV, IMPORTS, Import, ImportKind};
 pub use limits::VmLimits;
 pub use policy::{FailPolicy, HttpCallFailure};
 pub use signature::{Signature, ValType};
 pub use version::AbiVersion;
-pub use wasi::{Errno, WASI, WASI_MODULES, WasiFunction};
+pub use wasi::Errno;

@@ -1,89 +1,4 @@
-//! WASI preview 1: what language runtimes import beside the hostcalls.
-
-use crate::Signature;
-use crate::signature::signature;
-
-/// The module names under which toolchains import WASI. Both stand for the same functions.
-pub const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
-
-/// A function of WASI preview 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WasiFunction {
-    /// Such as `fd_write`.
-    pub name: &'static str,
-    /// Parameters and result; the result is an [`Errno`].
-    pub signature: Signature,
-}
-
-impl WasiFunction {
-    /// The function of this name in [`WASI`].
-    pub fn named(name: &str) -> Option<&'static Self> {
-        WASI.iter().find(|function| function.name == name)
-    }
-
-    const fn new(name: &'static str, signature: Signature) -> Self {
-        Self { name, signature }
-    }
-}
-
-/// All 46 functions, in the order of the specification. Go links most of them into every module.
-pub const WASI: &[WasiFunction] = &[
-    WasiFunction::new("args_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("args_sizes_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("environ_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("environ_sizes_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("clock_res_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("clock_time_get", signature!([I32, I64, I32] -> I32)),
-    WasiFunction::new("fd_advise", signature!([I32, I64, I64, I32] -> I32)),
-    WasiFunction::new("fd_allocate", signature!([I32, I64, I64] -> I32)),
-    WasiFunction::new("fd_close", signature!([I32] -> I32)),
-    WasiFunction::new("fd_datasync", signature!([I32] -> I32)),
-    WasiFunction::new("fd_fdstat_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_fdstat_set_flags", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_fdstat_set_rights", signature!([I32, I64, I64] -> I32)),
-    WasiFunction::new("fd_filestat_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_filestat_set_size", signature!([I32, I64] -> I32)),
-    WasiFunction::new("fd_filestat_set_times", signature!([I32, I64, I64, I32] -> I32)),
-    WasiFunction::new("fd_pread", signature!([I32, I32, I32, I64, I32] -> I32)),
-    WasiFunction::new("fd_prestat_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_prestat_dir_name", signature!([I32, I32, I32] -> I32)),
-    WasiFunction::new("fd_pwrite", signature!([I32, I32, I32, I64, I32] -> I32)),
-    WasiFunction::new("fd_read", signature!([I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("fd_readdir", signature!([I32, I32, I32, I64, I32] -> I32)),
-    WasiFunction::new("fd_renumber", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_seek", signature!([I32, I64, I32, I32] -> I32)),
-    WasiFunction::new("fd_sync", signature!([I32] -> I32)),
-    WasiFunction::new("fd_tell", signature!([I32, I32] -> I32)),
-    WasiFunction::new("fd_write", signature!([I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("path_create_directory", signature!([I32, I32, I32] -> I32)),
-    WasiFunction::new("path_filestat_get", signature!([I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new(
-        "path_filestat_set_times",
-        signature!([I32, I32, I32, I32, I64, I64, I32] -> I32),
-    ),
-    WasiFunction::new(
-        "path_link",
-        signature!([I32, I32, I32, I32, I32, I32, I32] -> I32),
-    ),
-    WasiFunction::new(
-        "path_open",
-        signature!([I32, I32, I32, I32, I32, I64, I64, I32, I32] -> I32),
-    ),
-    WasiFunction::new("path_readlink", signature!([I32, I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("path_remove_directory", signature!([I32, I32, I32] -> I32)),
-    WasiFunction::new("path_rename", signature!([I32, I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("path_symlink", signature!([I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("path_unlink_file", signature!([I32, I32, I32] -> I32)),
-    WasiFunction::new("poll_oneoff", signature!([I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("proc_exit", signature!([I32])),
-    WasiFunction::new("proc_raise", signature!([I32] -> I32)),
-    WasiFunction::new("sched_yield", signature!([] -> I32)),
-    WasiFunction::new("random_get", signature!([I32, I32] -> I32)),
-    WasiFunction::new("sock_accept", signature!([I32, I32, I32] -> I32)),
-    WasiFunction::new("sock_recv", signature!([I32, I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("sock_send", signature!([I32, I32, I32, I32, I32] -> I32)),
-    WasiFunction::new("sock_shutdown", signature!([I32, I32] -> I32)),
-];
+//! Errors of WASI preview 1.
 
 /// The errors of WASI preview 1 that the host answers with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -161,29 +76,7 @@ impl std::fmt::Display for Errno {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
-    use crate::ValType;
-
-    #[test]
-    fn the_table_is_whole() {
-        assert_eq!(WASI.len(), 46);
-        let names: HashSet<_> = WASI.iter().map(|function| function.name).collect();
-        assert_eq!(names.len(), WASI.len(), "a name stands twice");
-        for function in WASI {
-            let result = (function.name != "proc_exit").then_some(ValType::I32);
-            assert_eq!(function.signature.result, result, "{}", function.name);
-        }
-    }
-
-    #[test]
-    fn the_functions_that_other_hosts_register_with_too_few_parameters() {
-        let parameters = |name| WasiFunction::named(name).map(|function| function.signature.params.len());
-        assert_eq!(parameters("path_link"), Some(7));
-        assert_eq!(parameters("path_symlink"), Some(5));
-        assert_eq!(parameters("path_open"), Some(9));
-    }
 
     #[test]
     fn errors_survive_the_wire() {

@@ -1,14 +1,16 @@
-//! What a configuration takes from around it.
+//! Facts that a configuration takes from its surroundings.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a configuration takes from around it: environment variables, and further folders for files.
+/// Facts that a configuration takes from its surroundings: environment variables, further folders for files, and the names
+/// of capabilities.
 #[derive(Clone)]
 pub struct Environment {
     variables: Variables,
     folders: Vec<PathBuf>,
+    capabilities: Option<Vec<&'static str>>,
 }
 
 #[derive(Clone)]
@@ -23,6 +25,7 @@ impl Environment {
         Self {
             variables: Variables::OfTheProcess,
             folders: Vec::new(),
+            capabilities: None,
         }
     }
 
@@ -34,6 +37,7 @@ impl Environment {
         Self {
             variables: Variables::Given(variables.collect()),
             folders: Vec::new(),
+            capabilities: None,
         }
     }
 
@@ -50,11 +54,24 @@ impl Environment {
         self
     }
 
+    /// Tells which names `allowed_capabilities` may have: those of the import sets that the modules are compiled with.
+    /// Without them every name is taken, and a wrong one is refused when the VM is planned.
+    #[must_use]
+    pub fn with_capabilities(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.capabilities = Some(names.into_iter().collect());
+        self
+    }
+
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         match &self.variables {
             Variables::OfTheProcess => std::env::var(name).ok(),
             Variables::Given(variables) => variables.get(name).cloned(),
         }
+    }
+
+    /// Names of capabilities; `None` where any is taken.
+    pub(crate) fn capabilities(&self) -> Option<&[&'static str]> {
+        self.capabilities.as_deref()
     }
 
     pub(crate) fn folders(&self) -> &[PathBuf] {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
+use weir_host::{Capabilities, ImportSets};
 
 const PAGE: &str = include_str!("../../../docs/configuration.md");
 
@@ -19,7 +20,8 @@ fn is_about_what_is_not_here(line: &str) -> bool {
 #[test]
 fn every_example_is_taken() {
     let path = Path::new("example.yaml");
-    let environment = Environment::empty();
+    let capabilities = Capabilities::names(ImportSets::standard());
+    let environment = Environment::empty().with_capabilities(capabilities);
     let examples = examples();
     assert!(examples.len() >= 5, "the examples are missing");
     for text in examples {

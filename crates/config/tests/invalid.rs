@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
+use weir_host::{Capabilities, ImportSets};
 
 const BUILT_IN: &[&str] = &["wasmtime", "wasmi"];
 
@@ -26,7 +27,8 @@ fn documents() -> Vec<PathBuf> {
 
 /// The error as the command shows it, runtimes checked last.
 fn problems(document: &Path) -> String {
-    let environment = Environment::empty();
+    let capabilities = Capabilities::names(ImportSets::standard());
+    let environment = Environment::empty().with_capabilities(capabilities);
     let name = document.file_name().unwrap().to_str().unwrap();
     let result: Result<(), ConfigError> = if name.starts_with("filter-") {
         FilterConfig::load(document, &environment).and_then(|filter| filter.check_runtime(BUILT_IN))

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use weir_config::{ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
+use weir_host::{Capabilities, ImportSets};
 
 /// Words of the schema, YAML's punctuation and values that are wrong somewhere.
 const PIECES: &[&str] = &[
@@ -98,7 +99,8 @@ const PIECES: &[&str] = &[
 
 /// Reads `text` as each kind of document, and looks at what it is told.
 fn read(text: &[u8]) {
-    let environment = Environment::of([("HOME", "/")]);
+    let environment =
+        Environment::of([("HOME", "/")]).with_capabilities(Capabilities::names(ImportSets::standard()));
     let path = Path::new("generated.yaml");
     let lines = text.split(|byte| *byte == b'\n').count();
     let look_at = |error: ConfigError| {

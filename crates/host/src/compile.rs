@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use weir_abi::AbiVersion;
-use weir_engine::{AheadOfTime, CompileError, Engine, Module, SnapshotModule};
+use weir_engine::{AheadOfTime, CompileError, Engine, HostFuncs, Module, SnapshotModule};
 
-use crate::hostcalls::HOST_FUNCS;
-use crate::{LoadError, ModuleInfo, inspect};
+use crate::{ImportSets, LoadError, ModuleInfo, inspect};
 
 /// A module that has passed all checks and is compiled. Shared by all threads.
 pub struct HostModule {
@@ -16,66 +15,93 @@ pub struct HostModule {
     info: ModuleInfo,
     abi: AbiVersion,
     compiled: Arc<dyn Module>,
+    sets: &'static ImportSets,
     engine: &'static str,
     /// The same module where its VMs can be frozen, or why they cannot.
     snapshots: Result<Arc<dyn SnapshotModule>, String>,
 }
 
 impl HostModule {
-    /// Checks a module and compiles it. `name`, the file's name, stands in all messages about it.
-    pub fn compile(engine: &dyn Engine, name: &str, wasm: &[u8]) -> Result<Arc<Self>, LoadError> {
+    /// Checks a module and compiles it. Its guests may import what `sets` offers. `name`, the file's name, stands in all
+    /// messages about the module.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no WebAssembly, the host cannot run the module, or the engine refuses it.
+    pub fn compile(
+        engine: &dyn Engine,
+        sets: &'static ImportSets,
+        name: &str,
+        wasm: &[u8],
+    ) -> Result<Arc<Self>, LoadError> {
         let not_asked = Err("it was not compiled for that".to_owned());
-        Self::make(engine, name, wasm, not_asked, || compile(engine, wasm))
+        Self::make(engine, sets, name, wasm, not_asked, |funcs| {
+            compile(engine, wasm, funcs)
+        })
     }
 
     /// Compiles a module as [`HostModule::compile`] does, and so that its VMs can be frozen ([`HostModule::snapshots`]).
     /// A module or runtime without snapshots is no error: the module is compiled in the ordinary way.
+    ///
+    /// # Errors
+    ///
+    /// As [`HostModule::compile`].
     pub fn compile_for_snapshots(
         engine: &dyn Engine,
+        sets: &'static ImportSets,
         name: &str,
         wasm: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
-        let no_snapshots = match snapshot_module(engine, wasm) {
+        let no_snapshots = match snapshot_module(engine, wasm, sets.funcs()) {
             Ok(module) => {
                 let compiled = Arc::clone(&module) as Arc<dyn Module>;
-                return Self::make(engine, name, wasm, Ok(module), || Ok(compiled));
+                return Self::make(engine, sets, name, wasm, Ok(module), |_| Ok(compiled));
             }
             Err(reason) => Err(reason),
         };
-        Self::make(engine, name, wasm, no_snapshots, || compile(engine, wasm))
+        Self::make(engine, sets, name, wasm, no_snapshots, |funcs| {
+            compile(engine, wasm, funcs)
+        })
     }
 
     /// Loads a module from machine code. `ahead` is that of `engine`, and its compiler made `code` from `wasm`.
     ///
     /// Whoever wrote `code` controls this process: see [`AheadOfTime::load_code`].
+    ///
+    /// # Errors
+    ///
+    /// As [`HostModule::compile`], or the engine cannot use the code.
     pub fn load_code(
         engine: &dyn Engine,
         ahead: &dyn AheadOfTime,
+        sets: &'static ImportSets,
         name: &str,
         wasm: &[u8],
         code: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let compiled_before = Err("its code was compiled before".to_owned());
-        Self::make(engine, name, wasm, compiled_before, || {
-            ahead.load_code(code, &HOST_FUNCS)
+        Self::make(engine, sets, name, wasm, compiled_before, |funcs| {
+            ahead.load_code(code, funcs)
         })
     }
 
     fn make(
         engine: &dyn Engine,
+        sets: &'static ImportSets,
         name: &str,
         wasm: &[u8],
         snapshots: Result<Arc<dyn SnapshotModule>, String>,
-        compile: impl FnOnce() -> Result<Arc<dyn Module>, CompileError>,
+        compile: impl FnOnce(HostFuncs) -> Result<Arc<dyn Module>, CompileError>,
     ) -> Result<Arc<Self>, LoadError> {
-        let info = inspect(wasm)?;
+        let info = inspect(sets, wasm)?;
         let abi = info.check()?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
             digest: Sha256::digest(wasm).into(),
             info,
             abi,
-            compiled: compile()?,
+            compiled: compile(sets.funcs())?,
+            sets,
             engine: engine.name(),
             snapshots,
         }))
@@ -111,25 +137,34 @@ impl HostModule {
         self.engine
     }
 
+    /// The import sets that it was compiled with.
+    pub const fn import_sets(&self) -> &'static ImportSets {
+        self.sets
+    }
+
     pub(crate) fn compiled(&self) -> &(dyn Module + 'static) {
         self.compiled.as_ref()
     }
 }
 
-fn compile(engine: &dyn Engine, wasm: &[u8]) -> Result<Arc<dyn Module>, CompileError> {
-    let compiled = engine.compile(wasm, &HOST_FUNCS);
+fn compile(engine: &dyn Engine, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    let compiled = engine.compile(wasm, funcs);
     compiled.map_err(|error| weir_engine::explain(engine, wasm, error))
 }
 
 /// Compiles a module so that its instances can be frozen; the error says why they cannot.
-fn snapshot_module(engine: &dyn Engine, wasm: &[u8]) -> Result<Arc<dyn SnapshotModule>, String> {
+fn snapshot_module(
+    engine: &dyn Engine,
+    wasm: &[u8],
+    funcs: HostFuncs,
+) -> Result<Arc<dyn SnapshotModule>, String> {
     let (Some(ahead), Some(snapshots)) = (engine.ahead_of_time(), engine.snapshots()) else {
         return Err(format!("the runtime {} takes no snapshots", engine.name()));
     };
     let load = || {
         let prepared = snapshots.prepare(wasm)?;
         let code = ahead.compiler()?.compile_code(&prepared)?;
-        snapshots.load(&code, &HOST_FUNCS)
+        snapshots.load(&code, funcs)
     };
     load().map_err(|error| error.to_string())
 }

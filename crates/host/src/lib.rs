@@ -5,35 +5,32 @@
 //! [`Stream`] for one stream, [`Services`] for the VM as a whole.
 #![forbid(unsafe_code)]
 
-mod action;
 mod backoff;
-mod call;
 mod capabilities;
+mod clock;
 mod compile;
-mod context_map;
 mod error;
 mod foreign;
-mod gate;
-mod hostcalls;
 mod inspect;
-mod maps;
+pub mod life;
 mod property;
+mod proxy_wasm;
 mod services;
+pub mod sets;
 mod shared;
 mod snapshot;
 mod spec;
-mod state;
 mod stream;
-mod vm;
 
-pub use action::{BodyAction, Finish, HeadersAction, StreamAction};
 pub use backoff::RestartBackoff;
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
-pub use inspect::{LoadError, MemoryInfo, ModuleInfo, inspect};
+pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
+pub use proxy_wasm::{BodyAction, Finish, HeadersAction, StreamAction, Vm};
 pub use services::Services;
+pub use sets::ImportSets;
 pub use shared::{
     HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, Shared,
 };
@@ -42,12 +39,9 @@ pub use spec::{PluginSpec, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,
 };
-pub use vm::Vm;
 pub use weir_abi::{
     CallFailure, FailPolicy, GrpcCall, HttpCall, HttpCallFailure, HttpCallResponse, Pairs, VmLimits,
 };
 
 pub use weir_abi::ContextId;
 pub use weir_state::{QueueWaker, Store, Stores};
-
-pub(crate) use state::GrpcToken;

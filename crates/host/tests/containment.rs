@@ -139,7 +139,7 @@ on_every_engine! {
         let body = r#"(func (export "proxy_on_tick") (param i32) (call $number (call $done)) (call $number (call $yield)))
             (func (export "proxy_on_configure") (param i32 i32) (result i32) unreachable)"#;
         let mut spec = spec(engine, &guest(imports, body));
-        spec.capabilities = weir_host::Capabilities::allow(["proxy_log", "proxy_on_tick"]).unwrap();
+        spec.capabilities = weir_host::Capabilities::allow(weir_host::ImportSets::standard(), ["proxy_log", "proxy_on_tick"]).unwrap();
         let (mut vm, recorder) = start(spec).unwrap();
         let plugin_id = vm.add_plugin(plugin("test")).unwrap();
         vm.on_tick(plugin_id).unwrap();

@@ -13,7 +13,9 @@ use weir_host::{ContextId, HostModule, NoSnapshot, Shared, Vm, VmSnapshot, VmSpe
 fn spec(wasm: &[u8]) -> Arc<VmSpec> {
     let engine = wasmtime();
     let mut spec = support::spec(&engine, wasm);
-    spec.module = HostModule::compile_for_snapshots(&engine, "test.wasm", wasm).unwrap();
+    spec.module =
+        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", wasm)
+            .unwrap();
     Arc::new(spec)
 }
 
@@ -392,7 +394,9 @@ fn a_module_without_snapshots_says_why() {
         spec.module.snapshots().err(),
         Some("it was not compiled for that")
     );
-    spec.module = HostModule::compile_for_snapshots(&engine, "test.wasm", &wasm).unwrap();
+    spec.module =
+        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &wasm)
+            .unwrap();
     assert_eq!(
         spec.module.snapshots().err(),
         Some("the runtime wasmi takes no snapshots")

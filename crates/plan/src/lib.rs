@@ -8,6 +8,7 @@
 mod canary;
 mod engines;
 mod error;
+mod import_sets;
 mod modules;
 mod parallel;
 mod planner;
@@ -19,6 +20,7 @@ mod watch;
 
 pub use engines::{EngineSource, Engines};
 pub use error::{PlanError, Refusal};
+pub use import_sets::{capability_names, import_sets};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
 pub use reach::Reach;

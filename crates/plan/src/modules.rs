@@ -12,6 +12,7 @@ use weir_meters::Meters;
 
 use crate::engines::Engines;
 use crate::error::PlanError;
+use crate::import_sets::import_sets;
 use crate::sources::Sources;
 
 /// Modules by source, runtime and content.
@@ -138,18 +139,22 @@ fn load(
         if file.code_for(engine).is_some() {
             not_used(&"snapshot is on, for which the module is compiled otherwise");
         }
-        return HostModule::compile_for_snapshots(engine, name, &file.wasm);
+        return HostModule::compile_for_snapshots(engine, import_sets(), name, &file.wasm);
     }
     match file.code_for(engine) {
         Some(Ok(_)) if !config.allow_precompiled => {
             not_used(&"allow_precompiled is not true");
         }
-        Some(Ok(code)) => match HostModule::load_code(engine, &*code.ahead, name, &file.wasm, code.bytes) {
-            Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => not_used(&error),
-            loaded => return loaded,
-        },
+        Some(Ok(code)) => {
+            match HostModule::load_code(engine, &*code.ahead, import_sets(), name, &file.wasm, code.bytes) {
+                Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => {
+                    not_used(&error)
+                }
+                loaded => return loaded,
+            }
+        }
         Some(Err(reason)) => not_used(&reason),
         None => {}
     }
-    HostModule::compile(engine, name, &file.wasm)
+    HostModule::compile(engine, import_sets(), name, &file.wasm)
 }

@@ -113,7 +113,7 @@ fn names(error: &StartError, plugin: &str) -> Option<bool> {
 fn spec(config: &VmConfig, modules: &Modules) -> Result<VmSpec, String> {
     let module: Arc<HostModule> = modules.compile(config)?;
     let capabilities = match &config.allowed_capabilities {
-        Some(names) => Capabilities::allow(names).map_err(|error| error.to_string())?,
+        Some(names) => Capabilities::allow(module.import_sets(), names).map_err(|error| error.to_string())?,
         None => Capabilities::ALL,
     };
     Ok(VmSpec {

@@ -416,7 +416,9 @@ impl Control {
     }
 
     fn environment(&self) -> Environment {
-        Environment::process().with_folder(&self.folder)
+        Environment::process()
+            .with_folder(&self.folder)
+            .with_capabilities(weir_plan::capability_names())
     }
 
     /// The absolute name of a file; a relative one begins at the server's configuration folder.
@@ -433,11 +435,10 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, vms: &[Vm], thread: u
             Some((PlaceRef(Arc::clone(place)), plugin))
         });
         let replies = place.as_ref().is_some_and(|(place, _)| {
-            let hostcalls = &place.0.plan.spec.module.info().hostcalls;
+            let info = place.0.plan.spec.module.info();
             const REPLY: &str = "proxy_send_local_response";
             let allowed = config.vm.allowed_capabilities.as_ref();
-            hostcalls.iter().any(|name| name == REPLY)
-                && allowed.is_none_or(|allowed| allowed.iter().any(|name| name == REPLY))
+            info.has_import(REPLY) && allowed.is_none_or(|allowed| allowed.iter().any(|name| name == REPLY))
         });
         ThreadFilter {
             config: Arc::clone(config),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use weir_abi::LogLevel;
-use weir_config::{Config, Environment, ProcessConfig};
+use weir_config::{Config, ProcessConfig};
 
+use super::environment;
 use crate::{engines, logging};
 
 /// Arguments of `weir check`.
@@ -49,7 +50,7 @@ pub fn run(args: &Args) -> Result<()> {
     // What a guest logs when it refuses its configuration is the best reason there is.
     logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
     let file = args.file.display();
-    let environment = Environment::process();
+    let environment = environment();
     if args.process {
         ProcessConfig::load(&args.file, &environment)?;
         println!("{file}: all is well (process document)");

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
 use weir_loader::{Code, CodeKey, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
+use weir_plan::import_sets;
 
 use super::size;
 use crate::engines;
@@ -82,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
     let wasm = ModuleFile::split(file).wasm;
     // What Weir could not run need not be compiled.
-    weir_host::inspect(&wasm)?.check()?;
+    weir_host::inspect(import_sets(), &wasm)?.check()?;
     let Some(ahead) = engine.ahead_of_time() else {
         bail!(
             "the runtime {} cannot {}",
@@ -96,7 +97,7 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
     let code = compiler
         .compile_code(&wasm)
         .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
-    HostModule::load_code(engine, &*ahead, name, &wasm, &code)?;
+    HostModule::load_code(engine, &*ahead, import_sets(), name, &wasm, &code)?;
     let key = CodeKey {
         engine: ahead.code_engine(),
         target: &ahead.code_key(),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use weir_host::ModuleInfo;
 use weir_loader::{Code, CodeError, FileSource, fetch};
+use weir_plan::import_sets;
 
 use super::size;
 
@@ -48,7 +49,8 @@ pub fn run(args: &Args) -> Result<()> {
     let source = FileSource::new(&args.module);
     let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
     let file = fetched.file();
-    let info = weir_host::inspect(&file.wasm).with_context(|| format!("cannot inspect {name}"))?;
+    let info =
+        weir_host::inspect(import_sets(), &file.wasm).with_context(|| format!("cannot inspect {name}"))?;
     let code: Vec<String> = file.code().map(compiled).collect();
     let text = if args.json {
         format!("{:#}\n", as_json(&name, &info, &code))
@@ -74,7 +76,7 @@ fn compiled(code: Result<Code<'_>, CodeError>) -> String {
 
 fn as_json(name: &str, info: &ModuleInfo, code: &[String]) -> Value {
     let refused = info.check().err();
-    json!({
+    let mut described = json!({
         "file": name,
         "runs": refused.is_none(),
         "refused_because": refused.map(|reason| reason.to_string()),
@@ -83,8 +85,6 @@ fn as_json(name: &str, info: &ModuleInfo, code: &[String]) -> Value {
         "sdk": info.sdk,
         "size": info.size,
         "callbacks": info.callbacks,
-        "hostcalls": info.hostcalls,
-        "wasi": info.wasi,
         "unknown_imports": info.unknown_imports,
         "memory": info.memory.map(|memory| json!({
             "min_pages": memory.min_pages,
@@ -96,7 +96,11 @@ fn as_json(name: &str, info: &ModuleInfo, code: &[String]) -> Value {
         "function_names": info.has_names,
         "warnings": info.warnings,
         "compiled": code,
-    })
+    });
+    for group in &info.imports {
+        described[group.name.to_lowercase()] = json!(group.functions);
+    }
+    described
 }
 
 fn as_text(name: &str, info: &ModuleInfo, code: &[String]) -> String {
@@ -119,14 +123,19 @@ fn as_text(name: &str, info: &ModuleInfo, code: &[String]) -> String {
             "no, backtraces show numbers"
         },
     );
-    for (label, names) in [
-        ("callbacks", &info.callbacks),
-        ("hostcalls", &info.hostcalls),
-        ("WASI", &info.wasi),
-        ("unknown imports", &info.unknown_imports),
-        ("warnings", &info.warnings),
-        ("machine code", &code.to_vec()),
-    ] {
+    let imports = info
+        .imports
+        .iter()
+        .map(|group| (group.name, group.functions.as_slice()));
+    let lists = [("callbacks", info.callbacks.as_slice())]
+        .into_iter()
+        .chain(imports)
+        .chain([
+            ("unknown imports", info.unknown_imports.as_slice()),
+            ("warnings", info.warnings.as_slice()),
+            ("machine code", code),
+        ]);
+    for (label, names) in lists {
         line(label, names.first().map_or("none", String::as_str));
         names.iter().skip(1).for_each(|name| line("", name));
     }
@@ -171,7 +180,7 @@ mod tests {
         (func (export "proxy_on_log") (param i32)))"#;
 
     fn info(text: &str) -> ModuleInfo {
-        weir_host::inspect(&wat::parse_str(text).unwrap()).unwrap()
+        weir_host::inspect(import_sets(), &wat::parse_str(text).unwrap()).unwrap()
     }
 
     #[test]

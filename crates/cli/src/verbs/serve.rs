@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Result;
-use weir_config::{ConfigError, Environment, Listener, ProxyConfig};
+use weir_config::{ConfigError, Listener, ProxyConfig};
 use weir_proxy::{ConfigSource, Proxy, Signals};
 
+use super::environment;
 use crate::logging::LogFormat;
 use crate::{engines, logging};
 
@@ -87,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The configuration as the command line changes it; at every reload, too.
 fn load(args: &Args) -> Result<ProxyConfig, ConfigError> {
-    let mut config = ProxyConfig::load(&args.config, &Environment::process())?;
+    let mut config = ProxyConfig::load(&args.config, &environment())?;
     if let Some(address) = args.listen {
         config.listeners = vec![Listener { address, tls: None }];
     }

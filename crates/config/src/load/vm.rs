@@ -1,7 +1,5 @@
 //! `vm_config:`, `capability_restriction_config:` and `limits:`.
 
-use weir_abi::{ALLOCATORS, Callback, IMPORTS, INITIALIZE, MAINS, START, WASI};
-
 use super::bytes::configuration;
 use super::{or, runtime, snapshot};
 use crate::read::{Field, Keys, quoted, unknown_of_many};
@@ -129,22 +127,14 @@ fn capabilities(field: &Field<'_>) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// The name of an import or export of the ABI.
+/// The name of an import or export, if the environment knows it.
 fn capability(field: &Field<'_>, name: &str) -> Option<String> {
-    let hostcalls = IMPORTS.iter().map(|import| import.name);
-    let wasi = WASI.iter().map(|function| function.name);
-    let callbacks = Callback::ALL.iter().map(|callback| callback.name());
-    let others = MAINS
-        .iter()
-        .chain(&ALLOCATORS)
-        .chain([&INITIALIZE, &START])
-        .map(|(name, _)| *name);
-    let known: Vec<&str> = hostcalls.chain(wasi).chain(callbacks).chain(others).collect();
-    if !known.contains(&name) {
+    let known = field.document.session.environment.capabilities();
+    if let Some(known) = known.filter(|known| !known.contains(&name)) {
         field.report(unknown_of_many(
             "capability",
             name,
-            &known,
+            known,
             "a hostcall, a callback or a WASI function",
         ));
         return None;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir_config::{Endpoint, Environment, FilterConfig, Protocol, ProxyConfig, Upstream};
+use weir_host::{Capabilities, ImportSets};
 
 fn documents() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents")
@@ -24,6 +25,7 @@ fn environment() -> Environment {
         ("LANG", "C.UTF-8"),
         ("OTHER", "not asked for"),
     ])
+    .with_capabilities(Capabilities::names(ImportSets::standard()))
 }
 
 fn load_filter(name: &str) -> FilterConfig {

@@ -1,20 +1,25 @@
 //! Imports, held against what the host offers.
 
 use wasmparser::{FuncType, TypeRef};
-use weir_abi::{ALTERNATES, ENV, Import, Signature, ValType, WASI_MODULES, WasiFunction};
+use weir_abi::{Signature, ValType};
+
+use crate::ImportSets;
+use crate::sets::SetInfo;
 
 /// What an import turned out to be.
 pub(super) enum Verdict {
-    /// A function of module `env`.
-    Hostcall,
-    /// A function of WASI.
-    Wasi,
+    /// A function of this set.
+    Offered(SetInfo),
     /// The host does not have it; why.
     Unknown(String),
 }
 
 /// Judges an import. `types` are the module's function types by index, `None` where a type is not a function's.
-pub(super) fn judge(import: &wasmparser::Import<'_>, types: &[Option<FuncType>]) -> Verdict {
+pub(super) fn judge(
+    sets: &ImportSets,
+    import: &wasmparser::Import<'_>,
+    types: &[Option<FuncType>],
+) -> Verdict {
     let full_name = format!("{}.{}", import.module, import.name);
     let found = match import.ty {
         TypeRef::Func(index) | TypeRef::FuncExact(index) => match types.get(index as usize) {
@@ -30,16 +35,13 @@ pub(super) fn judge(import: &wasmparser::Import<'_>, types: &[Option<FuncType>])
         TypeRef::Global(_) => return not_a_function(&full_name, "a global"),
         TypeRef::Tag(_) => return not_a_function(&full_name, "an exception tag"),
     };
-    let (verdict, expected) = match offered(import.module, import.name) {
-        Some(offered) => offered,
-        None => return Verdict::Unknown(format!("{full_name} {}: no such function", describe(found))),
+    let Some((set, offered)) = sets.find(import.module, import.name) else {
+        return Verdict::Unknown(format!("{full_name} {}: no such function", describe(found)));
     };
-    let alternate = ALTERNATES.iter().any(|alternate| {
-        alternate.name == import.name && import.module == ENV && same(found, alternate.signature)
-    });
-    if same(found, expected) || alternate {
-        verdict
+    if offered.signatures().any(|signature| same(found, signature)) {
+        Verdict::Offered(set)
     } else {
+        let expected = offered.signature();
         Verdict::Unknown(format!(
             "{full_name} {}: the host's is {expected}",
             describe(found)
@@ -49,16 +51,6 @@ pub(super) fn judge(import: &wasmparser::Import<'_>, types: &[Option<FuncType>])
 
 fn not_a_function(full_name: &str, kind: &str) -> Verdict {
     Verdict::Unknown(format!("{full_name}: {kind}, but a host offers only functions"))
-}
-
-fn offered(module: &str, name: &str) -> Option<(Verdict, Signature)> {
-    if module == ENV {
-        Import::named(name).map(|import| (Verdict::Hostcall, import.signature))
-    } else if WASI_MODULES.contains(&module) {
-        WasiFunction::named(name).map(|function| (Verdict::Wasi, function.signature))
-    } else {
-        None
-    }
 }
 
 /// Whether a function of the module has this type.

@@ -12,17 +12,21 @@ pub use error::LoadError;
 use weir_abi::AbiVersion;
 use weir_abi::limits::MAX_MODULE_BYTES;
 
-/// Reads a module's imports, exports and custom sections. Nothing is compiled and no function body is looked at.
+use crate::ImportSets;
+
+/// Reads a module's imports, exports and custom sections, and holds the imports against what the import sets offer. Nothing
+/// is compiled and no function body is looked at. [`ModuleInfo::check`] tells whether a host with these sets can run the
+/// module.
 ///
-/// The error is [`LoadError::NotWasm`], [`LoadError::Precompiled`], [`LoadError::TooLarge`] or [`LoadError::Malformed`].
-/// Whether a host can run the
-/// module, [`ModuleInfo::check`] tells.
-pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+/// # Errors
+///
+/// [`LoadError::NotWasm`], [`LoadError::Precompiled`], [`LoadError::TooLarge`] or [`LoadError::Malformed`].
+pub fn inspect(sets: &ImportSets, wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
     if wasm.len() > MAX_MODULE_BYTES {
         return Err(LoadError::TooLarge(wasm.len()));
     }
     not_wasm::refuse(wasm)?;
-    module::read(wasm)
+    module::read(sets, wasm)
 }
 
 /// What is known of a module.
@@ -37,10 +41,10 @@ pub struct ModuleInfo {
     pub sdk: Option<String>,
     /// Callbacks exported with the right type, in the order of the ABI's table.
     pub callbacks: Vec<String>,
-    /// Hostcalls imported from `env`, and what toolchains import beside them.
-    pub hostcalls: Vec<String>,
-    /// WASI functions imported, under either module name.
-    pub wasi: Vec<String>,
+    /// Functions imported, under the headings of their sets: one entry for each heading of the composition, in order.
+    pub imports: Vec<ImportGroup>,
+    /// Names of the sets from which the module imports.
+    pub sets: Vec<&'static str>,
     /// Imports that the host does not have, each with its type and what is wrong.
     pub unknown_imports: Vec<String>,
     /// The linear memory exported as `memory`.
@@ -59,6 +63,16 @@ pub struct ModuleInfo {
     pub warnings: Vec<String>,
 }
 
+/// Imports under one heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ImportGroup {
+    /// The heading, such as `hostcalls` or `WASI`.
+    pub name: &'static str,
+    /// Names of the functions, in the order of the module's imports.
+    pub functions: Vec<String>,
+}
+
 /// A linear memory, in pages of 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,6 +86,12 @@ pub struct MemoryInfo {
 }
 
 impl ModuleInfo {
+    /// True if the module imports a function of this name from an import set.
+    pub fn has_import(&self, name: &str) -> bool {
+        let mut functions = self.imports.iter().flat_map(|group| &group.functions);
+        functions.any(|function| function == name)
+    }
+
     /// Whether the host can run the module, and in which version of the ABI.
     pub fn check(&self) -> Result<AbiVersion, LoadError> {
         let Some(abi) = self.abi else {

@@ -8,14 +8,15 @@ use weir_abi::{ALLOCATORS, AbiVersion, Callback, INITIALIZE, MAINS, MEMORY, STAR
 
 use super::imports::{self, Verdict};
 use super::toolchain::Clues;
-use super::{LoadError, MemoryInfo, ModuleInfo};
+use super::{ImportGroup, LoadError, MemoryInfo, ModuleInfo};
+use crate::ImportSets;
 
 /// Callbacks of early drafts that SDKs still export and nobody calls.
 const RELICS: [&str; 2] = ["proxy_on_resolve_dns", "proxy_on_stats_update"];
 
 /// What is gathered on the way through the sections.
-#[derive(Default)]
 struct Sections<'a> {
+    sets: &'a ImportSets,
     info: ModuleInfo,
     clues: Clues,
     /// Types by index; `None` where a type is not a function's.
@@ -27,8 +28,8 @@ struct Sections<'a> {
 }
 
 /// Reads a module.
-pub(super) fn read(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
-    let mut sections = Sections::default();
+pub(super) fn read(sets: &ImportSets, wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    let mut sections = Sections::of(sets);
     sections.info.size = wasm.len();
     for payload in Parser::new(0).parse_all(wasm) {
         sections.add(payload?)?;
@@ -38,6 +39,30 @@ pub(super) fn read(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
 }
 
 impl<'a> Sections<'a> {
+    fn of(sets: &'a ImportSets) -> Self {
+        let mut imports: Vec<ImportGroup> = Vec::new();
+        for set in sets.iter() {
+            if imports.iter().all(|group| group.name != set.group) {
+                imports.push(ImportGroup {
+                    name: set.group,
+                    functions: Vec::new(),
+                });
+            }
+        }
+        Self {
+            sets,
+            info: ModuleInfo {
+                imports,
+                ..ModuleInfo::default()
+            },
+            clues: Clues::default(),
+            types: Vec::new(),
+            functions: Vec::new(),
+            memories: Vec::new(),
+            exports: Vec::new(),
+        }
+    }
+
     fn add(&mut self, payload: Payload<'a>) -> Result<(), LoadError> {
         match payload {
             Payload::TypeSection(groups) => {
@@ -83,10 +108,16 @@ impl<'a> Sections<'a> {
             _ => {}
         }
         self.clues.import(import.name);
-        let name = import.name.to_owned();
-        match imports::judge(import, &self.types) {
-            Verdict::Hostcall => self.info.hostcalls.push(name),
-            Verdict::Wasi => self.info.wasi.push(name),
+        match imports::judge(self.sets, import, &self.types) {
+            Verdict::Offered(set) => {
+                let group = self.info.imports.iter_mut().find(|group| group.name == set.group);
+                group
+                    .into_iter()
+                    .for_each(|group| group.functions.push(import.name.to_owned()));
+                if !self.info.sets.contains(&set.name) {
+                    self.info.sets.push(set.name);
+                }
+            }
             Verdict::Unknown(why) => self.info.unknown_imports.push(why),
         }
     }

@@ -1,5 +1,5 @@
 use proptest::prelude::*;
-use weir_abi::{ALTERNATES, Callback, IMPORTS, Signature, ValType, WASI, WASI_MODULES};
+use weir_abi::{Callback, Signature, ValType};
 
 use super::*;
 
@@ -9,8 +9,17 @@ const FRAME: &str = r#"
     (func (export "proxy_abi_version_0_2_1"))
     (func (export "malloc") (param i32) (result i32) unreachable)"#;
 
+const PROXY_LOG: Signature = Signature {
+    params: &[ValType::I32; 3],
+    result: Some(ValType::I32),
+};
+
 fn module(imports: &str, rest: &str) -> Vec<u8> {
     wat::parse_str(format!("(module {imports} {rest})")).expect("well-formed text")
+}
+
+fn inspect(wasm: &[u8]) -> Result<ModuleInfo, LoadError> {
+    super::inspect(ImportSets::standard(), wasm)
 }
 
 fn check(wasm: &[u8]) -> Result<AbiVersion, LoadError> {
@@ -34,18 +43,25 @@ fn import(module: &str, name: &str, signature: Signature) -> String {
 #[test]
 fn everything_the_host_offers_may_be_imported() {
     let mut text = String::new();
-    for row in IMPORTS.iter().chain(ALTERNATES) {
-        text += &import(row.module, row.name, row.signature);
-    }
-    for wasi in WASI_MODULES {
-        for function in WASI {
-            text += &import(wasi, function.name, function.signature);
+    for row in ImportSets::standard().iter().flat_map(|set| set.imports) {
+        for offered in row.modules() {
+            for signature in row.signatures() {
+                text += &import(offered, row.name(), signature);
+            }
         }
     }
     let info = inspect(&module(&text, FRAME)).unwrap();
     assert_eq!(info.unknown_imports, [""; 0]);
-    assert_eq!(info.hostcalls.len(), IMPORTS.len() + ALTERNATES.len());
-    assert_eq!(info.wasi.len(), 2 * WASI.len());
+    let groups = info
+        .imports
+        .iter()
+        .map(|group| (group.name, group.functions.len()));
+    // Three hostcalls have a type without a result too; WASI has two names.
+    assert_eq!(
+        groups.collect::<Vec<_>>(),
+        [("hostcalls", 43 + 3 + 3), ("WASI", 2 * 46)]
+    );
+    assert_eq!(info.sets, ["Proxy-Wasm", "toolchains", "WASI preview 1"]);
     assert_eq!(info.check().unwrap(), AbiVersion::V0_2_1);
 }
 
@@ -279,7 +295,7 @@ proptest! {
 
     #[test]
     fn no_damage_panics(at: prop::sample::Index, byte: u8) {
-        let imports = import("env", "proxy_log", IMPORTS[0].signature);
+        let imports = import("env", "proxy_log", PROXY_LOG);
         let mut wasm = module(&imports, &format!("(@producers (language \"Rust\" \"\")) {FRAME}"));
         let at = at.index(wasm.len());
         wasm[at] = byte;

@@ -3,8 +3,8 @@
 use weir_abi::{CallFailure, Callback, Status};
 
 use super::Vm;
+use super::state::{CallOwner, Delivery};
 use super::stream::wire;
-use crate::state::{CallOwner, Delivery};
 use crate::{HttpCallFailure, HttpCallResponse, Pairs, VmError};
 
 impl Vm {

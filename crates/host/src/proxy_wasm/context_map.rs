@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(map.len(), 4);
         assert_eq!(
             map.values_mut().map(|number| *number).sum::<usize>(),
-            numbers.iter().sum()
+            numbers.iter().sum::<usize>()
         );
         for number in numbers {
             assert_eq!(map.get(&id(number)), Some(&number));

@@ -47,12 +47,12 @@ impl Exports {
         self.func(callback).is_some()
     }
 
-    /// The arguments that the headers callback takes: those of ABI 0.1.0 lack the last.
-    pub const fn headers_args<'a>(&self, callback: Callback, args: &'a [u32; 3]) -> &'a [u32] {
-        if self.two_parameters >> callback as u32 & 1 == 1 {
-            args.split_at(2).0
-        } else {
-            args
+    /// The arguments that a callback takes: headers callbacks of ABI 0.1.0 lack the last.
+    #[inline]
+    pub fn args<'a>(&self, callback: Callback, args: &'a [u32]) -> &'a [u32] {
+        match args {
+            [first @ .., _] if self.two_parameters >> callback as u32 & 1 == 1 => first,
+            _ => args,
         }
     }
 }

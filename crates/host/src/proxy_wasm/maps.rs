@@ -2,7 +2,7 @@
 
 use weir_abi::MapType;
 
-use crate::state::{Delivery, VmState};
+use super::state::{Delivery, VmState};
 use crate::{Lookup, Pairs};
 
 impl VmState {

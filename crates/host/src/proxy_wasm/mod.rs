@@ -1,40 +1,44 @@
-//! A VM: one instance of a module with its contexts, and the one way into it.
+//! Proxy-Wasm on top of a guest's life: contexts, callbacks and their encoding, hostcalls.
 
+mod action;
 mod calls;
 mod canary;
+mod context_map;
 mod exports;
+mod guest;
+mod hostcalls;
+mod maps;
 mod plugin;
+mod set;
 mod snapshot;
 mod start;
+mod state;
 mod stream;
 mod tcp;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use weir_abi::{Callback, LogLevel, limits};
-use weir_engine::{CpuBudget, FuncId, Instance, Trap, TrapKind};
+use weir_abi::{Callback, limits};
+use weir_engine::FuncId;
 use weir_meters::VmMeter;
 
+pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
+use self::guest::{Entry, WasmGuest};
+pub(crate) use self::set::ProxyWasm;
+pub(crate) use self::state::{GrpcToken, GuestState, PluginContext, VmState};
+use crate::life::Life;
 use crate::snapshot::VmSnapshot;
-use crate::state::VmState;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
-use exports::Exports;
 
 /// A running VM. It may move between threads; one at a time enters it.
 ///
 /// Every method that enters the guest answers [`VmError`] once the VM has died. It dies of a trap, of a budget used up,
 /// or of a panic in our own code; then all its streams are told ([`Stream::vm_died`](crate::Stream::vm_died)), its
-/// memory is freed, and it has to be replaced by a new one.
+/// memory is freed, and a new VM has to replace it.
 pub struct Vm {
     spec: Arc<VmSpec>,
-    exports: Exports,
-    /// `None` once the VM is dead.
-    instance: Option<Box<dyn Instance>>,
-    meter: Arc<VmMeter>,
-    callback_budget: CpuBudget,
-    start_budget: CpuBudget,
+    life: Life<WasmGuest>,
     started: bool,
     /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
     canary: bool,
@@ -51,12 +55,12 @@ impl Vm {
     /// Whether the module exports `callback` and its capabilities allow it. A callback that is not exported need not be
     /// prepared for: calling it answers the default.
     pub fn has(&self, callback: Callback) -> bool {
-        self.exports.has(callback)
+        self.life.guest().is_some_and(|guest| guest.has(callback))
     }
 
     /// Whether the VM has died.
     pub fn is_dead(&self) -> bool {
-        self.instance.is_none()
+        self.life.is_dead()
     }
 
     /// Streams that have been created and not finished, those that wait for `proxy_done` included.
@@ -70,24 +74,20 @@ impl Vm {
     }
 
     /// Counts the VM; a proxy keeps it to say that it has retired the VM.
-    pub fn meter(&self) -> &Arc<VmMeter> {
-        &self.meter
+    pub const fn meter(&self) -> &Arc<VmMeter> {
+        self.life.meter()
     }
 
     /// Bytes of linear memory in use.
     pub fn memory_size(&self) -> usize {
-        self.instance
-            .as_ref()
-            .map_or(0, |instance| instance.memory_size())
+        self.life.guest().map_or(0, WasmGuest::memory_size)
     }
 
     fn state(&mut self) -> Option<&mut VmState> {
-        let state = self.instance.as_mut()?.state().downcast_mut::<VmState>();
-        debug_assert!(state.is_some(), "every instance of the host carries a VmState");
-        state
+        Some(self.life.guest_mut()?.vm_state())
     }
 
-    /// Calls a callback for a context, if it is exported. All ways into the guest lead through here.
+    /// Calls a callback for a context, if it is exported.
     #[inline]
     fn enter(
         &mut self,
@@ -95,102 +95,60 @@ impl Vm {
         context: ContextId,
         args: &[u32],
     ) -> Result<Option<u32>, VmError> {
-        self.enter_within(callback, context, args, self.callback_budget)
+        match self.prepare(callback, context)? {
+            Some(func) => self.run(func, Entry { callback, context }, args).map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn enter_within(
+    /// As [`Vm::enter`], for callbacks that set the guest up.
+    fn enter_at_start(
         &mut self,
         callback: Callback,
         context: ContextId,
         args: &[u32],
-        budget: CpuBudget,
     ) -> Result<Option<u32>, VmError> {
-        let Some(func) = self.exports.func(callback) else {
-            return if self.is_dead() {
-                Err(VmError::Dead)
-            } else {
-                Ok(None)
-            };
+        let Some(func) = self.prepare(callback, context)? else {
+            return Ok(None);
         };
-        self.state().ok_or(VmError::Dead)?.enter(callback, context);
-        self.run(func, callback, args, budget).map(Some)
+        let answer = self
+            .life
+            .call_at_start(Entry { callback, context }, |guest, budget| {
+                guest.instance().call(func, args, budget)
+            });
+        self.note_death(answer).map(Some)
+    }
+
+    /// Prepares the state for a callback; `None` where the callback is not exported.
+    #[inline]
+    fn prepare(&mut self, callback: Callback, context: ContextId) -> Result<Option<FuncId>, VmError> {
+        let guest = self.life.guest_mut().ok_or(VmError::Dead)?;
+        let func = guest.exports.func(callback);
+        if func.is_some() {
+            guest.state().enter(callback, context);
+        }
+        Ok(func)
     }
 
     /// Runs a callback that the state has been prepared for.
     #[inline]
-    fn run(
-        &mut self,
-        func: FuncId,
-        callback: Callback,
-        args: &[u32],
-        budget: CpuBudget,
-    ) -> Result<u32, VmError> {
-        let Some(instance) = &mut self.instance else {
-            return Err(VmError::Dead);
-        };
-        let clock = self.meter.meters().clock();
-        let since = clock.map(|clock| (clock.raw(), context_in(&mut **instance)));
-        // The instance is given up after a panic, so nobody sees what the panic left behind.
-        let outcome = catch_unwind(AssertUnwindSafe(|| instance.call(func, args, budget)));
-        if let (Some(clock), Some((since, Some(context)))) = (clock, since) {
-            let took = clock.delta_as_nanos(since, clock.raw());
-            with_state(&mut **instance, |state| {
-                // Gone where the guest has ended the context.
-                if let Some(meter) = state.meter_of(context) {
-                    meter.callback_took(callback, took);
-                }
-            });
-        }
-        match outcome {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(self.die(VmError::Trapped {
-                callback: callback.name(),
-                trap,
-            })),
-            Err(panic) => Err(self.die(VmError::Panicked {
-                callback: callback.name(),
-                message: panic_message(&*panic),
-            })),
-        }
+    fn run(&mut self, func: FuncId, entry: Entry, args: &[u32]) -> Result<u32, VmError> {
+        let answer = self.life.call(entry, |guest, budget| {
+            let args = guest.exports.args(entry.callback, args);
+            guest.instance().call(func, args, budget)
+        });
+        self.note_death(answer)
     }
 
-    /// Ends the VM: logs why, tells its streams, frees its memory.
-    #[cold]
-    fn die(&mut self, error: VmError) -> VmError {
-        let Some(mut instance) = self.instance.take() else {
-            return error;
-        };
-        self.exports = Exports::default();
-        if let Some(snapshot) = self.untried_snapshot.take() {
+    /// Tells the snapshot that the VM continues from that the VM has died.
+    #[inline]
+    fn note_death<T>(&mut self, answer: Result<T, VmError>) -> Result<T, VmError> {
+        if answer.is_err()
+            && let Some(snapshot) = self.untried_snapshot.take()
+        {
             snapshot.died_early();
         }
-        let module = self.spec.module.name();
-        // Step by step, so that a panic in one (the proxy's code runs in all of them) does not keep the next from running.
-        bury(module, || {
-            with_state(&mut *instance, |state| {
-                let plugin = state.plugin().map(|plugin| plugin.spec.name.as_str());
-                self.meter.died(plugin, error.cause());
-            });
-        });
-        bury(module, || {
-            with_state(&mut *instance, |state| state.store.forget_consumers())
-        });
-        bury(module, || {
-            with_state(&mut *instance, |state| {
-                state
-                    .streams
-                    .values_mut()
-                    .for_each(|context| context.stream.vm_died())
-            });
-        });
-        bury(module, || {
-            let text = format!("module {module}: the VM has died: {error}");
-            with_state(&mut *instance, |state| {
-                state.log(LogLevel::Critical, text.as_bytes())
-            });
-        });
-        bury(module, || drop(instance));
-        error
+        answer
     }
 
     /// Runs what the guest completed with `proxy_done` in the callback that has just returned, and what has waited for it
@@ -219,41 +177,4 @@ impl Vm {
     pub fn housekeep(&mut self) -> Result<(), VmError> {
         self.settle()
     }
-}
-
-/// Runs a step of a VM's end.
-fn bury(module: &str, step: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(step)) {
-        tracing::error!(
-            module,
-            "host panicked while it buried a VM: {}",
-            panic_message(&*panic)
-        );
-    }
-}
-
-/// The context whose callback is about to run.
-fn context_in(instance: &mut dyn Instance) -> Option<ContextId> {
-    instance.state().downcast_mut::<VmState>()?.effective
-}
-
-fn with_state(instance: &mut dyn Instance, f: impl FnOnce(&mut VmState)) {
-    if let Some(state) = instance.state().downcast_mut::<VmState>() {
-        f(state);
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "no message".to_owned())
-}
-
-/// Whether a trap is the ordinary end of a `_start` that calls `proc_exit(0)`.
-fn is_clean_exit(trap: &Trap) -> bool {
-    trap.kind == TrapKind::Exit(0)
-}
-
-const fn budget(duration: Duration) -> CpuBudget {
-    CpuBudget(duration)
 }

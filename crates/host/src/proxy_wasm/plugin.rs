@@ -3,8 +3,8 @@
 use weir_abi::Callback;
 
 use super::Vm;
+use super::state::Delivery;
 use super::stream::wire;
-use crate::state::Delivery;
 use crate::{ContextId, VmError};
 
 impl Vm {

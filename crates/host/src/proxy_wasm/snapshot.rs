@@ -1,14 +1,15 @@
 //! VMs that are frozen, and VMs that continue from a snapshot.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use weir_engine::Snapshot;
+use weir_engine::{InstantiateError, Snapshot};
 
-use super::exports::Exports;
-use super::start::{limits, tell_allocator};
-use super::{Vm, budget, with_state};
+use super::Vm;
+use super::guest::WasmGuest;
+use super::state::{GuestState, VmState};
+use crate::life::{Budgets, Life, instance_limits};
+use crate::sets::SetStates;
 use crate::snapshot::{NoSnapshot, Told, VmSnapshot};
-use crate::state::VmState;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, Stream};
 
 impl Vm {
@@ -21,15 +22,17 @@ impl Vm {
         let dead = StartError::Dead {
             module: self.spec.module.name().into(),
         };
-        let Some(state) = self.state() else {
+        let Some(guest) = self.life.guest_mut() else {
             return Err(dead.into());
         };
-        let told = tell(state)?;
-        state.store.forget_consumers();
+        let mut told = tell(guest.vm_state())?;
+        let sets = guest.state().sets.for_snapshot().map_err(NoSnapshot::ImportSet)?;
+        told.sets = Some(Mutex::new(sets));
+        guest.leave_queues();
         let instance = self
-            .instance
+            .life
             .take()
-            .and_then(|instance| instance.into_freezable());
+            .and_then(|guest| guest.into_instance().into_freezable());
         Ok((instance.ok_or(dead)?.freeze()?, told))
     }
 
@@ -41,24 +44,21 @@ impl Vm {
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
         let spec = &snapshot.spec;
-        let meter = shared.meters().vm();
-        let mut state = VmState::new(Arc::clone(spec), spec.module.abi(), shared, services, waker);
-        state.take_over(&snapshot.told);
-        let made = snapshot.frozen.instantiate(Box::new(state), &limits(spec));
-        let mut instance = made.map_err(|source| StartError::Instantiate {
-            module: spec.module.name().into(),
-            source,
+        let budgets = Budgets::of(&spec.limits);
+        let life = Life::begin(spec.module.name(), budgets, shared.meters().vm(), |_| {
+            let sets = sets_from(snapshot)?;
+            let mut state = GuestState::new(Arc::clone(spec), sets, shared, services, waker);
+            state.vm.take_over(&snapshot.told);
+            let limits = instance_limits(&spec.limits);
+            let made = snapshot.frozen.instantiate(Box::new(state), &limits);
+            let mut guest = WasmGuest::new(spec, made)?;
+            // Only now, since nothing comes of it where there is no instance.
+            guest.vm_state().tell_again(&snapshot.told);
+            Ok(guest)
         })?;
-        tell_allocator(instance.as_mut());
-        // Only now, since nothing comes of it where there is no instance.
-        with_state(instance.as_mut(), |state| state.tell_again(&snapshot.told));
         Ok(Self {
-            meter: Arc::new(meter),
-            callback_budget: budget(spec.limits.callback_deadline),
-            start_budget: budget(spec.limits.start_deadline),
-            exports: Exports::resolve(instance.as_mut(), spec),
             spec: Arc::clone(spec),
-            instance: Some(instance),
+            life,
             started: true,
             canary: false,
             untried_snapshot: Some(Arc::clone(snapshot)),
@@ -77,6 +77,18 @@ impl Vm {
         let context = self.state()?.streams.get_mut(&id)?;
         Some(context.stream.as_mut())
     }
+}
+
+/// The states of import sets for one more VM.
+fn sets_from(snapshot: &VmSnapshot) -> Result<SetStates, StartError> {
+    let Some(sets) = &snapshot.told.sets else {
+        return Ok(SetStates::prepare(&snapshot.spec));
+    };
+    let sets = sets.lock().unwrap_or_else(PoisonError::into_inner);
+    sets.for_snapshot().map_err(|set| StartError::Instantiate {
+        module: snapshot.spec.module.name().into(),
+        source: InstantiateError::Other(format!("the import set {set} has no state for another VM")),
+    })
 }
 
 impl VmState {

@@ -1,15 +1,17 @@
 //! From a module to a VM that serves: instantiation, start functions, plugin contexts.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::any::Any;
 use std::sync::Arc;
 
-use weir_abi::{ALLOCATORS, Callback, INITIALIZE, MAINS, START};
-use weir_engine::{Instance, InstantiateError, Limits};
+use weir_abi::{Callback, INITIALIZE, MAINS, START};
+use weir_engine::{FuncId, Instance, InstantiateError, Limits, Trap, TrapKind};
 
-use super::exports::Exports;
-use super::{Vm, budget, is_clean_exit, panic_message};
+use super::Vm;
+use super::guest::WasmGuest;
+use super::state::{GuestState, PluginContext};
+use crate::life::{Budgets, Life, instance_limits};
+use crate::sets::SetStates;
 use crate::snapshot::NoSnapshot;
-use crate::state::{PluginContext, VmState};
 use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
 impl Vm {
@@ -41,7 +43,7 @@ impl Vm {
         let mut vm = Self::begin(spec, shared, services, waker, |state, limits| {
             snapshots.instantiate_freezable(state, limits)
         })?;
-        vm.callback_budget = vm.start_budget;
+        vm.life.take_time();
         Ok(vm)
     }
 
@@ -50,36 +52,20 @@ impl Vm {
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
-        instantiate: impl FnOnce(Box<VmState>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>,
+        instantiate: impl FnOnce(Box<dyn Any + Send>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>,
     ) -> Result<Self, StartError> {
-        let meter = shared.meters().vm();
-        let begun = catch_unwind(AssertUnwindSafe(|| {
-            let state = VmState::new(Arc::clone(&spec), spec.module.abi(), shared, services, waker);
-            let made = instantiate(Box::new(state), &limits(&spec));
-            let mut instance = made.map_err(|source| StartError::Instantiate {
-                module: spec.module.name().into(),
-                source,
-            })?;
-            tell_allocator(instance.as_mut());
-            let exports = Exports::resolve(instance.as_mut(), &spec);
-            run_start_functions(instance.as_mut(), &spec)?;
-            Ok((instance, exports))
-        }));
-        let (instance, exports) = begun.unwrap_or_else(|panic| {
-            let message = panic_message(&*panic);
-            Err(StartError::Panicked {
-                module: spec.module.name().into(),
-                callback: "_start",
-                message,
-            })
+        let budgets = Budgets::of(&spec.limits);
+        let life = Life::begin(spec.module.name(), budgets, shared.meters().vm(), |budgets| {
+            let sets = SetStates::prepare(&spec);
+            let state = GuestState::new(Arc::clone(&spec), sets, shared, services, waker);
+            let made = instantiate(Box::new(state), &instance_limits(&spec.limits));
+            let mut guest = WasmGuest::new(&spec, made)?;
+            run_start_functions(&mut guest, &spec, budgets)?;
+            Ok(guest)
         })?;
         Ok(Self {
-            meter: Arc::new(meter),
-            callback_budget: budget(spec.limits.callback_deadline),
-            start_budget: budget(spec.limits.start_deadline),
             spec,
-            exports,
-            instance: Some(instance),
+            life,
             started: false,
             canary: false,
             untried_snapshot: None,
@@ -139,14 +125,14 @@ impl Vm {
             .map(|(id, plugin)| (*id, Arc::clone(&plugin.spec)))
             .collect();
         plugins.sort_unstable_by_key(|(id, _)| *id);
-        self.meter
+        self.meter()
             .started(plugins.iter().map(|(_, plugin)| plugin.name.as_str()));
-        self.meter.set_memory(self.memory_size());
+        self.meter().set_memory(self.memory_size());
     }
 
     /// Calls a callback of the start; whether it said yes.
     fn ask(&mut self, callback: Callback, id: ContextId, args: &[u32]) -> Result<bool, StartError> {
-        let answer = self.enter_within(callback, id, args, self.start_budget);
+        let answer = self.enter_at_start(callback, id, args);
         let answer = answer.map_err(|error| self.start_error(callback, error))?;
         Ok(answer.unwrap_or(callback.default_result()) != 0 || callback.default_result() == 0)
     }
@@ -173,48 +159,32 @@ impl Vm {
     }
 }
 
-/// The bounds of an instance.
-pub(super) fn limits(spec: &VmSpec) -> Limits {
-    Limits {
-        memory: usize::try_from(spec.limits.memory).unwrap_or(usize::MAX),
-        start_budget: budget(spec.limits.start_deadline),
-    }
-}
-
-/// Tells an instance which of its functions allocates.
-pub(super) fn tell_allocator(instance: &mut dyn Instance) {
-    let find = |(name, signature): &(&str, _)| instance.func(name, *signature);
-    if let Some(allocator) = ALLOCATORS.iter().find_map(find) {
-        instance.set_allocator(allocator);
-    }
-}
-
 /// `_initialize` and then `main`, or else `_start`; never both.
-fn run_start_functions(instance: &mut dyn Instance, spec: &VmSpec) -> Result<(), StartError> {
-    if let Some(initialize) = instance.func(INITIALIZE.0, INITIALIZE.1) {
-        run(instance, spec, INITIALIZE.0, initialize, &[])?;
+fn run_start_functions(guest: &mut WasmGuest, spec: &VmSpec, budgets: &Budgets) -> Result<(), StartError> {
+    if let Some(initialize) = guest.instance().func(INITIALIZE.0, INITIALIZE.1) {
+        run(guest, spec, budgets, INITIALIZE.0, initialize, &[])?;
         for (name, signature) in MAINS {
-            if let Some(main) = instance.func(name, signature) {
-                return run(instance, spec, name, main, &[0, 0][..signature.params.len()]);
+            if let Some(main) = guest.instance().func(name, signature) {
+                let args = &[0, 0][..signature.params.len()];
+                return run(guest, spec, budgets, name, main, args);
             }
         }
-    } else if let Some(start) = instance.func(START.0, START.1) {
-        run(instance, spec, START.0, start, &[])?;
+    } else if let Some(start) = guest.instance().func(START.0, START.1) {
+        run(guest, spec, budgets, START.0, start, &[])?;
     }
     Ok(())
 }
 
 fn run(
-    instance: &mut dyn Instance,
+    guest: &mut WasmGuest,
     spec: &VmSpec,
+    budgets: &Budgets,
     name: &'static str,
-    func: weir_engine::FuncId,
+    func: FuncId,
     args: &[u32],
 ) -> Result<(), StartError> {
-    if let Some(state) = instance.state().downcast_mut::<VmState>() {
-        state.callback = name;
-    }
-    match instance.call(func, args, budget(spec.limits.start_deadline)) {
+    guest.vm_state().callback = name;
+    match guest.instance().call(func, args, budgets.start) {
         Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => Err(StartError::Trapped {
             module: spec.module.name().into(),
             callback: name,
@@ -222,4 +192,9 @@ fn run(
         }),
         _ => Ok(()),
     }
+}
+
+/// True for the ordinary end of a `_start` that calls `proc_exit(0)`.
+fn is_clean_exit(trap: &Trap) -> bool {
+    trap.kind == TrapKind::Exit(0)
 }

@@ -1,4 +1,4 @@
-//! What a VM knows while its guest runs: the state of the instance, reached by every hostcall.
+//! What a VM knows while its guest runs: the state of the instance, which every hostcall reaches.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,13 +9,53 @@ use weir_abi::{AbiVersion, Callback, LogLevel};
 use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
-use crate::context_map::ContextMap;
-use crate::gate::Open;
+use super::context_map::ContextMap;
+use crate::sets::{Gate, Phases, SetStates, StreamStates};
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
 };
 
 /// The state of an instance.
+pub(crate) struct GuestState {
+    /// Imports that answer now.
+    pub gate: Gate,
+    /// The state of Proxy-Wasm, which is what the VM is for.
+    pub vm: VmState,
+    /// The states of the other sets.
+    pub sets: SetStates,
+}
+
+impl GuestState {
+    /// The state of a VM that is about to start.
+    pub fn new(
+        spec: Arc<VmSpec>,
+        sets: SetStates,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Self {
+        Self {
+            gate: Gate::new(sets.composition(), &spec.capabilities),
+            sets,
+            vm: VmState::new(spec, shared, services, waker),
+        }
+    }
+
+    /// Prepares for a callback.
+    #[inline]
+    pub fn enter(&mut self, callback: Callback, context: ContextId) {
+        self.gate.enter(Phases::CALLBACKS);
+        self.vm.enter(callback, context);
+    }
+
+    /// Name of an import, by the number of its capability.
+    pub fn import_name(&self, number: usize) -> &'static str {
+        let capability = self.sets.composition().capability(number);
+        capability.map_or("?", |capability| capability.import)
+    }
+}
+
+/// The state of Proxy-Wasm in a VM.
 pub(crate) struct VmState {
     pub spec: Arc<VmSpec>,
     pub abi: AbiVersion,
@@ -24,8 +64,6 @@ pub(crate) struct VmState {
     /// Shared data and queues.
     pub store: StateHandle,
 
-    /// Hostcalls that answer now.
-    pub open: Open,
     /// Callback that runs, for messages.
     pub callback: &'static str,
     /// Context whose maps, buffers and properties hostcalls mean.
@@ -63,8 +101,6 @@ pub(crate) struct VmState {
     pub scratch: Vec<u8>,
     /// A header name in lower case, kept to save allocations.
     pub name: Vec<u8>,
-    /// Hostcalls (by their bit) about which a warning has been logged.
-    pub warned: u128,
 }
 
 /// A plugin (root) context.
@@ -83,6 +119,8 @@ pub(crate) struct PluginContext {
 pub(crate) struct StreamContext {
     pub plugin: ContextId,
     pub stream: Box<dyn Stream>,
+    /// What import sets keep for the stream.
+    pub sets: StreamStates,
 }
 
 /// Who gets the result of a call.
@@ -119,22 +157,20 @@ pub(crate) enum Delivery {
 }
 
 impl VmState {
-    pub fn new(
+    fn new(
         spec: Arc<VmSpec>,
-        abi: AbiVersion,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Self {
         Self {
-            abi,
+            abi: spec.module.abi(),
             metrics: shared.metrics().cache(),
             metrics_still: false,
             from_snapshot: false,
             shared: shared.clone(),
             services,
             store: shared.stores().handle(&spec.vm_id, shared.next_vm(), waker),
-            open: Open::starting(&spec.capabilities),
             spec,
             callback: "_start",
             effective: None,
@@ -152,7 +188,6 @@ impl VmState {
             status: (0, String::new()),
             scratch: Vec::new(),
             name: Vec::new(),
-            warned: 0,
         }
     }
 
@@ -233,11 +268,9 @@ impl VmState {
         }
     }
 
-    /// Prepares for a callback.
-    pub fn enter(&mut self, callback: Callback, context: ContextId) {
+    fn enter(&mut self, callback: Callback, context: ContextId) {
         self.callback = callback.name();
         self.effective = Some(context);
         self.stopped = None;
-        self.open = Open::running(&self.spec.capabilities);
     }
 }

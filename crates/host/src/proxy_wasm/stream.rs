@@ -5,7 +5,9 @@ use std::time::Instant;
 use weir_abi::{Callback, limits};
 
 use super::Vm;
-use crate::state::StreamContext;
+use super::guest::Entry;
+use super::state::StreamContext;
+use crate::sets::StreamStates;
 use crate::{BodyAction, ContextId, Finish, HeadersAction, Stream, StreamAction, VmError};
 
 impl Vm {
@@ -23,7 +25,14 @@ impl Vm {
             return Err(VmError::TooManyContexts(limits::MAX_CONTEXTS));
         }
         let id = state.next_context();
-        state.streams.insert(id, StreamContext { plugin, stream });
+        state.streams.insert(
+            id,
+            StreamContext {
+                plugin,
+                stream,
+                sets: StreamStates::default(),
+            },
+        );
         self.enter(Callback::ContextCreate, id, &[id.wire(), plugin.wire()])?;
         Ok(id)
     }
@@ -86,7 +95,7 @@ impl Vm {
         }
         let finish = self.end(id)?;
         self.untried_snapshot = None;
-        self.meter.set_memory(self.memory_size());
+        self.meter().set_memory(self.memory_size());
         Ok(finish)
     }
 
@@ -148,8 +157,7 @@ impl Vm {
         end_of_stream: bool,
     ) -> Result<HeadersAction, VmError> {
         let args = [id.wire(), wire(count), u32::from(end_of_stream)];
-        let args = self.exports.headers_args(callback, &args);
-        let Some((value, stopped)) = self.enter_stream(callback, id, args)? else {
+        let Some((value, stopped)) = self.enter_stream(callback, id, &args)? else {
             return Ok(HeadersAction::Continue);
         };
         if stopped {
@@ -206,16 +214,21 @@ impl Vm {
         id: ContextId,
         args: &[u32],
     ) -> Result<Option<(u32, bool)>, VmError> {
-        let func = self.exports.func(callback);
-        let state = self.state().ok_or(VmError::Dead)?;
-        if !state.streams.contains_key(&id) {
+        let guest = self.life.guest_mut().ok_or(VmError::Dead)?;
+        let func = guest.exports.func(callback);
+        let state = guest.state();
+        if !state.vm.streams.contains_key(&id) {
             return Err(VmError::NoSuchContext(id));
         }
         let Some(func) = func else {
             return Ok(None);
         };
         state.enter(callback, id);
-        let value = self.run(func, callback, args, self.callback_budget)?;
+        let entry = Entry {
+            callback,
+            context: id,
+        };
+        let value = self.run(func, entry, args)?;
         let state = self.state().ok_or(VmError::Dead)?;
         let stopped = state.stopped == Some(id);
         if !state.deferred.is_empty() {

@@ -1,14 +1,18 @@
 //! A hostcall under way: the guest's memory, the VM's state, and the rules for pointers.
 
 use std::any::Any;
+use std::marker::PhantomData;
 
 use weir_abi::{LogLevel, Status};
 use weir_engine::{Caller, Trap};
 
-use crate::state::VmState;
+use super::composition::{capability_of, set_of};
+use super::{ImportSet, Phases};
+use crate::proxy_wasm::{GuestState, VmState};
 
 /// Why a hostcall does not answer Ok.
-pub(crate) enum Fault {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
     /// The guest gets this status.
     Status(Status),
     /// The guest is stopped.
@@ -27,41 +31,47 @@ impl From<Trap> for Fault {
     }
 }
 
-/// A hostcall under way.
-pub(crate) struct Call<'a> {
+/// A hostcall under way, as the host's own sets see it: with all of the VM's state.
+pub struct Call<'a> {
     caller: &'a mut dyn Caller,
-    bit: u32,
+    id: u32,
 }
 
 impl<'a> Call<'a> {
-    pub fn new(caller: &'a mut dyn Caller, bit: u32) -> Self {
-        Self { caller, bit }
+    #[inline]
+    pub(super) fn new(caller: &'a mut dyn Caller, id: u32) -> Self {
+        Self { caller, id }
     }
 
-    /// The guest's memory and the VM's state, side by side.
+    /// The guest's memory and the state of Proxy-Wasm, side by side.
     #[inline]
-    pub fn parts(&mut self) -> (&mut [u8], &mut VmState) {
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut VmState) {
         let (memory, state) = self.caller.parts();
-        (memory, vm_state(state))
+        (memory, &mut guest_state(state).vm)
     }
 
-    /// The VM's state.
+    /// The state of Proxy-Wasm.
     #[inline]
-    pub fn state(&mut self) -> &mut VmState {
-        vm_state(self.caller.state())
+    pub(crate) fn state(&mut self) -> &mut VmState {
+        &mut self.guest().vm
     }
 
-    /// The memory that (`pointer`, `len`) means, and the VM's state.
     #[inline]
-    pub fn read(&mut self, pointer: u32, len: u32) -> Result<(&[u8], &mut VmState), Status> {
+    fn guest(&mut self) -> &mut GuestState {
+        guest_state(self.caller.state())
+    }
+
+    /// The memory that (`pointer`, `len`) means, and the state of Proxy-Wasm.
+    #[inline]
+    pub(crate) fn read(&mut self, pointer: u32, len: u32) -> Result<(&[u8], &mut VmState), Status> {
         let (memory, state) = self.parts();
         Ok((slice(memory, pointer, len)?, state))
     }
 
     /// Checks that outputs of 4 bytes can be written. Done before any side effect.
     #[inline]
-    pub fn check_outputs(&mut self, pointers: &[u32]) -> Result<(), Status> {
-        let (memory, _) = self.parts();
+    pub(crate) fn check_outputs(&mut self, pointers: &[u32]) -> Result<(), Status> {
+        let (memory, _) = self.caller.parts();
         for pointer in pointers {
             slice(memory, *pointer, 4)?;
         }
@@ -70,21 +80,21 @@ impl<'a> Call<'a> {
 
     /// Writes a number through an output pointer.
     #[inline]
-    pub fn write_u32(&mut self, pointer: u32, value: u32) -> Result<(), Status> {
+    pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Result<(), Status> {
         self.write(pointer, &value.to_le_bytes())
     }
 
     /// Writes bytes through an output pointer.
     #[inline]
-    pub fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
+    pub(crate) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
         let len = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-        slice_mut(self.parts().0, pointer, len)?.copy_from_slice(bytes);
+        slice_mut(self.caller.parts().0, pointer, len)?.copy_from_slice(bytes);
         Ok(())
     }
 
     /// Memory of `len` bytes that the guest allocates and will free, filled by `fill`; its address and length go through
     /// the output pointers. Nothing is allocated for nothing: then both are 0.
-    pub fn give(
+    pub(crate) fn give(
         &mut self,
         data_pointer: u32,
         len_pointer: u32,
@@ -114,7 +124,7 @@ impl<'a> Call<'a> {
 
     /// Gives the guest what lies in the state's scratch buffer.
     #[inline]
-    pub fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
+    pub(crate) fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
         let len = self.state().scratch.len();
         self.give(data_pointer, len_pointer, len, |state, out| {
             out.copy_from_slice(&state.scratch)
@@ -122,45 +132,215 @@ impl<'a> Call<'a> {
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Fault> {
-        let state = self.state();
-        let open = state.open;
-        state.open = open.allocating();
+        let phase = self.guest().gate.enter(Phases::ALLOCATION);
         let pointer = self.caller.allocate(size);
-        self.state().open = open;
+        self.guest().gate.enter(phase);
         match pointer? {
             0 => Err(Trap::host(format!("the guest's allocator has no {size} bytes left")).into()),
             pointer => Ok(pointer),
         }
     }
 
+    /// True if the import answers now.
+    #[inline]
+    pub(super) fn is_open(&mut self) -> bool {
+        let number = capability_of(self.id);
+        self.guest().gate.is_open(number)
+    }
+
+    /// Refuses the call: with `refusal` where the capability is not allowed, with a trap where the phase is wrong.
+    #[cold]
+    pub(super) fn refuse(&mut self, refusal: u64) -> Result<u64, Trap> {
+        let number = capability_of(self.id);
+        let guest = self.guest();
+        let name = guest.import_name(number);
+        if guest.gate.is_allowed(number) {
+            return Err(Trap::host(format!(
+                "{name} may not be called in this phase ({})",
+                guest.vm.callback
+            )));
+        }
+        self.count_failure(Status::InternalFailure);
+        self.warn_once(|| format!("{name} is not among the allowed capabilities of this plugin"));
+        Ok(refusal)
+    }
+
+    /// Counts a status for the plugin, unless the status is an ordinary answer.
+    #[cold]
+    pub(super) fn count_failure(&mut self, status: Status) {
+        if matches!(status, Status::NotFound | Status::Empty | Status::CasMismatch) {
+            return;
+        }
+        let number = capability_of(self.id);
+        let guest = self.guest();
+        let name = guest.import_name(number);
+        if let Some(plugin) = guest.vm.plugin() {
+            plugin.meter.hostcall_failed(name, status);
+        }
+    }
+
     /// Logs a warning about this hostcall, once in the life of the VM.
     #[cold]
-    pub fn warn_once(&mut self, message: impl FnOnce() -> String) {
-        let bit = 1 << self.bit;
-        let state = self.state();
-        if state.warned & bit == 0 {
-            state.warned |= bit;
-            state.log(LogLevel::Warn, message().as_bytes());
+    pub(crate) fn warn_once(&mut self, message: impl FnOnce() -> String) {
+        let number = capability_of(self.id);
+        let guest = self.guest();
+        if guest.gate.is_first_warning(number) {
+            guest.vm.log(LogLevel::Warn, message().as_bytes());
         }
     }
 
     /// Refuses something that SDKs take for impossible: `BadArgument` where the VM is strict, else Ok and one warning,
     /// because the Rust SDK panics on it.
     #[cold]
-    pub fn lenient(&mut self, reason: &str) -> Result<(), Fault> {
-        if self.state().spec.strict {
+    pub(crate) fn lenient(&mut self, reason: &str) -> Result<(), Fault> {
+        let number = capability_of(self.id);
+        let guest = self.guest();
+        if guest.vm.spec.strict {
             return Err(Status::BadArgument.into());
         }
-        let name = crate::gate::name(self.bit);
+        let name = guest.import_name(number);
         self.warn_once(|| format!("{name}: {reason}; nothing was changed (further ones are not reported)"));
         Ok(())
     }
 }
 
+/// A call of an import of the set `S`: the guest's memory, the set's states, and what every set may do.
+///
+/// An import reaches the states of its set by the set's index, which the composition has resolved; nothing is looked up by
+/// name.
+pub struct SetCall<'a, S> {
+    call: Call<'a>,
+    set: PhantomData<fn() -> S>,
+}
+
+/// What the function behind an import gets of a call.
+#[doc(hidden)]
+pub trait Frame<'a> {
+    /// The frame of a call.
+    fn of(call: Call<'a>) -> Self;
+
+    /// The call.
+    fn call(&mut self) -> &mut Call<'a>;
+}
+
+impl<'a> Frame<'a> for Call<'a> {
+    #[inline]
+    fn of(call: Self) -> Self {
+        call
+    }
+
+    #[inline]
+    fn call(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl<'a, S> Frame<'a> for SetCall<'a, S> {
+    #[inline]
+    fn of(call: Call<'a>) -> Self {
+        Self {
+            call,
+            set: PhantomData,
+        }
+    }
+
+    #[inline]
+    fn call(&mut self) -> &mut Call<'a> {
+        &mut self.call
+    }
+}
+
+impl<S: ImportSet> SetCall<'_, S> {
+    /// The set itself: what was configured once in the process.
+    pub fn set(&mut self) -> &'static S {
+        let index = set_of(self.call.id);
+        self.call.guest().sets.of::<S>(index).0
+    }
+
+    /// The set's state in this VM.
+    pub fn vm(&mut self) -> &mut S::Vm {
+        self.memory_and_vm().1
+    }
+
+    /// The guest's whole memory.
+    pub fn memory(&mut self) -> &mut [u8] {
+        self.call.caller.parts().0
+    }
+
+    /// The guest's whole memory and the set's state in this VM, side by side.
+    pub fn memory_and_vm(&mut self) -> (&mut [u8], &mut S::Vm) {
+        let (memory, state) = self.call.caller.parts();
+        let (_, vm) = guest_state(state).sets.of::<S>(set_of(self.call.id));
+        (memory, vm)
+    }
+
+    /// The set's state in the stream whose context is effective, built when it is first asked for; `None` outside of
+    /// streams.
+    pub fn stream(&mut self) -> Option<&mut S::Stream> {
+        let index = set_of(self.call.id);
+        let guest = self.call.guest();
+        let context = guest.vm.streams.get_mut(&guest.vm.effective?)?;
+        let (set, vm) = guest.sets.of::<S>(index);
+        Some(context.sets.get_or_make(index, || set.stream(vm)))
+    }
+
+    /// The memory that (`pointer`, `len`) means.
+    ///
+    /// # Errors
+    ///
+    /// [`Status::InvalidMemoryAccess`]: it is not all inside the guest's memory.
+    pub fn read(&mut self, pointer: u32, len: u32) -> Result<&[u8], Status> {
+        slice(self.call.caller.parts().0, pointer, len)
+    }
+
+    /// The memory that (`pointer`, `len`) means, to be written to.
+    ///
+    /// # Errors
+    ///
+    /// As [`SetCall::read`].
+    pub fn read_mut(&mut self, pointer: u32, len: u32) -> Result<&mut [u8], Status> {
+        slice_mut(self.call.caller.parts().0, pointer, len)
+    }
+
+    /// Writes bytes at an output pointer.
+    ///
+    /// # Errors
+    ///
+    /// As [`SetCall::read`]; then nothing is written.
+    pub fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
+        self.call.write(pointer, bytes)
+    }
+
+    /// Copies `bytes` to memory that the guest's allocator returns and that the guest will free. Writes address and length
+    /// through the output pointers; both are 0 for no bytes.
+    ///
+    /// # Errors
+    ///
+    /// A pointer that is not inside the guest's memory is a status, an allocator that fails is a trap.
+    pub fn give(&mut self, data_pointer: u32, len_pointer: u32, bytes: &[u8]) -> Result<(), Fault> {
+        // Before the guest allocates what it could not be told of.
+        self.call.check_outputs(&[data_pointer, len_pointer])?;
+        self.call
+            .give(data_pointer, len_pointer, bytes.len(), |_, target| {
+                target.copy_from_slice(bytes);
+            })
+    }
+
+    /// Writes a line to the log, under the name of the plugin whose context is effective.
+    pub fn log(&mut self, level: LogLevel, message: &[u8]) {
+        self.call.state().log(level, message);
+    }
+
+    /// Logs a warning about this import, once in the life of the VM.
+    pub fn warn_once(&mut self, message: impl FnOnce() -> String) {
+        self.call.warn_once(message);
+    }
+}
+
 #[inline]
-fn vm_state(state: &mut dyn Any) -> &mut VmState {
+fn guest_state(state: &mut dyn Any) -> &mut GuestState {
     let Some(state) = state.downcast_mut() else {
-        unreachable!("every instance of the host carries a VmState");
+        unreachable!("every instance of the host carries a GuestState");
     };
     state
 }

@@ -1,175 +1,67 @@
-//! The gate in front of every hostcall: which of them answer now, and how a refusal looks.
+//! The gate in front of every import: whether it answers now.
 
-use weir_abi::{IMPORTS, Status, WASI};
-use weir_engine::{Caller, Trap};
-
+use super::{ImportSets, Phases};
 use crate::Capabilities;
-use crate::call::{Call, Fault};
 
-/// First bit of the WASI functions; those of `env` come before.
-const FIRST_WASI: u32 = 64;
+/// The gate of one VM.
+pub(crate) struct Gate {
+    /// By number of the capability.
+    access: Box<[Access]>,
+    phase: Phases,
+}
 
-/// Bit of a function of `env` in an [`Open`] set: its place in the table of imports.
-pub(crate) const fn env_bit(name: &str) -> u32 {
-    let mut i = 0;
-    while i < IMPORTS.len() {
-        if equal(IMPORTS[i].name, name) {
-            return i as u32;
+#[derive(Clone, Copy)]
+struct Access {
+    /// Phases in which the capability answers; none where it is not allowed.
+    phases: Phases,
+    /// The one warning about it has been logged.
+    warned: bool,
+}
+
+impl Gate {
+    /// The gate of a VM that is about to start.
+    pub fn new(sets: &ImportSets, capabilities: &Capabilities) -> Self {
+        let access = sets
+            .capabilities()
+            .enumerate()
+            .map(|(number, capability)| Access {
+                phases: if capability.always || capabilities.allows_import(number) {
+                    capability.phases
+                } else {
+                    Phases::NONE
+                },
+                warned: false,
+            });
+        Self {
+            access: access.collect(),
+            phase: Phases::START,
         }
-        i += 1;
-    }
-    panic!("no such import");
-}
-
-/// Bit of a WASI function in an [`Open`] set.
-pub(crate) const fn wasi_bit(name: &str) -> u32 {
-    let mut i = 0;
-    while i < WASI.len() {
-        if equal(WASI[i].name, name) {
-            return FIRST_WASI + i as u32;
-        }
-        i += 1;
-    }
-    panic!("no such WASI function");
-}
-
-const fn equal(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() != b.len() {
-        return false;
-    }
-    let mut i = 0;
-    while i < a.len() {
-        if a[i] != b[i] {
-            return false;
-        }
-        i += 1;
-    }
-    true
-}
-
-const fn env(name: &str) -> u128 {
-    1 << env_bit(name)
-}
-
-const fn wasi(name: &str) -> u128 {
-    1 << wasi_bit(name)
-}
-
-const ALL_WASI: u128 = ((1 << WASI.len()) - 1) << FIRST_WASI;
-
-/// Functions of toolchains, which change nothing in the host.
-const TOOLCHAIN: u128 = env("emscripten_notify_memory_growth") | env("pthread_equal") | env("abort");
-
-/// While `_start`, `_initialize`, `main` and the start section run there is no context yet.
-const WHILE_STARTING: u128 = ALL_WASI | TOOLCHAIN | env("proxy_log");
-
-/// While the guest's allocator runs a hostcall is under way already.
-const WHILE_ALLOCATING: u128 = TOOLCHAIN
-    | env("proxy_log")
-    | env("proxy_get_log_level")
-    | env("proxy_get_current_time_nanoseconds")
-    | wasi("fd_write")
-    | wasi("clock_time_get")
-    | wasi("poll_oneoff");
-
-/// A set of hostcalls that answer now. The rest are either not allowed at all (a status says so) or not in this phase
-/// (a trap: the guest breaks the life cycle).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Open(u128);
-
-impl Open {
-    /// During start functions.
-    pub const fn starting(capabilities: &Capabilities) -> Self {
-        Self(allowed(capabilities) & WHILE_STARTING)
     }
 
-    /// During callbacks.
-    pub const fn running(capabilities: &Capabilities) -> Self {
-        Self(allowed(capabilities))
+    /// A phase begins; gives the one before.
+    #[inline]
+    pub const fn enter(&mut self, phase: Phases) -> Phases {
+        std::mem::replace(&mut self.phase, phase)
     }
 
-    /// While the guest allocates for a hostcall.
-    pub const fn allocating(self) -> Self {
-        Self(self.0 & WHILE_ALLOCATING)
+    /// True if the capability answers in this phase.
+    #[inline]
+    pub fn is_open(&self, number: usize) -> bool {
+        self.access
+            .get(number)
+            .is_some_and(|access| access.phases.meet(self.phase))
     }
 
-    const fn has(self, bit: u32) -> bool {
-        self.0 >> bit & 1 == 1
+    /// True if the capability answers in any phase.
+    pub fn is_allowed(&self, number: usize) -> bool {
+        self.access
+            .get(number)
+            .is_some_and(|access| access.phases != Phases::NONE)
     }
-}
 
-const fn allowed(capabilities: &Capabilities) -> u128 {
-    let imports = capabilities.imports();
-    imports | TOOLCHAIN
-}
-
-/// Runs a hostcall that answers with a status.
-#[inline]
-pub(crate) fn status(
-    caller: &mut dyn Caller,
-    bit: u32,
-    body: impl FnOnce(&mut Call<'_>) -> Result<(), Fault>,
-) -> Result<u64, Trap> {
-    let mut call = Call::new(caller, bit);
-    if !call.state().open.has(bit) {
-        return refuse(&mut call, bit, u64::from(Status::InternalFailure.wire()));
+    /// True the first time that a warning about the capability is due.
+    pub fn is_first_warning(&mut self, number: usize) -> bool {
+        let access = self.access.get_mut(number);
+        access.is_some_and(|access| !std::mem::replace(&mut access.warned, true))
     }
-    match body(&mut call) {
-        Ok(()) => Ok(u64::from(Status::Ok.wire())),
-        Err(Fault::Status(status)) => {
-            count_error(&mut call, bit, status);
-            Ok(u64::from(status.wire()))
-        }
-        Err(Fault::Trap(trap)) => Err(trap),
-    }
-}
-
-/// Runs a WASI function, which answers with an errno.
-#[inline]
-pub(crate) fn errno(
-    caller: &mut dyn Caller,
-    bit: u32,
-    body: impl FnOnce(&mut Call<'_>) -> Result<weir_abi::Errno, Trap>,
-) -> Result<u64, Trap> {
-    let mut call = Call::new(caller, bit);
-    if !call.state().open.has(bit) {
-        return refuse(&mut call, bit, weir_abi::Errno::NotCapable as u64);
-    }
-    body(&mut call).map(|errno| errno as u64)
-}
-
-/// Counts a status for the plugin, unless the status is an ordinary answer.
-#[inline]
-fn count_error(call: &mut Call<'_>, bit: u32, status: Status) {
-    if !matches!(status, Status::NotFound | Status::Empty | Status::CasMismatch)
-        && let Some(plugin) = call.state().plugin()
-    {
-        plugin.meter.hostcall_failed(name(bit), status);
-    }
-}
-
-#[cold]
-fn refuse(call: &mut Call<'_>, bit: u32, refusal: u64) -> Result<u64, Trap> {
-    let name = name(bit);
-    let state = call.state();
-    if allowed(&state.spec.capabilities) >> bit & 1 == 0 {
-        count_error(call, bit, Status::InternalFailure);
-        call.warn_once(|| format!("{name} is not among the allowed capabilities of this plugin"));
-        return Ok(refusal);
-    }
-    Err(Trap::host(format!(
-        "{name} may not be called in this phase ({})",
-        call.state().callback
-    )))
-}
-
-/// Name of the function with this bit.
-pub(crate) fn name(bit: u32) -> &'static str {
-    let import = IMPORTS.get(bit as usize).map(|import| import.name);
-    let function = bit
-        .checked_sub(FIRST_WASI)
-        .and_then(|index| WASI.get(index as usize))
-        .map(|wasi| wasi.name);
-    function.or(import).unwrap_or("?")
 }

@@ -1,57 +1,79 @@
-//! Functions that toolchains import beside the specification's.
+//! Functions that toolchains import beside those of a specification.
 
-use weir_abi::{LogLevel, Signature, ValType};
-use weir_engine::{HostFunc, Trap};
+use std::sync::Arc;
 
-use crate::call::{Call, slice};
+use weir_abi::LogLevel;
+use weir_engine::{Trap, ValType};
+
+use super::call::slice;
+use super::{Code, Import, ImportSet, SetCall};
+use crate::{VmSpec, import};
+
+/// What AssemblyScript and Emscripten want. A guest gains nothing by these functions, so no restriction forbids them.
+pub(crate) struct Toolchains;
+
+const ENV: &[&str] = &["env"];
+
+impl ImportSet for Toolchains {
+    type Vm = ();
+    type Stream = ();
+
+    const NAME: &'static str = "toolchains";
+    const GROUP: &'static str = "hostcalls";
+    const IMPORTS: &'static [Import] = &[
+        import!(Self, ENV, "emscripten_notify_memory_growth", memory_has_grown).always(),
+        import!(Self, ENV, "pthread_equal", pthread_equal).always(),
+        import!(Self, ENV, "abort", abort).always(),
+    ];
+
+    fn vm(&self, _: &Arc<VmSpec>) {}
+
+    fn stream(&self, (): &mut ()) {}
+
+    fn from_snapshot(&self, (): &()) -> Option<()> {
+        Some(())
+    }
+}
+
+/// A C truth value.
+struct Truth(bool);
+
+impl Code for Truth {
+    const TYPE: Option<ValType> = Some(ValType::I32);
+    const REFUSED: u64 = 0;
+
+    fn slot(self) -> u64 {
+        self.0.into()
+    }
+}
 
 /// Emscripten tells that memory has grown; the host looks anew each time anyway.
-pub(super) const EMSCRIPTEN_NOTIFY_MEMORY_GROWTH: HostFunc = HostFunc {
-    module: "env",
-    name: "emscripten_notify_memory_growth",
-    signature: Signature {
-        params: &[ValType::I32],
-        result: None,
-    },
-    id: 0,
-    call: |_, _, _| Ok(0),
-};
+fn memory_has_grown(_: &mut SetCall<'_, Toolchains>, _memory: u32) -> Result<(), Trap> {
+    Ok(())
+}
 
 /// There is one thread, but the C++ library compares its ids all the same.
-pub(super) const PTHREAD_EQUAL: HostFunc = HostFunc {
-    module: "env",
-    name: "pthread_equal",
-    signature: Signature {
-        params: &[ValType::I32, ValType::I32],
-        result: Some(ValType::I32),
-    },
-    id: 0,
-    call: |_, _, slots| Ok(u64::from(slots[0] as u32 == slots[1] as u32)),
-};
+fn pthread_equal(_: &mut SetCall<'_, Toolchains>, a: u32, b: u32) -> Result<Truth, Trap> {
+    Ok(Truth(a == b))
+}
 
 /// AssemblyScript's failed assertion: logged with its text and place, then a trap.
-pub(super) const ABORT: HostFunc = HostFunc {
-    module: "env",
-    name: "abort",
-    signature: Signature {
-        params: &[ValType::I32, ValType::I32, ValType::I32, ValType::I32],
-        result: None,
-    },
-    id: 0,
-    call: |caller, _, slots| {
-        let [message, file, line, column] = [slots[0], slots[1], slots[2], slots[3]].map(|slot| slot as u32);
-        let mut call = Call::new(caller, crate::gate::env_bit("abort"));
-        let (memory, state) = call.parts();
-        let text = format!(
-            "abort: {} at {}:{line}:{column}",
-            assembly_script_string(memory, message),
-            assembly_script_string(memory, file)
-        );
-        state.log(LogLevel::Critical, text.as_bytes());
-        Err(Trap::host(text))
-    },
-};
-
+fn abort(
+    call: &mut SetCall<'_, Toolchains>,
+    message: u32,
+    file: u32,
+    line: u32,
+    column: u32,
+) -> Result<(), Trap> {
+    let (memory, ()) = call.memory_and_vm();
+    let text = format!(
+        "abort: {} at {}:{line}:{column}",
+        assembly_script_string(memory, message),
+        assembly_script_string(memory, file)
+    );
+    call.log(LogLevel::Critical, text.as_bytes());
+    Err(Trap::host(text))
+}
 /// A string of AssemblyScript: UTF-16, its length in bytes in the four bytes before.
 fn assembly_script_string(memory: &[u8], pointer: u32) -> String {
     /// Longer texts are no message any more.

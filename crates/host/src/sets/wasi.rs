@@ -4,31 +4,121 @@
 //! The same functions answer under `wasi_snapshot_preview1` and `wasi_unstable`. The two differ in the layout of
 //! `filestat` and in the order of `whence`, which does not matter here: both calls fail.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use weir_abi::{Errno, LogLevel, Signature, Status, ValType, limits};
-use weir_engine::{HostFunc, Trap, TrapKind};
+use weir_abi::{Errno, LogLevel, Status, limits};
+use weir_engine::{Trap, TrapKind};
 
-use super::log::unix_nanoseconds;
-use crate::call::{Call, slice, slice_mut};
+use super::call::{slice, slice_mut};
+use super::{Import, ImportSet, Phases, SetCall};
+use crate::clock::unix_nanoseconds;
+use crate::{VmSpec, import};
 
+/// WASI preview 1.
+pub(crate) struct Wasi;
+
+/// What a VM has of WASI: the environment variables of its specification.
+#[derive(Clone)]
+pub(crate) struct WasiVm(Arc<VmSpec>);
+
+impl ImportSet for Wasi {
+    type Vm = WasiVm;
+    type Stream = ();
+
+    const NAME: &'static str = "WASI preview 1";
+    const GROUP: &'static str = "WASI";
+    const IMPORTS: &'static [Import] = IMPORTS;
+
+    fn vm(&self, spec: &Arc<VmSpec>) -> WasiVm {
+        WasiVm(Arc::clone(spec))
+    }
+
+    fn stream(&self, _: &mut WasiVm) {}
+
+    fn from_snapshot(&self, vm: &WasiVm) -> Option<WasiVm> {
+        Some(vm.clone())
+    }
+}
+
+type Call<'a> = SetCall<'a, Wasi>;
 type Answer = Result<Errno, Trap>;
+
+/// The module names under which toolchains import WASI.
+const MODULES: &[&str] = &["wasi_snapshot_preview1", "wasi_unstable"];
+
+/// A function of WASI. Start functions of language runtimes use all of them.
+macro_rules! wasi {
+    ($name:literal, $function:expr) => {
+        import!(Wasi, MODULES, $name, $function).also_in(Phases::START)
+    };
+}
+
+/// All 46 functions, in the order of the specification. Go links most of them into every module.
+const IMPORTS: &[Import] = &[
+    wasi!("args_get", args_get),
+    wasi!("args_sizes_get", args_sizes_get),
+    wasi!("environ_get", environ_get),
+    wasi!("environ_sizes_get", environ_sizes_get),
+    wasi!("clock_res_get", clock_res_get),
+    wasi!("clock_time_get", clock_time_get).also_in(Phases::ALLOCATION),
+    wasi!("fd_advise", fd_advise),
+    wasi!("fd_allocate", fd_allocate),
+    wasi!("fd_close", fd_close),
+    wasi!("fd_datasync", fd_sync),
+    wasi!("fd_fdstat_get", fd_fdstat_get),
+    wasi!("fd_fdstat_set_flags", fd_fdstat_set_flags),
+    wasi!("fd_fdstat_set_rights", fd_fdstat_set_rights),
+    wasi!("fd_filestat_get", fd_filestat_get),
+    wasi!("fd_filestat_set_size", fd_filestat_set_size),
+    wasi!("fd_filestat_set_times", fd_filestat_set_times),
+    wasi!("fd_pread", fd_pread),
+    wasi!("fd_prestat_get", fd_prestat_get),
+    wasi!("fd_prestat_dir_name", fd_prestat_dir_name),
+    wasi!("fd_pwrite", fd_pwrite),
+    wasi!("fd_read", fd_read),
+    wasi!("fd_readdir", fd_readdir),
+    wasi!("fd_renumber", fd_renumber),
+    wasi!("fd_seek", fd_seek),
+    wasi!("fd_sync", fd_sync),
+    wasi!("fd_tell", fd_tell),
+    wasi!("fd_write", fd_write).also_in(Phases::ALLOCATION),
+    wasi!("path_create_directory", path_3),
+    wasi!("path_filestat_get", path_5),
+    wasi!("path_filestat_set_times", path_filestat_set_times),
+    wasi!("path_link", path_7),
+    wasi!("path_open", path_open),
+    wasi!("path_readlink", path_6),
+    wasi!("path_remove_directory", path_3),
+    wasi!("path_rename", path_6),
+    wasi!("path_symlink", path_5),
+    wasi!("path_unlink_file", path_3),
+    wasi!("poll_oneoff", poll_oneoff).also_in(Phases::ALLOCATION),
+    // A guest that may not end would run on where it expects not to.
+    wasi!("proc_exit", proc_exit).always(),
+    wasi!("proc_raise", proc_raise),
+    wasi!("sched_yield", sched_yield),
+    wasi!("random_get", random_get),
+    wasi!("sock_accept", sock_3),
+    wasi!("sock_recv", sock_6),
+    wasi!("sock_send", sock_5),
+    wasi!("sock_shutdown", sock_2),
+];
 
 const STDIN: u32 = 0;
 const STDOUT: u32 = 1;
 const STDERR: u32 = 2;
 
-pub(super) fn args_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
+fn args_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
     write_both(call, count, 0, size, 0)
 }
 
-pub(super) fn args_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
+fn args_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
     Ok(Errno::Success)
 }
 
-pub(super) fn environ_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
-    let environment = &call.state().spec.environment;
+fn environ_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> Answer {
+    let environment = &call.vm().0.environment;
     let bytes: usize = environment
         .iter()
         .map(|(key, value)| key.len() + value.len() + 2)
@@ -38,10 +128,10 @@ pub(super) fn environ_sizes_get(call: &mut Call<'_>, count: u32, size: u32) -> A
 }
 
 /// Writes `KEY=value\0` one after the other, and a pointer to each.
-pub(super) fn environ_get(call: &mut Call<'_>, pointers: u32, bytes: u32) -> Answer {
-    let (memory, state) = call.parts();
+fn environ_get(call: &mut Call<'_>, pointers: u32, bytes: u32) -> Answer {
+    let (memory, vm) = call.memory_and_vm();
     let (mut pointer, mut at) = (pointers, bytes);
-    for (key, value) in &state.spec.environment {
+    for (key, value) in &vm.0.environment {
         let line = [key.as_bytes(), b"=", value.as_bytes(), b"\0"].concat();
         let written = put(memory, pointer, &at.to_le_bytes()).and_then(|()| put(memory, at, &line));
         if written.is_err() {
@@ -54,7 +144,7 @@ pub(super) fn environ_get(call: &mut Call<'_>, pointers: u32, bytes: u32) -> Ans
     Ok(Errno::Success)
 }
 
-pub(super) fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Answer {
+fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Answer {
     match clock {
         0 | 1 => write(call, out, &1_u64.to_le_bytes()),
         _ => Ok(Errno::NotSup),
@@ -62,7 +152,7 @@ pub(super) fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Answer
 }
 
 /// Clock 0 is wall-clock time, 1 monotonic time.
-pub(super) fn clock_time_get(call: &mut Call<'_>, clock: u32, _precision: u64, out: u32) -> Answer {
+fn clock_time_get(call: &mut Call<'_>, clock: u32, _precision: u64, out: u32) -> Answer {
     static START: OnceLock<Instant> = OnceLock::new();
     let nanoseconds = match clock {
         0 => unix_nanoseconds(),
@@ -73,12 +163,11 @@ pub(super) fn clock_time_get(call: &mut Call<'_>, clock: u32, _precision: u64, o
 }
 
 /// Cryptographically secure random bytes.
-pub(super) fn random_get(call: &mut Call<'_>, out: u32, len: u32) -> Answer {
+fn random_get(call: &mut Call<'_>, out: u32, len: u32) -> Answer {
     if len as usize > limits::MAX_RANDOM_BYTES {
         return Ok(Errno::Inval);
     }
-    let (memory, _) = call.parts();
-    let Ok(out) = slice_mut(memory, out, len) else {
+    let Ok(out) = call.read_mut(out, len) else {
         return Ok(Errno::Fault);
     };
     getrandom::fill(out).map_err(|error| Trap::host(format!("no randomness: {error}")))?;
@@ -86,7 +175,7 @@ pub(super) fn random_get(call: &mut Call<'_>, out: u32, len: u32) -> Answer {
 }
 
 /// Standard output is logged at level info, standard error at level error; one trailing newline is cut.
-pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) -> Answer {
+fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) -> Answer {
     let level = match fd {
         STDOUT => LogLevel::Info,
         STDERR => LogLevel::Error,
@@ -95,7 +184,7 @@ pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, o
     if count as usize > limits::MAX_IO_SLICES {
         return Ok(Errno::Inval);
     }
-    let (memory, state) = call.parts();
+    let memory = call.memory();
     let Ok((mut text, total)) = gather(memory, vectors, count) else {
         return Ok(Errno::Fault);
     };
@@ -103,41 +192,41 @@ pub(super) fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, o
         text.pop();
     }
     if total > 0 {
-        state.log(level, &text);
+        call.log(level, &text);
     }
     write(call, out, &total.to_le_bytes())
 }
 
-pub(super) fn fd_pwrite(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, _: u64, out: u32) -> Answer {
+fn fd_pwrite(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, _: u64, out: u32) -> Answer {
     fd_write(call, fd, vectors, count, out)
 }
 
 /// Standard input is at its end; nothing else can be read.
-pub(super) fn fd_read(call: &mut Call<'_>, fd: u32, _: u32, _: u32, out: u32) -> Answer {
+fn fd_read(call: &mut Call<'_>, fd: u32, _: u32, _: u32, out: u32) -> Answer {
     match fd {
         STDIN => write(call, out, &0_u32.to_le_bytes()),
         _ => Ok(Errno::NoSys),
     }
 }
 
-pub(super) fn fd_pread(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u64, _: u32) -> Answer {
+fn fd_pread(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u64, _: u32) -> Answer {
     Ok(Errno::NoSys)
 }
 
-pub(super) fn fd_seek(_: &mut Call<'_>, fd: u32, _: u64, _: u32, _: u32) -> Answer {
+fn fd_seek(_: &mut Call<'_>, fd: u32, _: u64, _: u32, _: u32) -> Answer {
     Ok(if fd <= STDERR { Errno::SPipe } else { Errno::BadF })
 }
 
-pub(super) fn fd_tell(_: &mut Call<'_>, fd: u32, _: u32) -> Answer {
+fn fd_tell(_: &mut Call<'_>, fd: u32, _: u32) -> Answer {
     Ok(if fd <= STDERR { Errno::SPipe } else { Errno::BadF })
 }
 
-pub(super) fn fd_close(_: &mut Call<'_>, fd: u32) -> Answer {
+fn fd_close(_: &mut Call<'_>, fd: u32) -> Answer {
     Ok(if fd <= STDERR { Errno::Success } else { Errno::BadF })
 }
 
 /// Type, flags and rights of a descriptor, 24 bytes.
-pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Answer {
+fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Answer {
     const CHARACTER_DEVICE: u8 = 2;
     const RIGHT_READ: u64 = 1 << 1;
     const RIGHT_WRITE: u64 = 1 << 6;
@@ -152,11 +241,11 @@ pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, out: u32) -> Answer {
     write(call, out, &stat)
 }
 
-pub(super) fn fd_fdstat_set_flags(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
+fn fd_fdstat_set_flags(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
     Ok(Errno::NoSys)
 }
 
-pub(super) fn fd_fdstat_set_rights(_: &mut Call<'_>, fd: u32, _: u64, _: u64) -> Answer {
+fn fd_fdstat_set_rights(_: &mut Call<'_>, fd: u32, _: u64, _: u64) -> Answer {
     Ok(if fd == STDOUT || fd == STDERR {
         Errno::Success
     } else {
@@ -164,44 +253,44 @@ pub(super) fn fd_fdstat_set_rights(_: &mut Call<'_>, fd: u32, _: u64, _: u64) ->
     })
 }
 
-pub(super) fn fd_filestat_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
+fn fd_filestat_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
     Ok(Errno::BadF)
 }
 
-pub(super) fn fd_filestat_set_size(_: &mut Call<'_>, fd: u32, _: u64) -> Answer {
+fn fd_filestat_set_size(_: &mut Call<'_>, fd: u32, _: u64) -> Answer {
     Ok(standard_output(fd))
 }
 
-pub(super) fn fd_filestat_set_times(_: &mut Call<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
+fn fd_filestat_set_times(_: &mut Call<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
     Ok(standard_output(fd))
 }
 
-pub(super) fn fd_advise(_: &mut Call<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
+fn fd_advise(_: &mut Call<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
     Ok(standard_output(fd))
 }
 
-pub(super) fn fd_allocate(_: &mut Call<'_>, fd: u32, _: u64, _: u64) -> Answer {
+fn fd_allocate(_: &mut Call<'_>, fd: u32, _: u64, _: u64) -> Answer {
     Ok(standard_output(fd))
 }
 
-pub(super) fn fd_sync(_: &mut Call<'_>, fd: u32) -> Answer {
+fn fd_sync(_: &mut Call<'_>, fd: u32) -> Answer {
     Ok(standard_output(fd))
 }
 
 /// There are no preopened folders. Libraries scan descriptors until they get exactly this errno.
-pub(super) fn fd_prestat_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
+fn fd_prestat_get(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
     Ok(Errno::BadF)
 }
 
-pub(super) fn fd_prestat_dir_name(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
+fn fd_prestat_dir_name(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NoSys)
 }
 
-pub(super) fn fd_readdir(_: &mut Call<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32) -> Answer {
+fn fd_readdir(_: &mut Call<'_>, fd: u32, _: u32, _: u32, _: u64, _: u32) -> Answer {
     Ok(if fd <= STDERR { Errno::NotDir } else { Errno::BadF })
 }
 
-pub(super) fn fd_renumber(_: &mut Call<'_>, from: u32, to: u32) -> Answer {
+fn fd_renumber(_: &mut Call<'_>, from: u32, to: u32) -> Answer {
     Ok(if from <= STDERR && to <= STDERR {
         Errno::NotSup
     } else {
@@ -210,7 +299,7 @@ pub(super) fn fd_renumber(_: &mut Call<'_>, from: u32, to: u32) -> Answer {
 }
 
 #[allow(clippy::too_many_arguments)] // WASI's signature
-pub(super) fn path_open(
+fn path_open(
     _: &mut Call<'_>,
     _: u32,
     _: u32,
@@ -226,7 +315,7 @@ pub(super) fn path_open(
 }
 
 #[allow(clippy::too_many_arguments)] // WASI's signature
-pub(super) fn path_filestat_set_times(
+fn path_filestat_set_times(
     _: &mut Call<'_>,
     _: u32,
     _: u32,
@@ -239,64 +328,55 @@ pub(super) fn path_filestat_set_times(
     Ok(Errno::NotSup)
 }
 
-pub(super) fn path_3(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
+fn path_3(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn path_5(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
+fn path_5(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn path_6(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
+fn path_6(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
 #[allow(clippy::too_many_arguments)] // WASI's signature
-pub(super) fn path_7(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
+fn path_7(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn sock_2(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
+fn sock_2(_: &mut Call<'_>, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn sock_3(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
+fn sock_3(_: &mut Call<'_>, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn sock_5(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
+fn sock_5(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
-pub(super) fn sock_6(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
+fn sock_6(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> Answer {
     Ok(Errno::NotSup)
 }
 
 /// No event happens. It must succeed all the same: Go's runtime idles through it.
-pub(super) fn poll_oneoff(call: &mut Call<'_>, _: u32, _: u32, _: u32, out: u32) -> Answer {
+fn poll_oneoff(call: &mut Call<'_>, _: u32, _: u32, _: u32, out: u32) -> Answer {
     write(call, out, &0_u32.to_le_bytes())
 }
 
-pub(super) fn sched_yield(_: &mut Call<'_>) -> Answer {
+fn sched_yield(_: &mut Call<'_>) -> Answer {
     Ok(Errno::Success)
 }
 
-pub(super) fn proc_raise(_: &mut Call<'_>, _: u32) -> Answer {
+fn proc_raise(_: &mut Call<'_>, _: u32) -> Answer {
     Ok(Errno::NoSys)
 }
 
 /// Ends the guest. Code 0 inside of `_start` is an ordinary end, which [`Vm::start`](crate::Vm::start) knows.
-pub(super) const fn proc_exit(module: &'static str) -> HostFunc {
-    HostFunc {
-        module,
-        name: "proc_exit",
-        signature: Signature {
-            params: &[ValType::I32],
-            result: None,
-        },
-        id: 0,
-        call: |_, _, slots| Err(Trap::new(TrapKind::Exit(slots[0] as u32))),
-    }
+fn proc_exit(_: &mut Call<'_>, code: u32) -> Result<(), Trap> {
+    Err(Trap::new(TrapKind::Exit(code)))
 }
 
 /// The bytes of the io vectors at `vectors` as far as a log line takes them, and their whole length.
@@ -331,15 +411,10 @@ fn write(call: &mut Call<'_>, out: u32, bytes: &[u8]) -> Answer {
 
 fn write_both(call: &mut Call<'_>, first: u32, a: usize, second: u32, b: usize) -> Answer {
     let [a, b] = [a, b].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
-    let written = call.check_outputs(&[first, second]).and_then(|()| {
-        call.write_u32(first, a)?;
-        call.write_u32(second, b)
-    });
-    Ok(if written.is_ok() {
-        Errno::Success
-    } else {
-        Errno::Fault
-    })
+    let both = call.read(first, 4).is_ok() && call.read(second, 4).is_ok();
+    let written =
+        both && call.write(first, &a.to_le_bytes()).is_ok() && call.write(second, &b.to_le_bytes()).is_ok();
+    Ok(if written { Errno::Success } else { Errno::Fault })
 }
 
 fn put(memory: &mut [u8], pointer: u32, bytes: &[u8]) -> Result<(), Status> {

@@ -9,14 +9,14 @@
 mod take;
 mod warm_up;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use weir_engine::{InstantiateError, Snapshot};
 
 pub use self::warm_up::WarmUp;
-use crate::state::PluginContext;
-use crate::vm::Vm;
+use crate::proxy_wasm::{PluginContext, Vm};
+use crate::sets::SetStates;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
 /// A configured VM as it was when it was frozen, from which others continue.
@@ -39,6 +39,8 @@ pub(crate) struct Told {
     pub next_context: u32,
     pub next_token: u32,
     pub status: (u32, String),
+    /// The states of import sets, from which each VM gets its own.
+    pub sets: Option<Mutex<SetStates>>,
 }
 
 /// Why there is no snapshot. The proxy starts each VM from its module instead.
@@ -62,6 +64,9 @@ pub enum NoSnapshot {
     /// The VM waits for something that would not come to those that continue from it.
     #[error("while it was configured it began {0}")]
     Pending(&'static str),
+    /// The module imports from a set whose state cannot be kept in a snapshot.
+    #[error("the import set {0} takes no snapshots")]
+    ImportSet(&'static str),
     /// The engine refuses.
     #[error(transparent)]
     Frozen(#[from] InstantiateError),

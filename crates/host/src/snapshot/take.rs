@@ -7,8 +7,7 @@ use std::time::Duration;
 use weir_abi::{LogLevel, Status};
 
 use super::{NoSnapshot, Told, VmSnapshot, WarmUp, warm_up};
-use crate::state::VmState;
-use crate::vm::Vm;
+use crate::proxy_wasm::{Vm, VmState};
 use crate::{ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec};
 
 impl VmSnapshot {
@@ -74,6 +73,7 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot>
         next_context: state.next_context,
         next_token: state.next_token,
         status: std::mem::take(&mut state.status),
+        sets: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use weir_abi::{BufferType, MapType, StreamType};
 
-use crate::vm::Vm;
+use crate::Vm;
 use crate::{
     BufferStatus, ContextId, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Pairs, Stream, VmError,
 };

@@ -14,8 +14,8 @@ use weir_abi::{BufferType, LogLevel, MapType, Status, StreamType};
 use weir_engine::Engine;
 use weir_host::{
     BufferStatus, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall, HeaderEdit,
-    HostModule, HttpCall, HttpCallFailure, Later, LocalResponse, Lookup, Pairs, PluginSpec, QueueWaker,
-    Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
+    HostModule, HttpCall, HttpCallFailure, ImportSets, Later, LocalResponse, Lookup, Pairs, PluginSpec,
+    QueueWaker, Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
 };
 
 /// Runs each test on every engine.
@@ -384,7 +384,7 @@ impl Stream for TestStream {
 /// A VM specification with short budgets.
 pub fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
     VmSpec {
-        module: HostModule::compile(engine, "test.wasm", wasm).unwrap(),
+        module: HostModule::compile(engine, ImportSets::standard(), "test.wasm", wasm).unwrap(),
         vm_id: "vm".into(),
         configuration: b"vm configuration".to_vec(),
         environment: vec![("KEY".into(), "value".into())],

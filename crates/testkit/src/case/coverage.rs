@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 
 use anyhow::{Result, bail};
-use weir_abi::{Callback, IMPORTS, WASI};
+use weir_abi::Callback;
+use weir_plan::import_sets;
 
 use super::Case;
 
@@ -182,23 +183,33 @@ sent through the proxy and what must come back. Its name here is its name there.
 where its library could not be had when this page was made, nor have ways to use one: Wasmtime with fuel, `wamr-jit`.
 ";
 
-/// Everything that can be covered, under its titles.
-fn names() -> [(&'static str, Vec<String>); 3] {
-    let hostcalls = IMPORTS.iter().map(|import| import.name.to_owned()).collect();
-    let mut callbacks: Vec<String> = Callback::ALL
-        .iter()
-        .map(|callback| callback.name().to_owned())
-        .collect();
-    callbacks.push("proxy_on_memory_allocate".to_owned());
-    callbacks.extend(
-        [
-            "proxy_on_request_headers/0.1.0",
-            "proxy_on_response_headers/0.1.0",
-        ]
-        .map(str::to_owned),
-    );
-    let wasi = WASI.iter().map(|function| function.name.to_owned()).collect();
-    [("Hostcalls", hostcalls), ("Callbacks", callbacks), ("WASI", wasi)]
+/// Everything that can be covered, under its titles: the imports of all sets, and the callbacks.
+fn names() -> Vec<(String, Vec<String>)> {
+    let mut titles: Vec<(String, Vec<String>)> = Vec::new();
+    for set in import_sets().iter() {
+        let names = set.imports.iter().map(|import| import.name().to_owned());
+        let title = title(set.group);
+        match titles.iter_mut().find(|(known, _)| *known == title) {
+            Some((_, known)) => known.extend(names),
+            None => titles.push((title, names.collect())),
+        }
+    }
+    let callbacks = Callback::ALL.iter().map(|callback| callback.name());
+    let others = [
+        "proxy_on_memory_allocate",
+        "proxy_on_request_headers/0.1.0",
+        "proxy_on_response_headers/0.1.0",
+    ];
+    let callbacks = callbacks.chain(others).map(str::to_owned).collect();
+    titles.insert(1, ("Callbacks".to_owned(), callbacks));
+    titles
+}
+
+/// A set's heading, with a capital letter.
+fn title(group: &str) -> String {
+    let mut letters = group.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// The file of the host's tests that has a name in it.

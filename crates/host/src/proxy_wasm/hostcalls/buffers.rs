@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use weir_abi::{BufferType, Status};
 
-use crate::call::{Call, Fault};
-use crate::state::{Delivery, VmState};
+use crate::proxy_wasm::VmState;
+use crate::proxy_wasm::state::Delivery;
+use crate::sets::{Call, Fault};
 
 /// Part of a buffer. A start beyond the end is Ok and empty; an absent body too.
 pub(super) fn proxy_get_buffer_bytes(

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use weir_abi::{Status, limits, pairs};
 
-use crate::call::{Call, Fault, slice};
-use crate::state::VmState;
-use crate::{GrpcCall, GrpcToken, HttpCall, Pairs};
+use crate::proxy_wasm::GrpcToken;
+use crate::proxy_wasm::VmState;
+use crate::sets::{Call, Fault, slice};
+use crate::{GrpcCall, HttpCall, Pairs};
 
 /// Pseudo-headers that a call must have.
 const REQUIRED: [&[u8]; 3] = [b":method", b":path", b":authority"];

@@ -2,8 +2,8 @@
 
 use weir_abi::{MapType, Status, pairs};
 
-use crate::call::{Call, Fault, slice};
-use crate::state::VmState;
+use crate::proxy_wasm::VmState;
+use crate::sets::{Call, Fault, slice};
 use crate::{Edit, HeaderEdit, Lookup};
 
 /// The first field line of a name. Absent: `NotFound`, but in ABI 0.1.0 Ok and empty.

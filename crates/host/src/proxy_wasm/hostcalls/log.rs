@@ -1,10 +1,9 @@
 //! Logging and time.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use weir_abi::{LogLevel, Status, limits};
 
-use crate::call::{Call, Fault};
+use crate::clock::unix_nanoseconds;
+use crate::sets::{Call, Fault};
 
 /// Writes a line to the log. A level below the log's own is dropped quietly; a line over the limit is cut.
 pub(super) fn proxy_log(call: &mut Call<'_>, level: u32, message: u32, len: u32) -> Result<(), Fault> {
@@ -23,10 +22,4 @@ pub(super) fn proxy_get_log_level(call: &mut Call<'_>, out: u32) -> Result<(), F
 /// Wall-clock time, 8 bytes.
 pub(super) fn proxy_get_current_time_nanoseconds(call: &mut Call<'_>, out: u32) -> Result<(), Fault> {
     Ok(call.write(out, &unix_nanoseconds().to_le_bytes())?)
-}
-
-/// Nanoseconds since 1970; 0 on a clock that stands before.
-pub(super) fn unix_nanoseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,7 @@
 
 use weir_abi::{MetricType, Status};
 
-use crate::call::{Call, Fault};
+use crate::sets::{Call, Fault};
 
 /// Defines a metric, or finds the one of this name and type.
 pub(super) fn proxy_define_metric(

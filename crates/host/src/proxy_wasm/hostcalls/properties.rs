@@ -2,9 +2,9 @@
 
 use weir_abi::{Status, limits, property_path};
 
-use crate::call::{Call, Fault, slice};
 use crate::property::{self, PluginIdentity};
-use crate::state::VmState;
+use crate::proxy_wasm::VmState;
+use crate::sets::{Call, Fault, slice};
 
 pub(super) fn proxy_get_property(
     call: &mut Call<'_>,

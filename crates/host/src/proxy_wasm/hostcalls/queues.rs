@@ -2,7 +2,7 @@
 
 use weir_abi::Status;
 
-use crate::call::{Call, Fault, slice};
+use crate::sets::{Call, Fault, slice};
 
 /// Opens a queue under a name; the plugin context becomes one of its consumers.
 pub(super) fn proxy_register_shared_queue(

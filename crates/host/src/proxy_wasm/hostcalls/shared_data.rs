@@ -2,7 +2,7 @@
 
 use weir_abi::Status;
 
-use crate::call::{Call, Fault, slice};
+use crate::sets::{Call, Fault, slice};
 
 /// The value of a key and its compare-and-swap number.
 pub(super) fn proxy_get_shared_data(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use weir_abi::{LogLevel, Status, StreamType, limits, pairs};
 
-use crate::call::{Call, Fault, slice};
+use crate::sets::{Call, Fault, slice};
 use crate::{ContextId, LocalResponse};
 
 /// Period of `proxy_on_tick` for the plugin context; 0 ends it.

@@ -1,0 +1,120 @@
+//! The guest of a VM: an instance, its callbacks, and the end of both.
+
+use std::sync::Arc;
+
+use weir_abi::{ALLOCATORS, Callback, LogLevel};
+use weir_engine::{Instance, InstantiateError};
+
+use super::exports::Exports;
+use super::state::{GuestState, VmState};
+use crate::life::Guest;
+use crate::{ContextId, StartError, VmError, VmSpec};
+
+/// An instance of a Proxy-Wasm module.
+pub(crate) struct WasmGuest {
+    instance: Box<dyn Instance>,
+    pub(super) exports: Exports,
+    spec: Arc<VmSpec>,
+}
+
+/// A callback for a context.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub callback: Callback,
+    pub context: ContextId,
+}
+
+impl Guest for WasmGuest {
+    type Call = Entry;
+
+    const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
+        |guest, _| guest.leave_queues(),
+        |guest, _| {
+            let streams = guest.state().vm.streams.values_mut();
+            streams.for_each(|context| context.stream.vm_died());
+        },
+        |guest, error| {
+            let text = format!("module {}: the VM has died: {error}", guest.spec.module.name());
+            guest.state().vm.log(LogLevel::Critical, text.as_bytes());
+        },
+    ];
+
+    fn name(call: Entry) -> &'static str {
+        call.callback.name()
+    }
+
+    fn charge(&mut self, call: Entry, nanoseconds: u64) {
+        // Gone where the guest has ended the context.
+        if let Some(meter) = self.vm_state().meter_of(call.context) {
+            meter.callback_took(call.callback, nanoseconds);
+        }
+    }
+
+    fn called_plugin(&mut self) -> Option<&str> {
+        let plugin = self.vm_state().plugin()?;
+        Some(plugin.spec.name.as_str())
+    }
+}
+
+impl WasmGuest {
+    /// The guest of an instance that has just been made. `made` carries a [`GuestState`].
+    pub fn new(
+        spec: &Arc<VmSpec>,
+        made: Result<Box<dyn Instance>, InstantiateError>,
+    ) -> Result<Self, StartError> {
+        let mut instance = made.map_err(|source| StartError::Instantiate {
+            module: spec.module.name().into(),
+            source,
+        })?;
+        let find = |(name, signature): &(&str, _)| instance.func(name, *signature);
+        if let Some(allocator) = ALLOCATORS.iter().find_map(find) {
+            instance.set_allocator(allocator);
+        }
+        Ok(Self {
+            exports: Exports::resolve(instance.as_mut(), spec),
+            instance,
+            spec: Arc::clone(spec),
+        })
+    }
+
+    /// The state of the instance.
+    #[inline]
+    pub fn state(&mut self) -> &mut GuestState {
+        let Some(state) = self.instance.state().downcast_mut() else {
+            unreachable!("every instance of the host carries a GuestState");
+        };
+        state
+    }
+
+    /// The state of Proxy-Wasm.
+    #[inline]
+    pub fn vm_state(&mut self) -> &mut VmState {
+        &mut self.state().vm
+    }
+
+    /// True if the module exports `callback` and its capabilities allow it.
+    pub const fn has(&self, callback: Callback) -> bool {
+        self.exports.has(callback)
+    }
+
+    /// The instance, to be entered.
+    #[inline]
+    pub fn instance(&mut self) -> &mut dyn Instance {
+        self.instance.as_mut()
+    }
+
+    /// Takes the instance out.
+    pub fn into_instance(self) -> Box<dyn Instance> {
+        self.instance
+    }
+
+    /// Bytes of linear memory in use.
+    pub fn memory_size(&self) -> usize {
+        self.instance.memory_size()
+    }
+
+    /// Consumes no queue any more.
+    pub fn leave_queues(&mut self) {
+        self.vm_state().store.forget_consumers();
+    }
+}

@@ -1,0 +1,78 @@
+//! What import sets keep for a VM and for a stream, each by the set's index in the composition.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use super::{ImportSet, ImportSets};
+use crate::VmSpec;
+
+type State = Box<dyn Any + Send>;
+
+/// The states of all sets in one VM.
+pub(crate) struct SetStates {
+    sets: &'static ImportSets,
+    /// `None` for a set of which the module imports nothing.
+    states: Box<[Option<State>]>,
+}
+
+impl SetStates {
+    /// Prepares the sets from which the module imports.
+    pub fn prepare(spec: &Arc<VmSpec>) -> Self {
+        let sets = spec.module.import_sets();
+        let imported = &spec.module.info().sets;
+        let states = sets
+            .sets()
+            .map(|set| imported.contains(&set.name()).then(|| set.prepare(spec)));
+        Self {
+            sets,
+            states: states.collect(),
+        }
+    }
+
+    /// States for a VM that continues from a snapshot of this one. The error is the name of a set that has none.
+    pub fn for_snapshot(&self) -> Result<Self, &'static str> {
+        let pairs = self.sets.sets().zip(&self.states);
+        let states = pairs.map(|(set, state)| match state {
+            Some(state) => set.from_snapshot(state.as_ref()).map(Some).ok_or(set.name()),
+            None => Ok(None),
+        });
+        Ok(Self {
+            sets: self.sets,
+            states: states.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The composition that the VM's module was compiled with.
+    pub const fn composition(&self) -> &'static ImportSets {
+        self.sets
+    }
+
+    /// The set at `index`, and its state in this VM.
+    pub fn of<S: ImportSet>(&mut self, index: usize) -> (&'static S, &mut S::Vm) {
+        let set = self.sets.get(index);
+        let state = self.states.get_mut(index).and_then(Option::as_mut);
+        let state = state.and_then(|state| state.downcast_mut());
+        let (Some(set), Some(state)) = (set, state) else {
+            unreachable!("a function of a set is called only where the module imports from the set");
+        };
+        (set, state)
+    }
+}
+
+/// The states of all sets in one stream context, each made when its set first asks.
+#[derive(Default)]
+pub(crate) struct StreamStates(Vec<Option<State>>);
+
+impl StreamStates {
+    /// The state of the set at `index`.
+    pub fn get_or_make<T: Send + 'static>(&mut self, index: usize, make: impl FnOnce() -> T) -> &mut T {
+        if self.0.len() <= index {
+            self.0.resize_with(index + 1, || None);
+        }
+        let state = self.0[index].get_or_insert_with(|| Box::new(make()));
+        let Some(state) = state.downcast_mut() else {
+            unreachable!("each set has an index of its own");
+        };
+        state
+    }
+}
