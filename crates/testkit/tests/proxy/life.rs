@@ -207,6 +207,29 @@ fn a_changed_module_is_read_again() {
 }
 
 #[test]
+fn changed_keys_of_the_process_wait_for_a_restart() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "1", false)).unwrap();
+    let mut changed = version(&origin, "2", false);
+    changed["code_cache"] = json!("off");
+    changed["wasmtime"] = json!(["fuel"]);
+    weir.write_config(&changed).unwrap();
+    weir.signal("HUP").unwrap();
+    times(&weir, READ_AGAIN, 1);
+    assert_eq!(serves(&weir), "2");
+    let lines = weir.logs().lines();
+    let restart: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.text.contains("takes a restart"))
+        .map(|line| line.text.as_str())
+        .collect();
+    assert!(
+        restart.len() == 2 && restart[0].contains("code_cache") && restart[1].contains("wasmtime"),
+        "{restart:?}"
+    );
+}
+
+#[test]
 fn the_last_good_configuration_stays() {
     let origin = Origin::start().unwrap();
     let weir = Weir::start(&version(&origin, "1", false)).unwrap();
