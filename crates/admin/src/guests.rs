@@ -43,7 +43,57 @@ fn canonical(bound: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use weir_abi::MetricType;
+    use weir_host::Metrics;
+
     use super::*;
+
+    fn text(define: &[(MetricType, &str, u64)]) -> String {
+        let metrics = Metrics::default();
+        let mut cache = metrics.cache();
+        for (kind, name, value) in define {
+            let id = cache.define(*kind, name.as_bytes()).unwrap();
+            cache.record(id, *value).unwrap();
+        }
+        let mut writer = Writer::new(Format::Text, usize::MAX);
+        write(&mut writer, &metrics.snapshot());
+        writer.finish()
+    }
+
+    #[test]
+    fn counters_and_gauges() {
+        let text = text(&[
+            (MetricType::Counter, "a.b", 3),
+            (MetricType::Gauge, "7\n\\up", u64::MAX),
+        ]);
+        assert_eq!(
+            text,
+            "# HELP wasm_a_b a.b\n# TYPE wasm_a_b counter\nwasm_a_b 3\n\
+             # HELP wasm_7__up 7\\n\\\\up\n# TYPE wasm_7__up gauge\nwasm_7__up -1\n"
+        );
+    }
+
+    #[test]
+    fn histograms() {
+        let text = text(&[(MetricType::Histogram, "h", 3)]);
+        assert!(text.starts_with(
+            "# HELP wasm_h h\n# TYPE wasm_h histogram\nwasm_h_bucket{le=\"1\"} 0\nwasm_h_bucket{le=\"2\"} 0\n\
+             wasm_h_bucket{le=\"5\"} 1\n"
+        ));
+        assert!(text.ends_with("wasm_h_bucket{le=\"+Inf\"} 1\nwasm_h_sum 3\nwasm_h_count 1\n"));
+    }
+
+    #[test]
+    fn names_that_become_one_are_told_apart() {
+        let text = text(&[
+            (MetricType::Counter, "a.b", 1),
+            (MetricType::Counter, "a_b", 2),
+            (MetricType::Counter, "h_sum", 3),
+            (MetricType::Histogram, "h", 4),
+        ]);
+        assert!(text.contains("\nwasm_a_b 1\n") && text.contains("\nwasm_a_b_2 2\n"));
+        assert!(text.contains("\nwasm_h_sum 3\n") && text.contains("\nwasm_h_2_sum 4\n"));
+    }
 
     #[test]
     fn bounds_are_spelled_canonically() {

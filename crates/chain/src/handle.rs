@@ -130,7 +130,9 @@ impl<M: Messages> Stream for StreamHandle<M> {
             state.reset_with("local_response_too_late");
             return true;
         }
-        state.reply_with(response)
+        let taken = state.reply_with(response);
+        state.filter_replied |= taken;
+        taken
     }
 
     fn clear_route_cache(&mut self) {

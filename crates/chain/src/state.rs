@@ -31,6 +31,8 @@ pub struct StreamState<M> {
     pub filters: SmallVec<[FilterState; 2]>,
     /// Whether a filter or the proxy itself answers.
     pub reply: Reply,
+    /// The answer is a filter's.
+    pub filter_replied: bool,
     /// The stream is to be reset; the reason, for the access log.
     pub reset: Option<&'static str>,
     /// The response's head has gone to the client.
@@ -99,6 +101,7 @@ impl<M: Messages> StreamState<M> {
             messages,
             filters: SmallVec::new(),
             reply: Reply::None,
+            filter_replied: false,
             reset: None,
             response_sent: false,
             finished: false,

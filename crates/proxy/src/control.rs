@@ -1,6 +1,6 @@
 //! Bringing configurations to the workers: the first one, and each that follows.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -11,7 +11,7 @@ use weir_plan::Refusal;
 
 use crate::build::{Builder, Built};
 use crate::error::ProxyError;
-use crate::listener;
+use crate::listener::Bound;
 use crate::revision::Revision;
 use crate::tls::ServerTls;
 use crate::vm::start::{self, StartedVm};
@@ -74,8 +74,13 @@ impl Controller {
         if on_refusal == OnRefusal::Keep && !refused.is_empty() {
             return Err(ProxyError::Refused(refused));
         }
-        let (listening, mut sockets) = self.listen(&config)?;
+        let (listening, sockets) = self.bind(&config)?;
         let vms = self.start_vms(&revision, on_refusal)?;
+        // Only now, so that no client is accepted before the VMs are up.
+        let mut sockets = sockets
+            .into_iter()
+            .map(Bound::listen)
+            .collect::<Result<Vec<_>, _>>()?;
         self.warn_of_what_stays(&config);
         let revision = Arc::new(revision);
         let mut installed = Vec::new();
@@ -112,7 +117,7 @@ impl Controller {
     }
 
     /// The listeners of a configuration; for those that are new, a socket for each worker.
-    fn listen(&self, config: &ProxyConfig) -> Result<(Vec<Listening>, Vec<Vec<TcpListener>>), ProxyError> {
+    fn bind(&self, config: &ProxyConfig) -> Result<(Vec<Listening>, Vec<Bound>), ProxyError> {
         let mut known: Vec<_> = self
             .current
             .iter()
@@ -131,15 +136,8 @@ impl Controller {
             let address = match known.iter().position(|(known, _)| *known == configured) {
                 Some(place) => known.swap_remove(place).1,
                 None => {
-                    let bind_error = |source| ProxyError::Bind {
-                        address: configured,
-                        source,
-                    };
-                    let new = listener::bind(configured, self.workers.len()).map_err(bind_error)?;
-                    let address = match new.first() {
-                        Some(socket) => socket.local_addr().map_err(bind_error)?,
-                        None => configured,
-                    };
+                    let new = Bound::new(configured, self.workers.len())?;
+                    let address = new.address();
                     sockets.push(new);
                     address
                 }

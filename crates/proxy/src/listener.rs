@@ -5,27 +5,62 @@ use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::error::ProxyError;
+
 /// Connections that wait to be accepted, per socket. Linux cuts it down to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// Opens `count` sockets on one address, among which the kernel spreads connections. Port 0 becomes the same port for
-/// all of them.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<TcpListener>> {
-    if address.port() != 0 {
-        // Sockets that share a port do not notice another process that shares it too. A plain one does.
-        drop(open(address, false)?);
-    }
-    let mut sockets = Vec::with_capacity(count);
-    let mut address = address;
-    for _ in 0..count {
-        let socket = open(address, true)?;
-        address = socket.local_addr()?;
-        sockets.push(socket);
-    }
-    Ok(sockets)
+/// Sockets on one address, among which the kernel spreads connections. They hold the address, and refuse connections until
+/// [`Bound::listen`].
+pub(crate) struct Bound {
+    address: SocketAddr,
+    sockets: Vec<Socket>,
 }
 
-fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
+impl Bound {
+    /// Binds `count` sockets. Port 0 becomes the same port for all of them.
+    pub fn new(configured: SocketAddr, count: usize) -> Result<Self, ProxyError> {
+        bind(configured, count).map_err(|source| ProxyError::Bind {
+            address: configured,
+            source,
+        })
+    }
+
+    /// The address, with its real port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts connections from now on.
+    pub fn listen(self) -> Result<Vec<TcpListener>, ProxyError> {
+        let address = self.address;
+        let listen = |socket: Socket| {
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        };
+        let sockets: io::Result<_> = self.sockets.into_iter().map(listen).collect();
+        sockets.map_err(|source| ProxyError::Bind { address, source })
+    }
+}
+
+fn bind(configured: SocketAddr, count: usize) -> io::Result<Bound> {
+    if configured.port() != 0 {
+        // Sockets that share a port do not notice another process that shares it too. A plain one does.
+        drop(open(configured, false)?);
+    }
+    let mut sockets = Vec::with_capacity(count);
+    let mut address = configured;
+    for _ in 0..count {
+        let socket = open(address, true)?;
+        if let Some(bound) = socket.local_addr()?.as_socket() {
+            address = bound;
+        }
+        sockets.push(socket);
+    }
+    Ok(Bound { address, sockets })
+}
+
+fn open(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
@@ -37,10 +72,7 @@ fn open(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    Ok(socket.into())
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -49,15 +81,26 @@ mod tests {
 
     #[test]
     fn sockets_share_a_port_that_nobody_else_gets() {
-        let sockets = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
-        let address = sockets[0].local_addr().unwrap();
+        let bound = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let address = bound.address();
+        let sockets = bound.listen().unwrap();
         assert!(
             sockets
                 .iter()
                 .all(|socket| socket.local_addr().unwrap() == address)
         );
-        assert_eq!(bind(address, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(bind(address, 1).err().unwrap().kind(), io::ErrorKind::AddrInUse);
         drop(sockets);
         assert!(bind(address, 1).is_ok());
+    }
+
+    #[test]
+    fn connections_are_refused_until_somebody_listens() {
+        let bound = bind("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = bound.address();
+        let refused = std::net::TcpStream::connect(address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let _sockets = bound.listen().unwrap();
+        assert!(std::net::TcpStream::connect(address).is_ok());
     }
 }

@@ -8,11 +8,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
+use weir_admin::{AdminServer, Readiness};
 use weir_config::{AccessLog, ConfigError, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
 use weir_plan::{Engines, FileStamp, Refusal};
 
 use crate::access_log::{Lines, Writer};
+use crate::admin;
 use crate::build::Builder;
 use crate::control::{Controller, OnRefusal};
 use crate::error::ProxyError;
@@ -42,6 +44,7 @@ pub struct Proxy {
     handle: ProxyHandle,
     threads: Vec<JoinHandle<()>>,
     access_log: Option<Writer>,
+    admin: Option<AdminServer>,
 }
 
 /// Reaches a running proxy from elsewhere.
@@ -51,6 +54,7 @@ pub struct ProxyHandle(Arc<Inner>);
 struct Inner {
     source: ConfigSource,
     shared: Shared,
+    readiness: Readiness,
     workers: Vec<UnboundedSender<Message>>,
     controller: Mutex<Controller>,
     state: Mutex<State>,
@@ -83,6 +87,9 @@ impl Proxy {
     pub fn start(source: ConfigSource, engines: Engines) -> Result<Self, ProxyError> {
         let config = (source.0)()?;
         let shared = Shared::new(ForeignFunctions::default());
+        let readiness = Readiness::default();
+        // First, so that they say what goes on while VMs start.
+        let admin = admin::start(config.process.admin, &shared, &readiness)?;
         let access_log = Writer::start(&config.access_log).map_err(|source| match &config.access_log {
             AccessLog::File(path) => ProxyError::AccessLog {
                 path: path.clone(),
@@ -106,6 +113,7 @@ impl Proxy {
         let inner = Inner {
             source,
             shared,
+            readiness,
             workers,
             controller: Mutex::new(controller),
             state: Mutex::default(),
@@ -115,6 +123,7 @@ impl Proxy {
             handle: ProxyHandle(Arc::new(inner)),
             threads,
             access_log,
+            admin,
         };
         let refused = proxy.handle.serve(config, OnRefusal::ServeTheRest)?;
         for refusal in &refused {
@@ -123,6 +132,7 @@ impl Proxy {
         for address in proxy.handle.addresses() {
             tracing::info!(%address, "listening");
         }
+        proxy.handle.0.readiness.started();
         Ok(proxy)
     }
 
@@ -134,6 +144,11 @@ impl Proxy {
     /// The addresses that are listened on, in the order of the configuration.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.handle.addresses()
+    }
+
+    /// The address of the admin pages, where they are served.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(AdminServer::address)
     }
 
     /// Filters that could not be used.
@@ -154,6 +169,7 @@ impl Proxy {
     }
 
     fn end(&mut self, drain: Duration) {
+        self.handle.0.readiness.ending();
         for worker in &self.handle.0.workers {
             // A worker that is gone has ended.
             let _ = worker.send(Message::Drain(drain));
@@ -183,8 +199,12 @@ impl ProxyHandle {
     pub fn reload(&self) -> Result<(), ProxyError> {
         let outcome = self.try_reload();
         match &outcome {
-            Ok(()) => tracing::info!("the configuration has been read again"),
+            Ok(()) => {
+                self.0.shared.meters().reloads.increment();
+                tracing::info!("the configuration has been read again");
+            }
             Err(error) => {
+                self.0.shared.meters().reload_failures.increment();
                 tracing::error!("the configuration stays as it is, since the new one does not work: {error}");
             }
         }

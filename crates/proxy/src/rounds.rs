@@ -166,6 +166,7 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
         } else {
             408
         };
+        worker.shared.meters().stream_deadlines.increment();
         let reply = local_reply::plain(status, "stream_idle_timeout", "stream timeout\n");
         state.reply_or_reset(reply, "stream_idle_timeout");
     }

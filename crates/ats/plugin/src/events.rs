@@ -16,13 +16,9 @@ use weir_host::{CallFailure, ContextId, HttpCall, HttpCallResponse, Shared, Vm};
 use weir_outbound::Caller;
 use weir_plan::Reach;
 
-use crate::stats::ServerStats;
 use crate::txn::wake::Wakeup;
 use crate::vm::place::{DONE_CHECK, Live, Place};
 use crate::vm::start;
-
-/// How often statistics of the server are brought up to date.
-const STATS_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long to wait until it is looked again whether a transaction is still being worked on.
 const WAKE_PAUSE: Duration = Duration::from_millis(1);
@@ -71,8 +67,6 @@ pub(crate) enum Command {
     AwaitDone { live: Arc<Live> },
     /// A transaction is to be woken that another thread is working on.
     Wake(Arc<Wakeup>),
-    /// Serve metrics to whoever scrapes them.
-    ServeMetrics { listener: std::net::TcpListener },
 }
 
 /// Something that has happened to a VM, for its net thread.
@@ -186,7 +180,6 @@ impl Drop for Instance {
 
 impl Waiting {
     async fn serve(self: Rc<Self>, mut commands: UnboundedReceiver<Command>) {
-        tokio::task::spawn_local(keep_stats(self.shared.clone()));
         while let Some(command) = commands.recv().await {
             let own = Rc::clone(&self);
             // A bug that shows in one command must not end all ticks and calls.
@@ -239,7 +232,6 @@ impl Waiting {
                     }
                 });
             }
-            Command::ServeMetrics { listener } => self.serve_metrics(listener),
         }
     }
 
@@ -325,20 +317,6 @@ impl Waiting {
             running.thread.post(Event { live, what });
         }
     }
-
-    fn serve_metrics(&self, listener: std::net::TcpListener) {
-        let shared = self.shared.clone();
-        let listening = listener
-            .set_nonblocking(true)
-            .and_then(|()| tokio::net::TcpListener::from_std(listener));
-        match listening {
-            Ok(listener) => {
-                let render = Arc::new(move || crate::stats::render_prometheus(&shared));
-                tokio::task::spawn_local(crate::metrics_page::serve(listener, render));
-            }
-            Err(error) => tracing::error!("metrics cannot be served: {error}"),
-        }
-    }
 }
 
 /// Ticks of a plugin context. By default they run in one VM of the plugin; in the others while transactions wait for their
@@ -367,6 +345,7 @@ async fn ticking(live: Weak<Live>, plugin: ContextId, period: Duration) {
 
 async fn bring_back(place: Arc<Place>, shared: Shared, hub: Hub) {
     let module = place.plan.reach.module.clone();
+    let _restarting = shared.meters().restarting();
     loop {
         let at = place.next_attempt();
         tracing::warn!(module, after = ?at.saturating_duration_since(Instant::now()), "VM will be started again");
@@ -374,6 +353,7 @@ async fn bring_back(place: Arc<Place>, shared: Shared, hub: Hub) {
         if place.is_retired() {
             return;
         }
+        shared.meters().vm_restarts.increment();
         let (starting, shared, hub) = (Arc::clone(&place), shared.clone(), hub.clone());
         let started = tokio::task::spawn_blocking(move || start::start(&starting, &shared, &hub)).await;
         match started {
@@ -399,15 +379,5 @@ async fn await_done(live: Arc<Live>) {
     while live.has_pending_done() && Instant::now() <= until {
         tokio::time::sleep(DONE_CHECK).await;
         housekeep(&live);
-    }
-}
-
-async fn keep_stats(shared: Shared) {
-    let mut stats = ServerStats::new();
-    let mut interval = tokio::time::interval(STATS_PERIOD);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        crate::guard::catch(|| stats.sync(&shared));
     }
 }

@@ -5,6 +5,7 @@
 //! [`net_thread`]), and transactions ([`txn`]). How actions of filters move a message is `weir-chain`'s; what VMs are made
 //! of is `weir-plan`'s.
 
+mod admin;
 mod arguments;
 mod control;
 mod engines;
@@ -13,7 +14,6 @@ mod events;
 mod foreign;
 mod guard;
 mod log;
-mod metrics_page;
 mod net_thread;
 mod plugin;
 mod process;

@@ -14,9 +14,10 @@ use weir_ats_sys::{
 use weir_host::Shared;
 use weir_meters::Meters;
 
+use crate::admin::Admin;
 use crate::control::Control;
 use crate::events::Hub;
-use crate::{engines, foreign, log, net_thread, reload, txn};
+use crate::{engines, foreign, log, net_thread, reload, stats, txn};
 
 /// The instance of `plugin.config`; remap rules have the others.
 pub(crate) const GLOBAL: usize = 0;
@@ -35,6 +36,8 @@ pub(crate) struct Plugin {
     pub moves_transactions: bool,
     /// What the process counts about itself.
     meters: Meters,
+    /// The admin pages.
+    pub admin: Admin,
     /// The way to what waits.
     pub hub: Hub,
     control: Mutex<Control>,
@@ -95,13 +98,16 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     reload::register();
     // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
+    stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
+    let admin = Admin::new(shared.clone());
     let control = Control::new(engines, shared, hub.clone(), threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
         moves_transactions: std::env::var_os(MOVE).is_some(),
         meters,
+        admin,
         hub,
         control: Mutex::new(control),
         global_hooks: AtomicBool::new(false),

@@ -1,6 +1,5 @@
 //! The settings of the process, from the lines of `plugin.config`: flags, and the document of `--config=FILE`.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,7 +7,6 @@ use weir_config::{Environment, ProcessConfig};
 
 use crate::arguments::{Arguments, too_late};
 use crate::engines;
-use crate::events::Command;
 use crate::plugin::Plugin;
 
 /// Puts the settings of one line into effect. Whatever is wrong is logged, and the rest holds.
@@ -25,11 +23,10 @@ pub(crate) fn apply(plugin: &Plugin, arguments: &Arguments) {
         None => {}
     }
     for address in &arguments.metrics {
-        match TcpListener::bind(address) {
-            Ok(listener) => plugin.hub.send(Command::ServeMetrics { listener }),
-            Err(error) => refuse(&format!(
+        if let Err(error) = plugin.admin.serve(address.as_str()) {
+            refuse(&format!(
                 "--metrics={address}: {error}; expected an address to listen on, such as 127.0.0.1:9180"
-            )),
+            ));
         }
     }
     if let Some(folder) = &arguments.code_cache
@@ -61,11 +58,9 @@ fn read(plugin: &Plugin, file: &Path, arguments: &Arguments) {
     control.set_log_level(process.log_level);
     if let Some(address) = process.admin
         && arguments.metrics.is_empty()
+        && let Err(error) = plugin.admin.serve(address)
     {
-        match TcpListener::bind(address) {
-            Ok(listener) => plugin.hub.send(Command::ServeMetrics { listener }),
-            Err(error) => tracing::error!("{}: admin: cannot listen on {address}: {error}", file.display()),
-        }
+        tracing::error!("{}: admin: cannot listen on {address}: {error}", file.display());
     }
     engines::set_document(process);
 }

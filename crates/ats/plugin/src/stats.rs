@@ -11,13 +11,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString, c_int};
+use std::time::Duration;
 
 use weir_ats_sys::{
     TS_RECORDDATATYPE_INT, TS_STAT_NON_PERSISTENT, TS_STAT_SYNC_SUM, TS_SUCCESS, TSStatCreate,
     TSStatFindName, TSStatIntSet,
 };
 use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue, Shared};
-use weir_meters::CounterReading;
+
+/// How often the statistics are brought up to date.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Most statistics that are made.
 const MAX_STATISTICS: usize = 500;
@@ -25,15 +28,20 @@ const MAX_STATISTICS: usize = 500;
 /// Most bytes of a statistic's name.
 const MAX_NAME: usize = 200;
 
-/// Guests' metrics as `wasm_NAME` and our own counters, in Prometheus' text format 0.0.4.
-pub(crate) fn render_prometheus(shared: &Shared) -> String {
-    let own = shared.meters().reading().map(|counter| {
-        let CounterReading { name, help, value } = counter;
-        format!(
-            "# HELP weir_{name}_total {help}\n# TYPE weir_{name}_total counter\nweir_{name}_total {value}\n"
-        )
-    });
-    shared.metrics().render_prometheus("wasm_") + &own.collect::<String>()
+/// Starts the thread that keeps the statistics up to date. With ten thousand metrics that takes milliseconds each time, so
+/// no thread that delivers events does it.
+pub(crate) fn keep(shared: Shared) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name("weir-stats".to_owned());
+    thread.spawn(move || {
+        // SAFETY: makes this thread one that the server knows; it sets statistics and asks nothing else of the server.
+        unsafe { weir_ats_sys::TSThreadInit() };
+        let mut stats = ServerStats::new();
+        loop {
+            crate::guard::catch(|| stats.sync(&shared));
+            std::thread::sleep(PERIOD);
+        }
+    })?;
+    Ok(())
 }
 
 /// The statistics that have been made, and what the server keeps them in.
@@ -350,19 +358,5 @@ mod tests {
     fn names_are_safe() {
         assert_eq!(safe("up time/µ%s\n"), "wasm.up_time___s_");
         assert_eq!(safe(&"x".repeat(1000)).len(), MAX_NAME);
-    }
-
-    #[test]
-    fn the_page_has_both_kinds() {
-        let shared = Shared::new(ForeignFunctions::default());
-        shared
-            .metrics()
-            .cache()
-            .define(MetricType::Counter, b"requests")
-            .unwrap();
-        let page = render_prometheus(&shared);
-        assert!(page.contains("\nwasm_requests 0\n"));
-        assert!(page.contains("# HELP weir_streams_total Streams that filters have seen.\n"));
-        assert!(page.contains("\nweir_streams_total "));
     }
 }

@@ -120,14 +120,6 @@ impl Metrics {
         metrics.iter().map(|metric| metric.snapshot()).collect()
     }
 
-    /// Every metric in Prometheus' text format 0.0.4, with `prefix` before its name.
-    ///
-    /// Characters that Prometheus does not take become `_`; where two names become one that way, the later gets a
-    /// number. The guest's own name stands in the `HELP` line.
-    pub fn render_prometheus(&self, prefix: &str) -> String {
-        super::exposition::render(prefix, &self.snapshot())
-    }
-
     /// Metrics for a VM that is only tried out: it finds those that exist, by name, type and number, all at zero, and
     /// nobody else sees what it defines and counts. Costs the same however many exist.
     pub(super) fn overlay(&self) -> Self {

@@ -1,6 +1,5 @@
 //! What the VMs of a process share: data, queues, metrics, foreign functions.
 
-mod exposition;
 mod metrics;
 
 use std::sync::Arc;

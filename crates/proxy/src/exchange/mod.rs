@@ -96,6 +96,9 @@ pub(crate) async fn serve(
     let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
     let state = StreamState::new(ProxyMessages::new(head, facts), chain.len()).share();
     let key = connection.worker.streams.enter(&state, connection.facts.id);
+    if !chain.is_empty() {
+        connection.worker.shared.meters().streams.increment();
+    }
     let exchange = Exchange {
         connection,
         revision,
@@ -324,6 +327,27 @@ impl Exchange {
         route
     }
 
+    /// Counts what became of the stream.
+    fn count(&self) {
+        if self.chain.is_empty() {
+            return;
+        }
+        let meters = self.connection.worker.shared.meters();
+        meters.streams_ended.increment();
+        let state = self.state.borrow();
+        if state.filter_replied {
+            meters.local_responses.increment();
+        }
+        if state.filters.iter().any(|filter| filter.dead) {
+            let refused = state.reset.is_some() || (is_local(&state) && !state.filter_replied);
+            if refused {
+                meters.fail_closed.increment();
+            } else {
+                meters.fail_open.increment();
+            }
+        }
+    }
+
     /// The response has been sent to its end.
     pub fn completed(&mut self) {
         self.complete = true;
@@ -348,6 +372,7 @@ impl Drop for Exchange {
             state.wake_all();
         }
         self.chain.finish();
+        self.count();
         self.connection.worker.streams.leave(self.key);
         self.connection.worker.log_exchange(self);
         self.connection.end();

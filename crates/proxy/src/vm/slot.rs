@@ -105,6 +105,8 @@ impl VmSlot {
     }
 
     async fn bring_back(self: &Rc<Self>) {
+        let meters = self.shared.meters();
+        let _restarting = meters.restarting();
         loop {
             let at = self.backoff.borrow_mut().died(Instant::now());
             let module = &self.plan.reach.module;
@@ -113,6 +115,7 @@ impl VmSlot {
             if self.retired.get() {
                 return;
             }
+            meters.vm_restarts.increment();
             let (plan, shared, worker) = (Arc::clone(&self.plan), self.shared.clone(), self.worker.clone());
             let started = tokio::task::spawn_blocking(move || start::start(&plan, &shared, &worker)).await;
             match started {
