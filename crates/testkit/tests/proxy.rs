@@ -1,6 +1,8 @@
 //! The proxy itself: protocols, framing, time, life and reload.
 #![allow(clippy::unwrap_used)]
 
+#[path = "proxy/admin.rs"]
+mod admin;
 #[path = "proxy/framing.rs"]
 mod framing;
 #[path = "proxy/life.rs"]
