@@ -8,7 +8,10 @@ use crate::writer::Format;
 /// The format for a request: OpenMetrics where the client wants it at least as much as text, else text.
 pub(crate) fn format(headers: &HeaderMap) -> Format {
     let (mut open, mut text) = (0, 0);
-    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let lines = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
     for range in lines.flat_map(|line| line.split(',')) {
         let mut parts = range.split(';').map(str::trim);
         let media = parts.next().unwrap_or_default();
@@ -24,7 +27,9 @@ pub(crate) fn format(headers: &HeaderMap) -> Format {
                 _ => {}
             }
         }
-        if media.eq_ignore_ascii_case("application/openmetrics-text") && matches!(version, None | Some("1.0.0")) {
+        if media.eq_ignore_ascii_case("application/openmetrics-text")
+            && matches!(version, None | Some("1.0.0"))
+        {
             open = open.max(quality);
         } else if media.eq_ignore_ascii_case("text/plain") {
             text = text.max(quality);
@@ -58,10 +63,16 @@ mod tests {
         let cases = [
             (prometheus, Format::OpenMetrics),
             ("application/openmetrics-text", Format::OpenMetrics),
-            ("application/openmetrics-text; version=\"1.0.0\"", Format::OpenMetrics),
+            (
+                "application/openmetrics-text; version=\"1.0.0\"",
+                Format::OpenMetrics,
+            ),
             ("application/openmetrics-text; version=0.0.1", Format::Text),
             ("application/openmetrics-text;q=0, text/plain", Format::Text),
-            ("application/openmetrics-text;q=0.3, text/plain;q=0.5", Format::Text),
+            (
+                "application/openmetrics-text;q=0.3, text/plain;q=0.5",
+                Format::Text,
+            ),
             ("application/openmetrics-text;q=x", Format::Text),
             ("text/plain", Format::Text),
             ("*/*", Format::Text),

@@ -14,10 +14,12 @@ pub(crate) fn write(writer: &mut Writer, metrics: &[MetricSnapshot]) {
     let histograms = metrics.iter().filter(is_histogram).count();
     writer.reserve((metrics.len() - histograms) * USUAL[0] + histograms * USUAL[1]);
     for (metric, named) in metrics.iter().zip(names::assign(metrics)) {
-        writer.family(&named.name, named.kind, &metric.name, |family| match &metric.value {
-            MetricValue::Counter(value) => family.sample(&[], value),
-            MetricValue::Gauge(value) => family.sample(&[], value),
-            MetricValue::Histogram(histogram) => write_histogram(family, histogram),
+        writer.family(&named.name, named.kind, &metric.name, |family| {
+            match &metric.value {
+                MetricValue::Counter(value) => family.sample(&[], value),
+                MetricValue::Gauge(value) => family.sample(&[], value),
+                MetricValue::Histogram(histogram) => write_histogram(family, histogram),
+            }
         });
     }
 }

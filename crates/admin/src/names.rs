@@ -137,7 +137,11 @@ mod tests {
             let numbered = (2..).map(|number| format!("{base}_{number}"));
             let own = std::iter::once(base.clone())
                 .chain(numbered)
-                .find(|name| suffixes.iter().all(|suffix| !taken.contains(&format!("{name}{suffix}"))))
+                .find(|name| {
+                    suffixes
+                        .iter()
+                        .all(|suffix| !taken.contains(&format!("{name}{suffix}")))
+                })
                 .unwrap_or_default();
             taken.extend(suffixes.iter().map(|suffix| format!("{own}{suffix}")));
             own

@@ -42,12 +42,17 @@ mod tests {
         let shared = Shared::new(ForeignFunctions::default());
         let mut cache = shared.metrics().cache();
         for i in 0..100 {
-            cache.define(MetricType::Counter, format!("c{i}").as_bytes()).unwrap();
+            cache
+                .define(MetricType::Counter, format!("c{i}").as_bytes())
+                .unwrap();
         }
         let all = render(&shared, Format::Text);
         assert!(all.contains("\nwasm_c99 0\n") && all.ends_with("\nweir_metrics_left_out 0\n"));
         let some = render_within(&shared, Format::Text, all.len() - 1_000);
         assert!(some.len() < all.len() && some.contains("\nwasm_c0 0\n"));
-        assert!(!some.contains("\nwasm_c99 0\n") && !some.ends_with(" 0\n"), "{some}");
+        assert!(
+            !some.contains("\nwasm_c99 0\n") && !some.ends_with(" 0\n"),
+            "{some}"
+        );
     }
 }

@@ -9,16 +9,24 @@ use crate::writer::{Family, Kind, Writer};
 
 /// Writes the metrics of the process.
 pub(crate) fn write(writer: &mut Writer, meters: &Meters) {
-    writer.family("weir_build_info", Kind::Gauge, "The version of Weir; always 1.", |family| {
-        family.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    });
+    writer.family(
+        "weir_build_info",
+        Kind::Gauge,
+        "The version of Weir; always 1.",
+        |family| {
+            family.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        },
+    );
     for counter in meters.reading() {
         let name = format!("weir_{}_total", counter.name);
         writer.family(&name, Kind::Counter, counter.help, |family| {
             family.sample(&[], counter.value);
         });
     }
-    let open = meters.streams.value().saturating_sub(meters.streams_ended.value());
+    let open = meters
+        .streams
+        .value()
+        .saturating_sub(meters.streams_ended.value());
     writer.family(
         "weir_streams_open",
         Kind::Gauge,

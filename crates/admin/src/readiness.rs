@@ -74,7 +74,12 @@ mod tests {
         assert!(readiness.check(&meters).is_err());
         let missing = meters.restarting();
         readiness.started();
-        assert!(readiness.check(&meters).unwrap_err().starts_with("1 VMs did not start"));
+        assert!(
+            readiness
+                .check(&meters)
+                .unwrap_err()
+                .starts_with("1 VMs did not start")
+        );
         drop(missing);
         assert_eq!(readiness.check(&meters), Ok(()));
         let _died_later = meters.restarting();

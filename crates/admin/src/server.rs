@@ -189,7 +189,10 @@ impl Pages {
     async fn respond<B>(&self, request: &Request<B>, close: &Rc<Notify>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
-            return plain(StatusCode::NOT_FOUND, format!("not found; the pages are\n{PAGES}"));
+            return plain(
+                StatusCode::NOT_FOUND,
+                format!("not found; the pages are\n{PAGES}"),
+            );
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, String::new());
@@ -215,7 +218,10 @@ impl Pages {
             tokio::task::spawn_blocking(move || page::render(&shared, format)).await
         };
         let Ok(text) = rendered else {
-            return plain(StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered\n".to_owned());
+            return plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the page could not be rendered\n".to_owned(),
+            );
         };
         let kib = u32::try_from(text.len() / 1024 + 1).unwrap_or(u32::MAX);
         self.make_room(kib);

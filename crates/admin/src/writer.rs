@@ -223,7 +223,9 @@ mod tests {
     #[test]
     fn counters_of_any_name_keep_it() {
         let write = |writer: &mut Writer| {
-            writer.family("hits", Kind::CounterOfAnyName, "h", |family| family.sample(&[], 1));
+            writer.family("hits", Kind::CounterOfAnyName, "h", |family| {
+                family.sample(&[], 1)
+            });
         };
         assert!(page(Format::Text, write).ends_with("# TYPE hits counter\nhits 1\n"));
         assert!(page(Format::OpenMetrics, write).ends_with("# TYPE hits unknown\nhits 1\n# EOF\n"));

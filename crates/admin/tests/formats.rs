@@ -1,5 +1,9 @@
 //! Pages are well-formed in both formats, say the same in both, and have the metrics that docs/metrics.md lists.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on ends"
+)]
 
 mod support;
 
@@ -95,7 +99,8 @@ fn the_documentation_lists_what_is_rendered() {
             (name.clone(), family.kind.clone())
         })
         .collect();
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md")).unwrap();
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md")).unwrap();
     let documented: BTreeSet<(String, String)> = page
         .lines()
         .filter_map(|line| {

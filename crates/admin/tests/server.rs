@@ -1,5 +1,9 @@
 //! The pages as clients get them.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on ends")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on ends"
+)]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,7 +31,11 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 fn ask(address: SocketAddr, line: &str, more: &str) -> String {
     let mut stream = connect(address);
-    write!(stream, "{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{more}\r\n").unwrap();
+    write!(
+        stream,
+        "{line} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{more}\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
@@ -42,13 +50,19 @@ fn pages_are_read_only() {
     let (server, ..) = start();
     let address = server.address();
     let page = ask(address, "GET /metrics", "");
-    assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{page}");
+    assert!(
+        page.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+        "{page}"
+    );
     assert!(page.contains("\nweir_streams_total 0\n"), "{page}");
     assert_eq!(status(&ask(address, "GET /healthz", "")), "200");
     assert!(ask(address, "HEAD /metrics", "").ends_with("\r\n\r\n"));
     for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
         let refused = ask(address, &format!("{method} /metrics"), "");
-        assert!(status(&refused) == "405" && refused.contains("allow: GET, HEAD\r\n"), "{refused}");
+        assert!(
+            status(&refused) == "405" && refused.contains("allow: GET, HEAD\r\n"),
+            "{refused}"
+        );
     }
     let unknown = ask(address, "GET /other", "");
     assert_eq!(status(&unknown), "404");
@@ -60,9 +74,15 @@ fn pages_are_read_only() {
 #[test]
 fn open_metrics_is_given_to_those_who_ask() {
     let (server, ..) = start();
-    let page = ask(server.address(), "GET /metrics", "accept: application/openmetrics-text;version=1.0.0\r\n");
+    let page = ask(
+        server.address(),
+        "GET /metrics",
+        "accept: application/openmetrics-text;version=1.0.0\r\n",
+    );
     assert!(page.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"));
-    assert!(page.ends_with("# EOF\n") && page.contains("\n# TYPE weir_streams counter\nweir_streams_total 0\n"));
+    assert!(
+        page.ends_with("# EOF\n") && page.contains("\n# TYPE weir_streams counter\nweir_streams_total 0\n")
+    );
 }
 
 #[test]
@@ -70,7 +90,10 @@ fn readiness_is_what_the_proxy_says() {
     let (server, _, readiness) = start();
     let ready = || ask(server.address(), "GET /readyz", "");
     let before = ready();
-    assert!(status(&before) == "503" && before.contains("not ready: "), "{before}");
+    assert!(
+        status(&before) == "503" && before.contains("not ready: "),
+        "{before}"
+    );
     readiness.started();
     assert_eq!(status(&ready()), "200");
     readiness.ending();
@@ -83,12 +106,16 @@ fn clients_that_do_not_read_hold_nobody_up() {
     let mut cache = shared.metrics().cache();
     for i in 0..5_000 {
         let name = format!("a_histogram_with_a_name_of_some_length_{i}");
-        cache.define(weir_abi::MetricType::Histogram, name.as_bytes()).unwrap();
+        cache
+            .define(weir_abi::MetricType::Histogram, name.as_bytes())
+            .unwrap();
     }
     let idle: Vec<TcpStream> = (0..8)
         .map(|_| {
             let mut stream = connect(server.address());
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            stream
+                .write_all(b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n")
+                .unwrap();
             stream
         })
         .collect();

@@ -136,9 +136,11 @@ impl PreparedCall {
             };
             read(sent?.0, self.response_body).await
         };
-        let outcome = tokio::time::timeout(self.timeout, exchange)
-            .await
-            .unwrap_or(Err(Broken::Timeout));
+        let outcome = tokio::time::timeout(self.timeout, exchange).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            self.upstream.upstream().meter().errors.increment();
+            Err(Broken::Timeout)
+        });
         outcome.map_err(|broken| {
             tracing::debug!(upstream = %self.upstream.upstream().config.name, error = %broken, "HTTP call failed");
             broken.failure()

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 use weir_config::Protocol;
+use weir_meters::UpstreamMeter;
 
 use crate::endpoint::EndpointPool;
 use crate::error::SendError;
@@ -89,19 +91,24 @@ impl<B> Drop for EmptyOnDrop<B> {
 /// Counts a connection for as long as it lives, from before it is made.
 pub(crate) struct Live<B> {
     endpoint: Weak<EndpointPool<B>>,
+    meter: Arc<UpstreamMeter>,
 }
 
 impl<B> Live<B> {
     pub(crate) fn new(endpoint: &Rc<EndpointPool<B>>) -> Self {
         endpoint.count_up();
+        let meter = Arc::clone(&endpoint.upstream().meter);
+        meter.connections.increment();
         Self {
             endpoint: Rc::downgrade(endpoint),
+            meter,
         }
     }
 }
 
 impl<B> Drop for Live<B> {
     fn drop(&mut self) {
+        self.meter.closed.increment();
         if let Some(endpoint) = self.endpoint.upgrade() {
             endpoint.count_down();
         }

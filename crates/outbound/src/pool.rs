@@ -91,7 +91,7 @@ where
     /// once, without the caller noticing. There is no bound in time but for connecting. Dropping the future gives
     /// the request up.
     pub async fn send(&self, request: Request<B>) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
-        self.send_on(request, false).await
+        self.send_counted(request, false).await
     }
 
     /// As [`UpstreamPool::send`], on a connection that no request has been on where the protocol is HTTP/1.1: for a
@@ -100,7 +100,21 @@ where
         &self,
         request: Request<B>,
     ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
-        self.send_on(request, true).await
+        self.send_counted(request, true).await
+    }
+
+    async fn send_counted(
+        &self,
+        request: Request<B>,
+        fresh: bool,
+    ) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
+        self.upstream.meter.requests.increment();
+        let sent = self.send_on(request, fresh).await;
+        // A body that ends early is the sender's fault.
+        if !matches!(sent, Ok(_) | Err(SendError::RequestBody { .. })) {
+            self.upstream.meter.errors.increment();
+        }
+        sent
     }
 
     async fn send_on(

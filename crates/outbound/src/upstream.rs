@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::uri::Authority;
 use weir_config::Upstream;
 use weir_http_rules::pseudo;
+use weir_meters::{Meters, UpstreamMeter};
 
 use crate::tls::{Tls, TlsError};
 
@@ -15,6 +16,7 @@ pub struct LoadedUpstream {
     pub(crate) config: Arc<Upstream>,
     pub(crate) tls: Option<Tls>,
     pub(crate) authority: Option<Authority>,
+    pub(crate) meter: Arc<UpstreamMeter>,
 }
 
 impl LoadedUpstream {
@@ -39,12 +41,19 @@ impl LoadedUpstream {
             config,
             tls,
             authority,
+            meter: Arc::default(),
         })
     }
 
     /// Returns what the configuration says.
     pub fn config(&self) -> &Arc<Upstream> {
         &self.config
+    }
+
+    /// Counts of what is sent to the upstream. Whoever gives a request up because no response comes in time counts the
+    /// error there.
+    pub fn meter(&self) -> &UpstreamMeter {
+        &self.meter
     }
 
     /// Returns the same upstream for requests that bring their authority themselves: it does not replace theirs.
@@ -76,16 +85,28 @@ enum Fault {
 /// The upstreams of a configuration that have been loaded. Equal ones are loaded once, and share TLS session tickets.
 #[derive(Debug, Default)]
 pub struct Upstreams {
+    meters: Meters,
     loaded: Vec<Arc<LoadedUpstream>>,
 }
 
 impl Upstreams {
+    /// No upstreams so far; what is sent to them is counted in `meters`, by their names.
+    pub fn new(meters: Meters) -> Self {
+        Self {
+            meters,
+            loaded: Vec::new(),
+        }
+    }
+
     /// Returns the upstream, loaded; see [`LoadedUpstream::load`].
     pub fn load(&mut self, config: &Arc<Upstream>) -> Result<Arc<LoadedUpstream>, UpstreamError> {
         if let Some(known) = self.loaded.iter().find(|known| known.config == *config) {
             return Ok(Arc::clone(known));
         }
-        let loaded = Arc::new(LoadedUpstream::load(Arc::clone(config))?);
+        let loaded = Arc::new(LoadedUpstream {
+            meter: self.meters.upstream(&config.name),
+            ..LoadedUpstream::load(Arc::clone(config))?
+        });
         self.loaded.push(Arc::clone(&loaded));
         Ok(loaded)
     }

@@ -79,7 +79,10 @@ impl Planner {
         let mut groups = trial::group(serving.iter());
         let count = groups.len();
         groups.extend(trial::group(spare.iter()));
-        let mut planned = Planned::default();
+        let mut planned = Planned {
+            upstreams: Upstreams::new(self.shared.meters().clone()),
+            ..Planned::default()
+        };
         let outcomes = self.try_groups(&groups, log_level, &mut planned.upstreams)?;
         for (index, outcome) in outcomes.into_iter().enumerate() {
             planned.refused.extend(outcome.refused);

@@ -16,8 +16,7 @@ pub(crate) fn start(
     let Some(address) = address else {
         return Ok(None);
     };
-    let listener =
-        TcpListener::bind(address).map_err(|source| ProxyError::Bind { address, source })?;
+    let listener = TcpListener::bind(address).map_err(|source| ProxyError::Bind { address, source })?;
     let server = AdminServer::start(listener, shared.clone(), readiness.clone())?;
     tracing::info!(address = %server.address(), "serving the admin pages");
     Ok(Some(server))

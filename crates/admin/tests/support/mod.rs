@@ -55,7 +55,10 @@ pub fn read_open_metrics(page: &str) -> BTreeMap<String, Family> {
         for (sample, labels, _) in &family.samples {
             if sample.ends_with("_bucket") && family.kind == "histogram" {
                 let bound = &labels["le"];
-                assert!(bound == "+Inf" || bound.contains(['.', 'e']), "{bound} is not spelled as a float");
+                assert!(
+                    bound == "+Inf" || bound.contains(['.', 'e']),
+                    "{bound} is not spelled as a float"
+                );
             }
         }
     }
@@ -89,7 +92,10 @@ fn read(page: &str, suffixes: impl Fn(&str) -> &'static [&'static str]) -> BTree
         assert!(!line.starts_with('#'), "{line}");
         let sample = read_sample(line);
         let belongs = |suffix: &&str| sample.0 == format!("{current}{suffix}");
-        assert!(suffixes(&family.kind).iter().any(|suffix| belongs(&suffix)), "{line} in {current}");
+        assert!(
+            suffixes(&family.kind).iter().any(|suffix| belongs(&suffix)),
+            "{line} in {current}"
+        );
         assert!(seen.insert((sample.0.clone(), sample.1.clone())), "{line} twice");
         family.samples.push(sample);
     }
@@ -113,11 +119,26 @@ fn check_histogram(name: &str, family: &Family) {
         groups.entry(labels).or_default().push((suffix, bound, *value));
     }
     for (labels, samples) in groups {
-        let buckets: Vec<_> = samples.iter().filter(|(suffix, ..)| *suffix == "_bucket").collect();
-        assert!(buckets.is_sorted_by(|a, b| a.1 < b.1 && a.2 <= b.2), "{name} {labels:?}");
+        let buckets: Vec<_> = samples
+            .iter()
+            .filter(|(suffix, ..)| *suffix == "_bucket")
+            .collect();
+        assert!(
+            buckets.is_sorted_by(|a, b| a.1 < b.1 && a.2 <= b.2),
+            "{name} {labels:?}"
+        );
         let last = buckets.last().expect("a bucket");
-        let total = |wanted| samples.iter().find(|(suffix, ..)| *suffix == wanted).expect("a total").2;
-        assert!(last.1.is_infinite() && last.2 == total("_count"), "{name} {labels:?}");
+        let total = |wanted| {
+            samples
+                .iter()
+                .find(|(suffix, ..)| *suffix == wanted)
+                .expect("a total")
+                .2
+        };
+        assert!(
+            last.1.is_infinite() && last.2 == total("_count"),
+            "{name} {labels:?}"
+        );
         assert!(total("_sum") >= 0.0);
     }
 }
@@ -131,7 +152,10 @@ fn read_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
         rest = inner;
         while !rest.starts_with('}') {
             let (label, after) = rest.split_once("=\"").expect("a label");
-            assert!(!label.is_empty() && label.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{line}");
+            assert!(
+                !label.is_empty() && label.chars().all(|c| c.is_ascii_lowercase() || c == '_'),
+                "{line}"
+            );
             let mut escaped = false;
             let end = after
                 .find(|c| {
@@ -140,7 +164,10 @@ fn read_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
                     ends
                 })
                 .expect("an end");
-            assert!(labels.insert(label.to_owned(), unescape(&after[..end])).is_none(), "{line}");
+            assert!(
+                labels.insert(label.to_owned(), unescape(&after[..end])).is_none(),
+                "{line}"
+            );
             rest = &after[end + 1..];
             rest = rest.strip_prefix(',').unwrap_or(rest);
         }
@@ -152,7 +179,10 @@ fn read_sample(line: &str) -> (String, BTreeMap<String, String>, f64) {
 
 fn is_name(name: &str) {
     let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    assert!(name.chars().all(legal) && !name.starts_with(|c: char| c.is_ascii_digit()), "{name}");
+    assert!(
+        name.chars().all(legal) && !name.starts_with(|c: char| c.is_ascii_digit()),
+        "{name}"
+    );
 }
 
 fn unescape(text: &str) -> String {

@@ -61,6 +61,7 @@ impl Exchange {
             Waited::Done(Err(error)) => return self.upstream_failed(&error).await,
             Waited::Stopped => return self.stopped().await,
             Waited::TimedOut => {
+                pool.upstream().meter().errors.increment();
                 let mut state = self.state.borrow_mut();
                 state.messages.facts.flags |= flags::UPSTREAM_TIMEOUT;
                 let reply =

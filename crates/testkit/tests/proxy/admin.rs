@@ -28,7 +28,9 @@ fn has_lines(weir: &Weir, wanted: &[&str]) {
     let until = Instant::now() + PATIENCE;
     loop {
         let text = page(weir, &Request::get("/metrics")).text();
-        let missing = wanted.iter().find(|line| !text.lines().any(|found| found == **line));
+        let missing = wanted
+            .iter()
+            .find(|line| !text.lines().any(|found| found == **line));
         let Some(missing) = missing else { return };
         assert!(Instant::now() < until, "{missing} is not in\n{text}");
         std::thread::park_timeout(Duration::from_millis(50));
@@ -79,10 +81,17 @@ fn pages_tell_of_streams_deaths_reloads_and_upstreams() {
         ],
     );
     let text = page(&weir, &Request::get("/metrics")).text();
-    let callbacks = "weir_callback_seconds_count{plugin=\"misbehave\",callback=\"proxy_on_request_headers\"} 2";
+    let callbacks =
+        "weir_callback_seconds_count{plugin=\"misbehave\",callback=\"proxy_on_request_headers\"} 2";
     assert!(text.lines().any(|line| line == callbacks), "{text}");
-    assert!(text.contains("\nweir_compile_seconds_count{runtime=\"wasmtime\"} 1\n"), "{text}");
-    assert!(text.contains("\nweir_vm_memory_bytes{plugin=\"misbehave\"} "), "{text}");
+    assert!(
+        text.contains("\nweir_compile_seconds_count{runtime=\"wasmtime\"} 1\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\nweir_vm_memory_bytes{plugin=\"misbehave\"} "),
+        "{text}"
+    );
 
     weir.signal("HUP").unwrap();
     has_lines(&weir, &["weir_reloads_total 1", "weir_reload_failures_total 0"]);
@@ -96,7 +105,10 @@ fn pages_tell_of_streams_deaths_reloads_and_upstreams() {
         open.header("content-type").as_deref(),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
     );
-    assert!(open.text().contains("\n# TYPE weir_streams counter\nweir_streams_total 2\n"));
+    assert!(
+        open.text()
+            .contains("\n# TYPE weir_streams counter\nweir_streams_total 2\n")
+    );
     assert!(open.text().ends_with("# EOF\n"));
     assert_eq!(page(&weir, &Request::post("/metrics", "")).status, 405);
     assert_eq!(page(&weir, &Request::get("/")).status, 404);
@@ -135,7 +147,9 @@ fn no_client_is_accepted_before_the_filter_has_started() {
             assert!(Instant::now() < until);
             std::thread::park_timeout(Duration::from_millis(5));
         }
-        let outcome = Http1::connect(on(admin)).unwrap().request(&Request::get("/metrics"));
+        let outcome = Http1::connect(on(admin))
+            .unwrap()
+            .request(&Request::get("/metrics"));
         outcome.unwrap().response().unwrap().text()
     });
     let weir = Weir::start(config.value()).unwrap();
