@@ -3,7 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use weir_engine::{ModuleParts, WasmFeatures, section, with_imported_memory, write_exports};
+use weir_engine::WasmFeatures;
+use weir_engine_support::{ModuleParts, ModuleWriter};
 use weir_loader::{Code, ModuleFile};
 
 fuzz_target!(|bytes: &[u8]| {
@@ -16,26 +17,15 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(parts) = ModuleParts::read(&file.wasm, features) else {
         return;
     };
-    let Ok(tables) = parts.bounded_tables() else {
+    let mut writer = ModuleWriter::new(&parts);
+    if writer.bound_tables().is_err() {
         return;
-    };
-    let exports = parts
-        .exports
-        .iter()
-        .map(|(name, kind, index)| (name.as_str(), *kind, *index));
-    let mut changed = vec![(section::TABLE, tables)];
-    if !parts.exports.is_empty() {
-        changed.push((section::EXPORT, write_exports(exports)));
     }
+    writer.export_start();
     if let Some((pages, _)) = parts.memory {
-        let imports = parts.section(section::IMPORT);
-        changed.push((
-            section::IMPORT,
-            with_imported_memory(imports, "weir:host", "memory", pages),
-        ));
-        changed.push((section::MEMORY, Vec::new()));
+        writer.import_memory("weir:host", "memory", pages).expect("it is valid");
     }
-    let written = parts.write(&changed);
+    let written = writer.finish();
     assert!(
         ModuleParts::read(&written, features).is_ok(),
         "it was valid before"

@@ -8,20 +8,12 @@
 mod abilities;
 mod ahead_of_time;
 mod budget;
-mod companion;
-mod cpu_clock;
-mod deadline;
 mod error;
-mod fault;
 mod layer;
 mod limits;
-mod memory;
-mod metered;
-mod parts;
 mod proposals;
 mod snapshot;
 mod table;
-mod ticker;
 
 use std::any::Any;
 use std::path::Path;
@@ -30,23 +22,12 @@ use std::sync::Arc;
 pub use abilities::{Abilities, Ability, Declared};
 pub use ahead_of_time::{AheadOfTime, CodeCompiler};
 pub use budget::CpuBudget;
-pub use companion::{Companion, root_cause};
-pub use cpu_clock::thread_cpu_time;
-pub use deadline::{Deadline, Verdict};
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
-pub use fault::Fault;
 pub use layer::EngineLayer;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
-pub use memory::{MemoryGuard, TABLE_LIMIT};
-pub use metered::{DEPTH, FUEL, MAX_DEPTH, Metered, Pace, Stack, meter};
-pub use parts::{
-    ModuleParts, PAGE, START_EXPORT, leb128, section, signed_leb128, with_entry, with_imported_memory,
-    write_exports,
-};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use snapshot::{Freezable, Snapshot, SnapshotModule, Snapshots};
-pub use table::{HostFn, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, resolve_imports};
-pub use ticker::{TICK, Ticker};
+pub use table::{HostFn, HostFunc, HostFuncs, MAX_PARAMS};
 
 pub use wasmparser::WasmFeatures;
 pub use weir_abi::{Signature, ValType};
@@ -116,7 +97,7 @@ pub trait Instance: Send {
     /// Calls an export with `args` (as many as its signature has) and returns its result, or 0 where it has none.
     ///
     /// `budget` is CPU time of the calling thread; a guest that uses more is stopped with [`TrapKind::Deadline`],
-    /// at the granularity of [`TICK`].
+    /// at a granularity of 10 ms.
     /// After any trap but [`TrapKind::Exit`], which ends a main function, the instance must not be called again.
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap>;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 
-use weir_engine::Ticker;
+use weir_engine_support::Ticker;
 
 use crate::library::{Library, RawInstance};
 

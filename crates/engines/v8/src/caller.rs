@@ -1,12 +1,11 @@
 //! The guest that is calling a host function.
 
 use std::any::Any;
-use std::mem;
 use std::ptr::NonNull;
 
 use weir_engine::Trap;
 
-use crate::data::{Allocator, Data};
+use crate::data::Data;
 use crate::library::DONE;
 use crate::trap::{self, Message};
 
@@ -40,15 +39,7 @@ impl weir_engine::Caller for Guest {
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
-        let allocator = mem::replace(&mut self.data().allocator, Allocator::Busy);
-        let Allocator::Ready(number) = allocator else {
-            let reason = match allocator {
-                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
-                _ => "the guest has no allocator yet",
-            };
-            self.data().allocator = allocator;
-            return Err(Trap::host(reason));
-        };
+        let number = self.data().allocator.enter()?;
         let data = self.data();
         let (call, raw) = (data.module.library.call, data.raw);
         let mut message = Message::new();
@@ -67,7 +58,7 @@ impl weir_engine::Caller for Guest {
                 message.room(),
             )
         };
-        self.data().allocator = allocator;
+        self.data().allocator.leave(number);
         if outcome == DONE {
             return Ok(result);
         }

@@ -2,11 +2,11 @@
 
 use std::any::Any;
 use std::ffi::{c_int, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use weir_engine::{Deadline, MAX_PARAMS, MemoryGuard, Trap, TrapKind, Verdict};
+use weir_engine::{MAX_PARAMS, Trap, TrapKind};
+use weir_engine_support::{Allocator, Deadline, Ended, MemoryGuard, Verdict, guarded};
 
 use crate::caller::Guest;
 use crate::library::RawInstance;
@@ -18,24 +18,12 @@ pub(crate) struct Data {
     pub module: Arc<Compiled>,
     /// Null until it is made.
     pub raw: *mut RawInstance,
-    pub allocator: Allocator,
+    /// An export's number.
+    pub allocator: Allocator<u32>,
     pub deadline: Deadline,
     pub guard: MemoryGuard,
     /// What ended the guest that was not V8.
-    pub trap: Option<Trap>,
-    /// A panic of a host function on its way out.
-    pub panic: Option<Box<dyn Any + Send>>,
-}
-
-/// The guest's allocator.
-#[derive(Clone, Copy)]
-pub(crate) enum Allocator {
-    /// Not told yet, or the module has none.
-    None,
-    /// At rest: the export's number.
-    Ready(u32),
-    /// Running: a host function that it calls must not enter it again.
-    Busy,
+    pub ended: Ended,
 }
 
 impl Data {
@@ -72,24 +60,22 @@ pub(crate) unsafe extern "C" fn call(
     };
     // SAFETY: the data of the instance whose guest is calling on this thread; nobody else holds it.
     let mut guest = unsafe { Guest::new(data) };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = guarded(|| {
         let func = guest.data().module.funcs.get(index as usize).copied();
         let func = func.ok_or_else(|| Trap::host("the guest called a function that it does not import"))?;
         let count = func.signature.params.len().min(MAX_PARAMS);
         // SAFETY: the library has room for 16 arguments, as many as a host function has at most.
         let arguments = unsafe { std::slice::from_raw_parts(arguments, count) };
         func.run(&mut guest, arguments)
-    }));
-    match outcome {
-        Ok(Ok(value)) => {
+    });
+    match guest.data().ended.note(outcome) {
+        Some(value) => {
             // SAFETY: the library's place for the result.
             unsafe { result.write(value) };
-            return 0;
+            0
         }
-        Ok(Err(trap)) => guest.data().trap = Some(trap),
-        Err(panic) => guest.data().panic = Some(panic),
+        None => 1,
     }
-    1
 }
 
 /// `WeirV8Expired`.
@@ -101,6 +87,6 @@ pub(crate) unsafe extern "C" fn expired(data: *mut c_void) -> c_int {
     if data.deadline.tick() == Verdict::Continue {
         return 0;
     }
-    data.trap = Some(Trap::new(TrapKind::Deadline));
+    data.ended.set_trap(Trap::new(TrapKind::Deadline));
     1
 }

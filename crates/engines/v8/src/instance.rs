@@ -5,13 +5,11 @@ use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use weir_engine::{
-    CpuBudget, Deadline, FuncId, ImportKind, Instance, InstantiateError, Limits, MemoryGuard, PAGE,
-    STACK_LIMIT, Signature, Trap,
-};
+use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap};
+use weir_engine_support::{Allocator, Deadline, Ended, Export, Exports, MemoryGuard, PAGE};
 
 use crate::beat::Watch;
-use crate::data::{Allocator, Data, call, expired};
+use crate::data::{Data, call, expired};
 use crate::library::{DONE, Library, RawInstance};
 use crate::module::{Compiled, MEMORY};
 use crate::trap::{self, Message};
@@ -24,15 +22,8 @@ pub(crate) struct V8Instance {
     /// From a box; freed after the isolate, which points to it.
     data: NonNull<Data>,
     watch: Option<Arc<Watch>>,
-    /// By [`FuncId`].
-    exports: Vec<Export>,
-}
-
-#[derive(Clone, Copy)]
-struct Export {
-    number: u32,
-    params: usize,
-    has_result: bool,
+    /// Numbers of the exports.
+    exports: Exports<u32>,
 }
 
 // SAFETY: all of it belongs to this value alone. The library locks the isolate for whichever thread uses it.
@@ -50,18 +41,17 @@ impl V8Instance {
             state,
             module: Arc::clone(module),
             raw: ptr::null_mut(),
-            allocator: Allocator::None,
+            allocator: Allocator::Unset,
             deadline: Deadline::start(limits.start_budget),
             guard,
-            trap: None,
-            panic: None,
+            ended: Ended::default(),
         })));
         // From here on the value frees what there is.
         let mut new = Self {
             library,
             data,
             watch: None,
-            exports: Vec::new(),
+            exports: Exports::new(),
         };
         // SAFETY: the functions fit, and the data lives longer than the isolate.
         let raw = unsafe { (library.create)(call, expired, data.as_ptr().cast()) };
@@ -105,7 +95,7 @@ impl V8Instance {
             return Ok(());
         }
         let text = message.text();
-        if self.data().trap.is_some() || trap::is_trap(&text) {
+        if self.data().ended.has_trap() || trap::is_trap(&text) {
             return Err(InstantiateError::Start(trap::take(
                 outcome,
                 &message,
@@ -136,61 +126,31 @@ impl V8Instance {
         running(true);
         let outcome = work(self.library, raw, &mut message);
         running(false);
-        if let Some(panic) = self.data().panic.take() {
-            std::panic::resume_unwind(panic);
-        }
+        self.data().ended.resume_panic();
         (outcome, message)
-    }
-
-    fn has_type(&mut self, name: &str, signature: Signature) -> bool {
-        let Some(ImportKind::Func { params, results }) = self.data().module.exports.get(name) else {
-            return false;
-        };
-        let equal = |names: &[String], types: &[weir_engine::ValType]| {
-            let written = |ty: &weir_engine::ValType| *ty == weir_engine::ValType::I32;
-            names.len() == types.len() && names.iter().all(|name| name == "i32") && types.iter().all(written)
-        };
-        signature.params.len() <= 5
-            && equal(params, signature.params)
-            && equal(results, signature.result.as_slice())
     }
 }
 
 impl Instance for V8Instance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
-        if !self.has_type(name, signature) {
+        if !self.data().module.exports.has(name, signature) {
             return None;
         }
         let text = CString::new(name).ok()?;
         let raw = self.data().raw;
         // SAFETY: the instance is alive; the text is read here alone.
         let number = unsafe { (self.library.export)(raw, text.as_ptr()) };
-        let id = u32::try_from(self.exports.len()).ok()?;
-        self.exports.push(Export {
-            number: u32::try_from(number).ok()?,
-            params: signature.params.len(),
-            has_result: signature.result.is_some(),
-        });
-        Some(FuncId(id))
+        let number = u32::try_from(number).ok()?;
+        self.exports.add(Export::new(number, signature))
     }
 
     fn set_allocator(&mut self, func: FuncId) {
-        let export = self.exports.get(func.0 as usize).copied();
-        self.data().allocator = match export {
-            Some(export) if export.params == 1 && export.has_result => Allocator::Ready(export.number),
-            _ => Allocator::None,
-        };
+        let number = self.exports.allocator(func).copied();
+        self.data().allocator = Allocator::of(number);
     }
 
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        let Some(export) = self.exports.get(func.0 as usize).copied() else {
-            return Err(Trap::host("the host called a function that it never resolved"));
-        };
-        if args.len() != export.params {
-            return Err(Trap::host(
-                "the host called a function with the wrong number of arguments",
-            ));
-        }
+        let export = *self.exports.get(func, args)?;
         self.data().deadline = Deadline::start(budget);
         let mut result = 0;
         let (outcome, message) = self.run(|library, raw, message| {
@@ -198,7 +158,7 @@ impl Instance for V8Instance {
             unsafe {
                 (library.call)(
                     raw,
-                    export.number,
+                    export.func,
                     args.as_ptr(),
                     args.len(),
                     &mut result,

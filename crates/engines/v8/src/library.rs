@@ -4,7 +4,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use weir_engine::{Companion, TABLE_LIMIT, Unavailable, root_cause};
+use weir_engine::Unavailable;
+use weir_engine_support::{Companion, TABLE_LIMIT, root_cause};
 
 /// `WEIR_V8_INTERFACE` of `shim/weir_v8.h`.
 const INTERFACE: u32 = 1;

@@ -1,14 +1,13 @@
 //! A module: compiled once, instantiated in many isolates.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::ffi::CString;
 use std::sync::Arc;
 
 use weir_engine::{
-    CompileError, HostFunc, HostFuncs, ImportKind, Instance, InstantiateError, Limits, MemoryGuard, Module,
-    ModuleParts, ValType, WasmFeatures, resolve_imports, section, with_imported_memory,
+    CompileError, HostFunc, HostFuncs, Instance, InstantiateError, Limits, Module, ValType, WasmFeatures,
 };
+use weir_engine_support::{ExportedFunctions, MemoryGuard, ModuleParts, ModuleWriter};
 
 use crate::instance::V8Instance;
 use crate::library::{Import, Library, RawModule};
@@ -38,7 +37,7 @@ pub(crate) struct Compiled {
     pub memory_at_start: usize,
     pub shows_memory: bool,
     /// Types of the functions that are exported.
-    pub exports: HashMap<String, ImportKind>,
+    pub exports: ExportedFunctions,
 }
 
 // SAFETY: a compiled module may be used by all threads; the texts do not change.
@@ -50,22 +49,14 @@ impl V8Module {
     /// Validates a module, compiles it and binds its imports.
     pub fn compile(library: &'static Library, wasm: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
         let parts = ModuleParts::read(wasm, FEATURES)?;
-        let wanted = parts
-            .imports
-            .iter()
-            .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
-        let found = resolve_imports(funcs, wanted)?;
-        let tables = (section::TABLE, parts.bounded_tables()?);
-        let rewritten = match parts.memory {
-            Some((pages, _)) => {
-                let (module, name) = MEMORY;
-                let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
-                let imports = parts.section(section::IMPORT);
-                let import = with_imported_memory(imports, &text(module), &text(name), pages);
-                parts.write(&[tables, (section::IMPORT, import), (section::MEMORY, Vec::new())])
-            }
-            None => parts.write(&[tables]),
-        };
+        let found = parts.resolve_imports(funcs)?;
+        let mut writer = ModuleWriter::new(&parts);
+        writer.bound_tables()?;
+        if let Some((pages, _)) = parts.memory {
+            let (module, name) = MEMORY;
+            writer.import_memory(&module.to_string_lossy(), &name.to_string_lossy(), pages)?;
+        }
+        let rewritten = writer.finish();
         let mut message = Message::new();
         // SAFETY: the bytes are read; the message has room for what is said.
         let raw = unsafe {

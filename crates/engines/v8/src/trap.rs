@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_char, c_int};
 
-use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
+use weir_engine::{Trap, TrapKind};
+use weir_engine_support::{Fault, MemoryGuard};
 
 use crate::data::Data;
 use crate::library::ENDED;
@@ -50,7 +51,7 @@ const FAULTS: [(&str, Fault); 10] = [
 
 /// The trap that ended a call.
 pub(crate) fn take(outcome: c_int, message: &Message, data: &mut Data) -> Trap {
-    if let Some(trap) = data.trap.take() {
+    if let Some(trap) = data.ended.take_trap() {
         return trap;
     }
     if outcome == ENDED {
@@ -68,6 +69,8 @@ fn kind(message: &str, guard: &MemoryGuard) -> TrapKind {
     if message.contains("Maximum call stack size exceeded") {
         return TrapKind::StackOverflow;
     }
-    let fault = FAULTS.iter().find(|(words, _)| message.contains(words));
-    TrapKind::Guest(guard.explain(fault.map_or(message, |(_, fault)| fault.words())))
+    match FAULTS.iter().find(|(words, _)| message.contains(words)) {
+        Some((_, fault)) => guard.trap(*fault),
+        None => TrapKind::Guest(guard.explain(message)),
+    }
 }

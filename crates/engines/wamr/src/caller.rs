@@ -1,13 +1,12 @@
 //! The guest that is calling a host function.
 
 use std::any::Any;
-use std::mem;
 use std::ptr::NonNull;
 
 use wamrx_sys::{wasm_exec_env_t, wasm_runtime_call_wasm, wasm_runtime_get_module_inst};
 use weir_engine::{HostFunc, Trap};
 
-use crate::data::{Allocator, Data};
+use crate::data::Data;
 use crate::trap;
 
 /// WAMR's view of the caller as the seam wants it. It lives as long as the host function runs.
@@ -49,20 +48,12 @@ impl weir_engine::Caller for Guest {
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
-        let allocator = mem::replace(&mut self.data().allocator, Allocator::Busy);
-        let Allocator::Ready(func) = allocator else {
-            let reason = match allocator {
-                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
-                _ => "the guest has no allocator yet",
-            };
-            self.data().allocator = allocator;
-            return Err(Trap::host(reason));
-        };
+        let func = self.data().allocator.enter()?;
         let mut slots = [size];
         // SAFETY: a function of this instance with one `i32` as argument and result (`Instance::set_allocator`). No borrow
         // of the data is alive. Deadline and budget are those of the call that led here.
         let done = unsafe { wasm_runtime_call_wasm(self.env, func, 1, slots.as_mut_ptr()) };
-        self.data().allocator = allocator;
+        self.data().allocator.leave(func);
         if done {
             return Ok(slots[0]);
         }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::thread;
 
-use weir_engine::{Companion, CompileError, Unavailable};
+use weir_engine::{CompileError, Unavailable};
+use weir_engine_support::Companion;
 
 /// What the program takes and gives: `INTERFACE` of `compiler/weir_wamr_compiler.c`.
 const INTERFACE: &str = "2";

@@ -9,7 +9,7 @@ use wamrx_sys::{
     wasm_memory_get_bytes_per_page, wasm_memory_get_cur_page_count, wasm_memory_inst_t, wasm_module_inst_t,
     wasm_runtime_get_custom_data,
 };
-use weir_engine::{MemoryGuard, PAGE};
+use weir_engine_support::{Allocator, Ended, MemoryGuard, PAGE};
 
 use crate::module::Loaded;
 
@@ -19,23 +19,10 @@ pub(crate) struct Data {
     pub module: Arc<Loaded>,
     /// The export `memory`; null where there is none, or while the instance is being made.
     pub memory: wasm_memory_inst_t,
-    pub allocator: Allocator,
+    pub allocator: Allocator<wasm_function_inst_t>,
     pub guard: MemoryGuard,
     /// What a host function ended the guest with.
-    pub trap: Option<weir_engine::Trap>,
-    /// A panic of a host function on its way out.
-    pub panic: Option<Box<dyn Any + Send>>,
-}
-
-/// The guest's allocator.
-#[derive(Clone, Copy)]
-pub(crate) enum Allocator {
-    /// Not told yet, or the module has none.
-    None,
-    /// At rest.
-    Ready(wasm_function_inst_t),
-    /// Running: a host function that it calls must not enter it again.
-    Busy,
+    pub ended: Ended,
 }
 
 impl Data {

@@ -6,9 +6,8 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use wamrx_sys::{
-    InstantiationArgs2, wasm_exec_env_t, wasm_func_get_param_count, wasm_func_get_param_types,
-    wasm_func_get_result_count, wasm_func_get_result_types, wasm_function_inst_t, wasm_global_inst_t,
-    wasm_module_inst_t, wasm_runtime_call_wasm, wasm_runtime_create_exec_env, wasm_runtime_deinstantiate,
+    InstantiationArgs2, wasm_exec_env_t, wasm_function_inst_t, wasm_global_inst_t, wasm_module_inst_t,
+    wasm_runtime_call_wasm, wasm_runtime_create_exec_env, wasm_runtime_deinstantiate,
     wasm_runtime_destroy_exec_env, wasm_runtime_get_export_global_inst, wasm_runtime_instantiate_ex2,
     wasm_runtime_instantiation_args_create, wasm_runtime_instantiation_args_destroy,
     wasm_runtime_instantiation_args_set_custom_data, wasm_runtime_instantiation_args_set_default_stack_size,
@@ -16,17 +15,23 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
-    CpuBudget, FUEL, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE, Pace, STACK_LIMIT,
-    START_EXPORT, Signature, Trap, TrapKind, ValType,
+    CpuBudget, FuncId, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap, TrapKind,
+};
+use weir_engine_support::{
+    Allocator, Ended, Export, Exports, FUEL, Fault, MAX_ARGUMENTS, MemoryGuard, PAGE, Pace, START_EXPORT,
+    wrong_arguments,
 };
 
-use crate::data::{Allocator, Data};
+use crate::data::Data;
 use crate::module::{Loaded, Message, text};
 use crate::trap;
 use crate::watch::Watch;
 
-/// Arguments of an export at most.
-const MAX_ARGUMENTS: usize = 5;
+/// The type of the start function.
+const NOTHING: Signature = Signature {
+    params: &[],
+    result: None,
+};
 
 pub(crate) struct WamrInstance {
     /// From a box; freed after the instance, which points to it.
@@ -36,15 +41,7 @@ pub(crate) struct WamrInstance {
     watch: Option<Arc<Watch>>,
     /// What compiled code may still spend; null for the interpreter.
     fuel: *mut i64,
-    /// By [`FuncId`].
-    exports: Vec<Export>,
-}
-
-#[derive(Clone, Copy)]
-struct Export {
-    func: wasm_function_inst_t,
-    params: usize,
-    has_result: bool,
+    exports: Exports<wasm_function_inst_t>,
 }
 
 // SAFETY: all of it belongs to this value alone. WAMR notes at each call which thread makes it.
@@ -64,10 +61,9 @@ impl WamrInstance {
             state,
             module,
             memory: ptr::null_mut(),
-            allocator: Allocator::None,
+            allocator: Allocator::Unset,
             guard,
-            trap: None,
-            panic: None,
+            ended: Ended::default(),
         })));
         // From here on the value frees what there is.
         let mut new = Self {
@@ -76,7 +72,7 @@ impl WamrInstance {
             env: ptr::null_mut(),
             watch: None,
             fuel: ptr::null_mut(),
-            exports: Vec::new(),
+            exports: Exports::new(),
         };
         let pages = (limits.memory / PAGE) as u64;
         let pages = u32::try_from(pages.min(max_pages.unwrap_or(u64::MAX))).unwrap_or(u32::MAX);
@@ -112,11 +108,7 @@ impl WamrInstance {
         }
         new.watch = Some(Watch::start(new.instance));
         if has_start && let Some(start) = new.lookup(START_EXPORT) {
-            let export = Export {
-                func: start,
-                params: 0,
-                has_result: false,
-            };
+            let export = Export::new(start, NOTHING);
             new.enter(export, &[], limits.start_budget)
                 .map_err(InstantiateError::Start)?;
         }
@@ -158,46 +150,15 @@ impl WamrInstance {
         !self.fuel.is_null() && unsafe { self.fuel.read_unaligned() } < 0
     }
 
-    fn has_type(&self, func: wasm_function_inst_t, signature: Signature) -> bool {
-        let is_i32 = |kind: u8| u32::from(kind) == wamrx_sys::WASM_I32;
-        let mut params = [u8::MAX; MAX_ARGUMENTS];
-        let mut result = [u8::MAX];
-        // SAFETY: a function of this instance; its types are written to as many places as there are, which is looked at
-        // first.
-        let same = unsafe {
-            wasm_func_get_param_count(func, self.instance) as usize == signature.params.len()
-                && signature.params.len() <= MAX_ARGUMENTS
-                && wasm_func_get_result_count(func, self.instance) as usize
-                    == usize::from(signature.result.is_some())
-        };
-        if !same {
-            return false;
-        }
-        // SAFETY: a function of this instance, with no more parameters and results than there are places.
-        unsafe {
-            wasm_func_get_param_types(func, self.instance, params.as_mut_ptr());
-            wasm_func_get_result_types(func, self.instance, result.as_mut_ptr());
-        }
-        let all_i32 = params
-            .iter()
-            .zip(signature.params)
-            .all(|(kind, ty)| *ty == ValType::I32 && is_i32(*kind));
-        all_i32
-            && signature
-                .result
-                .is_none_or(|ty| ty == ValType::I32 && is_i32(result[0]))
-    }
-
-    fn enter(&mut self, export: Export, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+    /// Calls an export with as many arguments as it takes.
+    fn enter(
+        &mut self,
+        export: Export<wasm_function_inst_t>,
+        args: &[u32],
+        budget: CpuBudget,
+    ) -> Result<u32, Trap> {
         let mut slots = [0; MAX_ARGUMENTS];
-        let Some(room) = slots
-            .get_mut(..args.len())
-            .filter(|_| args.len() == export.params)
-        else {
-            return Err(Trap::host(
-                "the host called a function with the wrong number of arguments",
-            ));
-        };
+        let room = slots.get_mut(..args.len()).ok_or_else(wrong_arguments)?;
         room.copy_from_slice(args);
         if !self.fuel.is_null() {
             self.set_bounds_of_code(budget);
@@ -213,9 +174,7 @@ impl WamrInstance {
         let terminated = watch.exit();
         // SAFETY: the guest does not run any more.
         let data = unsafe { self.data.as_mut() };
-        if let Some(panic) = data.panic.take() {
-            std::panic::resume_unwind(panic);
-        }
+        data.ended.resume_panic();
         if terminated || (!done && self.has_spent_all()) {
             return Err(Trap::new(TrapKind::Deadline));
         }
@@ -228,49 +187,36 @@ impl WamrInstance {
 
 /// Why there is no instance, in WAMR's words.
 fn refused(message: &str) -> InstantiateError {
-    // Segments that do not fit are traps by the specification.
-    let fault = match message {
+    match message {
         text if text.contains("data segment") || text.contains("out of bounds memory access") => {
-            weir_engine::Fault::MemoryOutOfBounds
+            Fault::MemoryOutOfBounds.at_start()
         }
         text if text.contains("elements segment") || text.contains("out of bounds table access") => {
-            weir_engine::Fault::TableOutOfBounds
+            Fault::TableOutOfBounds.at_start()
         }
-        _ => return InstantiateError::Other(message.to_owned()),
-    };
-    InstantiateError::Start(Trap::new(TrapKind::Guest(fault.words().to_owned())))
+        _ => InstantiateError::Other(message.to_owned()),
+    }
 }
 
 impl Instance for WamrInstance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
-        let func = self.lookup(name).filter(|_| name != START_EXPORT)?;
-        if !self.has_type(func, signature) {
+        // SAFETY: no guest runs.
+        if !unsafe { self.data.as_ref() }.module.exports.has(name, signature) {
             return None;
         }
-        let id = u32::try_from(self.exports.len()).ok()?;
-        self.exports.push(Export {
-            func,
-            params: signature.params.len(),
-            has_result: signature.result.is_some(),
-        });
-        Some(FuncId(id))
+        let func = self.lookup(name)?;
+        self.exports.add(Export::new(func, signature))
     }
 
     fn set_allocator(&mut self, func: FuncId) {
-        let export = self.exports.get(func.0 as usize);
-        let allocator = match export {
-            Some(export) if export.params == 1 && export.has_result => Allocator::Ready(export.func),
-            _ => Allocator::None,
-        };
+        let allocator = Allocator::of(self.exports.allocator(func).copied());
         // SAFETY: no guest runs.
         unsafe { self.data.as_mut() }.allocator = allocator;
     }
 
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        match self.exports.get(func.0 as usize) {
-            Some(export) => self.enter(*export, args, budget),
-            None => Err(Trap::host("the host called a function that it never resolved")),
-        }
+        let export = *self.exports.get(func, args)?;
+        self.enter(export, args, budget)
     }
 
     fn state(&mut self) -> &mut dyn Any {

@@ -8,10 +8,8 @@ use wamrx_sys::{
     LoadArgs, wasm_module_t, wasm_runtime_is_underlying_binary_freeable, wasm_runtime_load_ex,
     wasm_runtime_unload,
 };
-use weir_engine::{
-    CompileError, HostFuncs, Instance, InstantiateError, Limits, MemoryGuard, Module, ModuleParts,
-    resolve_imports,
-};
+use weir_engine::{CompileError, HostFuncs, Instance, InstantiateError, Limits, Module};
+use weir_engine_support::{ExportedFunctions, MemoryGuard, ModuleParts};
 
 use crate::code;
 
@@ -33,6 +31,7 @@ pub(crate) struct Loaded {
     pub memory: usize,
     /// Pages of memory at most, where the module says so.
     pub max_pages: Option<u64>,
+    pub exports: ExportedFunctions,
     pub has_start: bool,
     pub shows_memory: bool,
     /// The code was compiled ahead of time.
@@ -69,11 +68,7 @@ impl WamrModule {
         is_compiled: bool,
         funcs: HostFuncs,
     ) -> Result<Self, CompileError> {
-        let wanted = parts
-            .imports
-            .iter()
-            .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
-        let found = resolve_imports(funcs, wanted)?;
+        let found = parts.resolve_imports(funcs)?;
         let mut wasm = code.into_boxed_slice();
         let size = u32::try_from(wasm.len())
             .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;
@@ -109,6 +104,7 @@ impl WamrModule {
             table,
             memory: parts.memory_at_start(),
             max_pages: parts.memory.and_then(|(_, max)| max),
+            exports: parts.exported_functions(),
             has_start: parts.start.is_some(),
             shows_memory: parts.shows_memory(),
             is_compiled,

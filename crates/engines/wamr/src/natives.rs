@@ -6,14 +6,14 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use wamrx_sys::{
     NativeSymbol, wasm_exec_env_t, wasm_runtime_get_function_attachment, wasm_runtime_get_module_inst,
     wasm_runtime_register_natives_raw, wasm_runtime_set_exception,
 };
-use weir_engine::{CompileError, HostFunc, MAX_PARAMS, Trap, ValType};
+use weir_engine::{CompileError, HostFunc, MAX_PARAMS, ValType};
+use weir_engine_support::guarded;
 
 use crate::caller::Guest;
 use crate::data::Data;
@@ -79,7 +79,7 @@ unsafe extern "C" fn call(env: wasm_exec_env_t, slots: *mut u64) {
     let Some((mut guest, number)) = guest else {
         return;
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = guarded(|| {
         let func = guest.func(number)?;
         let params = func.signature.params;
         let mut arguments = [0; MAX_PARAMS];
@@ -99,12 +99,10 @@ unsafe extern "C" fn call(env: wasm_exec_env_t, slots: *mut u64) {
             // SAFETY: there is a first slot for the result even where there are no arguments.
             unsafe { slots.write(result) };
         }
-        Ok::<(), Trap>(())
-    }));
-    match outcome {
-        Ok(Ok(())) => return,
-        Ok(Err(trap)) => guest.data().trap = Some(trap),
-        Err(panic) => guest.data().panic = Some(panic),
+        Ok(())
+    });
+    if guest.data().ended.note(outcome).is_some() {
+        return;
     }
     // SAFETY: the instance that is calling; the text is copied. WAMR unwinds the guest when we return.
     unsafe { wasm_runtime_set_exception(wasm_runtime_get_module_inst(env), c"host".as_ptr()) };

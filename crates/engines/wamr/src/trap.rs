@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 
 use wamrx_sys::{wasm_module_inst_t, wasm_runtime_clear_exception, wasm_runtime_get_exception};
-use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
+use weir_engine::{Trap, TrapKind};
+use weir_engine_support::{Fault, MemoryGuard};
 
 use crate::data::Data;
 
@@ -15,7 +16,7 @@ const TERMINATED: &str = "terminated by user";
 
 /// The trap that ended a call.
 pub(crate) fn take(instance: wasm_module_inst_t, data: &mut Data) -> Trap {
-    if let Some(trap) = data.trap.take() {
+    if let Some(trap) = data.ended.take_trap() {
         // The instance may be called again: a guest whose main function exits is one that has started.
         // SAFETY: the instance is alive, and its guest does not run.
         unsafe { wasm_runtime_clear_exception(instance) };

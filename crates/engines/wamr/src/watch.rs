@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
 use std::time::Duration;
 
 use wamrx_sys::{wasm_module_inst_t, wasm_runtime_terminate};
-use weir_engine::{CpuBudget, Ticker};
+use weir_engine::CpuBudget;
+use weir_engine_support::Ticker;
 
 /// No guest runs.
 const IDLE: u8 = 0;

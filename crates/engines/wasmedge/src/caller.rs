@@ -2,13 +2,12 @@
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-use weir_engine::{HostFunc, MAX_PARAMS, Trap, TrapKind, ValType, Verdict};
+use weir_engine::{HostFunc, MAX_PARAMS, Trap, TrapKind, ValType};
+use weir_engine_support::{Verdict, guarded};
 
-use crate::data::{Allocator, Data, Import};
+use crate::data::{Data, Import};
 use crate::library::{FAIL, Frame, Outcome, SUCCESS, Value};
 use crate::trap;
 
@@ -32,16 +31,14 @@ pub(crate) unsafe extern "C" fn call(
         return FAIL;
     };
     let mut guest = Guest(import.data);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let outcome = guarded(|| {
         // SAFETY: the caller's.
         unsafe { guest.run(import.func, params, returns) }
-    }));
-    match outcome {
-        Ok(Ok(())) => return SUCCESS,
-        Ok(Err(trap)) => guest.data().trap = Some(trap),
-        Err(panic) => guest.data().panic = Some(panic),
+    });
+    match guest.data().ended.note(outcome) {
+        Some(()) => SUCCESS,
+        None => FAIL,
     }
-    FAIL
 }
 
 impl Guest {
@@ -96,15 +93,7 @@ impl weir_engine::Caller for Guest {
 
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
         let data = self.data();
-        let allocator = mem::replace(&mut data.allocator, Allocator::Busy);
-        let Allocator::Ready(func) = allocator else {
-            let reason = match allocator {
-                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
-                _ => "the guest has no allocator yet",
-            };
-            data.allocator = allocator;
-            return Err(Trap::host(reason));
-        };
+        let func = data.allocator.enter()?;
         let (library, executor) = (data.module.library, data.executor);
         let argument = Value {
             bits: [u64::from(size), 0],
@@ -115,7 +104,7 @@ impl weir_engine::Caller for Guest {
         // the data is alive. What may be spent is what the call that led here has left.
         let outcome = unsafe { (library.executor_invoke)(executor, func, &argument, 1, &mut result, 1) };
         let data = self.data();
-        data.allocator = allocator;
+        data.allocator.leave(func);
         if outcome == SUCCESS {
             return Ok(result.bits[0] as u32);
         }

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use weir_engine::{Deadline, HostFunc, MemoryGuard, PAGE, Trap};
+use weir_engine::HostFunc;
+use weir_engine_support::{Allocator, Deadline, Ended, MemoryGuard, PAGE};
 
 use crate::library::{Executor, Function, Memory};
 use crate::module::Loaded;
@@ -16,24 +17,11 @@ pub(crate) struct Data {
     pub executor: *mut Executor,
     /// The export `memory`; null where there is none, or while the instance is being made.
     pub memory: *mut Memory,
-    pub allocator: Allocator,
+    pub allocator: Allocator<*mut Function>,
     pub guard: MemoryGuard,
     pub deadline: Deadline,
     /// What a host function ended the guest with.
-    pub trap: Option<Trap>,
-    /// A panic of a host function on its way out.
-    pub panic: Option<Box<dyn Any + Send>>,
-}
-
-/// The guest's allocator.
-#[derive(Clone, Copy)]
-pub(crate) enum Allocator {
-    /// Not told yet, or the module has none.
-    None,
-    /// At rest.
-    Ready(*mut Function),
-    /// Running: a host function that it calls must not enter it again.
-    Busy,
+    pub ended: Ended,
 }
 
 /// An import of an instance: what the library hands to the host function.

@@ -5,12 +5,15 @@ use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use weir_engine::{
-    CpuBudget, DEPTH, Deadline, FUEL, FuncId, HostFunc, ImportKind, Instance, InstantiateError, Limits,
-    MAX_DEPTH, MemoryGuard, PAGE, Pace, START_EXPORT, Signature, Trap, TrapKind, ValType,
+    CpuBudget, FuncId, HostFunc, Instance, InstantiateError, Limits, Signature, Trap, TrapKind, ValType,
+};
+use weir_engine_support::{
+    Allocator, DEPTH, Deadline, Ended, Export, Exports, FUEL, MAX_ARGUMENTS, MAX_DEPTH, MemoryGuard, PAGE,
+    Pace, START_EXPORT, wrong_arguments,
 };
 
 use crate::caller;
-use crate::data::{Allocator, Data, Import};
+use crate::data::{Data, Import};
 use crate::library::{
     Executor, Function, Global, Library, ModuleInstance, SUCCESS, Store, Type, Value, text,
 };
@@ -18,8 +21,11 @@ use crate::module::{Loaded, Settings};
 use crate::prepare::HOST;
 use crate::trap;
 
-/// Arguments of an export at most.
-const MAX_ARGUMENTS: usize = 5;
+/// The type of the start function.
+const NOTHING: Signature = Signature {
+    params: &[],
+    result: None,
+};
 
 pub(crate) struct WasmEdgeInstance {
     library: &'static Library,
@@ -33,15 +39,7 @@ pub(crate) struct WasmEdgeInstance {
     instance: *mut ModuleInstance,
     fuel: *mut Global,
     depth: *mut Global,
-    /// By [`FuncId`].
-    exports: Vec<Export>,
-}
-
-#[derive(Clone, Copy)]
-struct Export {
-    func: *mut Function,
-    params: usize,
-    has_result: bool,
+    exports: Exports<*mut Function>,
 }
 
 // SAFETY: all of it belongs to this value alone, and no thread is noted in it.
@@ -60,11 +58,10 @@ impl WasmEdgeInstance {
             module: Arc::clone(module),
             executor: ptr::null_mut(),
             memory: ptr::null_mut(),
-            allocator: Allocator::None,
+            allocator: Allocator::Unset,
             guard,
             deadline: Deadline::start(limits.start_budget),
-            trap: None,
-            panic: None,
+            ended: Ended::default(),
         })));
         let imports = module.funcs.iter().map(|func| Import { data, func });
         // From here on the value frees what there is.
@@ -78,16 +75,15 @@ impl WasmEdgeInstance {
             instance: ptr::null_mut(),
             fuel: ptr::null_mut(),
             depth: ptr::null_mut(),
-            exports: Vec::new(),
+            exports: Exports::new(),
         };
         new.instantiate(module, limits)?;
         if module.has_start {
             let start = new.find(START_EXPORT);
-            let export = Export {
-                func: start,
-                params: 0,
-                has_result: false,
-            };
+            if start.is_null() {
+                return Err(InstantiateError::Other("the start function is lost".to_owned()));
+            }
+            let export = Export::new(start, NOTHING);
             new.enter(export, &[], limits.start_budget)
                 .map_err(InstantiateError::Start)?;
         }
@@ -149,17 +145,16 @@ impl WasmEdgeInstance {
         unsafe { (self.library.module_find_function)(self.instance, text(name)) }
     }
 
-    fn enter(&mut self, export: Export, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+    /// Calls an export with as many arguments as it takes.
+    fn enter(&mut self, export: Export<*mut Function>, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
         let library = self.library;
         let zero = Value {
             bits: [0; 2],
             ty: library.i32,
         };
         let mut params = [zero; MAX_ARGUMENTS];
-        if args.len() != export.params || args.len() > MAX_ARGUMENTS || export.func.is_null() {
-            return Err(Trap::host(
-                "the host called a function with the wrong number of arguments",
-            ));
+        if args.len() > MAX_ARGUMENTS {
+            return Err(wrong_arguments());
         }
         for (param, arg) in params.iter_mut().zip(args) {
             param.bits[0] = u64::from(*arg);
@@ -190,9 +185,7 @@ impl WasmEdgeInstance {
         };
         // SAFETY: the guest does not run any more.
         let data = unsafe { self.data.as_mut() };
-        if let Some(panic) = data.panic.take() {
-            std::panic::resume_unwind(panic);
-        }
+        data.ended.resume_panic();
         if outcome == SUCCESS {
             return Ok(if export.has_result {
                 result.bits[0] as u32
@@ -211,7 +204,7 @@ impl WasmEdgeInstance {
         };
         match bound {
             Some(kind) => {
-                data.trap = None;
+                data.ended.take_trap();
                 Err(Trap::new(kind))
             }
             None => Err(trap::take(outcome, data)),
@@ -242,45 +235,25 @@ fn host_function(library: &Library, import: &Import) -> Option<*mut Function> {
 impl Instance for WasmEdgeInstance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
         // SAFETY: no guest runs.
-        let module = Arc::clone(&unsafe { self.data.as_ref() }.module);
-        let ImportKind::Func { params, results } = module.exports.get(name)? else {
-            return None;
-        };
-        let all_i32 = |types: &[String]| types.iter().all(|ty| ty == "i32");
-        let same = all_i32(params)
-            && all_i32(results)
-            && params.len() == signature.params.len()
-            && params.len() <= MAX_ARGUMENTS
-            && results.len() == usize::from(signature.result.is_some())
-            && !signature.params.contains(&ValType::I64)
-            && signature.result != Some(ValType::I64);
-        let func = self.find(name);
-        if !same || func.is_null() || name == START_EXPORT {
+        if !unsafe { self.data.as_ref() }.module.exports.has(name, signature) {
             return None;
         }
-        let id = u32::try_from(self.exports.len()).ok()?;
-        self.exports.push(Export {
-            func,
-            params: params.len(),
-            has_result: signature.result.is_some(),
-        });
-        Some(FuncId(id))
+        let func = self.find(name);
+        if func.is_null() {
+            return None;
+        }
+        self.exports.add(Export::new(func, signature))
     }
 
     fn set_allocator(&mut self, func: FuncId) {
-        let allocator = match self.exports.get(func.0 as usize) {
-            Some(export) if export.params == 1 && export.has_result => Allocator::Ready(export.func),
-            _ => Allocator::None,
-        };
+        let allocator = Allocator::of(self.exports.allocator(func).copied());
         // SAFETY: no guest runs.
         unsafe { self.data.as_mut() }.allocator = allocator;
     }
 
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        match self.exports.get(func.0 as usize) {
-            Some(export) => self.enter(*export, args, budget),
-            None => Err(Trap::host("the host called a function that it never resolved")),
-        }
+        let export = *self.exports.get(func, args)?;
+        self.enter(export, args, budget)
     }
 
     fn state(&mut self) -> &mut dyn Any {

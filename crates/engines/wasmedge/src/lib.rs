@@ -5,7 +5,7 @@
 //! (`stand-in`). Where `WEIR_WASMEDGE_LIB` names a real library they run on that one as well; 0.16.4 has passed them.
 //!
 //! Nothing stops WasmEdge's interpreter from another thread without running each call on a thread of its own, and nothing
-//! bounds its stack. So modules count what they execute and what is on their stack (`weir_engine::meter`).
+//! bounds its stack. So modules count what they execute and what is on their stack (`ModuleWriter::meter` of `weir-engine-support`).
 
 mod caller;
 mod data;

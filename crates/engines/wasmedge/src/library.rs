@@ -4,7 +4,8 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use weir_engine::{Unavailable, root_cause};
+use weir_engine::Unavailable;
+use weir_engine_support::root_cause;
 
 /// Names the library's file.
 const VARIABLE: &str = "WEIR_WASMEDGE_LIB";

@@ -1,14 +1,11 @@
 //! A module: WasmEdge's, and the host functions that it imports.
 
 use std::any::Any;
-use std::collections::HashMap;
 use std::ptr;
 use std::sync::Arc;
 
-use weir_engine::{
-    CompileError, HostFunc, HostFuncs, ImportKind, Instance, InstantiateError, Limits, MemoryGuard, Module,
-    resolve_imports,
-};
+use weir_engine::{CompileError, HostFunc, HostFuncs, Instance, InstantiateError, Limits, Module};
+use weir_engine_support::{ExportedFunctions, MemoryGuard};
 
 use crate::instance::WasmEdgeInstance;
 use crate::library::{Ast, Bytes, Configure, Library, SUCCESS, TAIL_CALL};
@@ -22,7 +19,7 @@ pub(crate) struct Loaded {
     pub ast: *mut Ast,
     /// In the order of the imports.
     pub funcs: Vec<&'static HostFunc>,
-    pub exports: HashMap<String, ImportKind>,
+    pub exports: ExportedFunctions,
     /// Bytes of memory at start.
     pub memory: usize,
     pub has_start: bool,
@@ -60,11 +57,7 @@ impl WasmEdgeModule {
     /// Validates a module and binds its imports.
     pub fn compile(library: &'static Library, wasm: &[u8], funcs: HostFuncs) -> Result<Self, CompileError> {
         let parts = prepare::read(wasm)?;
-        let wanted = parts
-            .imports
-            .iter()
-            .map(|(module, name, kind)| (module.as_str(), name.as_str(), kind.clone()));
-        let funcs = resolve_imports(funcs, wanted)?;
+        let funcs = parts.resolve_imports(funcs)?;
         let prepared = prepare::prepare(&parts)?;
         let length = u32::try_from(prepared.len())
             .map_err(|_| CompileError::Invalid("the module is larger than 4 GiB".to_owned()))?;

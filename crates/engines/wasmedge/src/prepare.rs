@@ -7,8 +7,10 @@
 //! - Its tables get a bound, all together.
 //! - Custom sections go: in one called `wasmedge`, older versions look for machine code, which they would run.
 
-use wasmparser::{BinaryReader, BinaryReaderError, ImportSectionReader, TypeRef};
-use weir_engine::{CompileError, ModuleParts, Stack, WasmFeatures, leb128, meter, section, write_exports};
+use wasm_encoder::{EntityType, ImportSection, SectionId};
+use wasmparser::{ImportSectionReader, TypeRef};
+use weir_engine::{CompileError, WasmFeatures};
+use weir_engine_support::{ModuleParts, ModuleWriter, Stack, invalid};
 
 /// The proposals that are used.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL);
@@ -18,18 +20,12 @@ pub(crate) const HOST: &str = "weir";
 
 /// A module for WasmEdge, whose imports are functions.
 pub(crate) fn prepare(parts: &ModuleParts<'_>) -> Result<Vec<u8>, CompileError> {
-    let invalid = |error: BinaryReaderError| CompileError::Invalid(error.to_string());
-    let metered = meter(parts, Stack::Counted).map_err(invalid)?;
-    let imports = numbered(parts.section(section::IMPORT)).map_err(invalid)?;
-    let exports = parts.exports_with_start().chain(metered.exports);
-    let mut changed = vec![
-        (section::IMPORT, imports),
-        (section::TABLE, parts.bounded_tables()?),
-        (section::EXPORT, write_exports(exports)),
-        (section::START, Vec::new()),
-    ];
-    changed.extend(metered.sections);
-    Ok(parts.write(&changed))
+    let mut writer = ModuleWriter::new(parts);
+    number_imports(parts, &mut writer)?;
+    writer.export_start();
+    writer.bound_tables()?;
+    writer.meter(Stack::Counted)?;
+    Ok(writer.finish())
 }
 
 /// Takes a module apart that WasmEdge can run.
@@ -37,30 +33,19 @@ pub(crate) fn read(wasm: &[u8]) -> Result<ModuleParts<'_>, CompileError> {
     ModuleParts::read(wasm, FEATURES)
 }
 
-/// The imports, named by their numbers.
-fn numbered(section: Option<&[u8]>) -> Result<Vec<u8>, BinaryReaderError> {
-    let mut entries = Vec::new();
-    let mut count = 0_usize;
-    if let Some(section) = section {
-        for import in ImportSectionReader::new(BinaryReader::new(section, 0))?.into_imports() {
-            if let TypeRef::Func(ty) = import?.ty {
-                for name in [HOST, &count.to_string()] {
-                    leb128(&mut entries, name.len());
-                    entries.extend(name.as_bytes());
-                }
-                // A function.
-                entries.push(0);
-                leb128(&mut entries, ty as usize);
-                count += 1;
-            }
+/// Names the imports by their numbers.
+fn number_imports(parts: &ModuleParts<'_>, writer: &mut ModuleWriter<'_, '_>) -> Result<(), CompileError> {
+    let Some(section) = parts.section(SectionId::Import) else {
+        return Ok(());
+    };
+    let mut imports = ImportSection::new();
+    for import in ImportSectionReader::new(section).map_err(invalid)?.into_imports() {
+        if let TypeRef::Func(ty) = import.map_err(invalid)?.ty {
+            imports.import(HOST, &imports.len().to_string(), EntityType::Function(ty));
         }
     }
-    let mut content = Vec::new();
-    if count > 0 {
-        leb128(&mut content, count);
-        content.extend(entries);
-    }
-    Ok(content)
+    writer.set(&imports);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -86,7 +71,7 @@ mod tests {
             prepared
                 .exports
                 .iter()
-                .any(|(name, ..)| name == weir_engine::START_EXPORT)
+                .any(|export| export.name == weir_engine_support::START_EXPORT)
         );
     }
 

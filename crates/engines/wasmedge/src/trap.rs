@@ -1,13 +1,14 @@
 //! WasmEdge's errors as traps of the seam.
 
-use weir_engine::{Fault, InstantiateError, MemoryGuard, Trap, TrapKind};
+use weir_engine::{InstantiateError, Trap, TrapKind};
+use weir_engine_support::{Fault, MemoryGuard};
 
 use crate::data::Data;
 use crate::library::Outcome;
 
 /// The trap that ended a call.
 pub(crate) fn take(outcome: Outcome, data: &mut Data) -> Trap {
-    if let Some(trap) = data.trap.take() {
+    if let Some(trap) = data.ended.take_trap() {
         return trap;
     }
     let text = data.module.library.text_of(outcome);
@@ -16,13 +17,11 @@ pub(crate) fn take(outcome: Outcome, data: &mut Data) -> Trap {
 
 /// Why there is no instance, in WasmEdge's words.
 pub(crate) fn refused(text: String) -> InstantiateError {
-    // Segments that do not fit are traps by the specification.
-    let fault = match text.as_str() {
-        "data segment does not fit" | "out of bounds memory access" => Fault::MemoryOutOfBounds,
-        "elements segment does not fit" | "out of bounds table access" => Fault::TableOutOfBounds,
-        _ => return InstantiateError::Other(text),
-    };
-    InstantiateError::Start(Trap::new(TrapKind::Guest(fault.words().to_owned())))
+    match text.as_str() {
+        "data segment does not fit" | "out of bounds memory access" => Fault::MemoryOutOfBounds.at_start(),
+        "elements segment does not fit" | "out of bounds table access" => Fault::TableOutOfBounds.at_start(),
+        _ => InstantiateError::Other(text),
+    }
 }
 
 fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {

@@ -1,23 +1,12 @@
 //! The guest that is calling a host function.
 
 use std::any::Any;
-use std::mem;
 
-use wasmi::{AsContextMut, Extern, Memory, TypedFunc};
+use wasmi::{AsContextMut, Extern, Memory};
 use weir_engine::Trap;
 
 use crate::instance::Data;
 use crate::run::run;
-
-/// The guest's allocator.
-pub(crate) enum Allocator {
-    /// Not told yet, or the module has none.
-    None,
-    /// At rest.
-    Ready(TypedFunc<u32, u32>),
-    /// Running: a host function that it calls must not enter it again.
-    Busy,
-}
 
 /// wasmi's view of the caller as the seam wants it.
 pub(crate) struct Guest<'a>(pub(crate) wasmi::Caller<'a, Data>);
@@ -50,18 +39,10 @@ impl weir_engine::Caller for Guest<'_> {
     }
 
     fn allocate(&mut self, size: u32) -> Result<u32, Trap> {
-        let allocator = mem::replace(&mut self.0.data_mut().allocator, Allocator::Busy);
-        let Allocator::Ready(func) = allocator else {
-            let reason = match allocator {
-                Allocator::Busy => "the guest's allocator called a hostcall that allocates",
-                _ => "the guest has no allocator yet",
-            };
-            self.0.data_mut().allocator = allocator;
-            return Err(Trap::host(reason));
-        };
+        let func = self.0.data_mut().allocator.enter()?;
         // Fuel and budget are those of the call that led here.
         let result = run(&mut self.0, func, size);
-        self.0.data_mut().allocator = Allocator::Ready(func);
+        self.0.data_mut().allocator.leave(func);
         result
     }
 }

@@ -1,7 +1,8 @@
 //! Exported functions by shape.
 
 use wasmi::{Func, Store, TypedFunc};
-use weir_engine::{Signature, Trap, ValType};
+use weir_engine::{Signature, Trap};
+use weir_engine_support::is_callable;
 
 use crate::instance::Data;
 use crate::run::run;
@@ -20,7 +21,7 @@ macro_rules! exports {
         impl Export {
             /// `None` where `func` is not of type `signature` or no export has that type.
             pub(crate) fn new(func: Func, store: &Store<Data>, signature: Signature) -> Option<Self> {
-                if signature.params.contains(&ValType::I64) || signature.result == Some(ValType::I64) {
+                if !is_callable(signature) {
                     return None;
                 }
                 match (signature.params.len(), signature.result) {

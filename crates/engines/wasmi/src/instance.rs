@@ -3,14 +3,12 @@
 use std::any::Any;
 
 use wasmi::errors::{MemoryError, TableError};
-use wasmi::{Linker, Memory, ResourceLimiter, Store};
+use wasmi::{Linker, Memory, ResourceLimiter, Store, TypedFunc};
 use wasmi_core::LimiterError;
-use weir_engine::{
-    CpuBudget, Deadline, FuncId, Instance, InstantiateError, Limits, MemoryGuard, Module, Signature, Trap,
-    Verdict,
-};
+use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Limits, Module, Signature, Trap};
+use weir_engine_support as support;
+use weir_engine_support::{Allocator, Deadline, Ended, Exports, MemoryGuard, Verdict, wrong_arguments};
 
-use crate::caller::Allocator;
 use crate::export::Export;
 use crate::run::{SLICE, refuel};
 use crate::trap;
@@ -25,11 +23,11 @@ pub(crate) struct Data {
     pub(crate) state: Box<dyn Any + Send>,
     /// The export `memory`, once it is known.
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocator: Allocator,
+    pub(crate) allocator: Allocator<TypedFunc<u32, u32>>,
     deadline: Deadline,
     pub(crate) memory_guard: Guard,
-    /// A panic of a host function on its way out.
-    pub(crate) panic: Option<Box<dyn Any + Send>>,
+    /// A panic of a host function on its way out. Traps go through wasmi.
+    pub(crate) ended: Ended,
 }
 
 impl Data {
@@ -63,13 +61,13 @@ impl Module for WasmiModule {
         let data = Data {
             state,
             memory: None,
-            allocator: Allocator::None,
+            allocator: Allocator::Unset,
             deadline: Deadline::start(limits.start_budget),
             memory_guard: Guard {
                 guard: MemoryGuard::new(limits.memory),
                 running: false,
             },
-            panic: None,
+            ended: Ended::default(),
         };
         let mut store = Store::new(self.linker.engine(), data);
         store.limiter(|data| &mut data.memory_guard);
@@ -87,13 +85,11 @@ impl Module for WasmiModule {
                 Ok(Box::new(WasmiInstance {
                     store,
                     instance,
-                    exports: Vec::new(),
+                    exports: Exports::new(),
                 }))
             }
             Err(error) => {
-                if let Some(panic) = store.data_mut().panic.take() {
-                    std::panic::resume_unwind(panic);
-                }
+                store.data_mut().ended.resume_panic();
                 Err(why(&error, &store.data().memory_guard.guard))
             }
         }
@@ -105,51 +101,37 @@ fn why(error: &wasmi::Error, guard: &MemoryGuard) -> InstantiateError {
     if trap::is_trap(error) {
         return InstantiateError::Start(trap::of(error, guard));
     }
-    match guard.refused() {
-        Some(needed) => InstantiateError::Memory {
-            needed,
-            limit: guard.limit(),
-        },
-        None => InstantiateError::Other(error.to_string()),
-    }
+    guard.why_not(error.to_string())
 }
 
 struct WasmiInstance {
     store: Store<Data>,
     instance: wasmi::Instance,
-    /// By [`FuncId`].
-    exports: Vec<Export>,
+    exports: Exports<Export>,
 }
 
 impl Instance for WasmiInstance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
         let func = self.instance.get_func(&self.store, name)?;
-        let id = u32::try_from(self.exports.len()).ok()?;
-        self.exports.push(Export::new(func, &self.store, signature)?);
-        Some(FuncId(id))
+        let func = Export::new(func, &self.store, signature)?;
+        self.exports.add(support::Export::new(func, signature))
     }
 
     fn set_allocator(&mut self, func: FuncId) {
-        self.store.data_mut().allocator = match self.exports.get(func.0 as usize) {
-            Some(Export::R1(func)) => match func.func().typed(&self.store) {
-                Ok(func) => Allocator::Ready(func),
-                Err(_) => Allocator::None,
-            },
-            _ => Allocator::None,
+        let typed = match self.exports.allocator(func) {
+            Some(Export::R1(func)) => func.func().typed(&self.store).ok(),
+            _ => None,
         };
+        self.store.data_mut().allocator = Allocator::of(typed);
     }
 
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        let Some(export) = self.exports.get(func.0 as usize) else {
-            return Err(Trap::host("the host called a function that it never resolved"));
-        };
+        let export = self.exports.get(func, args)?.func;
         self.store.data_mut().begin(budget);
         refuel(&mut self.store, SLICE);
-        export.call(&mut self.store, args).unwrap_or_else(|| {
-            Err(Trap::host(
-                "the host called a function with the wrong number of arguments",
-            ))
-        })
+        export
+            .call(&mut self.store, args)
+            .unwrap_or_else(|| Err(wrong_arguments()))
     }
 
     fn state(&mut self) -> &mut dyn Any {

@@ -16,7 +16,8 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT, Ticker};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT};
+use weir_engine_support::Ticker;
 
 use instance::WasmiModule;
 

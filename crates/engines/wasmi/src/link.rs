@@ -1,12 +1,9 @@
 //! Binds the host's table to the imports of one module.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use wasmi::errors::LinkerError;
 use wasmi::{Caller, Engine, Error, ExternType, FuncType, Linker, Module, Val};
-use weir_engine::{
-    CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, TrapKind, ValType, resolve_imports,
-};
+use weir_engine::{CompileError, HostFunc, HostFuncs, MAX_PARAMS, Trap, TrapKind, ValType};
+use weir_engine_support::{ImportKind, guarded, resolve_imports};
 
 use crate::caller::Guest;
 use crate::instance::Data;
@@ -82,12 +79,11 @@ fn bind(linker: &mut Linker<Data>, func: &'static HostFunc, ty: &FuncType) -> Re
 /// where `run` has left the interpreter.
 fn call(func: &HostFunc, caller: Caller<'_, Data>, args: &[u64]) -> Result<u64, Error> {
     let mut guest = Guest(caller);
-    // The state may be half changed, but nobody sees it: whoever catches the panic ends the instance.
-    match catch_unwind(AssertUnwindSafe(|| func.run(&mut guest, args))) {
+    match guarded(|| func.run(&mut guest, args)) {
         Ok(Ok(_)) if guest.0.data_mut().expired() => Err(Error::host(Stopped(Trap::new(TrapKind::Deadline)))),
         Ok(result) => result.map_err(|trap| Error::host(Stopped(trap))),
         Err(panic) => {
-            guest.0.data_mut().panic = Some(panic);
+            guest.0.data_mut().ended.note::<()>(Err(panic));
             Err(Error::host(Stopped(Trap::host("the host panicked"))))
         }
     }

@@ -46,8 +46,6 @@ pub(crate) fn refuel(store: &mut impl AsContextMut<Data = Data>, fuel: u64) {
 fn why(error: &Error, store: &mut impl AsContextMut<Data = Data>) -> Trap {
     let mut store = store.as_context_mut();
     let data = store.data_mut();
-    if let Some(panic) = data.panic.take() {
-        std::panic::resume_unwind(panic);
-    }
+    data.ended.resume_panic();
     trap::of(error, &data.memory_guard.guard)
 }

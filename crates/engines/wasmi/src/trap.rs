@@ -4,7 +4,8 @@ use std::fmt;
 
 use wasmi::TrapCode;
 use wasmi::errors::HostError;
-use weir_engine::{Fault, MemoryGuard, Trap, TrapKind};
+use weir_engine::{Trap, TrapKind};
+use weir_engine_support::{Fault, MemoryGuard};
 
 /// A trap on its way from a host function through wasmi.
 #[derive(Debug)]
@@ -48,5 +49,5 @@ fn kind(code: TrapCode, guard: &MemoryGuard) -> TrapKind {
         TrapCode::BadConversionToInteger => Fault::BadConversion,
         other => return TrapKind::Guest(guard.explain(&other.to_string())),
     };
-    TrapKind::Guest(guard.explain(fault.words()))
+    guard.trap(fault)
 }

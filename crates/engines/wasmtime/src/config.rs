@@ -6,7 +6,8 @@ use wasmtime::{
     Config, InstanceAllocationStrategy, ModuleVersionStrategy, OptLevel, PoolingAllocationConfig,
     ProfilingStrategy, Strategy, WasmBacktraceDetails,
 };
-use weir_engine::{CompileError, CpuBudget, DEFAULT_MEMORY_LIMIT, STACK_LIMIT, Ticker};
+use weir_engine::{CompileError, CpuBudget, DEFAULT_MEMORY_LIMIT, STACK_LIMIT};
+use weir_engine_support::Ticker;
 
 use crate::snapshot;
 

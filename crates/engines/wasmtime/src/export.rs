@@ -1,7 +1,8 @@
 //! Exported functions by shape, so that a call passes its arguments in registers.
 
 use wasmtime::{Func, Store, TypedFunc};
-use weir_engine::{Signature, ValType};
+use weir_engine::Signature;
+use weir_engine_support::is_callable;
 
 use crate::instance::Data;
 
@@ -18,7 +19,7 @@ macro_rules! exports {
         impl Export {
             /// `None` where `func` is not of type `signature` or no export has that type.
             pub(crate) fn new(func: &Func, store: &Store<Data>, signature: Signature) -> Option<Self> {
-                if signature.params.contains(&ValType::I64) || signature.result == Some(ValType::I64) {
+                if !is_callable(signature) {
                     return None;
                 }
                 match (signature.params.len(), signature.result) {

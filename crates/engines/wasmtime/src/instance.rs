@@ -2,13 +2,15 @@
 
 use std::any::Any;
 
-use wasmtime::{InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, UpdateDeadline, Val};
-use weir_engine::{
-    CpuBudget, Deadline, Freezable, FuncId, Instance, InstantiateError, Limits, MemoryGuard, PAGE,
-    START_EXPORT, Signature, Trap, Verdict,
+use wasmtime::{
+    InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, TypedFunc, UpdateDeadline, Val,
+};
+use weir_engine::{CpuBudget, Freezable, FuncId, Instance, InstantiateError, Limits, Signature, Trap};
+use weir_engine_support as support;
+use weir_engine_support::{
+    Allocator, Deadline, Exports, MemoryGuard, PAGE, START_EXPORT, Verdict, wrong_arguments,
 };
 
-use crate::caller::Allocator;
 use crate::config::Interruption;
 use crate::export::Export;
 use crate::module::Form;
@@ -20,7 +22,7 @@ pub(crate) struct Data {
     pub(crate) state: Box<dyn Any + Send>,
     /// The export `memory`, once it is known.
     pub(crate) memory: Option<Memory>,
-    pub(crate) allocator: Allocator,
+    pub(crate) allocator: Allocator<TypedFunc<u32, u32>>,
     pub(crate) deadline: Deadline,
     pub(crate) memory_guard: Guard,
     interruption: Interruption,
@@ -55,8 +57,7 @@ impl Failure {
 pub(crate) struct WasmtimeInstance {
     store: Store<Data>,
     instance: wasmtime::Instance,
-    /// By [`FuncId`].
-    exports: Vec<Export>,
+    exports: Exports<Export>,
     /// Where it can be frozen.
     pub(crate) freezer: Option<Freezer>,
 }
@@ -72,7 +73,7 @@ impl WasmtimeInstance {
         let data = Data {
             state,
             memory: None,
-            allocator: Allocator::None,
+            allocator: Allocator::Unset,
             deadline: Deadline::start(limits.start_budget),
             memory_guard: Guard(MemoryGuard::new(limits.memory)),
             interruption,
@@ -92,7 +93,7 @@ impl WasmtimeInstance {
                 Ok(Self {
                     store,
                     instance,
-                    exports: Vec::new(),
+                    exports: Exports::new(),
                     freezer: None,
                 })
             }
@@ -173,44 +174,31 @@ fn why(error: &wasmtime::Error, data: &Data) -> InstantiateError {
     if trap::is_trap(error) {
         return InstantiateError::Start(trap::of(error, data));
     }
-    match guard.refused() {
-        Some(needed) => InstantiateError::Memory {
-            needed,
-            limit: guard.limit(),
-        },
-        None => InstantiateError::Other(format!("{error:#}")),
-    }
+    guard.why_not(format!("{error:#}"))
 }
 
 impl Instance for WasmtimeInstance {
     fn func(&mut self, name: &str, signature: Signature) -> Option<FuncId> {
         let func = self.instance.get_func(&mut self.store, name)?;
-        let id = u32::try_from(self.exports.len()).ok()?;
-        self.exports.push(Export::new(&func, &self.store, signature)?);
-        Some(FuncId(id))
+        let func = Export::new(&func, &self.store, signature)?;
+        self.exports.add(support::Export::new(func, signature))
     }
 
     fn set_allocator(&mut self, func: FuncId) {
-        self.store.data_mut().allocator = match self.exports.get(func.0 as usize) {
-            Some(Export::R1(func)) => match func.func().typed(&self.store) {
-                Ok(func) => Allocator::Ready(func),
-                Err(_) => Allocator::None,
-            },
-            _ => Allocator::None,
+        let typed = match self.exports.allocator(func) {
+            Some(Export::R1(func)) => func.func().typed(&self.store).ok(),
+            _ => None,
         };
+        self.store.data_mut().allocator = Allocator::of(typed);
     }
 
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        let Some(export) = self.exports.get(func.0 as usize) else {
-            return Err(Trap::host("the host called a function that it never resolved"));
-        };
+        let export = self.exports.get(func, args)?;
         begin(&mut self.store, budget);
-        match export.call(&mut self.store, args) {
+        match export.func.call(&mut self.store, args) {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => Err(trap::of(&error, self.store.data())),
-            None => Err(Trap::host(
-                "the host called a function with the wrong number of arguments",
-            )),
+            None => Err(wrong_arguments()),
         }
     }
 

@@ -3,9 +3,8 @@
 use std::mem::MaybeUninit;
 
 use wasmtime::{ExternType, FuncType, InstancePre, Linker, Module, ValRaw};
-use weir_engine::{
-    CompileError, HostFunc, HostFuncs, ImportKind, MAX_PARAMS, Trap, TrapKind, ValType, resolve_imports,
-};
+use weir_engine::{CompileError, HostFunc, HostFuncs, MAX_PARAMS, Trap, TrapKind, ValType};
+use weir_engine_support::{ImportKind, resolve_imports};
 
 use crate::caller::Guest;
 use crate::instance::Data;

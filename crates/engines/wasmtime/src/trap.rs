@@ -1,7 +1,8 @@
 //! Wasmtime's errors as traps of the seam.
 
 use wasmtime::WasmBacktrace;
-use weir_engine::{Fault, Frame, MemoryGuard, Trap, TrapKind};
+use weir_engine::{Frame, Trap, TrapKind};
+use weir_engine_support::{Fault, MemoryGuard};
 
 use crate::instance::Data;
 use crate::module::Form;
@@ -47,7 +48,7 @@ fn kind(trap: wasmtime::Trap, guard: &MemoryGuard) -> TrapKind {
         T::BadConversionToInteger => Fault::BadConversion,
         other => return TrapKind::Guest(guard.explain(&other.to_string())),
     };
-    TrapKind::Guest(guard.explain(fault.words()))
+    guard.trap(fault)
 }
 
 fn backtrace(error: &wasmtime::Error, form: Form) -> Vec<Frame> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use weir_engine::{
     Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFn, HostFunc, HostFuncs, Instance, Limits, Module,
-    Signature, Trap, TrapKind, ValType, thread_cpu_time,
+    Signature, Trap, TrapKind, ValType,
 };
+use weir_engine_support::thread_cpu_time;
 
 /// Time enough for any guest here that ends by itself, on any machine.
 pub const PLENTY: CpuBudget = CpuBudget(Duration::from_secs(60));

@@ -1,6 +1,7 @@
 //! What a guest may use: CPU time, memory, tables, stack.
 
-use weir_engine::{Ability, Engine, Fault, InstantiateError, TABLE_LIMIT, TrapKind};
+use weir_engine::{Ability, Engine, InstantiateError, TrapKind};
+use weir_engine_support::{Fault, TABLE_LIMIT};
 
 use crate::Case;
 use crate::guest::{

@@ -2,7 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use weir_engine::{Ability, Engine, Fault, TrapKind};
+use weir_engine::{Ability, Engine, TrapKind};
+use weir_engine_support::Fault;
 
 use crate::Case;
 use crate::guest::{compile, instantiate, run, shape, start, told};

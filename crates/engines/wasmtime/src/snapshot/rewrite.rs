@@ -5,13 +5,17 @@
 //! and the start section becomes an export. Mutable globals are exported, for a snapshot holds them one by one. One more export
 //! tells by its name how far code has moved, so that the offsets in backtraces are those of the module as it was.
 
+use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use wasm_encoder::{
+    DataCountSection, DataSection, DataSegment, DataSegmentMode, ExportKind, Function, FunctionSection,
+    SectionId,
+};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, CodeSectionReader, DataKind, DataSectionReader, GlobalSectionReader,
-    Operator, Parser, Payload, ValType,
+    DataKind, DataSectionReader, FunctionSectionReader, GlobalSectionReader, Operator, Parser, Payload,
+    ValType,
 };
-use weir_engine::{
-    CompileError, ModuleParts, WasmFeatures, leb128, section, signed_leb128, with_entry, write_exports,
-};
+use weir_engine::{CompileError, WasmFeatures};
+use weir_engine_support::{ModuleParts, ModuleWriter, invalid};
 
 /// The export that fills memory. No toolchain makes such names.
 pub(crate) const FILL: &str = "weir:fill";
@@ -39,57 +43,45 @@ pub(crate) fn moved(export: &str) -> Option<i64> {
 ///
 /// # Errors
 ///
-/// It is not valid, or has state that a snapshot does not hold.
+/// The module is not valid, or has state that a snapshot does not hold.
 pub(crate) fn rewrite(wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
     let parts = ModuleParts::read(wasm, FEATURES)?;
-    let invalid = |error: BinaryReaderError| CompileError::Invalid(error.to_string());
     if let Some(what) = not_kept(&parts).map_err(invalid)? {
         return Err(CompileError::Invalid(format!(
             "no snapshot can be taken: the module {what}"
         )));
     }
-    let globals = mutable_globals(&parts).map_err(invalid)?;
-    let data = passive(parts.section(section::DATA)).map_err(invalid)?;
+    // The name is as long, whatever the number is, so code lies in the same place.
+    let first = first_body(&write(&parts, 0)?).map_err(invalid)?;
+    write(&parts, first - first_body(wasm).map_err(invalid)?)
+}
 
-    // A type without parameters and results, and a function of it, each the last.
-    let (ty, types) = with_entry(parts.section(section::TYPE), &[0x60, 0, 0]);
-    let mut entry = Vec::new();
-    leb128(&mut entry, ty as usize);
-    let (_, functions) = with_entry(parts.section(section::FUNCTION), &entry);
-    let mut body = Vec::new();
-    leb128(&mut body, data.fill.len());
-    body.extend(&data.fill);
-    let (_, code) = with_entry(parts.section(section::CODE), &body);
-
-    let names: Vec<String> = (0..globals.len()).map(global).collect();
-    let unmoved = moved_name(0);
-    let exports = parts
-        .exports_with_start()
-        .chain([(FILL, 0, parts.functions()), (&unmoved, 0, parts.functions())])
-        .chain(
-            names
-                .iter()
-                .zip(&globals)
-                .map(|(name, index)| (name.as_str(), 3, *index)),
-        );
-    let mut rewritten = parts.write_with_names(&[
-        (section::TYPE, types),
-        (section::FUNCTION, functions),
-        (section::EXPORT, write_exports(exports)),
-        (section::START, Vec::new()),
-        (section::DATA_COUNT, data.count),
-        (section::CODE, code),
-        (section::DATA, data.segments),
-    ]);
-    // The name is as long, whatever the number is.
-    let moved = first_body(&rewritten).map_err(invalid)? - first_body(wasm).map_err(invalid)?;
-    let at = rewritten
-        .windows(unmoved.len())
-        .position(|bytes| bytes == unmoved.as_bytes());
-    if let Some(name) = at.and_then(|at| rewritten.get_mut(at..at + unmoved.len())) {
-        name.copy_from_slice(moved_name(moved).as_bytes());
+/// The module, whose code has moved by so many bytes.
+fn write(parts: &ModuleParts<'_>, moved: i64) -> Result<Vec<u8>, CompileError> {
+    let mut writer = ModuleWriter::new(parts);
+    writer.keep_names();
+    writer.export_start();
+    // The function that fills memory is the last one.
+    let ty = writer.add_type(&[], &[])?;
+    let mut functions = FunctionSection::new();
+    if let Some(section) = parts.section(SectionId::Function) {
+        let section = FunctionSectionReader::new(section).map_err(invalid)?;
+        RoundtripReencoder
+            .parse_function_section(&mut functions, section)
+            .map_err(invalid)?;
     }
-    Ok(rewritten)
+    functions.function(ty);
+    writer.set(&functions);
+    let fill = parts.functions();
+    writer.export(FILL, ExportKind::Func, fill);
+    writer.export(moved_name(moved), ExportKind::Func, fill);
+    for (number, index) in mutable_globals(parts).map_err(invalid)?.into_iter().enumerate() {
+        writer.export(global(number), ExportKind::Global, index);
+    }
+    let body = make_passive(parts, &mut writer).map_err(invalid)?;
+    // Bodies of the module stay byte by byte, so that all of them move by as much.
+    writer.append(SectionId::Code, &body)?;
+    Ok(writer.finish())
 }
 
 fn moved_name(by: i64) -> String {
@@ -97,7 +89,7 @@ fn moved_name(by: i64) -> String {
 }
 
 /// Where the first function's body is; 0 where there is none.
-fn first_body(wasm: &[u8]) -> Result<i64, BinaryReaderError> {
+fn first_body(wasm: &[u8]) -> wasmparser::Result<i64> {
     for payload in Parser::new(0).parse_all(wasm) {
         if let Payload::CodeSectionEntry(body) = payload? {
             return Ok(body.range().start as i64);
@@ -107,10 +99,9 @@ fn first_body(wasm: &[u8]) -> Result<i64, BinaryReaderError> {
 }
 
 /// What the module does to its tables: an instance from a snapshot has them as they were at start.
-fn not_kept(parts: &ModuleParts<'_>) -> Result<Option<&'static str>, BinaryReaderError> {
-    let code = parts.section(section::CODE).unwrap_or(&[0]);
-    for body in CodeSectionReader::new(BinaryReader::new(code, 0))? {
-        for operator in body?.get_operators_reader()? {
+fn not_kept(parts: &ModuleParts<'_>) -> wasmparser::Result<Option<&'static str>> {
+    for body in parts.bodies() {
+        for operator in body.get_operators_reader()? {
             match operator? {
                 Operator::TableSet { .. }
                 | Operator::TableGrow { .. }
@@ -122,8 +113,8 @@ fn not_kept(parts: &ModuleParts<'_>) -> Result<Option<&'static str>, BinaryReade
             }
         }
     }
-    if let Some(globals) = parts.section(section::GLOBAL) {
-        for global in GlobalSectionReader::new(BinaryReader::new(globals, 0))? {
+    if let Some(globals) = parts.section(SectionId::Global) {
+        for global in GlobalSectionReader::new(globals)? {
             let ty = global?.ty;
             if ty.mutable && matches!(ty.content_type, ValType::Ref(_)) {
                 return Ok(Some("has a global that holds a reference"));
@@ -134,12 +125,12 @@ fn not_kept(parts: &ModuleParts<'_>) -> Result<Option<&'static str>, BinaryReade
 }
 
 /// Indices of the globals that can change.
-fn mutable_globals(parts: &ModuleParts<'_>) -> Result<Vec<u32>, BinaryReaderError> {
-    let Some(globals) = parts.section(section::GLOBAL) else {
+fn mutable_globals(parts: &ModuleParts<'_>) -> wasmparser::Result<Vec<u32>> {
+    let Some(globals) = parts.section(SectionId::Global) else {
         return Ok(Vec::new());
     };
     let mut found = Vec::new();
-    let globals = GlobalSectionReader::new(BinaryReader::new(globals, 0))?;
+    let globals = GlobalSectionReader::new(globals)?;
     for (index, global) in (parts.imported_globals()..).zip(globals) {
         if global?.ty.mutable {
             found.push(index);
@@ -148,59 +139,37 @@ fn mutable_globals(parts: &ModuleParts<'_>) -> Result<Vec<u32>, BinaryReaderErro
     Ok(found)
 }
 
-/// Data segments that do nothing by themselves.
-#[derive(Default)]
-struct Passive {
-    /// Contents of the section that counts them.
-    count: Vec<u8>,
-    /// Contents of their section.
-    segments: Vec<u8>,
-    /// Body of the function that does what the active ones did, without its size.
-    fill: Vec<u8>,
-}
-
-/// Opcodes, as the specification numbers them.
-mod opcode {
-    pub(super) const END: u8 = 0x0b;
-    pub(super) const I32_CONST: u8 = 0x41;
-    pub(super) const MEMORY_INIT: [u8; 2] = [0xfc, 8];
-    pub(super) const DATA_DROP: [u8; 2] = [0xfc, 9];
-}
-
-fn passive(section: Option<&[u8]>) -> Result<Passive, BinaryReaderError> {
-    let mut made = Passive::default();
-    // No locals.
-    made.fill.push(0);
-    if let Some(section) = section {
-        let reader = DataSectionReader::new(BinaryReader::new(section, 0))?;
-        let count = reader.count() as usize;
-        leb128(&mut made.count, count);
-        leb128(&mut made.segments, count);
-        for (index, data) in reader.into_iter().enumerate() {
-            let data = data?;
-            // Passive.
-            made.segments.push(1);
-            leb128(&mut made.segments, data.data.len());
-            made.segments.extend(data.data);
-            if let DataKind::Active { offset_expr, .. } = data.kind {
+/// Makes active data segments passive. Returns the body of a function that does what they did.
+fn make_passive(parts: &ModuleParts<'_>, writer: &mut ModuleWriter<'_, '_>) -> wasmparser::Result<Function> {
+    let mut fill = Function::new([]);
+    if let Some(section) = parts.section(SectionId::Data) {
+        let segments = DataSectionReader::new(section)?;
+        let count = segments.count();
+        let mut passive = DataSection::new();
+        for (index, segment) in (0..).zip(segments) {
+            let segment = segment?;
+            passive.segment(DataSegment {
+                mode: DataSegmentMode::Passive,
+                data: segment.data.iter().copied(),
+            });
+            if let DataKind::Active { offset_expr, .. } = segment.kind {
                 let mut offset = offset_expr.get_binary_reader();
                 let offset = offset.read_bytes(offset.bytes_remaining())?;
                 // It ends with an `end`.
-                made.fill
-                    .extend(offset.split_last().map_or(&[][..], |(_, rest)| rest));
-                made.fill.extend([opcode::I32_CONST, 0, opcode::I32_CONST]);
-                signed_leb128(&mut made.fill, (data.data.len() as u32).cast_signed().into());
-                made.fill.extend(opcode::MEMORY_INIT);
-                leb128(&mut made.fill, index);
-                // The one memory.
-                made.fill.push(0);
-                made.fill.extend(opcode::DATA_DROP);
-                leb128(&mut made.fill, index);
+                let offset = offset.split_last().map_or(&[][..], |(_, rest)| rest);
+                fill.raw(offset.iter().copied());
+                fill.instructions()
+                    .i32_const(0)
+                    .i32_const((segment.data.len() as u32).cast_signed())
+                    .memory_init(0, index)
+                    .data_drop(index);
             }
         }
+        writer.set(&DataCountSection { count });
+        writer.set(&passive);
     }
-    made.fill.push(opcode::END);
-    Ok(made)
+    fill.instructions().end();
+    Ok(fill)
 }
 
 #[cfg(test)]
@@ -228,24 +197,24 @@ mod tests {
         let exports: Vec<_> = parts
             .exports
             .iter()
-            .map(|(name, kind, index)| (name.as_str(), *kind, *index))
+            .map(|export| (export.name, export.index))
             .collect();
         assert_eq!(
             exports,
             [
-                ("memory", 2, 0),
-                ("f", 0, 1),
-                ("weir:start", 0, 0),
-                ("weir:fill", 0, 2),
-                (exports[4].0, 0, 2),
-                ("weir:global:0", 3, 0),
-                ("weir:global:1", 3, 2)
+                ("memory", 0),
+                ("f", 1),
+                ("weir:start", 0),
+                ("weir:fill", 2),
+                (exports[4].0, 2),
+                ("weir:global:0", 0),
+                ("weir:global:1", 2)
             ]
         );
         let body = |wasm: &[u8]| first_body(wasm).unwrap();
         assert_eq!(moved(exports[4].0), Some(body(&rewritten) - body(&wasm)));
-        let data = parts.section(section::DATA).unwrap();
-        for segment in DataSectionReader::new(BinaryReader::new(data, 0)).unwrap() {
+        let data = parts.section(SectionId::Data).unwrap();
+        for segment in DataSectionReader::new(data).unwrap() {
             assert!(matches!(segment.unwrap().kind, DataKind::Passive));
         }
     }

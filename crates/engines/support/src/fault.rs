@@ -1,5 +1,7 @@
 //! What WebAssembly forbids, in words.
 
+use weir_engine::{InstantiateError, Trap, TrapKind};
+
 /// What a guest did that WebAssembly forbids. Backends translate their own codes to these, so that a log line reads
 /// the same on every runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +45,11 @@ impl Fault {
             "invalid conversion to integer" => Self::BadConversion,
             _ => return None,
         })
+    }
+
+    /// Why there is no instance: a segment that does not fit is a trap by the specification.
+    pub fn at_start(self) -> InstantiateError {
+        InstantiateError::Start(Trap::new(TrapKind::Guest(self.words().to_owned())))
     }
 
     /// The words.

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use crate::{CpuBudget, Ticker, thread_cpu_time};
+use weir_engine::CpuBudget;
+
+use crate::{Ticker, thread_cpu_time};
 
 /// What a backend does with a guest at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Lets it run on.
     Continue,
-    /// Stops it with [`TrapKind::Deadline`](crate::TrapKind::Deadline).
+    /// Stops it with [`TrapKind::Deadline`](weir_engine::TrapKind::Deadline).
     Expired,
 }
 

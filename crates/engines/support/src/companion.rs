@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Unavailable;
+use weir_engine::Unavailable;
 
 /// Where an administrator may put them.
 const SYSTEM: &str = "/usr/lib/weir";

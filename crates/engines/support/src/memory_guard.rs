@@ -1,6 +1,8 @@
 //! The memory limit, for all backends.
 
-use crate::InstantiateError;
+use weir_engine::{InstantiateError, TrapKind};
+
+use crate::Fault;
 
 /// Table elements that one guest may have in all. The largest filter known (Coraza) has some ten thousand, an element
 /// costs the host 8 bytes.
@@ -88,6 +90,22 @@ impl MemoryGuard {
     /// Bytes in all that the guest asked for when it was refused last; `None` where it never was.
     pub const fn refused(&self) -> Option<usize> {
         self.refused
+    }
+
+    /// Why there is no instance: the memory that was refused, or else `error` in the runtime's words.
+    pub fn why_not(&self, error: String) -> InstantiateError {
+        match self.refused {
+            Some(needed) => InstantiateError::Memory {
+                needed,
+                limit: self.limit,
+            },
+            None => InstantiateError::Other(error),
+        }
+    }
+
+    /// The trap of a guest that did what WebAssembly forbids.
+    pub fn trap(&self, fault: Fault) -> TrapKind {
+        TrapKind::Guest(self.explain(fault.words()))
     }
 
     /// `reason` of a trap, and that the limit was reached before where it was: a guest whose allocation fails mostly

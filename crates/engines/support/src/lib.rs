@@ -1,0 +1,35 @@
+//! Tools for backends of the engine seam, and the rules that hold in each of them.
+//!
+//! - Bounds of a guest: [`Deadline`] with the [`Ticker`], [`MemoryGuard`].
+//! - Rules at the border: [`resolve_imports`], [`Exports`], [`Allocator`], [`Ended`], and the words of a [`Fault`].
+//! - Modules that a backend changes before its runtime sees them: [`ModuleParts`] takes one apart, [`ModuleWriter`] writes
+//!   it anew, metered ([`ModuleWriter::meter`]) where nothing else can stop the guest.
+//! - Libraries and programs that lie beside Weir: [`Companion`].
+#![forbid(unsafe_code)]
+
+mod allocator;
+mod companion;
+mod cpu_clock;
+mod deadline;
+mod ended;
+mod exports;
+mod fault;
+mod imports;
+mod memory_guard;
+mod module;
+mod ticker;
+
+pub use allocator::Allocator;
+pub use companion::{Companion, root_cause};
+pub use cpu_clock::thread_cpu_time;
+pub use deadline::{Deadline, Verdict};
+pub use ended::{Ended, guarded};
+pub use exports::{Export, Exports, MAX_ARGUMENTS, is_callable, wrong_arguments};
+pub use fault::Fault;
+pub use imports::{ImportKind, resolve_imports};
+pub use memory_guard::{MemoryGuard, TABLE_LIMIT};
+pub use module::{
+    DEPTH, ExportedFunctions, FUEL, MAX_DEPTH, ModuleParts, ModuleWriter, PAGE, Pace, START_EXPORT, Stack,
+    invalid,
+};
+pub use ticker::{TICK, Ticker};
