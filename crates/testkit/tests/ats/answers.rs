@@ -7,6 +7,8 @@ use weir_testkit::client::{Http1, Outcome, Request};
 use weir_testkit::config::{filter, set};
 use weir_testkit::{Ats, AtsConfig, Guests, Mode, Origin, PATIENCE};
 
+use crate::{module, request, values};
+
 /// Origins that have a name each.
 const NAMED: usize = 32;
 
@@ -74,4 +76,70 @@ fn bodyless_answers_of_the_plugin_leave_the_servers_memory_whole() {
     let mut block = filter("broken", &broken, "wasmtime");
     set(&mut block, "fail_open", json!(false));
     answers_without_a_body(block, 503);
+}
+
+/// A server with a rule that loads the plugin once for each of two filters.
+fn rule_with(first: &Value, second: &Value, origin: &Origin) -> Ats {
+    let both = "@plugin=wasm.so @pparam=first.yaml @plugin=wasm.so @pparam=second.yaml";
+    let config = AtsConfig::new(origin.address())
+        .filter_file("first.yaml", first)
+        .filter_file("second.yaml", second)
+        .rule(format!("map /asked {}/asked {both}", origin.url()));
+    Ats::start(&config).unwrap()
+}
+
+/// A filter that adds a field to requests, and knows nothing of the one before it.
+fn second() -> Value {
+    let mut block = filter("second", &module("header-rewrite"), "wasmtime");
+    set(
+        &mut block,
+        "configuration",
+        json!({ "request": { "set": { "x-second": "1" } } }),
+    );
+    block
+}
+
+#[test]
+fn an_answer_stands_before_a_further_plugin_of_the_rule() {
+    let guest = Guests::build()
+        .unwrap()
+        .example("send_local_response_empty")
+        .unwrap();
+    let origin = Origin::start().unwrap();
+    let ats = rule_with(&filter("first", &guest, "wasmtime"), &second(), &origin);
+    for asked in [Request::get("/asked"), Request::post("/asked", "hello")] {
+        let response = request(ats.address(), &asked);
+        assert_eq!(response.status, 403, "{response:?}\n{}", ats.logs().text());
+        assert_eq!(values(&response, "x-why"), ["none of yours"], "{response:?}");
+    }
+    assert!(origin.records().is_empty(), "{:?}", origin.records());
+}
+
+/// An authorisation that is under way is not left behind by the plugin that comes after it.
+#[test]
+fn a_pause_holds_a_further_plugin_of_the_rule() {
+    for status in [200, 403] {
+        let origin = Origin::start().unwrap();
+        let service = Origin::start().unwrap();
+        let mut first = filter("first", &module("ext-auth"), "wasmtime");
+        let path = format!("/?status={status}&delay=100");
+        set(
+            &mut first,
+            "configuration",
+            json!({ "upstream": "auth", "path": path }),
+        );
+        set(&mut first, "upstreams.auth", json!(service.url()));
+        let ats = rule_with(&first, &second(), &origin);
+        for asked in [Request::get("/asked"), Request::post("/asked", "hello")] {
+            let response = request(ats.address(), &asked);
+            assert_eq!(response.status, status, "{response:?}\n{}", ats.logs().text());
+        }
+        let expected = if status == 200 { 2 } else { 0 };
+        let records = origin.records();
+        assert_eq!(records.len(), expected, "{records:?}");
+        for record in records {
+            assert_eq!(record.values("x-second"), [b"1"], "{record:?}");
+        }
+        assert_eq!(service.records().len(), 2, "{:?}", service.records());
+    }
 }

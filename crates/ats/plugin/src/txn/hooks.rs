@@ -87,6 +87,10 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
         None => (Txn::begin(http, thread, chain), None),
     };
     txn.work_under(lock, |txn| {
+        if txn.position == Position::Mapped(Flow::Error) {
+            // A filter of the same rule has answered; those of its further plugins do not see the request.
+            return Next::Nothing;
+        }
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }

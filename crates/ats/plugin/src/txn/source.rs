@@ -25,9 +25,10 @@ pub(crate) enum TxnSource {
         /// The body.
         input: Rc<BodyInput>,
     },
-    /// What comes out of the filters that were before: those of `plugin.config`, seen from those of a remap rule.
+    /// What comes out of the filters that were before: those of `plugin.config`, seen from those of a remap rule, or those of
+    /// an earlier plugin of the same rule.
     Inner {
-        /// Until it has been given: whether nothing follows.
+        /// Until it has been given: whether nothing follows. `None` from the start where the head comes out of them as well.
         head: Option<bool>,
         /// The filters.
         pump: Box<TxnPump>,

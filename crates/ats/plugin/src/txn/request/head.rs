@@ -15,13 +15,18 @@ impl Txn {
     /// Shows the request to the filters of an instance: those behind the first `known`.
     pub(in crate::txn) fn begin_request(&mut self, known: usize) -> Flow {
         if self.chain.len() == known {
-            return Flow::Continue;
+            return match self.request.stage {
+                RequestStage::Head(_) => Flow::Pause,
+                _ => Flow::Continue,
+            };
         }
         if known == 0 && self.state.borrow_mut().messages.look_at_request() {
             self.request.expect_body();
         }
         let end_of_stream = !self.request.has_body();
         let plans = || self.chain.request_plans_from(known);
+        // The plugin may be there several times in a rule: the head comes to these filters when those before them let go.
+        let is_held = matches!(self.request.stage, RequestStage::Head(_));
         let before = self.request.stage.take();
         if before.is_none() && (end_of_stream || !plans().any(|plan| plan.interest.body)) {
             let rest = || {
@@ -48,8 +53,8 @@ impl Txn {
             return self.advance();
         }
         let source = match before {
-            Some(pump) if !end_of_stream && pump.may_change_body() => TxnSource::Inner {
-                head: Some(end_of_stream),
+            Some(pump) if is_held || (!end_of_stream && pump.may_change_body()) => TxnSource::Inner {
+                head: (!is_held).then_some(end_of_stream),
                 pump,
                 input: self.request.input(),
             },
