@@ -21,7 +21,7 @@ use weir_host::{
     VmSpec, WarmUp,
 };
 use weir_loader::{FileSource, fetch};
-use weir_plan::{Engines, import_sets};
+use weir_plan::{Runtimes, import_sets};
 
 pub use crs::core_rule_set;
 pub use guest::{EMPTY, GET_PAIRS, GET_VALUE, SET_SHARED_DATA};
@@ -31,7 +31,7 @@ pub use stream::HEADERS;
 
 /// The runtimes that are here, each once.
 pub fn engines() -> Vec<Arc<dyn Engine>> {
-    let engines = Engines::from_sources(weir_engines::built_in(Default::default));
+    let engines = Runtimes::from_sources(weir_builtin::runtimes(Default::default));
     let names = engines.names().into_iter();
     names.filter_map(|name| engines.open(name)?.ok()).collect()
 }
@@ -43,7 +43,7 @@ pub fn engine(name: &str, ways: &[String]) -> Arc<dyn Engine> {
         fuel,
         ..WasmtimeOptions::default()
     };
-    let engines = Engines::from_sources(weir_engines::built_in(options));
+    let engines = Runtimes::from_sources(weir_builtin::runtimes(options));
     let engine = engines.open(name).expect("there is such an engine");
     engine.expect("its library is here")
 }

@@ -1,9 +1,9 @@
 //! The command `weir`: one file per verb, no logic of its own.
 #![forbid(unsafe_code)]
 
-mod engines;
 mod logging;
 mod progress;
+mod runtime_args;
 mod verbs;
 
 use std::process::ExitCode;

@@ -6,24 +6,24 @@
 #![forbid(unsafe_code)]
 
 mod canary;
-mod engines;
 mod error;
 mod import_sets;
 mod modules;
 mod parallel;
 mod planner;
 mod reach;
+mod runtimes;
 mod sources;
 mod trial;
 mod vm;
 mod watch;
 
-pub use engines::{EngineSource, Engines};
 pub use error::{PlanError, Refusal};
 pub use import_sets::{capability_names, import_sets};
 pub use parallel::in_parallel;
 pub use planner::{Planned, Planner};
 pub use reach::Reach;
+pub use runtimes::{RuntimeSource, Runtimes};
 pub use sources::{LocalSources, Sources};
 pub use vm::{Identity, VmPlan};
 pub use watch::FileWatch;

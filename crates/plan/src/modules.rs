@@ -10,14 +10,14 @@ use weir_host::{HostModule, LoadError};
 use weir_loader::{FetchedModule, ModuleDigest};
 use weir_meters::Meters;
 
-use crate::engines::Engines;
 use crate::error::PlanError;
 use crate::import_sets::import_sets;
+use crate::runtimes::Runtimes;
 use crate::sources::Sources;
 
 /// Modules by source, runtime and content.
 pub(crate) struct Modules {
-    engines: Engines,
+    runtimes: Runtimes,
     sources: Box<dyn Sources>,
     meters: Meters,
     known: Mutex<HashMap<Key, Arc<Compiled>>>,
@@ -42,9 +42,9 @@ type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
 
 impl Modules {
     /// No modules so far.
-    pub fn new(engines: Engines, sources: impl Sources + 'static, meters: Meters) -> Self {
+    pub fn new(runtimes: Runtimes, sources: impl Sources + 'static, meters: Meters) -> Self {
         Self {
-            engines,
+            runtimes,
             sources: Box::new(sources),
             meters,
             known: Mutex::default(),
@@ -54,7 +54,7 @@ impl Modules {
 
     /// Names of the runtimes.
     pub fn runtimes(&self) -> Vec<&'static str> {
-        self.engines.names()
+        self.runtimes.names()
     }
 
     /// A configuration begins: modules that it does not ask for will be forgotten.
@@ -70,7 +70,7 @@ impl Modules {
 
     /// Whether there is a runtime of the name that a VM gives.
     pub fn check_runtime(&self, config: &VmConfig) -> Result<(), PlanError> {
-        let names = self.engines.names();
+        let names = self.runtimes.names();
         if names.contains(&config.runtime.name.as_str()) {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Modules {
     }
 
     fn engine(&self, name: &str) -> Result<Arc<dyn Engine>, String> {
-        match self.engines.open(name) {
+        match self.runtimes.open(name) {
             Some(opened) => opened.map_err(|error| format!("the runtime {name} cannot be used: {error}")),
             None => Err(format!("there is no runtime {name}")),
         }

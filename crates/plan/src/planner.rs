@@ -8,10 +8,10 @@ use weir_config::FilterConfig;
 use weir_host::Shared;
 use weir_outbound::Upstreams;
 
-use crate::engines::Engines;
 use crate::error::{PlanError, Refusal};
 use crate::modules::Modules;
 use crate::parallel::in_parallel;
+use crate::runtimes::Runtimes;
 use crate::sources::{LocalSources, Sources};
 use crate::trial::{self, Group, Outcome};
 use crate::vm::VmPlan;
@@ -48,16 +48,16 @@ impl Planned {
 
 impl Planner {
     /// A planner for these runtimes and modules in files; VMs share `shared`.
-    pub fn new(engines: Engines, shared: Shared) -> Self {
-        Self::with_sources(engines, shared, LocalSources)
+    pub fn new(runtimes: Runtimes, shared: Shared) -> Self {
+        Self::with_sources(runtimes, shared, LocalSources)
     }
 
     /// As [`Planner::new`], with modules from `sources`.
-    pub fn with_sources(engines: Engines, shared: Shared, sources: impl Sources + 'static) -> Self {
+    pub fn with_sources(runtimes: Runtimes, shared: Shared, sources: impl Sources + 'static) -> Self {
         let meters = shared.meters().clone();
         Self {
             shared,
-            modules: Modules::new(engines, sources, meters),
+            modules: Modules::new(runtimes, sources, meters),
         }
     }
 

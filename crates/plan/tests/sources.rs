@@ -11,7 +11,7 @@ use weir_config::{CodeSource, Environment, FilterConfig};
 use weir_engine_wasmi::WasmiEngine;
 use weir_host::{ContextId, ForeignFunctions, HttpCall, QueueWaker, Services, Shared};
 use weir_loader::{FetchError, ModuleDigest, ModuleSource, Revision};
-use weir_plan::{Engines, Planned, Planner, Sources};
+use weir_plan::{Planned, Planner, Runtimes, Sources};
 
 const GUEST: &str = r#"(module
     (memory (export "memory") 1)
@@ -101,14 +101,14 @@ impl Plans {
     fn new() -> Self {
         let shelf: Arc<Mutex<Shelf>> = Arc::default();
         let shared = Shared::new(ForeignFunctions::default());
-        let engines = Engines::new([Arc::new(WasmiEngine::new()) as _]);
+        let runtimes = Runtimes::new([Arc::new(WasmiEngine::new()) as _]);
         let mut filter = FilterConfig::stand_in(Path::new("guest.yaml"), &Environment::empty());
         filter.vm.code = CodeSource::Local(PathBuf::from("on the shelf"));
         filter.vm.runtime.name = "wasmi".to_owned();
         let shelves = Shelves(Arc::clone(&shelf));
         Self {
             shelf,
-            planner: Planner::with_sources(engines, shared.clone(), shelves),
+            planner: Planner::with_sources(runtimes, shared.clone(), shelves),
             shared,
             filter: Arc::new(filter),
         }

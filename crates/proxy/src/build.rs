@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_config::{FilterConfig, ProxyConfig};
 use weir_host::Shared;
-use weir_plan::{Engines, PlanError, Planner, Refusal};
+use weir_plan::{PlanError, Planner, Refusal, Runtimes};
 
 use crate::revision::Revision;
 use crate::routes;
@@ -22,8 +22,8 @@ pub(crate) struct Builder(Planner);
 
 impl Builder {
     /// A builder for these runtimes; VMs share `shared`.
-    pub fn new(engines: Engines, shared: Shared) -> Self {
-        Self(Planner::new(engines, shared))
+    pub fn new(runtimes: Runtimes, shared: Shared) -> Self {
+        Self(Planner::new(runtimes, shared))
     }
 
     /// Builds a revision. Blocks: compiles, reads files, starts throw-away VMs.

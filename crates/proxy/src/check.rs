@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_config::{FilterConfig, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
-use weir_plan::{Engines, Refusal};
+use weir_plan::{Refusal, Runtimes};
 
 use crate::build::Builder;
 use crate::error::ProxyError;
@@ -28,9 +28,9 @@ impl Report {
 
 /// Does all that a start does, short of listening: compiles the modules, starts and configures each VM once and throws it
 /// away, reads certificates. Blocks.
-pub fn check(config: &ProxyConfig, engines: &Engines) -> Report {
+pub fn check(config: &ProxyConfig, runtimes: &Runtimes) -> Report {
     let mut report = Report::default();
-    match builder(engines).build(config) {
+    match builder(runtimes).build(config) {
         Ok(built) => report.refused = built.refused,
         Err(error) => report.errors.push(error.into()),
     }
@@ -43,15 +43,15 @@ pub fn check(config: &ProxyConfig, engines: &Engines) -> Report {
 }
 
 /// As [`check`], for filters alone, such as a configuration of the Traffic Server plugin describes them.
-pub fn check_filters(filters: &[Arc<FilterConfig>], engines: &Engines) -> Report {
+pub fn check_filters(filters: &[Arc<FilterConfig>], runtimes: &Runtimes) -> Report {
     let mut report = Report::default();
-    match builder(engines).try_filters(filters) {
+    match builder(runtimes).try_filters(filters) {
         Ok(refused) => report.refused = refused,
         Err(error) => report.errors.push(error.into()),
     }
     report
 }
 
-fn builder(engines: &Engines) -> Builder {
-    Builder::new(engines.clone(), Shared::new(ForeignFunctions::default()))
+fn builder(runtimes: &Runtimes) -> Builder {
+    Builder::new(runtimes.clone(), Shared::new(ForeignFunctions::default()))
 }

@@ -42,4 +42,4 @@ pub use proxy::{ConfigSource, Proxy, ProxyHandle};
 pub use run::Signals;
 pub use tls::TlsError;
 pub use weir_outbound::UpstreamError;
-pub use weir_plan::{EngineSource, Engines, PlanError, Refusal};
+pub use weir_plan::{PlanError, Refusal, RuntimeSource, Runtimes};

@@ -11,7 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use weir_admin::{AdminServer, Readiness};
 use weir_config::{AccessLog, ConfigError, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
-use weir_plan::{Engines, FileStamp, Refusal};
+use weir_plan::{FileStamp, Refusal, Runtimes};
 
 use crate::access_log::{Lines, Writer};
 use crate::admin;
@@ -84,7 +84,7 @@ impl Proxy {
     /// A filter that cannot be used is logged with its module's file and the reason, and stands in
     /// [`ProxyHandle::refused`]; its requests get its fail policy, and the rest is served. What is wrong with the
     /// configuration itself, or an address that cannot be listened on, is an error.
-    pub fn start(source: ConfigSource, engines: Engines) -> Result<Self, ProxyError> {
+    pub fn start(source: ConfigSource, runtimes: Runtimes) -> Result<Self, ProxyError> {
         let config = (source.0)()?;
         let shared = Shared::new(ForeignFunctions::default());
         let readiness = Readiness::default();
@@ -108,7 +108,7 @@ impl Proxy {
             workers.push(worker.mailbox);
             threads.push(worker.thread);
         }
-        let builder = Builder::new(engines, shared.clone());
+        let builder = Builder::new(runtimes, shared.clone());
         let controller = Controller::new(builder, shared.clone(), workers.clone());
         let inner = Inner {
             source,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use weir_config::{Environment, ProxyConfig};
 use weir_engine::Engine;
-use weir_proxy::{ConfigSource, Engines, Proxy, ProxyError};
+use weir_proxy::{ConfigSource, Proxy, ProxyError, Runtimes};
 
 /// A test that hangs fails after this; nothing else depends on it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -137,9 +137,9 @@ impl Site {
     }
 }
 
-fn engines() -> Engines {
+fn engines() -> Runtimes {
     let wasmi: Arc<dyn Engine> = Arc::new(weir_engine_wasmi::WasmiEngine::new());
-    Engines::new([wasmi])
+    Runtimes::new([wasmi])
 }
 
 /// Splits the text of a module at its top-level parentheses into imports and the rest.

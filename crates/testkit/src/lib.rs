@@ -7,23 +7,23 @@ mod ats;
 pub mod case;
 pub mod client;
 pub mod config;
-mod engines;
 mod guests;
 mod logs;
 mod origin;
 mod paths;
 mod ports;
 mod tls;
+mod usable;
 mod weir;
 
 pub use ats::{Ats, AtsConfig, Mode};
-pub use engines::engines;
 pub use guests::Guests;
 pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};
 pub use paths::{code_cache, repository, weir_binary};
 pub use ports::{blackhole, refused_port};
 pub use tls::{Authority, Identity};
+pub use usable::usable_runtimes;
 pub use weir::Weir;
 
 /// How long anything that must happen may take before a test fails. Far more than it needs, so that a busy machine

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use weir_testkit::client::{Http1, Request, Response};
 use weir_testkit::config::{Config, filter};
-use weir_testkit::{Guests, Origin, Weir, engines, repository};
+use weir_testkit::{Guests, Origin, Weir, repository, usable_runtimes};
 
 /// The texts of `filters/guests/FOLDER`, by name.
 fn texts(folder: &str) -> Vec<(String, String)> {
@@ -77,7 +77,7 @@ fn broken(folder: &Path) -> Vec<(String, PathBuf)> {
 
 #[test]
 fn broken_modules_are_refused_and_the_rest_serves() {
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let folder = tempfile::tempdir().unwrap();
         let origin = Origin::start().unwrap();
         let modules = broken(folder.path());
@@ -145,7 +145,7 @@ fn broken_modules_do_not_replace_good_ones() {
 
 #[test]
 fn modules_of_other_toolchains_run() {
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let folder = tempfile::tempdir().unwrap();
         let origin = Origin::start().unwrap();
         let texts = texts("toolchains");

@@ -10,7 +10,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use weir_ats_server::{Installation, plugin_library};
 use weir_engine::{Abilities, Ability, Engine};
-use weir_plan::Engines;
+use weir_plan::Runtimes;
 use weir_testkit::case::{Case, Coverage, Proxy, Stage, Verdict};
 
 fn main() -> Result<()> {
@@ -59,7 +59,7 @@ fn main() -> Result<()> {
 
 /// The runtimes that the tests can have, and what is to be said of those whose library is not here.
 fn engines() -> (Vec<Arc<dyn Engine>>, Vec<String>) {
-    let engines = Engines::from_sources(weir_engines::built_in(Default::default));
+    let engines = Runtimes::from_sources(weir_builtin::runtimes(Default::default));
     let (mut opened, mut missing) = (Vec::new(), Vec::new());
     for name in engines.names() {
         match engines.open(name) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
 use weir_testkit::config::{Config, filter, set};
-use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir, engines};
+use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir, usable_runtimes};
 
 /// Behaviours that end a VM.
 const FATAL: [&str; 14] = [
@@ -163,14 +163,14 @@ macro_rules! on_each_engine {
 
                 #[test]
                 fn deaths_before_the_response_get_the_fail_policy() {
-                    if engines().contains(&NAME) {
+                    if usable_runtimes().contains(&NAME) {
                         every(NAME, &EARLY, early);
                     }
                 }
 
                 #[test]
                 fn deaths_in_and_after_the_response_end_only_their_streams() {
-                    if engines().contains(&NAME) {
+                    if usable_runtimes().contains(&NAME) {
                         every(NAME, &LATE, late);
                     }
                 }
@@ -184,7 +184,7 @@ on_each_engine!(wasmtime: "wasmtime" wamr: "wamr" wamr_jit: "wamr-jit" v8: "v8" 
 /// Callbacks of the plugin, which no request waits for.
 #[test]
 fn deaths_outside_of_streams_end_no_stream() {
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let origin = Origin::start().unwrap();
         let what: Vec<_> = ["tick", "queue_ready"]
             .iter()
@@ -215,7 +215,7 @@ fn deaths_outside_of_streams_end_no_stream() {
 #[test]
 fn deaths_at_start_are_refused() {
     let module = Guests::build().unwrap().filter("misbehave").unwrap();
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let origin = Origin::start().unwrap();
         let mut config = Config::new(&origin.url()).route("/healthy", &[]);
         let mut names = Vec::new();
@@ -264,7 +264,7 @@ fn deaths_at_start_are_refused() {
 
 #[test]
 fn harmless_misuse_leaves_the_vm_alive() {
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let origin = Origin::start().unwrap();
         let what = HARMLESS.map(|(behaviour, _)| (behaviour, "request_headers"));
         let mut weir = start(engine, &origin, &what, &[]);
@@ -285,7 +285,7 @@ fn harmless_misuse_leaves_the_vm_alive() {
 
 #[test]
 fn fail_open_goes_on_without_the_filter() {
-    for engine in engines() {
+    for engine in usable_runtimes() {
         let origin = Origin::start().unwrap();
         let callbacks = [
             "request_headers",

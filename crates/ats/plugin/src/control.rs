@@ -7,11 +7,11 @@ use std::sync::Arc;
 use weir_abi::LogLevel;
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::Shared;
-use weir_plan::{FileStamp, Planned, Planner, VmPlan};
+use weir_plan::{FileStamp, Planned, Planner, Runtimes, VmPlan};
 
 use crate::events::Hub;
 use crate::net_thread::NetThread;
-use crate::plugin::{Engines, GLOBAL};
+use crate::plugin::GLOBAL;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
 use crate::vm::place::{Place, PlaceRef};
 use crate::vm::start;
@@ -72,14 +72,14 @@ pub(crate) struct Kept;
 impl Control {
     /// Nothing is loaded so far.
     pub fn new(
-        engines: Engines,
+        runtimes: Runtimes,
         shared: Shared,
         hub: Hub,
         threads: &'static [&'static NetThread],
         folder: PathBuf,
     ) -> Self {
         Self {
-            planner: Planner::new(engines, shared.clone()),
+            planner: Planner::new(runtimes, shared.clone()),
             shared,
             hub,
             threads,

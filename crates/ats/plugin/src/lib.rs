@@ -8,7 +8,6 @@
 mod admin;
 mod arguments;
 mod control;
-mod engines;
 mod entry;
 mod events;
 mod foreign;
@@ -19,6 +18,7 @@ mod plugin;
 mod process;
 mod property;
 mod reload;
+mod runtime_options;
 mod stats;
 mod thread_chain;
 mod tls;

@@ -17,7 +17,7 @@ use weir_meters::Meters;
 use crate::admin::Admin;
 use crate::control::Control;
 use crate::events::Hub;
-use crate::{engines, foreign, log, net_thread, reload, stats, txn};
+use crate::{foreign, log, net_thread, reload, runtime_options, stats, txn};
 
 /// The instance of `plugin.config`; remap rules have the others.
 pub(crate) const GLOBAL: usize = 0;
@@ -84,14 +84,14 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
 }
 
 fn make(version: &Version) -> Result<Plugin, SetupError> {
-    let engines = engines::built_in(folder(TSRuntimeDirGet));
+    let runtimes = runtime_options::built_in(folder(TSRuntimeDirGet));
     let shared = Shared::new(foreign::functions());
     let hub = Hub::start(shared.clone())?;
     let threads = net_thread::all(net_thread_count);
     tracing::debug!(
         server = %version,
         threads = threads.len(),
-        engines = ?engines,
+        runtimes = ?runtimes,
         "wasm.so {}", env!("CARGO_PKG_VERSION")
     );
     net_thread::introduce();
@@ -101,7 +101,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
     let admin = Admin::new(shared.clone());
-    let control = Control::new(engines, shared, hub.clone(), threads, folder(TSConfigDirGet));
+    let control = Control::new(runtimes, shared, hub.clone(), threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
@@ -174,9 +174,6 @@ fn net_thread_count() -> usize {
     unsafe { TSMgmtFloatGet(c"proxy.config.exec_thread.autoconfig.scale".as_ptr(), &mut scale) };
     ((cores as f32 * scale) as usize).clamp(1, 1024)
 }
-
-/// Engines of the process, for messages.
-pub(crate) type Engines = weir_plan::Engines;
 
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use weir_config::{Environment, ProcessConfig};
 
 use crate::arguments::{Arguments, too_late};
-use crate::engines;
 use crate::plugin::Plugin;
+use crate::runtime_options;
 
 /// Puts the settings of one line into effect. Whatever is wrong is logged, and the rest holds.
 ///
@@ -30,12 +30,12 @@ pub(crate) fn apply(plugin: &Plugin, arguments: &Arguments) {
         }
     }
     if let Some(folder) = &arguments.code_cache
-        && !engines::set_code_cache(folder.clone())
+        && !runtime_options::set_code_cache(folder.clone())
     {
         refuse(&too_late("--code-cache"));
     }
     if let Some(options) = arguments.wasmtime
-        && !engines::set_wasmtime(options)
+        && !runtime_options::set_wasmtime(options)
     {
         refuse(&too_late("--wasmtime"));
     }
@@ -62,7 +62,7 @@ fn read(plugin: &Plugin, file: &Path, arguments: &Arguments) {
     {
         tracing::error!("{}: admin: cannot listen on {address}: {error}", file.display());
     }
-    engines::set_document(process);
+    runtime_options::set_document(process);
 }
 
 fn refuse(problem: &str) {

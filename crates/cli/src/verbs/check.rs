@@ -8,7 +8,7 @@ use weir_abi::LogLevel;
 use weir_config::{Config, ProcessConfig};
 
 use super::environment;
-use crate::{engines, logging};
+use crate::{logging, runtime_args};
 
 /// Arguments of `weir check`.
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["code_cache", "wasmtime"])]
     process: bool,
     #[command(flatten)]
-    engines: engines::EngineArgs,
+    runtimes: runtime_args::RuntimeArgs,
 }
 
 /// What `--help` begins with.
@@ -58,12 +58,12 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (report, filters) = match Config::load(&args.file, &environment)? {
         Config::Proxy(proxy) => {
-            let engines = engines::cached(&args.engines, &proxy.process);
-            (weir_proxy::check(&proxy, &engines), proxy.filters.len())
+            let runtimes = runtime_args::cached(&args.runtimes, &proxy.process);
+            (weir_proxy::check(&proxy, &runtimes), proxy.filters.len())
         }
         Config::Filter(filter) => {
-            let engines = engines::cached(&args.engines, &ProcessConfig::default());
-            (weir_proxy::check_filters(&[Arc::from(filter)], &engines), 1)
+            let runtimes = runtime_args::cached(&args.runtimes, &ProcessConfig::default());
+            (weir_proxy::check_filters(&[Arc::from(filter)], &runtimes), 1)
         }
     };
     report.errors.iter().for_each(|error| eprintln!("{error}"));

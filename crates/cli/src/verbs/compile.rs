@@ -11,7 +11,7 @@ use weir_loader::{Code, CodeKey, FileSource, ModuleDigest, ModuleFile, fetch, wi
 use weir_plan::import_sets;
 
 use super::size;
-use crate::engines;
+use crate::runtime_args;
 
 /// Arguments of `weir compile`.
 #[derive(clap::Args)]
@@ -53,13 +53,13 @@ pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
     let source = FileSource::new(&args.module);
     let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
-    let engines = engines::built_in();
+    let runtimes = runtime_args::built_in();
     let mut file = fetched.bytes;
     for engine in &args.engines {
-        let Some(opened) = engines.open(engine) else {
+        let Some(opened) = runtimes.open(engine) else {
             bail!(
                 "there is no runtime {engine}; expected one of {}",
-                engines.names().join(", ")
+                runtimes.names().join(", ")
             );
         };
         let engine = opened.with_context(|| format!("the runtime {engine} cannot be used"))?;

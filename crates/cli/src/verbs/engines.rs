@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use weir_engine::{Abilities, Ability, Engine, PROPOSALS, Proposal, Unavailable};
 
-use crate::engines;
+use crate::runtime_args;
 
 /// Arguments of `weir engines`.
 #[derive(clap::Args)]
@@ -41,9 +41,9 @@ struct Row {
 
 /// Prints what is known of each runtime.
 pub fn run(args: &Args) -> Result<()> {
-    let engines = engines::built_in();
-    let row = |name| engines.open(name).map(|opened| Row { name, opened });
-    let rows: Vec<Row> = engines.names().into_iter().filter_map(row).collect();
+    let runtimes = runtime_args::built_in();
+    let row = |name| runtimes.open(name).map(|opened| Row { name, opened });
+    let rows: Vec<Row> = runtimes.names().into_iter().filter_map(row).collect();
     let text = if args.json {
         format!("{:#}\n", Value::from_iter(rows.iter().map(as_json)))
     } else {

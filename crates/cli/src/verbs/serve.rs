@@ -10,7 +10,7 @@ use weir_proxy::{ConfigSource, Proxy, Signals};
 
 use super::environment;
 use crate::logging::LogFormat;
-use crate::{engines, logging};
+use crate::{logging, runtime_args};
 
 /// Arguments of `weir serve`.
 #[derive(Clone, clap::Args)]
@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
     #[command(flatten)]
-    engines: engines::EngineArgs,
+    runtimes: runtime_args::RuntimeArgs,
 }
 
 /// What `--help` begins with.
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
     let again = args.clone();
     let proxy = Proxy::start(
         ConfigSource::new(move || load(&again)),
-        engines::cached(&args.engines, &process),
+        runtime_args::cached(&args.runtimes, &process),
     )?;
     Ok(proxy.run_until_signal(signals)?)
 }

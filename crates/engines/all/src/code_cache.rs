@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use weir_config::CodeCacheFolder;
 use weir_loader::{CachedEngine, CodeCache, MAX_CODE_CACHE_BYTES};
-use weir_plan::EngineSource;
+use weir_plan::RuntimeSource;
 
 /// Environment variable with the code cache's folder, or `off`.
 pub const CODE_CACHE_VARIABLE: &str = "WEIR_CODE_CACHE";
@@ -65,11 +65,11 @@ impl CodeCacheChoice {
 
 /// The sources, each with the code cache of `choice`, which is asked when the first runtime is opened.
 pub fn with_code_cache(
-    sources: Vec<EngineSource>,
+    sources: Vec<RuntimeSource>,
     choice: impl Fn() -> CodeCacheChoice + Send + Sync + 'static,
-) -> Vec<EngineSource> {
+) -> Vec<RuntimeSource> {
     let cache = Arc::new(LazyLock::new(move || choice().open()));
-    let wrap = |source: EngineSource| {
+    let wrap = |source: RuntimeSource| {
         let cache = Arc::clone(&cache);
         source.map(move |engine| match &**cache {
             Some(cache) => Arc::new(CachedEngine::new(engine, Arc::clone(cache))),
@@ -81,7 +81,7 @@ pub fn with_code_cache(
 
 #[cfg(test)]
 mod tests {
-    use weir_plan::Engines;
+    use weir_plan::Runtimes;
 
     use super::*;
 
@@ -99,10 +99,11 @@ mod tests {
     fn a_folder_that_cannot_be_used_is_done_without() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let choice = CodeCacheChoice::Named(file.path().to_owned());
-        let engines = Engines::from_sources(with_code_cache(crate::built_in(Default::default), move || {
-            choice.clone()
-        }));
-        let engine = engines.open("wasmtime").unwrap().unwrap();
+        let runtimes =
+            Runtimes::from_sources(with_code_cache(crate::runtimes(Default::default), move || {
+                choice.clone()
+            }));
+        let engine = runtimes.open("wasmtime").unwrap().unwrap();
         engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
     }
 
@@ -110,10 +111,11 @@ mod tests {
     fn code_is_kept_in_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let choice = CodeCacheChoice::Default(folder.path().join("weir"));
-        let engines = Engines::from_sources(with_code_cache(crate::built_in(Default::default), move || {
-            choice.clone()
-        }));
-        let engine = engines.open("wasmtime").unwrap().unwrap();
+        let runtimes =
+            Runtimes::from_sources(with_code_cache(crate::runtimes(Default::default), move || {
+                choice.clone()
+            }));
+        let engine = runtimes.open("wasmtime").unwrap().unwrap();
         engine.compile(b"\0asm\x01\0\0\0", &[]).unwrap();
         let kept = std::fs::read_dir(folder.path().join("weir")).unwrap();
         assert_eq!(

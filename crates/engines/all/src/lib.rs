@@ -8,44 +8,44 @@ mod code_cache;
 mod wasmtime;
 
 use weir_config::WasmtimeOptions;
-use weir_plan::EngineSource;
+use weir_plan::RuntimeSource;
 
 pub use code_cache::{CODE_CACHE_VARIABLE, CodeCacheChoice, with_code_cache};
 
 /// All of them, none opened yet. `wasmtime` is asked for when that one is opened.
-pub fn built_in(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) -> Vec<EngineSource> {
+pub fn runtimes(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) -> Vec<RuntimeSource> {
     // A build without Wasmtime has no use for it.
     let _ = &wasmtime;
     vec![
         #[cfg(feature = "wasmtime")]
-        EngineSource::new("wasmtime", move || {
+        RuntimeSource::new("wasmtime", move || {
             let engine = weir_engine_wasmtime::WasmtimeEngine::new(&wasmtime::config(wasmtime()));
             engine
-                .map(EngineSource::opened)
+                .map(RuntimeSource::opened)
                 .map_err(|error| weir_engine::Unavailable {
                     problem: error.to_string(),
                     remedy: "choose another runtime for this machine".to_owned(),
                 })
         }),
         #[cfg(feature = "wamr")]
-        EngineSource::new("wamr", || {
-            weir_engine_wamr::WamrEngine::new().map(EngineSource::opened)
+        RuntimeSource::new("wamr", || {
+            weir_engine_wamr::WamrEngine::new().map(RuntimeSource::opened)
         }),
         #[cfg(feature = "wamr")]
-        EngineSource::new("wamr-jit", || {
-            weir_engine_wamr::WamrEngine::jit().map(EngineSource::opened)
+        RuntimeSource::new("wamr-jit", || {
+            weir_engine_wamr::WamrEngine::jit().map(RuntimeSource::opened)
         }),
         #[cfg(feature = "v8")]
-        EngineSource::new("v8", || {
-            weir_engine_v8::V8Engine::open().map(EngineSource::opened)
+        RuntimeSource::new("v8", || {
+            weir_engine_v8::V8Engine::open().map(RuntimeSource::opened)
         }),
         #[cfg(feature = "wasmedge")]
-        EngineSource::new("wasmedge", || {
-            weir_engine_wasmedge::WasmEdgeEngine::open().map(EngineSource::opened)
+        RuntimeSource::new("wasmedge", || {
+            weir_engine_wasmedge::WasmEdgeEngine::open().map(RuntimeSource::opened)
         }),
         #[cfg(feature = "wasmi")]
-        EngineSource::new("wasmi", || {
-            Ok(EngineSource::opened(weir_engine_wasmi::WasmiEngine::new()))
+        RuntimeSource::new("wasmi", || {
+            Ok(RuntimeSource::opened(weir_engine_wasmi::WasmiEngine::new()))
         }),
     ]
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
+use weir_builtin::{CodeCacheChoice, with_code_cache};
 use weir_config::{ProcessConfig, WasmtimeOptions};
-use weir_engines::{CodeCacheChoice, with_code_cache};
-use weir_plan::Engines;
+use weir_plan::Runtimes;
 
 /// `--code-cache`; fixed once the first runtime is opened.
 static CODE_CACHE: OnceLock<Option<String>> = OnceLock::new();
@@ -34,7 +34,7 @@ pub(crate) fn set_document(document: ProcessConfig) {
 
 /// The runtimes that are built in, with the code cache, by default in `weir` below `runtime_folder`, the server's folder
 /// for files of a running server. Flags take the place of what the process document says.
-pub(crate) fn built_in(runtime_folder: PathBuf) -> Engines {
+pub(crate) fn built_in(runtime_folder: PathBuf) -> Runtimes {
     let choice = move || {
         let flag = CODE_CACHE.get_or_init(|| None).as_deref();
         let document = DOCUMENT.get().and_then(|document| document.code_cache.as_ref());
@@ -49,5 +49,5 @@ pub(crate) fn built_in(runtime_folder: PathBuf) -> Engines {
         let document = DOCUMENT.get().map(|document| document.wasmtime);
         flag.or(document).unwrap_or_default()
     };
-    Engines::from_sources(with_code_cache(weir_engines::built_in(wasmtime), choice))
+    Runtimes::from_sources(with_code_cache(weir_builtin::runtimes(wasmtime), choice))
 }

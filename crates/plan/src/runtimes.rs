@@ -7,21 +7,21 @@ use weir_engine::{Engine, Unavailable};
 
 /// The runtimes that configurations may name. Each is opened when one first does.
 #[derive(Clone)]
-pub struct Engines(Arc<[Entry]>);
+pub struct Runtimes(Arc<[Entry]>);
 
 struct Entry {
-    source: EngineSource,
+    source: RuntimeSource,
     /// Empty while it could not be opened: what is missing may be installed before the next reload.
     opened: Mutex<Option<Arc<dyn Engine>>>,
 }
 
 /// How a runtime is opened.
-pub struct EngineSource {
+pub struct RuntimeSource {
     name: &'static str,
     open: Box<dyn Fn() -> Result<Arc<dyn Engine>, Unavailable> + Send + Sync>,
 }
 
-impl EngineSource {
+impl RuntimeSource {
     /// A runtime of this name, which `open` opens.
     pub fn new(
         name: &'static str,
@@ -46,9 +46,9 @@ impl EngineSource {
     }
 }
 
-impl Engines {
+impl Runtimes {
     /// These runtimes, none opened yet.
-    pub fn from_sources(sources: impl IntoIterator<Item = EngineSource>) -> Self {
+    pub fn from_sources(sources: impl IntoIterator<Item = RuntimeSource>) -> Self {
         let entry = |source| Entry {
             source,
             opened: Mutex::default(),
@@ -57,10 +57,10 @@ impl Engines {
     }
 
     /// These runtimes, each under its own name.
-    pub fn new(engines: impl IntoIterator<Item = Arc<dyn Engine>>) -> Self {
+    pub fn new(runtimes: impl IntoIterator<Item = Arc<dyn Engine>>) -> Self {
         let source =
-            |engine: Arc<dyn Engine>| EngineSource::new(engine.name(), move || Ok(Arc::clone(&engine)));
-        Self::from_sources(engines.into_iter().map(source))
+            |engine: Arc<dyn Engine>| RuntimeSource::new(engine.name(), move || Ok(Arc::clone(&engine)));
+        Self::from_sources(runtimes.into_iter().map(source))
     }
 
     /// Their names.
@@ -85,9 +85,9 @@ impl Engines {
     }
 }
 
-impl fmt::Debug for Engines {
+impl fmt::Debug for Runtimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Engines").field(&self.names()).finish()
+        f.debug_tuple("Runtimes").field(&self.names()).finish()
     }
 }
 
@@ -102,34 +102,34 @@ mod tests {
     #[test]
     fn an_engine_is_opened_once_and_when_first_asked_for() {
         static OPENED: AtomicUsize = AtomicUsize::new(0);
-        let source = EngineSource::new("wasmi", || {
+        let source = RuntimeSource::new("wasmi", || {
             OPENED.fetch_add(1, Ordering::Relaxed);
-            Ok(EngineSource::opened(WasmiEngine::new()))
+            Ok(RuntimeSource::opened(WasmiEngine::new()))
         });
-        let engines = Engines::from_sources([source]);
+        let runtimes = Runtimes::from_sources([source]);
         assert_eq!(OPENED.load(Ordering::Relaxed), 0);
         for _ in 0..2 {
-            assert_eq!(engines.open("wasmi").unwrap().unwrap().name(), "wasmi");
+            assert_eq!(runtimes.open("wasmi").unwrap().unwrap().name(), "wasmi");
         }
         assert_eq!(OPENED.load(Ordering::Relaxed), 1);
-        assert!(engines.open("other").is_none());
+        assert!(runtimes.open("other").is_none());
     }
 
     #[test]
     fn an_engine_whose_library_was_missing_may_come_later() {
         static TRIED: AtomicUsize = AtomicUsize::new(0);
-        let source = EngineSource::new("wasmi", || {
+        let source = RuntimeSource::new("wasmi", || {
             if TRIED.fetch_add(1, Ordering::Relaxed) == 0 {
                 return Err(Unavailable {
                     problem: "no library".into(),
                     remedy: "install it".into(),
                 });
             }
-            Ok(EngineSource::opened(WasmiEngine::new()))
+            Ok(RuntimeSource::opened(WasmiEngine::new()))
         });
-        let engines = Engines::from_sources([source]);
-        let error = engines.open("wasmi").unwrap().err().unwrap();
+        let runtimes = Runtimes::from_sources([source]);
+        let error = runtimes.open("wasmi").unwrap().err().unwrap();
         assert_eq!(error.to_string(), "no library; install it");
-        assert!(engines.open("wasmi").unwrap().is_ok());
+        assert!(runtimes.open("wasmi").unwrap().is_ok());
     }
 }
