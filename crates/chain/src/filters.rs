@@ -5,76 +5,74 @@ use std::sync::Arc;
 use atomic_refcell::{AtomicRef, AtomicRefCell};
 use smallvec::SmallVec;
 use weir_abi::Callback;
-use weir_host::{BodyAction, ContextId, Finish, HeadersAction, StreamAction};
+use weir_host::{BodyAction, ContextId, Finish, HeadersAction, LiveVm, StreamAction, VmGone, VmSlot};
 
 use crate::handle::StreamHandle;
 use crate::messages::Messages;
 use crate::pump::{FilterCalls, Interest, StagePlan};
 use crate::state::{Direction, SharedState, StreamState};
-use crate::vm::{LiveVm, VmGone, VmPlace};
 
-/// The filters that see a stream. Shared by the two directions, which need not be on one thread if the proxy's VMs need not
-/// be either.
-pub struct Chain<P: VmPlace> {
+/// The filters that see a stream. Shared by the two directions, which need not be on one thread.
+pub struct Chain {
     /// Filters that come before, where a chain was extended after a stream had begun.
     base: Option<Arc<Self>>,
     /// Number of those.
     before: usize,
     /// Those of the route, of which these are some.
-    filters: Arc<[ChainFilter<P>]>,
-    members: SmallVec<[Member<P>; 2]>,
+    filters: Arc<[ChainFilter]>,
+    members: SmallVec<[Member; 2]>,
 }
 
 /// A filter, as the chains of all streams have it.
-pub struct ChainFilter<P> {
+pub struct ChainFilter {
     /// `None` where the filter was refused at start.
-    place: Option<(P, usize)>,
+    slot: Option<(Arc<VmSlot>, usize)>,
     fail_open: bool,
     limit: usize,
 }
 
 /// A filter in the chain of one stream.
-struct Member<P: VmPlace> {
-    /// Place among the filters.
+struct Member {
+    /// Index among the filters of the route.
     plan: usize,
     /// The VM and the stream's context in it, once the request has come to the filter.
-    stream: AtomicRefCell<Option<(P::Vm, ContextId)>>,
+    stream: AtomicRefCell<Option<(Arc<LiveVm>, ContextId)>>,
 }
 
-impl<P: VmPlace> ChainFilter<P> {
-    /// `place`: where its VM is, and the place of its plugin in the VM's plan; `None` where the filter was refused, so that
-    /// every stream gets the fail policy. `fail_open`: streams go on without the filter when its VM is dead. `limit`: body
+impl ChainFilter {
+    /// `slot`: the slot of its VM, and the index of its plugin in the VM's plan; `None` where the filter was refused, so that
+    /// every stream gets the fail policy. `fail_open`: streams continue without the filter when its VM is dead. `limit`: body
     /// bytes that it may hold back.
-    pub fn new(place: Option<(P, usize)>, fail_open: bool, limit: usize) -> Self {
+    pub fn new(slot: Option<(Arc<VmSlot>, usize)>, fail_open: bool, limit: usize) -> Self {
         Self {
-            place,
+            slot,
             fail_open,
             limit,
         }
     }
 
     fn has(&self, callback: Callback) -> bool {
-        self.place.as_ref().is_some_and(|(place, _)| place.has(callback))
+        self.slot.as_ref().is_some_and(|(slot, _)| slot.has(callback))
     }
 }
 
-impl<P: VmPlace> Member<P> {
+impl Member {
     /// Whether the filter knows of the stream.
     fn is_begun(&self) -> bool {
         self.stream.borrow().is_some()
     }
 }
 
-impl<P: VmPlace> Chain<P> {
+impl Chain {
     /// A chain of some filters of a route: those with the numbers `seen`, in the order in which they see the request.
-    pub fn new(filters: &Arc<[ChainFilter<P>]>, seen: impl IntoIterator<Item = usize>) -> Arc<Self> {
+    pub fn new(filters: &Arc<[ChainFilter]>, seen: impl IntoIterator<Item = usize>) -> Arc<Self> {
         Self::behind(None, Arc::clone(filters), seen)
     }
 
     /// A chain of the filters of `base`, which may know of the stream already, and of these behind them.
     pub fn extending(
         base: Arc<Self>,
-        filters: &Arc<[ChainFilter<P>]>,
+        filters: &Arc<[ChainFilter]>,
         seen: impl IntoIterator<Item = usize>,
     ) -> Arc<Self> {
         Self::behind(Some(base), Arc::clone(filters), seen)
@@ -87,7 +85,7 @@ impl<P: VmPlace> Chain<P> {
 
     fn behind(
         base: Option<Arc<Self>>,
-        filters: Arc<[ChainFilter<P>]>,
+        filters: Arc<[ChainFilter]>,
         seen: impl IntoIterator<Item = usize>,
     ) -> Arc<Self> {
         let member = |plan| Member {
@@ -114,7 +112,7 @@ impl<P: VmPlace> Chain<P> {
 
     // The compiler takes it for recursive, and it is asked several times for each callback.
     #[inline(always)]
-    fn get(&self, filter: usize) -> Option<(&ChainFilter<P>, &Member<P>)> {
+    fn get(&self, filter: usize) -> Option<(&ChainFilter, &Member)> {
         match filter.checked_sub(self.before) {
             Some(own) => {
                 let member = self.members.get(own)?;
@@ -125,25 +123,22 @@ impl<P: VmPlace> Chain<P> {
     }
 
     #[cold]
-    fn get_before(&self, filter: usize) -> Option<(&ChainFilter<P>, &Member<P>)> {
+    fn get_before(&self, filter: usize) -> Option<(&ChainFilter, &Member)> {
         self.base.as_ref()?.get(filter)
     }
 
-    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>, &Member<P>)> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter, &Member)> {
         self.iter_from(0)
     }
 
-    fn iter_from(
-        &self,
-        first: usize,
-    ) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter<P>, &Member<P>)> {
+    fn iter_from(&self, first: usize) -> impl DoubleEndedIterator<Item = (usize, &ChainFilter, &Member)> {
         (first..self.len()).filter_map(|index| {
             let (filter, member) = self.get(index)?;
             Some((index, filter, member))
         })
     }
 
-    /// The place in the route of a filter of the chain.
+    /// The index in the route of a filter of the chain.
     pub fn plan(&self, filter: usize) -> Option<usize> {
         self.get(filter).map(|(_, member)| member.plan)
     }
@@ -221,39 +216,39 @@ impl<P: VmPlace> Chain<P> {
 }
 
 /// Calls the filters of a chain for one stream.
-pub struct ChainCalls<P: VmPlace, M> {
-    chain: Arc<Chain<P>>,
+pub struct ChainCalls<M> {
+    chain: Arc<Chain>,
     state: SharedState<M>,
 }
 
-impl<P: VmPlace, M: Messages> ChainCalls<P, M> {
+impl<M: Messages> ChainCalls<M> {
     /// Calls for this stream.
-    pub fn new(chain: Arc<Chain<P>>, state: SharedState<M>) -> Self {
+    pub fn new(chain: Arc<Chain>, state: SharedState<M>) -> Self {
         Self { chain, state }
     }
 
-    fn lent(&self) -> LentCalls<'_, P, M> {
+    fn lent(&self) -> LentCalls<'_, M> {
         LentCalls::new(&self.chain, &self.state)
     }
 }
 
 /// Calls the filters of a chain for one stream, for as long as both are there anyway.
-pub struct LentCalls<'a, P: VmPlace, M> {
-    chain: &'a Chain<P>,
+pub struct LentCalls<'a, M> {
+    chain: &'a Chain,
     state: &'a SharedState<M>,
 }
 
-impl<'a, P: VmPlace, M: Messages> LentCalls<'a, P, M> {
+impl<'a, M: Messages> LentCalls<'a, M> {
     /// Calls for this stream.
-    pub fn new(chain: &'a Chain<P>, state: &'a SharedState<M>) -> Self {
+    pub fn new(chain: &'a Chain, state: &'a SharedState<M>) -> Self {
         Self { chain, state }
     }
 
     /// Tells a filter of the stream, and shows it the request's headers.
     fn begin(&self, index: usize, count: usize, end_of_stream: bool) -> Result<HeadersAction, VmGone> {
         let (filter, member) = self.chain.get(index).ok_or(VmGone)?;
-        let (place, plugin) = filter.place.as_ref().ok_or(VmGone)?;
-        let vm = place.live().ok_or(VmGone)?;
+        let (slot, plugin) = filter.slot.as_ref().ok_or(VmGone)?;
+        let vm = slot.live().ok_or(VmGone)?;
         let plugin = vm.context(*plugin).ok_or(VmGone)?;
         let handle = StreamHandle::new(self.state.clone(), index);
         let (context, action) = vm.enter(|vm| {
@@ -265,13 +260,13 @@ impl<'a, P: VmPlace, M: Messages> LentCalls<'a, P, M> {
         Ok(action)
     }
 
-    fn stream(&self, filter: usize) -> Result<AtomicRef<'a, (P::Vm, ContextId)>, VmGone> {
+    fn stream(&self, filter: usize) -> Result<AtomicRef<'a, (Arc<LiveVm>, ContextId)>, VmGone> {
         let (_, member) = self.chain.get(filter).ok_or(VmGone)?;
         AtomicRef::filter_map(member.stream.borrow(), Option::as_ref).ok_or(VmGone)
     }
 }
 
-impl<P: VmPlace, M: Messages> FilterCalls for ChainCalls<P, M> {
+impl<M: Messages> FilterCalls for ChainCalls<M> {
     fn on_headers(
         &mut self,
         filter: usize,
@@ -302,7 +297,7 @@ impl<P: VmPlace, M: Messages> FilterCalls for ChainCalls<P, M> {
     }
 }
 
-impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
+impl<M: Messages> FilterCalls for LentCalls<'_, M> {
     fn on_headers(
         &mut self,
         filter: usize,
@@ -350,51 +345,31 @@ impl<P: VmPlace, M: Messages> FilterCalls for LentCalls<'_, P, M> {
 #[cfg(test)]
 mod tests {
     use weir_abi::StreamType;
-    use weir_host::{Stream, Vm, VmError};
+    use weir_host::{ExportedCallbacks, Stream};
 
     use super::*;
     use crate::testing;
 
-    /// A place whose plan has these callbacks, and whose VM is dead whenever it is entered.
-    struct Dead(&'static [Callback]);
-
-    impl VmPlace for Dead {
-        type Vm = ();
-
-        fn live(&self) -> Option<()> {
-            Some(())
-        }
-
-        fn has(&self, callback: Callback) -> bool {
-            self.0.contains(&callback)
-        }
-    }
-
-    impl LiveVm for () {
-        fn context(&self, _: usize) -> Option<ContextId> {
-            ContextId::new(1)
-        }
-
-        fn enter<R>(&self, _: impl FnOnce(&mut Vm) -> Result<R, VmError>) -> Result<R, VmGone> {
-            Err(VmGone)
-        }
-
-        fn await_done(&self) {}
-    }
-
     const BODIES: &[Callback] = &[Callback::RequestBody, Callback::ResponseBody];
 
-    fn chain(places: [Option<&'static [Callback]>; 2]) -> Arc<Chain<Dead>> {
-        let filter = |callbacks: Option<_>| {
-            ChainFilter::new(callbacks.map(|callbacks| (Dead(callbacks), 0)), true, 10)
+    /// A slot without a VM, whose VMs have these callbacks.
+    fn slot(callbacks: &[Callback]) -> Arc<VmSlot> {
+        let exported = ExportedCallbacks::default();
+        exported.set(|callback| callbacks.contains(&callback));
+        VmSlot::new(Arc::new(exported))
+    }
+
+    fn chain(filters: [Option<&[Callback]>; 2]) -> Arc<Chain> {
+        let filter = |callbacks: Option<&[Callback]>| {
+            ChainFilter::new(callbacks.map(|callbacks| (slot(callbacks), 0)), true, 10)
         };
-        Chain::new(&places.into_iter().map(filter).collect(), 0..2)
+        Chain::new(&filters.into_iter().map(filter).collect(), 0..2)
     }
 
     /// Makes a filter know of the stream.
-    fn begin(chain: &Chain<Dead>, filter: usize) {
+    fn begin(chain: &Chain, filter: usize) {
         let context = ContextId::new(2).expect("not 0");
-        *chain.members[filter].stream.borrow_mut() = Some(((), context));
+        *chain.members[filter].stream.borrow_mut() = Some((testing::vm(), context));
     }
 
     #[test]

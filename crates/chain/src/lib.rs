@@ -4,8 +4,8 @@
 //! to the upstream, the connection to the client) polls the last stage of a [`Pump`], which polls the one before it, down
 //! to the [`Source`]. Not polling is back-pressure; pausing is not being ready.
 //!
-//! A proxy brings what differs between proxies: how it keeps messages ([`Messages`]), where messages come from
-//! ([`Source`]), and where the VMs of a plan are ([`VmPlace`]). Everything else about a stream lies in its
+//! A proxy brings what differs between proxies: how it keeps messages ([`Messages`]), and where messages come from
+//! ([`Source`]). VMs are found in slots ([`VmSlot`](weir_host::VmSlot)), which a supervisor fills. Everything else about a stream lies in its
 //! [`StreamState`], shared by the pumps that move it and the [`StreamHandle`]s that its filters' VMs hold.
 #![forbid(unsafe_code)]
 
@@ -27,7 +27,6 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod vm;
 
 pub use certificate::certificate_field;
 pub use chunked::{Dechunker, MalformedChunk};
@@ -41,4 +40,3 @@ pub use pieces::Pieces;
 pub use pump::{Abort, FilterCalls, Interest, Length, Pump, StagePlan};
 pub use source::{Item, LocalSource, Source, SourceError};
 pub use state::{Direction, FilterState, Reply, SharedState, Side, StreamState};
-pub use vm::{LiveVm, VmGone, VmPlace};

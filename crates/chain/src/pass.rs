@@ -78,11 +78,11 @@ mod tests {
 
     use bytes::Bytes;
     use weir_abi::StreamType;
-    use weir_host::{BodyAction, Stream, StreamAction};
+    use weir_host::{BodyAction, Stream, StreamAction, VmGone};
 
     use super::*;
     use crate::testing::{self, Maps};
-    use crate::{Interest, Item, LocalSource, StreamHandle, VmGone};
+    use crate::{Interest, Item, LocalSource, StreamHandle};
 
     /// Filters that answer to the head, each what is said; what they were told of the end of the message.
     #[derive(Default)]

@@ -5,7 +5,7 @@
 use std::task::{Context, Poll, ready};
 
 use smallvec::SmallVec;
-use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction};
+use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction, VmGone};
 
 use crate::local_reply;
 use crate::messages::Messages;
@@ -13,7 +13,6 @@ use crate::pieces::Pieces;
 use crate::source::{Item, Source, SourceError};
 use crate::stage::{Head, Hold, Stage, Trailers};
 use crate::state::{Direction, Reply, SharedState, StreamState};
-use crate::vm::VmGone;
 
 /// How the filters of a chain are called. Between two calls the VM may die: that is an `Err`.
 pub trait FilterCalls {

@@ -1,8 +1,15 @@
 //! A proxy's part of a stream, as unit tests need it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue};
-use weir_abi::MapType;
-use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
+use weir_abi::{LogLevel, MapType, Status};
+use weir_engine_wasmi::WasmiEngine;
+use weir_host::{
+    Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, HeaderEdit, HostModule, HttpCall,
+    ImportSets, LiveVm, Lookup, QueueWaker, Services, Shared, Vm, VmKeeper, VmLimits, VmSpec,
+};
 
 use crate::head::FieldLines;
 use crate::messages::Messages;
@@ -24,6 +31,61 @@ pub(crate) fn state(filters: usize) -> SharedState<Maps> {
     let mut maps = Maps::default();
     maps.request.insert("x-first", HeaderValue::from_static("1"));
     StreamState::new(maps, filters).share()
+}
+
+/// A VM without any plugin, so that it knows no stream.
+pub(crate) fn vm() -> Arc<LiveVm> {
+    let text = r#"(module
+        (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#;
+    let module = wat::parse_str(text).expect("a module");
+    let spec = VmSpec {
+        module: HostModule::compile(&WasmiEngine::new(), ImportSets::standard(), "test.wasm", &module)
+            .expect("compiles"),
+        vm_id: String::new(),
+        configuration: Vec::new(),
+        environment: Vec::new(),
+        capabilities: Capabilities::default(),
+        limits: VmLimits::default(),
+        strict: false,
+    };
+    let shared = Shared::new(ForeignFunctions::default());
+    let vm = Vm::start(Arc::new(spec), &shared, Box::new(NoProxy), Arc::new(NoProxy));
+    LiveVm::new(vm.expect("starts"), Vec::new(), Arc::new(NoProxy))
+}
+
+/// Around the VM there is nothing.
+struct NoProxy;
+
+impl Services for NoProxy {
+    fn http_call(&mut self, _: u32, _: HttpCall) -> Result<(), Status> {
+        Err(Status::InternalFailure)
+    }
+
+    fn set_tick_period(&mut self, _: ContextId, _: Option<Duration>) {}
+
+    fn log_level(&self) -> LogLevel {
+        LogLevel::Critical
+    }
+
+    fn log(&self, _: LogLevel, _: Option<&str>, _: &[u8]) {}
+}
+
+impl QueueWaker for NoProxy {
+    fn wake(&self, _: ContextId, _: u32) {}
+}
+
+impl VmKeeper for NoProxy {
+    fn module(&self) -> &str {
+        "test.wasm"
+    }
+
+    fn died(&self) {}
+
+    fn await_done(&self, _: &Arc<LiveVm>) {}
+
+    fn ended(&self, _: Vm, _: Vec<ContextId>) {}
 }
 
 impl Maps {

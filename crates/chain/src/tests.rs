@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use weir_abi::{BufferType, MapType, StreamType};
-use weir_host::{BodyAction, HeaderEdit, HeadersAction, LocalResponse, Stream, StreamAction};
+use weir_host::{BodyAction, HeaderEdit, HeadersAction, LocalResponse, Stream, StreamAction, VmGone};
 
 use crate::testing::{self, Maps};
 use crate::{
     Abort, Direction, FilterCalls, Interest, Item, Length, Pump, Reply, SharedState, Source, SourceError,
-    StagePlan, VmGone,
+    StagePlan,
 };
 
 type StreamHandle = crate::StreamHandle<Maps>;

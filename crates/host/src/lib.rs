@@ -18,6 +18,7 @@ mod proxy_wasm;
 mod services;
 pub mod sets;
 mod shared;
+mod slot;
 mod snapshot;
 mod spec;
 mod stream;
@@ -34,6 +35,7 @@ pub use sets::ImportSets;
 pub use shared::{
     HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, Shared,
 };
+pub use slot::{ExportedCallbacks, LiveVm, VmGone, VmKeeper, VmSlot};
 pub use snapshot::{NoSnapshot, VmSnapshot, WarmUp};
 pub use spec::{PluginSpec, VmSpec};
 pub use stream::{

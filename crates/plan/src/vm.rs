@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use weir_abi::{Callback, LogLevel};
-use weir_config::{VmConfig, WarmUpRequest};
+use weir_abi::LogLevel;
+use weir_config::{Ticks, VmConfig, WarmUpRequest};
 use weir_host::{
-    ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot, VmSpec, WarmUp,
+    ContextId, ExportedCallbacks, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot,
+    VmSpec, WarmUp,
 };
 
 use crate::canary::Canary;
@@ -21,8 +22,8 @@ pub struct VmPlan {
     pub reach: Arc<Reach>,
     /// What it was made from: equal ones are not started again at a reload.
     pub identity: Identity,
-    /// A bit for each callback; unset before any VM has been started.
-    exports: OnceLock<u64>,
+    /// The callbacks of its VMs.
+    pub exported: Arc<ExportedCallbacks>,
     /// The requests that warm up the VM to freeze; `None` where each VM is started by itself.
     warm_up: Option<Vec<WarmUp>>,
     /// The snapshot that VMs continue from, taken for the first start; `None` where that could not be done.
@@ -44,6 +45,8 @@ pub struct Identity {
     pub log_levels: Vec<LogLevel>,
     /// Whether calls may go by their authority.
     pub by_authority: bool,
+    /// Where the ticks of each plugin run; `None` where its document leaves that to the proxy.
+    pub ticks: Vec<Option<Ticks>>,
 }
 
 impl VmPlan {
@@ -61,17 +64,10 @@ impl VmPlan {
             plugins,
             reach,
             identity,
-            exports: OnceLock::new(),
+            exported: Arc::default(),
             warm_up,
             snapshot: OnceLock::new(),
         }
-    }
-
-    /// Whether the VM has a callback. Before any VM has been started nothing is called, so the answer is no.
-    pub fn has(&self, callback: Callback) -> bool {
-        self.exports
-            .get()
-            .is_some_and(|set| set >> callback.index() & 1 == 1)
     }
 
     /// Starts a VM and configures its plugins, or continues from a snapshot of one that is configured. Returns the plugins'
@@ -103,7 +99,7 @@ impl VmPlan {
         if let Some(snapshot) = self.snapshot(shared) {
             if !snapshot.is_distrusted() {
                 let (mut vm, contexts) = snapshot.start(shared, services, waker)?;
-                self.set_exports(|callback| vm.has(callback));
+                self.exported.learn(&vm);
                 vm.mark_live();
                 return Ok((vm, contexts));
             }
@@ -114,7 +110,7 @@ impl VmPlan {
             );
         }
         let mut vm = Vm::start(Arc::clone(&self.spec), shared, services, waker)?;
-        self.set_exports(|callback| vm.has(callback));
+        self.exported.learn(&vm);
         let contexts = self
             .plugins
             .iter()
@@ -122,15 +118,6 @@ impl VmPlan {
             .collect::<Result<_, _>>()?;
         vm.mark_live();
         Ok((vm, contexts))
-    }
-
-    /// Takes over what is known of an equal VM that has been started, where a reload lets that one serve on.
-    pub fn learn_from(&self, equal: &Self) {
-        self.set_exports(|callback| equal.has(callback));
-        if let Some(snapshot) = equal.snapshot.get() {
-            // One that it has made by itself is as good.
-            let _ = self.snapshot.set(snapshot.clone());
-        }
     }
 
     /// The snapshot that VMs continue from. The first caller takes it, and others wait.
@@ -154,16 +141,6 @@ impl VmPlan {
             }
         };
         self.snapshot.get_or_init(make).as_ref()
-    }
-
-    /// Notes which callbacks the VM has; known once one has been started.
-    fn set_exports(&self, has: impl Fn(Callback) -> bool) {
-        self.exports.get_or_init(|| {
-            Callback::ALL
-                .iter()
-                .filter(|callback| has(**callback))
-                .fold(0, |set, callback| set | 1 << callback.index())
-        });
     }
 }
 

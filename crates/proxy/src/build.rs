@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use weir_config::{FilterConfig, ProxyConfig};
 use weir_host::Shared;
-use weir_plan::{PlanError, Planner, Refusal, Runtimes};
+use weir_plan::{PlanError, Planner, Refusal, Runtimes, VmPlan};
 
 use crate::revision::Revision;
 use crate::routes;
@@ -13,6 +13,8 @@ use crate::routes;
 pub(crate) struct Built {
     /// Ready to serve, without the filters that were refused.
     pub revision: Revision,
+    /// The VMs that each worker is to have.
+    pub vms: Vec<Arc<VmPlan>>,
     /// Filters that were refused.
     pub refused: Vec<Refusal>,
 }
@@ -55,13 +57,13 @@ impl Builder {
         }
         let revision = Revision {
             routes: plans,
-            vms: planned.vms,
             upstreams,
             limits: config.limits,
             timeouts: config.timeouts,
         };
         Ok(Built {
             revision,
+            vms: planned.vms,
             refused: planned.refused,
         })
     }

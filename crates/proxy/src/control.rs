@@ -3,42 +3,31 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use weir_config::ProxyConfig;
-use weir_host::Shared;
+use weir_config::{ProxyConfig, Ticks};
 use weir_plan::Refusal;
+use weir_supervisor::{Fleet, OnFailure, VmThread};
 
 use crate::build::{Builder, Built};
 use crate::error::ProxyError;
 use crate::listener::Bound;
-use crate::revision::Revision;
 use crate::tls::ServerTls;
-use crate::vm::start::{self, StartedVm};
-use crate::worker::{Install, Message};
+use crate::worker::{Install, Message, WorkerLink};
 
 /// What is being served, and the means to change it.
 pub(crate) struct Controller {
     builder: Builder,
-    shared: Shared,
-    workers: Vec<UnboundedSender<Message>>,
+    workers: Vec<WorkerLink>,
+    /// The workers, as their VMs know them.
+    threads: Vec<VmThread>,
+    fleet: Fleet,
     current: Option<Current>,
 }
 
 struct Current {
     config: ProxyConfig,
-    revision: Arc<Revision>,
     /// Address in the configuration, and the one that it became.
     bound: Vec<(SocketAddr, SocketAddr)>,
-}
-
-/// What filters that cannot be used mean.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OnRefusal {
-    /// Serve the rest: there is nothing better to go on with.
-    ServeTheRest,
-    /// Keep what is being served.
-    Keep,
 }
 
 /// A listener of a configuration.
@@ -50,11 +39,16 @@ struct Listening {
 
 impl Controller {
     /// Serves nothing so far.
-    pub fn new(builder: Builder, shared: Shared, workers: Vec<UnboundedSender<Message>>) -> Self {
+    pub fn new(builder: Builder, workers: Vec<WorkerLink>) -> Self {
+        let thread = |(index, worker): (usize, &WorkerLink)| VmThread {
+            supervisor: worker.supervisor.clone(),
+            index,
+        };
         Self {
             builder,
-            shared,
+            threads: workers.iter().enumerate().map(thread).collect(),
             workers,
+            fleet: Fleet::default(),
             current: None,
         }
     }
@@ -69,13 +63,20 @@ impl Controller {
     }
 
     /// Makes a configuration the one that is served. Blocks until all workers serve it. An error changes nothing.
-    pub fn serve(&mut self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {
-        let Built { revision, refused } = self.builder.build(&config)?;
-        if on_refusal == OnRefusal::Keep && !refused.is_empty() {
+    pub fn serve(&mut self, config: ProxyConfig, on_failure: OnFailure) -> Result<Vec<Refusal>, ProxyError> {
+        let Built {
+            revision,
+            vms,
+            refused,
+        } = self.builder.build(&config)?;
+        if on_failure == OnFailure::Keep && !refused.is_empty() {
             return Err(ProxyError::Refused(refused));
         }
         let (listening, sockets) = self.bind(&config)?;
-        let vms = self.start_vms(&revision, on_refusal)?;
+        let fleet = self
+            .fleet
+            .next(&vms, &self.threads, Ticks::EveryVm, on_failure)
+            .map_err(ProxyError::Vms)?;
         // Only now, so that no client is accepted before the VMs are up.
         let mut sockets = sockets
             .into_iter()
@@ -84,11 +85,12 @@ impl Controller {
         self.warn_of_what_stays(&config);
         let revision = Arc::new(revision);
         let mut installed = Vec::new();
-        for (worker, vms) in self.workers.iter().zip(vms) {
+        for (index, worker) in self.workers.iter().enumerate() {
             let (done, wait) = oneshot::channel();
+            let slots = (0..vms.len()).filter_map(|vm| fleet.slot(vm, index).cloned());
             let install = Install {
                 revision: Arc::clone(&revision),
-                vms,
+                slots: slots.collect(),
                 sockets: sockets.iter_mut().filter_map(Vec::pop).collect(),
                 listeners: listening
                     .iter()
@@ -97,6 +99,7 @@ impl Controller {
                 done,
             };
             worker
+                .mailbox
                 .send(Message::Install(Box::new(install)))
                 .map_err(|_| ProxyError::WorkerGone)?;
             installed.push(wait);
@@ -104,15 +107,12 @@ impl Controller {
         for wait in installed {
             wait.blocking_recv().map_err(|_| ProxyError::WorkerGone)?;
         }
+        self.fleet.replace(fleet);
         let bound = listening
             .iter()
             .map(|listener| (listener.configured, listener.address))
             .collect();
-        self.current = Some(Current {
-            config,
-            revision,
-            bound,
-        });
+        self.current = Some(Current { config, bound });
         Ok(refused)
     }
 
@@ -149,86 +149,6 @@ impl Controller {
             });
         }
         Ok((listening, sockets))
-    }
-
-    /// Starts the VMs that the workers do not have yet; one list for each worker.
-    fn start_vms(
-        &self,
-        revision: &Revision,
-        on_refusal: OnRefusal,
-    ) -> Result<Vec<Vec<Option<StartedVm>>>, ProxyError> {
-        let is_new: Vec<bool> = revision
-            .vms
-            .iter()
-            .map(|plan| {
-                let current = self.current.iter().flat_map(|current| &current.revision.vms);
-                let equal = current.clone().find(|known| known.identity == plan.identity);
-                if let Some(equal) = equal {
-                    // Nobody starts one of the new plan, so that nobody else would tell it.
-                    plan.learn_from(equal);
-                }
-                equal.is_none()
-            })
-            .collect();
-        let outcomes: Vec<_> = std::thread::scope(|scope| {
-            let starting: Vec<_> = self
-                .workers
-                .iter()
-                .map(|worker| scope.spawn(|| self.start_for(worker, revision, &is_new, on_refusal)))
-                .collect();
-            starting
-                .into_iter()
-                .map(|thread| {
-                    thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                })
-                .collect()
-        });
-        let mut failure = None;
-        let mut started = Vec::with_capacity(outcomes.len());
-        for (vms, outcome) in outcomes {
-            failure = failure.or(outcome.err());
-            started.push(vms);
-        }
-        let Some(failure) = failure else {
-            return Ok(started);
-        };
-        // What those that did start have begun comes to nothing.
-        for (worker, vms) in self.workers.iter().zip(started) {
-            for vm in vms.into_iter().flatten() {
-                let _ = worker.send(Message::Gone {
-                    instance: vm.instance,
-                });
-            }
-        }
-        Err(failure)
-    }
-
-    fn start_for(
-        &self,
-        worker: &UnboundedSender<Message>,
-        revision: &Revision,
-        is_new: &[bool],
-        on_refusal: OnRefusal,
-    ) -> (Vec<Option<StartedVm>>, Result<(), ProxyError>) {
-        let mut started = Vec::with_capacity(is_new.len());
-        for (plan, is_new) in revision.vms.iter().zip(is_new) {
-            if !is_new {
-                started.push(None);
-                continue;
-            }
-            match start::start(plan, &self.shared, worker) {
-                Ok(vm) => started.push(Some(vm)),
-                // It has passed its trial, so it may yet come up: the worker goes on trying.
-                Err(error) if on_refusal == OnRefusal::ServeTheRest => {
-                    tracing::error!("{error}");
-                    started.push(None);
-                }
-                Err(error) => return (started, Err(error.into())),
-            }
-        }
-        (started, Ok(()))
     }
 
     /// Says what a reload cannot change.

@@ -44,18 +44,18 @@ pub enum ProxyError {
     /// The system gives us no thread, no runtime or no signals.
     #[error("the system refuses: {0}")]
     System(#[from] io::Error),
-    /// A VM that had passed its trial could not be started for a worker.
-    #[error("{0}")]
-    Vm(#[from] weir_host::StartError),
+    /// VMs that had passed their trials could not be started for workers.
+    #[error("{}", lines(.0))]
+    Vms(Vec<weir_host::StartError>),
     /// A worker has ended.
     #[error("a worker thread has ended")]
     WorkerGone,
 }
 
-fn lines(refused: &[Refusal]) -> String {
-    refused
+fn lines(reasons: &[impl ToString]) -> String {
+    reasons
         .iter()
-        .map(Refusal::to_string)
+        .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join("\n")
 }

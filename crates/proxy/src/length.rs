@@ -101,8 +101,8 @@ mod tests {
     use std::task::Waker;
 
     use bytes::Bytes;
-    use weir_chain::{Direction, Interest, Item, LocalSource, StagePlan, VmGone};
-    use weir_host::{BodyAction, HeadersAction, StreamAction};
+    use weir_chain::{Direction, Interest, Item, LocalSource, StagePlan};
+    use weir_host::{BodyAction, HeadersAction, StreamAction, VmGone};
 
     use super::*;
     use crate::testing;

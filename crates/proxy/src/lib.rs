@@ -32,7 +32,6 @@ mod stream;
 mod testing;
 mod tls;
 mod upgrade;
-mod vm;
 mod watched_io;
 mod worker;
 

@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedSender;
 use weir_admin::{AdminServer, Readiness};
 use weir_config::{AccessLog, ConfigError, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
 use weir_plan::{FileStamp, Refusal, Runtimes};
+use weir_supervisor::OnFailure;
 
 use crate::access_log::{Lines, Writer};
 use crate::admin;
 use crate::build::Builder;
-use crate::control::{Controller, OnRefusal};
+use crate::control::Controller;
 use crate::error::ProxyError;
-use crate::worker::{self, Message};
+use crate::worker::{self, Message, WorkerLink};
 
 /// Where a proxy's configuration comes from: asked at start and at each reload.
 pub struct ConfigSource(Box<dyn Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync>);
@@ -55,7 +55,7 @@ struct Inner {
     source: ConfigSource,
     shared: Shared,
     readiness: Readiness,
-    workers: Vec<UnboundedSender<Message>>,
+    workers: Vec<WorkerLink>,
     controller: Mutex<Controller>,
     state: Mutex<State>,
 }
@@ -105,11 +105,11 @@ impl Proxy {
         for index in 0..count {
             let lines = access_log.as_ref().map_or_else(Lines::default, Writer::lines);
             let worker = worker::spawn(index, shared.clone(), lines, per_worker)?;
-            workers.push(worker.mailbox);
+            workers.push(worker.link);
             threads.push(worker.thread);
         }
         let builder = Builder::new(runtimes, shared.clone());
-        let controller = Controller::new(builder, shared.clone(), workers.clone());
+        let controller = Controller::new(builder, workers.clone());
         let inner = Inner {
             source,
             shared,
@@ -125,7 +125,7 @@ impl Proxy {
             access_log,
             admin,
         };
-        let refused = proxy.handle.serve(config, OnRefusal::ServeTheRest)?;
+        let refused = proxy.handle.serve(config, OnFailure::Retry)?;
         for refusal in &refused {
             tracing::error!("{refusal}");
         }
@@ -172,7 +172,7 @@ impl Proxy {
         self.handle.0.readiness.ending();
         for worker in &self.handle.0.workers {
             // A worker that is gone has ended.
-            let _ = worker.send(Message::Drain(drain));
+            let _ = worker.mailbox.send(Message::Drain(drain));
         }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
@@ -221,7 +221,7 @@ impl ProxyHandle {
                 }
             }
         })?;
-        self.serve(config, OnRefusal::Keep)?;
+        self.serve(config, OnFailure::Keep)?;
         Ok(())
     }
 
@@ -250,11 +250,11 @@ impl ProxyHandle {
             .collect()
     }
 
-    fn serve(&self, config: ProxyConfig, on_refusal: OnRefusal) -> Result<Vec<Refusal>, ProxyError> {
+    fn serve(&self, config: ProxyConfig, on_failure: OnFailure) -> Result<Vec<Refusal>, ProxyError> {
         let files = config.files().to_vec();
         let (watch, drain) = (config.watch, config.timeouts.drain);
         let mut controller = self.0.controller.lock().unwrap_or_else(PoisonError::into_inner);
-        let refused = controller.serve(config, on_refusal)?;
+        let refused = controller.serve(config, on_failure)?;
         let addresses = controller.addresses();
         drop(controller);
         *self.state() = State {

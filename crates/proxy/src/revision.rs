@@ -7,14 +7,11 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use weir_config::{FilterConfig, Limits, RouteMatch, Timeouts};
 use weir_outbound::LoadedUpstream;
-use weir_plan::VmPlan;
 
 /// What workers serve from.
 pub(crate) struct Revision {
     /// In the order in which they are tried.
     pub routes: Vec<RoutePlan>,
-    /// The VMs that each worker has.
-    pub vms: Vec<Arc<VmPlan>>,
     /// Upstreams of routes. Two revisions with equal ones share connections.
     pub upstreams: Vec<Arc<LoadedUpstream>>,
     /// Bounds of a request.
@@ -69,7 +66,7 @@ pub(crate) struct FilterPlan {
     pub name: Arc<str>,
     /// What the configuration says.
     pub config: Arc<FilterConfig>,
-    /// Its VM's place in [`Revision::vms`], and its plugin's place there; `None` where the filter was refused.
+    /// Index of its VM among those of the configuration, and of its plugin in that VM; `None` where the filter was refused.
     pub vm: Option<(usize, usize)>,
     /// Whether streams go on without it when its VM is dead.
     pub fail_open: bool,

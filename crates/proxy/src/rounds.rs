@@ -46,6 +46,16 @@ impl Streams {
     pub fn len(&self) -> usize {
         self.slab.borrow().len()
     }
+
+    /// Returns true if a filter holds any part of an exchange.
+    pub fn any_held(&self) -> bool {
+        let is_held = |state: &SharedState| state.try_borrow().is_ok_and(|state| state.is_held());
+        self.slab
+            .borrow()
+            .iter()
+            .filter_map(|(_, (state, _))| state.upgrade())
+            .any(|state| is_held(&state))
+    }
 }
 
 /// The connections of a worker.

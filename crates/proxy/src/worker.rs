@@ -12,77 +12,25 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tokio::task::LocalSet;
+use weir_abi::LogLevel;
 use weir_chain::ChainFilter;
-use weir_host::{ContextId, HttpCall, Shared, Vm};
+use weir_host::{Shared, VmSlot};
 use weir_outbound::{TrailingBody, UpstreamPool};
-use weir_plan::{Reach, VmPlan};
+use weir_supervisor::{Mail, Supervisor, SupervisorTask, VmThreads};
 
 use crate::accept::{self, Accepting};
 use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
 use crate::exchange::{self, Exchange};
-use crate::filters::{Slot, of_route};
+use crate::filters::of_route;
 use crate::revision::Revision;
 use crate::rounds::{self, Connections, Streams};
 use crate::tls::ServerTls;
-use crate::vm::events::Events;
-use crate::vm::slot::{LiveVm, SlotRef, VmSlot};
-use crate::vm::start::StartedVm;
 
-/// What a worker is told, by the control thread and by the VMs that were started for it.
+/// What a worker is told by the control thread.
 pub(crate) enum Message {
     /// Serve from this revision from now on.
     Install(Box<Install>),
-    /// A guest begins an HTTP call.
-    HttpCall {
-        /// The VM.
-        instance: u64,
-        /// What its guest may reach.
-        reach: Arc<Reach>,
-        /// Names the call.
-        token: u32,
-        /// The call.
-        call: HttpCall,
-    },
-    /// A guest sets or ends its tick.
-    Tick {
-        /// The VM.
-        instance: u64,
-        /// The plugin context.
-        plugin: ContextId,
-        /// `None` ends it.
-        period: Option<Duration>,
-    },
-    /// A queue has something for a guest.
-    Queue {
-        /// The VM.
-        instance: u64,
-        /// The plugin context.
-        plugin: ContextId,
-        /// The queue.
-        queue: u32,
-    },
-    /// A VM is no more, or never came to be.
-    Gone {
-        /// The VM.
-        instance: u64,
-    },
-    /// A VM that had died has a successor.
-    Revived {
-        /// Its place.
-        slot: SlotRef,
-        /// The successor.
-        started: Box<StartedVm>,
-    },
-    /// A VM's plugin contexts have been ended and wait for `proxy_done`.
-    Ending {
-        /// What it was made of.
-        plan: Arc<VmPlan>,
-        /// The VM.
-        instance: u64,
-        /// It.
-        vm: Box<Vm>,
-    },
     /// Accept nothing more, let what is under way end within this time, then end.
     Drain(Duration),
     /// End now.
@@ -93,8 +41,8 @@ pub(crate) enum Message {
 pub(crate) struct Install {
     /// What to serve from.
     pub revision: Arc<Revision>,
-    /// One for each VM of the revision; `None` where the worker has an equal one already, or none could be started.
-    pub vms: Vec<Option<StartedVm>>,
+    /// The worker's slots, one for each VM of the configuration.
+    pub slots: Vec<Arc<VmSlot>>,
     /// Sockets to accept from that are new.
     pub sockets: Vec<TcpListener>,
     /// TLS of every listener, by its address; listeners that are not here are closed.
@@ -103,10 +51,19 @@ pub(crate) struct Install {
     pub done: oneshot::Sender<()>,
 }
 
-/// A worker, seen from the control thread.
-pub(crate) struct WorkerHandle {
+/// The way to a worker.
+#[derive(Clone)]
+pub(crate) struct WorkerLink {
     /// Takes messages.
     pub mailbox: UnboundedSender<Message>,
+    /// Supervises the worker's VMs, on the worker's own thread.
+    pub supervisor: Supervisor,
+}
+
+/// A worker, seen from the control thread.
+pub(crate) struct WorkerHandle {
+    /// The way to it.
+    pub link: WorkerLink,
     /// Ends after [`Message::Drain`].
     pub thread: JoinHandle<()>,
 }
@@ -119,8 +76,6 @@ pub(crate) struct Worker {
     pub streams: Streams,
     /// Its connections.
     pub connections: Connections,
-    /// Calls, ticks and queues of its VMs.
-    pub events: Rc<Events>,
     mailbox: UnboundedSender<Message>,
     revision: RefCell<Option<Rc<WorkerRevision>>>,
     accepting: RefCell<Vec<Accepting>>,
@@ -145,10 +100,10 @@ pub(crate) type PoolBody = TrailingBody<RequestBody>;
 pub(crate) struct WorkerRevision {
     /// What all workers share.
     pub plan: Arc<Revision>,
-    /// One for each VM of the revision.
-    pub slots: Vec<Rc<VmSlot>>,
+    /// One for each VM of the configuration.
+    pub slots: Vec<Arc<VmSlot>>,
     /// The filters of each route.
-    pub filters: Vec<Arc<[ChainFilter<Slot>]>>,
+    pub filters: Vec<Arc<[ChainFilter]>>,
     /// One for each upstream of the revision.
     pub pools: Vec<Rc<UpstreamPool<PoolBody>>>,
     nothing: Arc<str>,
@@ -170,6 +125,8 @@ pub(crate) fn spawn(
 ) -> std::io::Result<WorkerHandle> {
     let (mailbox, messages) = unbounded_channel();
     let own = mailbox.clone();
+    // The log level is the configuration's alone, which the VMs' plans know.
+    let (supervisor, vms) = Supervisor::new(shared.clone(), || LogLevel::Trace);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -178,7 +135,7 @@ pub(crate) fn spawn(
         .spawn(move || {
             let local = LocalSet::new();
             let worker = Worker::new(shared, own, access_log, connections);
-            local.block_on(&runtime, Rc::clone(&worker).run(messages));
+            local.block_on(&runtime, Rc::clone(&worker).run(messages, vms));
             worker.close();
             // What hangs on to a connection now is dropped with its task, and told so.
             drop(local);
@@ -186,7 +143,8 @@ pub(crate) fn spawn(
             // Threads that start VMs for nobody are not waited for.
             runtime.shutdown_background();
         })?;
-    Ok(WorkerHandle { mailbox, thread })
+    let link = WorkerLink { mailbox, supervisor };
+    Ok(WorkerHandle { link, thread })
 }
 
 impl Worker {
@@ -200,7 +158,6 @@ impl Worker {
             shared,
             streams: Streams::default(),
             connections: Connections::default(),
-            events: Rc::default(),
             mailbox,
             revision: RefCell::new(None),
             accepting: RefCell::default(),
@@ -257,61 +214,22 @@ impl Worker {
         self.access_log.flush();
     }
 
-    async fn run(self: Rc<Self>, mut messages: UnboundedReceiver<Message>) {
+    async fn run(self: Rc<Self>, mut messages: UnboundedReceiver<Message>, vms: SupervisorTask) {
+        let vms = tokio::task::spawn_local(vms.run(OneThread(Rc::downgrade(&self))));
         let rounds = tokio::task::spawn_local(rounds::run(Rc::downgrade(&self)));
         while let Some(message) = messages.recv().await {
             self.handle(message);
             if self.stopping.get() {
                 break;
             }
-            // A guest that keeps its worker busy with calls and queues gets its turn like everybody else, not more.
-            tokio::task::yield_now().await;
         }
         rounds.abort();
+        vms.abort();
     }
 
     fn handle(self: &Rc<Self>, message: Message) {
         match message {
             Message::Install(install) => self.install(*install),
-            Message::HttpCall {
-                instance,
-                reach,
-                token,
-                call,
-            } => {
-                self.events.http_call(instance, &reach, token, call);
-            }
-            Message::Tick {
-                instance,
-                plugin,
-                period,
-            } => self.events.tick(instance, plugin, period),
-            Message::Queue {
-                instance,
-                plugin,
-                queue,
-            } => self.events.queue(instance, plugin, queue),
-            Message::Gone { instance } => self.events.forget(instance),
-            Message::Revived { slot, started } => {
-                let revision = self.revision();
-                let slot = revision
-                    .iter()
-                    .flat_map(|revision| &revision.slots)
-                    .find(|candidate| SlotRef::of(candidate) == slot);
-                match slot {
-                    Some(slot) => {
-                        let live = slot.install(*started);
-                        self.events.arrived(&live);
-                    }
-                    // A reload has come in between.
-                    None => self.events.forget(started.instance),
-                }
-            }
-            Message::Ending { plan, instance, vm } => {
-                let live = LiveVm::ending(plan, instance, *vm, self.mailbox.clone());
-                self.events.arrived(&live);
-                live.await_done();
-            }
             Message::Drain(limit) => self.drain(limit),
             Message::Stop => self.stopping.set(true),
         }
@@ -319,17 +237,6 @@ impl Worker {
 
     fn install(self: &Rc<Self>, install: Install) {
         let old = self.revision.borrow_mut().take();
-        let mut spare: Vec<Rc<VmSlot>> = old.iter().flat_map(|old| old.slots.iter().cloned()).collect();
-        let mut slots = Vec::with_capacity(install.revision.vms.len());
-        for (plan, started) in install.revision.vms.iter().zip(install.vms) {
-            let equal = spare
-                .iter()
-                .position(|slot| slot.plan().identity == plan.identity);
-            slots.push(match (started, equal) {
-                (None, Some(equal)) => spare.swap_remove(equal),
-                (started, _) => self.fill(plan, started),
-            });
-        }
         let pools = install.revision.upstreams.iter().map(|upstream| {
             let known = old.as_ref().and_then(|old| {
                 let place = old
@@ -345,34 +252,19 @@ impl Worker {
         let routes = &install.revision.routes;
         let filters = routes
             .iter()
-            .map(|route| of_route(&route.filters, &slots))
+            .map(|route| of_route(&route.filters, &install.slots))
             .collect();
         let revision = WorkerRevision {
             plan: install.revision,
-            slots,
+            slots: install.slots,
             filters,
             pools,
             nothing: "".into(),
         };
         *self.revision.borrow_mut() = Some(Rc::new(revision));
-        for slot in spare {
-            slot.retire();
-        }
         self.listen(install.sockets, &install.listeners);
         // Nobody waits any more if the control thread has given up.
         let _ = install.done.send(());
-    }
-
-    fn fill(&self, plan: &Arc<VmPlan>, started: Option<StartedVm>) -> Rc<VmSlot> {
-        let slot = VmSlot::new(Arc::clone(plan), self.shared.clone(), self.mailbox.clone());
-        match started {
-            Some(started) => {
-                let live = slot.install(started);
-                self.events.arrived(&live);
-            }
-            None => slot.revive(),
-        }
-        slot
     }
 
     fn listen(
@@ -426,13 +318,11 @@ impl Worker {
         });
     }
 
-    /// Ends the VMs.
+    /// Ends the VMs, but for those that streams still use. The fleet of the control thread outlives the worker.
     fn close(&self) {
         let revision = self.revision.borrow_mut().take();
-        if let Some(revision) = revision {
-            for slot in &revision.slots {
-                slot.retire();
-            }
+        for slot in revision.iter().flat_map(|revision| &revision.slots) {
+            drop(slot.empty());
         }
     }
 
@@ -442,5 +332,18 @@ impl Worker {
             // An error means that the worker is gone, which is further than any phase.
             let _ = receiver.wait_for(|now| *now >= phase).await;
         }
+    }
+}
+
+/// The worker's thread, as its VMs' supervisor knows it: the supervisor runs on it, so that events are delivered at once.
+struct OneThread(Weak<Worker>);
+
+impl VmThreads for OneThread {
+    fn post(&self, _: usize, mail: Mail) {
+        mail.deliver();
+    }
+
+    fn has_waiting(&self, _: usize) -> bool {
+        self.0.upgrade().is_some_and(|worker| worker.streams.any_held())
     }
 }

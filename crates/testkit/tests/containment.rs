@@ -196,7 +196,7 @@ fn deaths_outside_of_streams_end_no_stream() {
             send(&weir, &request(behaviour, callback));
         }
         let deaths = weir.logs().wait(PATIENCE, |lines| {
-            let died = |line: &&LogLine| line.message().contains("VM will be started again");
+            let died = |line: &&LogLine| line.message().contains("restarting the VM");
             (lines.iter().filter(died).count() >= what.len()).then_some(())
         });
         assert!(
@@ -308,7 +308,7 @@ fn fail_open_goes_on_without_the_filter() {
                 .unwrap();
             assert_eq!(response.status, 200);
         }
-        weir.logs().wait_for("VM runs again").unwrap();
+        weir.logs().wait_for("VM restarted").unwrap();
         lives(&mut weir);
     }
 }

@@ -6,29 +6,28 @@ use std::sync::Arc;
 
 use weir_abi::LogLevel;
 use weir_config::{Environment, FilterConfig, Ticks};
-use weir_host::Shared;
-use weir_plan::{FileStamp, Planned, Planner, Runtimes, VmPlan};
+use weir_meters::Meters;
+use weir_plan::{FileStamp, Planned, Planner, Runtimes};
+use weir_supervisor::{Fleet, OnFailure, Supervisor, VmThread};
 
-use crate::events::Hub;
 use crate::net_thread::NetThread;
 use crate::plugin::GLOBAL;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
-use crate::vm::place::{Place, PlaceRef};
-use crate::vm::start;
 
 /// Loads and reloads.
 pub(crate) struct Control {
     planner: Planner,
-    shared: Shared,
-    hub: Hub,
+    meters: Meters,
     threads: &'static [&'static NetThread],
+    /// The same threads, as their VMs know them.
+    vm_threads: Vec<VmThread>,
     folder: PathBuf,
     /// The level of filters that name none.
     log_level: LogLevel,
     /// By number. The first is that of `plugin.config`; remap rules with the same files share one.
     instances: Vec<Instance>,
-    /// The VMs that run, one list of places for each plan.
-    vms: Vec<Vm>,
+    /// The VMs that serve.
+    fleet: Fleet,
     /// The files that have been read, as they were then.
     stamps: HashMap<PathBuf, FileStamp>,
     /// Between the beginning and the end of `remap.config`: its rules are loaded together at the end.
@@ -51,21 +50,6 @@ struct Instance {
     users: usize,
 }
 
-/// A VM that each net thread has a place for.
-struct Vm {
-    plan: Arc<VmPlan>,
-    places: Vec<Arc<Place>>,
-}
-
-/// What filters that cannot be used mean.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum OnRefusal {
-    /// Serve with the rest: there is nothing better to go on with.
-    ServeTheRest,
-    /// Keep what is being served.
-    Keep,
-}
-
 /// Nothing has been changed; what is wrong has been logged.
 pub(crate) struct Kept;
 
@@ -73,20 +57,23 @@ impl Control {
     /// Nothing is loaded so far.
     pub fn new(
         runtimes: Runtimes,
-        shared: Shared,
-        hub: Hub,
+        supervisor: &Supervisor,
         threads: &'static [&'static NetThread],
         folder: PathBuf,
     ) -> Self {
+        let thread = |thread: &&NetThread| VmThread {
+            supervisor: supervisor.clone(),
+            index: thread.index,
+        };
         Self {
-            planner: Planner::new(runtimes, shared.clone()),
-            shared,
-            hub,
+            planner: Planner::new(runtimes, supervisor.shared().clone()),
+            meters: supervisor.shared().meters().clone(),
+            vm_threads: threads.iter().map(thread).collect(),
             threads,
             folder,
             log_level: LogLevel::Info,
             instances: vec![Instance::default()],
-            vms: Vec::new(),
+            fleet: Fleet::default(),
             stamps: HashMap::new(),
             in_remap: false,
             changed: false,
@@ -183,7 +170,7 @@ impl Control {
     pub fn apply_at_start(&mut self) {
         if self.changed {
             // What was refused has been logged.
-            let _ = self.apply(None, OnRefusal::ServeTheRest);
+            let _ = self.apply(None, OnFailure::Retry);
         }
     }
 
@@ -209,7 +196,7 @@ impl Control {
         if wrong {
             return Err(Kept);
         }
-        self.apply(Some(read), OnRefusal::Keep)
+        self.apply(Some(read), OnFailure::Keep)
     }
 
     /// The files that what is loaded was read from, as they were then, where somebody wants them watched.
@@ -233,7 +220,7 @@ impl Control {
     fn apply(
         &mut self,
         read: Option<Vec<Vec<Arc<FilterConfig>>>>,
-        on_refusal: OnRefusal,
+        on_failure: OnFailure,
     ) -> Result<(), Kept> {
         let filters: Vec<Vec<Arc<FilterConfig>>> = match read {
             Some(read) => read,
@@ -252,7 +239,7 @@ impl Control {
                 other.display(),
             );
         }
-        if on_refusal == OnRefusal::Keep && !namesakes.is_empty() {
+        if on_failure == OnFailure::Keep && !namesakes.is_empty() {
             return Err(Kept);
         }
         // One that is refused keeps its place in the chain: its streams get its fail policy.
@@ -263,8 +250,8 @@ impl Control {
         };
         let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
         serving.retain(|filter| !(is_namesake(filter) || filter.is_stand_in()));
-        let planned = self.plan(&mut serving, on_refusal)?;
-        if on_refusal == OnRefusal::Keep {
+        let planned = self.plan(&mut serving, on_failure)?;
+        if on_failure == OnFailure::Keep {
             self.reported.clear();
         }
         for refusal in &planned.refused {
@@ -274,38 +261,38 @@ impl Control {
                 self.reported.insert(text);
             }
         }
-        if on_refusal == OnRefusal::Keep && !planned.refused.is_empty() {
+        if on_failure == OnFailure::Keep && !planned.refused.is_empty() {
             return Err(Kept);
         }
-        let vms = self.start_vms(&planned, &serving, on_refusal)?;
+        let fleet = self
+            .fleet
+            .next(&planned.vms, &self.vm_threads, Ticks::OneVm, on_failure)
+            .map_err(|errors| {
+                errors.iter().for_each(|error| tracing::error!("{error}"));
+                Kept
+            })?;
         for (thread, index) in self.threads.iter().zip(0..) {
             let chains = filters
                 .iter()
-                .map(|filters| Some(Arc::new(chain(filters, &planned, &vms, index))))
+                .map(|filters| Some(Arc::new(chain(filters, &planned, &fleet, index))))
                 .collect();
             thread.install(chains);
         }
         for (instance, filters) in self.instances.iter_mut().zip(filters) {
             instance.filters = filters;
         }
-        let old = std::mem::replace(&mut self.vms, vms);
-        for vm in old {
-            let stays = self.vms.iter().any(|other| same(&other.places, &vm.places));
-            if !stays {
-                vm.places.iter().for_each(|place| place.retire());
-            }
-        }
+        self.fleet.replace(fleet);
         self.changed = false;
         Ok(())
     }
 
     /// Plans the VMs of filters. One that cannot even be planned is left out where the rest is to be served.
-    fn plan(&mut self, serving: &mut Vec<Arc<FilterConfig>>, on_refusal: OnRefusal) -> Result<Planned, Kept> {
+    fn plan(&mut self, serving: &mut Vec<Arc<FilterConfig>>, on_failure: OnFailure) -> Result<Planned, Kept> {
         let error = match self.planner.plan(serving, &[], self.log_level) {
             Ok(planned) => return Ok(planned),
             Err(error) => error,
         };
-        if on_refusal == OnRefusal::Keep {
+        if on_failure == OnFailure::Keep {
             tracing::error!("{error}");
             return Err(Kept);
         }
@@ -325,63 +312,6 @@ impl Control {
             tracing::error!("{error}");
             Kept
         })
-    }
-
-    /// The VMs of a plan, on each net thread: those that run already, and new ones for the rest.
-    fn start_vms(
-        &self,
-        planned: &Planned,
-        serving: &[Arc<FilterConfig>],
-        on_refusal: OnRefusal,
-    ) -> Result<Vec<Vm>, Kept> {
-        let mut vms = Vec::with_capacity(planned.vms.len());
-        let mut fresh = Vec::new();
-        for plan in &planned.vms {
-            let known = self.vms.iter().find(|known| known.plan.identity == plan.identity);
-            if let Some(known) = known {
-                plan.learn_from(&known.plan);
-                vms.push(Vm {
-                    plan: Arc::clone(&known.plan),
-                    places: known.places.clone(),
-                });
-                continue;
-            }
-            let places: Vec<_> = self
-                .threads
-                .iter()
-                .map(|thread| {
-                    let ticks = ticks(plan, serving, thread.index);
-                    Place::new(Arc::clone(plan), thread, ticks, self.hub.clone())
-                })
-                .collect();
-            fresh.extend(places.iter().cloned());
-            vms.push(Vm {
-                plan: Arc::clone(plan),
-                places,
-            });
-        }
-        let failed = self.start_all(&fresh);
-        if failed.is_empty() {
-            return Ok(vms);
-        }
-        if on_refusal == OnRefusal::Keep {
-            fresh.iter().for_each(|place| place.retire());
-            return Err(Kept);
-        }
-        // They have passed their trial, so they may yet come up.
-        failed.iter().for_each(|place| place.revive());
-        Ok(vms)
-    }
-
-    /// Starts the VMs of places, as many at a time as there are cores; gives those that did not start.
-    fn start_all(&self, places: &[Arc<Place>]) -> Vec<Arc<Place>> {
-        let outcomes = weir_plan::in_parallel(places, |place| {
-            start::start(place, &self.shared, &self.hub)
-                .inspect_err(|error| tracing::error!("{error}"))
-                .is_err()
-        });
-        let failed = places.iter().zip(outcomes).filter(|(_, failed)| *failed);
-        failed.map(|(place, _)| Arc::clone(place)).collect()
     }
 
     /// Reads a document. What is wrong with it is logged, and its first line returned.
@@ -428,40 +358,24 @@ impl Control {
 }
 
 /// The chain of an instance on one net thread.
-fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, vms: &[Vm], thread: usize) -> ThreadChain {
+fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread: usize) -> ThreadChain {
     let filter = |config: &Arc<FilterConfig>| {
-        let place = planned.place(config).and_then(|(vm, plugin)| {
-            let place = vms.get(vm)?.places.get(thread)?;
-            Some((PlaceRef(Arc::clone(place)), plugin))
-        });
-        let replies = place.as_ref().is_some_and(|(place, _)| {
-            let info = place.0.plan.spec.module.info();
+        let place = planned.place(config);
+        let slot = place.and_then(|(vm, plugin)| Some((Arc::clone(fleet.slot(vm, thread)?), plugin)));
+        let plan = place.and_then(|(vm, _)| fleet.plan(vm));
+        let replies = plan.is_some_and(|plan| {
+            let info = plan.spec.module.info();
             const REPLY: &str = "proxy_send_local_response";
             let allowed = config.vm.allowed_capabilities.as_ref();
             info.has_import(REPLY) && allowed.is_none_or(|allowed| allowed.iter().any(|name| name == REPLY))
         });
         ThreadFilter {
             config: Arc::clone(config),
-            place,
+            slot,
             replies,
         }
     };
     ThreadChain::new(filters.iter().map(filter).collect())
-}
-
-/// For each plugin of a VM, whether its ticks run on the net thread of this number.
-fn ticks(plan: &VmPlan, serving: &[Arc<FilterConfig>], thread: usize) -> Vec<bool> {
-    let by_name: HashMap<&str, Ticks> = serving
-        .iter()
-        .map(|filter| (filter.name.as_str(), filter.ticks))
-        .collect();
-    plan.plugins
-        .iter()
-        .map(|plugin| match by_name.get(plugin.name.as_str()) {
-            Some(Ticks::EveryVm) => true,
-            Some(Ticks::OneVm) | None => thread == 0,
-        })
-        .collect()
 }
 
 /// Filters whose name another document has already, with that document. One document may serve in several places.
@@ -477,10 +391,6 @@ fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, Pa
     namesakes
 }
 
-fn same(one: &[Arc<Place>], other: &[Arc<Place>]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| Arc::ptr_eq(one, other))
-}
-
 impl Control {
     /// Frees what no rule uses any more.
     pub fn tidy(&mut self) {
@@ -493,12 +403,12 @@ impl Control {
     pub fn reload_and_report(&mut self) {
         match self.reload() {
             Ok(()) => {
-                self.shared.meters().reloads.increment();
+                self.meters.reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
                 weir_ats_sys::TSNote(c"[wasm] filters have been loaded again");
             }
             Err(Kept) => {
-                self.shared.meters().reload_failures.increment();
+                self.meters.reload_failures.increment();
                 tracing::error!("filters have not been loaded again: the ones that were loaded before go on");
             }
         }

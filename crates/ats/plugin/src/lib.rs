@@ -1,17 +1,16 @@
 //! `wasm.so`: Proxy-Wasm modules in Apache Traffic Server, as a global plugin and in remap rules.
 //!
 //! The entry points of the server are here and in [`entry`]; everything below belongs to one of three parts: what is
-//! loaded ([`control`], [`reload`]), the VMs and what happens to them outside of streams ([`vm`], [`events`],
-//! [`net_thread`]), and transactions ([`txn`]). How actions of filters move a message is `weir-chain`'s; what VMs are made
-//! of is `weir-plan`'s.
+//! loaded ([`control`], [`reload`]), the threads that VMs belong to ([`hub`], [`net_thread`]), and transactions ([`txn`]). How
+//! actions of filters move a message is `weir-chain`'s; the life of VMs is `weir-supervisor`'s.
 
 mod admin;
 mod arguments;
 mod control;
 mod entry;
-mod events;
 mod foreign;
 mod guard;
+mod hub;
 mod log;
 mod net_thread;
 mod plugin;
@@ -23,4 +22,3 @@ mod stats;
 mod thread_chain;
 mod tls;
 mod txn;
-mod vm;

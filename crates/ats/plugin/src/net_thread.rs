@@ -10,8 +10,8 @@ use weir_ats_sys::{
     TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContScheduleOnPool,
     TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn, TSMutexCreate,
 };
+use weir_supervisor::Mail;
 
-use crate::events::Event;
 use crate::guard;
 use crate::thread_chain::ThreadChain;
 use crate::txn::known::Known;
@@ -23,7 +23,7 @@ pub(crate) struct NetThread {
     /// Transactions that began on it.
     pub known: Known,
     chains: Mutex<Vec<Option<Arc<ThreadChain>>>>,
-    mailbox: Mutex<VecDeque<Event>>,
+    mailbox: Mutex<VecDeque<Mail>>,
     scheduled: AtomicBool,
     /// Transactions that wait for filters.
     waiting: AtomicUsize,
@@ -155,12 +155,13 @@ impl NetThread {
         self.at_work.store(address, Ordering::Relaxed);
     }
 
-    /// Leaves something for the thread to do. From a thread that the server knows.
-    pub fn post(&'static self, event: Event) {
+    /// Leaves the events of a VM for the thread, which has at most one mail of each VM. Called on threads that the server
+    /// knows.
+    pub fn post(&'static self, mail: Mail) {
         self.mailbox
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push_back(event);
+            .push_back(mail);
         self.ring();
     }
 
@@ -198,11 +199,11 @@ impl NetThread {
 
     fn open_mail(&'static self) {
         self.scheduled.store(false, Ordering::Release);
-        let mail = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
-        for event in mail {
+        let mails = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
+        for delivery in mails.into_iter().flat_map(Mail::open) {
             let guard = self.lock();
             // An event that goes wrong in our own code must not take the rest of the mail with it.
-            guard::catch(|| event.deliver());
+            guard::catch(|| delivery.deliver());
             drop(guard);
         }
     }

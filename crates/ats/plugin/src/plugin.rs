@@ -16,7 +16,7 @@ use weir_meters::Meters;
 
 use crate::admin::Admin;
 use crate::control::Control;
-use crate::events::Hub;
+use crate::hub::Hub;
 use crate::{foreign, log, net_thread, reload, runtime_options, stats, txn};
 
 /// The instance of `plugin.config`; remap rules have the others.
@@ -86,7 +86,7 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
 fn make(version: &Version) -> Result<Plugin, SetupError> {
     let runtimes = runtime_options::built_in(folder(TSRuntimeDirGet));
     let shared = Shared::new(foreign::functions());
-    let hub = Hub::start(shared.clone())?;
+    let (hub, supervisor) = Hub::start(shared.clone())?;
     let threads = net_thread::all(net_thread_count);
     tracing::debug!(
         server = %version,
@@ -101,7 +101,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
     let admin = Admin::new(shared.clone());
-    let control = Control::new(runtimes, shared, hub.clone(), threads, folder(TSConfigDirGet));
+    let control = Control::new(runtimes, &supervisor, threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),

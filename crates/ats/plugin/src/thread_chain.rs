@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use weir_abi::Callback;
-use weir_chain::{Chain, ChainFilter, VmPlace};
+use weir_chain::{Chain, ChainFilter};
 use weir_config::FilterConfig;
-
-use crate::vm::place::PlaceRef;
+use weir_host::VmSlot;
 
 /// The filters of one `wasm.so` line, of all of them in `plugin.config`, or of a remap rule.
 pub(crate) struct ThreadChain {
@@ -20,15 +19,15 @@ pub(crate) struct ThreadChain {
     pub replies: bool,
     /// A filter may have a use for a body, or for a transform in its way.
     pub bodies: bool,
-    members: Arc<[ChainFilter<PlaceRef>]>,
+    members: Arc<[ChainFilter]>,
 }
 
 /// One filter.
 pub(crate) struct ThreadFilter {
     /// What its document says.
     pub config: Arc<FilterConfig>,
-    /// Where its VM is, and which of its plugins is meant; `None` where it was refused.
-    pub place: Option<(PlaceRef, usize)>,
+    /// The slot of its VM, and the index of its plugin there; `None` where it was refused.
+    pub slot: Option<(Arc<VmSlot>, usize)>,
     /// It may answer by itself.
     pub replies: bool,
 }
@@ -38,18 +37,13 @@ impl ThreadChain {
     pub fn new(filters: Vec<ThreadFilter>) -> Self {
         let member = |filter: &ThreadFilter| {
             ChainFilter::new(
-                filter.place.clone(),
+                filter.slot.clone(),
                 filter.config.fail_policy == weir_config::FailPolicy::Open,
                 usize::try_from(filter.config.body_limit).unwrap_or(usize::MAX),
             )
         };
         let bodies = |filter: &ThreadFilter| {
-            let has = |callback| {
-                filter
-                    .place
-                    .as_ref()
-                    .is_some_and(|(place, _)| place.has(callback))
-            };
+            let has = |callback| filter.slot.as_ref().is_some_and(|(slot, _)| slot.has(callback));
             filter.replies
                 || filter.config.cache_transformed
                 || has(Callback::RequestBody)
@@ -66,12 +60,7 @@ impl ThreadChain {
     }
 
     /// The filters that see a request; `authority` and `path` are asked for only where a filter has conditions.
-    pub fn select(
-        &self,
-        authority: &[u8],
-        path: &[u8],
-        base: Option<Arc<Chain<PlaceRef>>>,
-    ) -> Arc<Chain<PlaceRef>> {
+    pub fn select(&self, authority: &[u8], path: &[u8], base: Option<Arc<Chain>>) -> Arc<Chain> {
         let sees = |number: &usize| !self.conditional || self.filters[*number].config.sees(authority, path);
         let seen = (0..self.filters.len()).filter(sees);
         match base {

@@ -88,7 +88,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
         stream_deadline: STREAM_DEADLINE,
         cache_transformed: false,
         call_by_authority: false,
-        ticks: Ticks::default(),
+        ticks: None,
         watch: false,
         vm: VmConfig {
             runtime: Runtime::default(),
@@ -132,9 +132,9 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
     });
     let cache_transformed = or(keys.take("cache_transformed"), false, Field::boolean);
     let call_by_authority = or(keys.take("call_by_authority"), false, Field::boolean);
-    let ticks = or(keys.take("ticks"), Ticks::default(), |field| {
-        field.choice(&[("one_vm", Ticks::OneVm), ("every_vm", Ticks::EveryVm)])
-    });
+    let ticks = keys
+        .take("ticks")
+        .and_then(|field| field.choice(&[("one_vm", Ticks::OneVm), ("every_vm", Ticks::EveryVm)]));
     let watch = or(keys.take("watch"), false, Field::boolean);
     let Bounds {
         vm: limits,

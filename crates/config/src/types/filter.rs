@@ -46,21 +46,22 @@ pub struct FilterConfig {
     pub cache_transformed: bool,
     /// Whether a call whose upstream is not known goes to its `:authority`, if `direct_upstreams` lists that.
     pub call_by_authority: bool,
-    /// In which VMs the filter's ticks run.
-    pub ticks: Ticks,
+    /// The VMs in which the filter's ticks run; `None` leaves that to the proxy.
+    pub ticks: Option<Ticks>,
     /// Whether Traffic Server's plugin loads again when a file of the filter changes.
     pub watch: bool,
     /// What makes the VM.
     pub vm: VmConfig,
 }
 
-/// In which of a filter's VMs, one for each thread of Traffic Server, its ticks run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// The VMs in which a filter's ticks run, of those that it has: one for each worker of `weir serve`, one for each net thread
+/// of Traffic Server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ticks {
-    /// In one of them.
-    #[default]
+    /// The VM of the first thread; in the VM of another thread while a stream there waits for its filters, because a tick
+    /// may be what it waits for. Traffic Server's default.
     OneVm,
-    /// In each of them.
+    /// Every VM. The default of `weir serve`.
     EveryVm,
 }
 

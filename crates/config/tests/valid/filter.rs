@@ -32,7 +32,7 @@ fn every_key_of_a_filter_is_read() {
     assert_eq!(filter.body_limit, 2 << 20);
     assert_eq!(filter.stream_deadline, Duration::from_secs(30));
     assert!(filter.cache_transformed && filter.call_by_authority && filter.watch);
-    assert_eq!(filter.ticks, Ticks::EveryVm);
+    assert_eq!(filter.ticks, Some(Ticks::EveryVm));
     let auth = upstream("auth", "127.0.0.1", 9001);
     let direct = upstream("127.0.0.1:9002", "127.0.0.1", 9002);
     assert_eq!(
@@ -139,7 +139,7 @@ fn a_filter_needs_no_more_than_its_module() {
     assert_eq!(filter.body_limit, 1 << 20);
     assert_eq!(filter.stream_deadline, Duration::from_secs(90));
     assert!(!(filter.cache_transformed || filter.call_by_authority || filter.watch));
-    assert_eq!(filter.ticks, Ticks::OneVm);
+    assert_eq!(filter.ticks, None);
     assert!(filter.upstreams.is_empty());
     assert!(filter.sees(b"", b"*"));
     assert_eq!(filter.vm.runtime.name, "wasmtime");

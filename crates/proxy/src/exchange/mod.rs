@@ -16,7 +16,9 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use weir_chain::{Abort, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, local_reply};
+use weir_chain::{
+    Abort, Chain, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, local_reply,
+};
 use weir_http_rules::{fields, flags};
 use weir_outbound::TrailingBody;
 
@@ -24,7 +26,7 @@ use crate::bodies::{
     Aborted, RequestBody, RequestPump, ResponseBody, ResponsePump, ResponseSource, UpstreamBody,
 };
 use crate::connection::Connection;
-use crate::filters::{Chain, ChainCalls};
+use crate::filters::ChainCalls;
 use crate::ingest::{self, Ingested};
 use crate::length::{poll_response_length, settle_request_length};
 use crate::revision::{RoutePlan, Target};

@@ -71,7 +71,7 @@ fn one_vm_is_configured_for_all_threads_and_replacements() {
     let died = ats.logs().wait(PATIENCE, |lines| {
         lines
             .iter()
-            .any(|line| line.message().contains("VM runs again"))
+            .any(|line| line.message().contains("VM restarted"))
             .then_some(())
     });
     assert!(died.is_some(), "{}", ats.logs().text());

@@ -142,7 +142,7 @@ fn every(mode: Mode, open: bool) {
     let log = || server.ats().logs().text();
     assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), log());
     // All of them have died, and all come back.
-    for line in ["VM will be started again", "VM runs again"] {
+    for line in ["restarting the VM", "VM restarted"] {
         let found = server.ats().logs().wait(PATIENCE, |lines| {
             let count = lines
                 .iter()

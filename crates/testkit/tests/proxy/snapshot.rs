@@ -81,7 +81,7 @@ fn one_vm_is_configured_for_all_workers_and_replacements() {
     for deaths in 1..=2 {
         (0..20).for_each(|_| assert_eq!(request(&weir, &Request::get("/")), 200));
         assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
-        wait_for(&weir, "VM runs again", deaths);
+        wait_for(&weir, "VM restarted", deaths);
         serves(&weir);
     }
     assert_eq!(configured(&weir), CONFIGURED, "{}", weir.logs().text());
@@ -94,12 +94,12 @@ fn a_vm_that_dies_at_once_is_replaced_without_snapshot() {
     let weir = Weir::start(config.value()).unwrap();
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
     wait_for(&weir, "one is started as usual", 1);
-    wait_for(&weir, "VM runs again", 1);
+    wait_for(&weir, "VM restarted", 1);
     serves(&weir);
     assert_eq!(count(&weir, "\"configured\""), CONFIGURED + 1);
     // The next is a copy again.
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
-    wait_for(&weir, "VM runs again", 2);
+    wait_for(&weir, "VM restarted", 2);
     serves(&weir);
     assert_eq!(count(&weir, "\"configured\""), CONFIGURED + 1);
 }
@@ -122,7 +122,7 @@ fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
     assert_eq!(configured(&weir), CONFIGURED + 1);
     assert_eq!(count(&weir, "VMs are copies of one"), 1);
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
-    wait_for(&weir, "VM runs again", 1);
+    wait_for(&weir, "VM restarted", 1);
     assert_eq!(configured(&weir), CONFIGURED + 1);
 
     let mut changed = block;

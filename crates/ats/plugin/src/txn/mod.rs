@@ -37,7 +37,7 @@ use weir_ats_sys::{
     TS_EVENT_ERROR, TSHttpTxn, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet,
     TSVIO,
 };
-use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState, VmPlace};
+use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState};
 
 pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 pub(crate) use pointer::TxnPtr;
@@ -45,7 +45,6 @@ pub(crate) use pointer::TxnPtr;
 use crate::net_thread::NetThread;
 use crate::plugin::meters;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
-use crate::vm::place::PlaceRef;
 use facts::TxnFacts;
 use messages::TxnMessages;
 use next::{Flow, Next};
@@ -55,7 +54,7 @@ use source::TxnSource;
 use waiting::Waiting;
 
 /// The pump of either direction.
-pub(crate) type TxnPump = Pump<TxnSource, ChainCalls<PlaceRef, TxnMessages>, TxnMessages>;
+pub(crate) type TxnPump = Pump<TxnSource, ChainCalls<TxnMessages>, TxnMessages>;
 
 /// A transaction that has filters.
 ///
@@ -66,7 +65,7 @@ pub(crate) struct Txn {
     users: Cell<usize>,
     thread: &'static NetThread,
     state: SharedState<TxnMessages>,
-    chain: Arc<Chain<PlaceRef>>,
+    chain: Arc<Chain>,
     /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
     origins: SmallVec<[Origin; 2]>,
     position: Position,
@@ -244,7 +243,7 @@ impl Txn {
         known
     }
 
-    fn calls(&self) -> ChainCalls<PlaceRef, TxnMessages> {
+    fn calls(&self) -> ChainCalls<TxnMessages> {
         ChainCalls::new(Arc::clone(&self.chain), self.state.clone())
     }
 
@@ -257,10 +256,10 @@ impl Txn {
         // A filter that answers by itself after it has seen the response's headers can do so whole only in a transform.
         self.origins.iter().any(|origin| origin.chain.replies)
             && self.filters().zip(&state.filters).any(|(filter, part)| {
-                let place = filter.place.as_ref().map(|(place, _)| place);
+                let slot = filter.slot.as_ref().map(|(slot, _)| slot);
                 filter.replies
                     && !part.response.declined
-                    && place.is_some_and(|place| place.has(Callback::ResponseHeaders))
+                    && slot.is_some_and(|slot| slot.has(Callback::ResponseHeaders))
             })
     }
 
@@ -310,11 +309,7 @@ impl Txn {
 }
 
 /// The filters of an instance that see a request, behind those that are known already.
-fn select(
-    origin: &ThreadChain,
-    messages: &TxnMessages,
-    base: Option<Arc<Chain<PlaceRef>>>,
-) -> Arc<Chain<PlaceRef>> {
+fn select(origin: &ThreadChain, messages: &TxnMessages, base: Option<Arc<Chain>>) -> Arc<Chain> {
     let (mut authority, mut path) = (Vec::new(), Vec::new());
     if origin.conditional {
         messages.authority(&mut authority);

@@ -1,0 +1,122 @@
+//! The VMs of a configuration: a slot for each plan on each thread, and the change from one configuration to the next.
+
+use std::sync::Arc;
+
+use weir_config::Ticks;
+use weir_host::{StartError, VmSlot};
+use weir_plan::{VmPlan, in_parallel};
+
+use crate::slot::Slot;
+use crate::task::Supervisor;
+
+/// A thread that VMs belong to.
+pub struct VmThread {
+    /// The supervisor of its VMs.
+    pub supervisor: Supervisor,
+    /// Index of the thread, as [`VmThreads`](crate::VmThreads) knows it. Ticks with `ticks: one_vm` run on thread 0.
+    pub index: usize,
+}
+
+/// What a VM that cannot be started means for its configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Serve: the supervisor tries again until the VM starts. For the start of a proxy, which has nothing better to serve.
+    Retry,
+    /// Keep the configuration that is served. For a reload.
+    Keep,
+}
+
+/// The VMs of a configuration. The empty fleet is that of a proxy that serves nothing yet.
+#[derive(Default)]
+pub struct Fleet {
+    members: Vec<Member>,
+}
+
+/// A plan and its slots, one for each thread.
+struct Member {
+    plan: Arc<VmPlan>,
+    slots: Vec<Arc<Slot>>,
+}
+
+impl Fleet {
+    /// Makes the fleet of the next configuration: slots whose plan is equal to one of this fleet stay, VMs of the others are
+    /// started, as many at a time as there are cores. `ticks` holds for plugins whose documents do not say. Blocks until all
+    /// have been started. This fleet still serves; the proxy changes over and then calls [`Fleet::replace`].
+    ///
+    /// # Errors
+    ///
+    /// With [`OnFailure::Keep`], VMs that did not start; the others that were started end. With [`OnFailure::Retry`] the reasons
+    /// are logged.
+    pub fn next(
+        &self,
+        plans: &[Arc<VmPlan>],
+        threads: &[VmThread],
+        ticks: Ticks,
+        on_failure: OnFailure,
+    ) -> Result<Self, Vec<StartError>> {
+        let mut fresh = Vec::new();
+        let mut members = Vec::with_capacity(plans.len());
+        for plan in plans {
+            let known = self
+                .members
+                .iter()
+                .find(|known| known.plan.identity == plan.identity);
+            members.push(match known {
+                Some(known) => Member {
+                    plan: Arc::clone(&known.plan),
+                    slots: known.slots.clone(),
+                },
+                None => {
+                    let slot = |thread: &VmThread| Slot::new(plan, &thread.supervisor, thread.index, ticks);
+                    let slots: Vec<_> = threads.iter().map(slot).collect();
+                    fresh.extend(slots.iter().cloned());
+                    Member {
+                        plan: Arc::clone(plan),
+                        slots,
+                    }
+                }
+            });
+        }
+        let outcomes = in_parallel(&fresh, Slot::start);
+        let failed: Vec<_> = fresh
+            .iter()
+            .zip(outcomes)
+            .filter_map(|(slot, outcome)| Some((slot, outcome.err()?)))
+            .collect();
+        if on_failure == OnFailure::Keep && !failed.is_empty() {
+            fresh.iter().for_each(|slot| slot.retire());
+            return Err(failed.into_iter().map(|(_, error)| error).collect());
+        }
+        for (slot, error) in failed {
+            tracing::error!("{error}");
+            slot.retry();
+        }
+        Ok(Self { members })
+    }
+
+    /// Becomes `next`, and retires the slots that `next` has no use for. Their VMs end with the last streams that use them.
+    pub fn replace(&mut self, next: Self) {
+        let old = std::mem::replace(self, next);
+        for slot in old.slots() {
+            if !self.slots().any(|other| Arc::ptr_eq(slot, other)) {
+                slot.retire();
+            }
+        }
+    }
+
+    /// Returns the plan with this index in the configuration. It is an equal one's of an earlier configuration where that one's
+    /// VMs still serve.
+    pub fn plan(&self, vm: usize) -> Option<&Arc<VmPlan>> {
+        Some(&self.members.get(vm)?.plan)
+    }
+
+    /// Returns the slot of a plan on a thread, by their positions in the calls of [`Fleet::next`].
+    pub fn slot(&self, vm: usize, thread: usize) -> Option<&Arc<VmSlot>> {
+        Some(self.members.get(vm)?.slots.get(thread)?.vm())
+    }
+
+    /// Returns all slots.
+    pub fn slots(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.members.iter().flat_map(|member| &member.slots)
+    }
+}

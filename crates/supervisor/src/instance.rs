@@ -1,0 +1,160 @@
+//! One VM of the process, from the moment before its start until it is no more: its number, its mailbox, its keeper.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use weir_host::{ContextId, LiveVm, QueueWaker, Vm, VmKeeper};
+use weir_plan::VmPlan;
+
+use crate::event::Event;
+use crate::mailbox::{DoneWait, Mailbox};
+use crate::slot::Slot;
+use crate::task::{Command, Supervisor};
+
+/// Most answers of foreign functions that a VM may wait for.
+const MAX_OUTSTANDING_ANSWERS: usize = 1024;
+
+/// One VM of the process. A guest may ask for things while its VM is still being started; their results wait in the mailbox.
+pub(crate) struct Instance {
+    /// Number of the VM in the process.
+    pub number: u64,
+    /// Index of the thread that the VM belongs to.
+    pub thread: usize,
+    /// What the VM is made of.
+    pub plan: Arc<VmPlan>,
+    pub mailbox: Mailbox,
+    pub supervisor: Supervisor,
+    /// For each plugin of the plan, true if its ticks run in this VM.
+    runs_ticks: Arc<[bool]>,
+    slot: Weak<Slot>,
+    /// Its plugin contexts have been told to end.
+    shut_down: AtomicBool,
+    /// Answers of foreign functions that have not been delivered.
+    answers: AtomicUsize,
+    own: Weak<Self>,
+}
+
+/// The right to one answer that comes later. Dropped when the answer has been delivered, or will never come.
+pub(crate) struct AnswerClaim(Arc<Instance>);
+
+impl Drop for AnswerClaim {
+    fn drop(&mut self) {
+        self.0.answers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Instance {
+    /// A VM that is about to be started for a slot.
+    pub fn new(slot: &Arc<Slot>) -> Arc<Self> {
+        static NUMBERS: AtomicU64 = AtomicU64::new(1);
+        Arc::new_cyclic(|own| Self {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            thread: slot.thread,
+            plan: Arc::clone(slot.plan()),
+            mailbox: Mailbox::default(),
+            supervisor: slot.supervisor.clone(),
+            runs_ticks: Arc::clone(&slot.runs_ticks),
+            slot: Arc::downgrade(slot),
+            shut_down: AtomicBool::new(false),
+            answers: AtomicUsize::new(0),
+            own: Weak::clone(own),
+        })
+    }
+
+    /// Returns true if the ticks of the plugin with this index in the plan run in this VM.
+    pub fn runs_ticks(&self, plugin: usize) -> bool {
+        self.runs_ticks.get(plugin).copied().unwrap_or(false)
+    }
+
+    /// Something has happened to the VM. Called on any thread.
+    pub fn happened(&self, event: Event) {
+        if self.mailbox.put(event) {
+            self.note();
+        }
+    }
+
+    /// The VM has arrived at its slot.
+    pub fn arrived(&self, live: &Arc<LiveVm>) {
+        if self.mailbox.arrive(live) {
+            self.note();
+        }
+    }
+
+    /// The VM is dead or no more, or never came to be: its calls are cancelled, its ticks end.
+    pub fn close(&self) {
+        if self.mailbox.close() {
+            self.note();
+        }
+    }
+
+    /// No context waits for `proxy_done` any more.
+    pub fn stop_awaiting_done(&self) {
+        if self.mailbox.ask(|asked| asked.done = Some(DoneWait::Over)) {
+            self.note();
+        }
+    }
+
+    /// Claims an answer that comes later; `None` where too many are outstanding.
+    pub fn claim_answer(&self) -> Option<AnswerClaim> {
+        let own = self.own.upgrade()?;
+        // Counted first, so that the claim gives back what was counted whichever way this ends.
+        let outstanding = self.answers.fetch_add(1, Ordering::Relaxed);
+        let claim = AnswerClaim(own);
+        (outstanding < MAX_OUTSTANDING_ANSWERS).then_some(claim)
+    }
+
+    /// Tells the supervisor to look into the mailbox.
+    pub fn note(&self) {
+        let Some(own) = self.own.upgrade() else {
+            return;
+        };
+        if !self.supervisor.send(Command::Look(own)) {
+            // Nobody looks any more: what waits would keep the VM for ever.
+            let _ = self.mailbox.close();
+        }
+    }
+}
+
+impl QueueWaker for Instance {
+    fn wake(&self, plugin: ContextId, queue: u32) {
+        self.happened(Event::QueueReady { plugin, queue });
+    }
+}
+
+impl VmKeeper for Instance {
+    fn module(&self) -> &str {
+        &self.plan.reach.module
+    }
+
+    fn died(&self) {
+        self.close();
+        if let Some(slot) = self.slot.upgrade() {
+            slot.died(self.number, Instant::now());
+        }
+    }
+
+    fn await_done(&self, vm: &Arc<LiveVm>) {
+        let begin = DoneWait::Begin(Arc::clone(vm));
+        if self.mailbox.ask(|asked| asked.done = Some(begin)) {
+            self.note();
+        }
+    }
+
+    fn ended(&self, mut vm: Vm, contexts: Vec<ContextId>) {
+        let begins_to_end = !vm.is_dead() && !self.shut_down.swap(true, Ordering::Relaxed);
+        if begins_to_end
+            && vm.shutdown().is_ok()
+            && vm.has_pending_done()
+            && let Some(own) = self.own.upgrade()
+        {
+            // Ticks and results may be what its contexts wait for.
+            let live = LiveVm::new(vm, contexts, own);
+            self.arrived(&live);
+            self.await_done(&live);
+            return;
+        }
+        drop(vm);
+        self.close();
+    }
+}

@@ -1,0 +1,219 @@
+//! The mailbox of a VM: what its guest asks for, and what happens to it.
+//!
+//! A mailbox is bounded without refusing anything: a tick period replaces the earlier one of its plugin context, an event
+//! that says nothing new is left out, and results are as many as the calls and answers that the host lets a guest await.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use weir_host::{ContextId, HttpCall, LiveVm};
+
+use crate::event::Event;
+
+/// The mailbox of a VM.
+#[derive(Default)]
+pub(crate) struct Mailbox {
+    letters: Mutex<Letters>,
+}
+
+#[derive(Default)]
+struct Letters {
+    /// The supervisor has been told to look, and has not looked yet.
+    noted: bool,
+    /// The VM's thread has been given the mail, and has not opened it yet.
+    posted: bool,
+    /// The VM is no more, or is dead: nothing is taken any more.
+    closed: bool,
+    /// Unset while the VM is being started. Its events wait until then.
+    live: Option<Weak<LiveVm>>,
+    asked: Asked,
+    events: VecDeque<Event>,
+}
+
+/// What the guest has asked for since the supervisor last looked.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// The latest tick period of each plugin context; `None` ends its ticks.
+    pub ticks: Vec<(ContextId, Option<Duration>)>,
+    /// HTTP calls to begin, by their tokens.
+    pub calls: Vec<(u32, HttpCall)>,
+    /// Waiting for `proxy_done`.
+    pub done: Option<DoneWait>,
+}
+
+/// A wait for `proxy_done`.
+pub(crate) enum DoneWait {
+    /// Begins, or begins anew.
+    Begin(Arc<LiveVm>),
+    /// Is over.
+    Over,
+}
+
+/// What the supervisor finds in a mailbox.
+pub(crate) struct Look {
+    /// What the guest has asked for.
+    pub asked: Asked,
+    /// The VM has arrived at its slot.
+    pub live: Option<Weak<LiveVm>>,
+    /// The VM is no more, or is dead.
+    pub closed: bool,
+    /// Events wait, and the VM's thread is to be given the mail.
+    pub post: bool,
+}
+
+impl Asked {
+    /// Notes a tick period, in place of an earlier one.
+    pub fn set_tick(&mut self, plugin: ContextId, period: Option<Duration>) {
+        match self.ticks.iter_mut().find(|(known, _)| *known == plugin) {
+            Some((_, known)) => *known = period,
+            None => self.ticks.push((plugin, period)),
+        }
+    }
+}
+
+impl Mailbox {
+    /// Asks the supervisor for something. `true`: the supervisor has to be told to look. A closed mailbox takes nothing.
+    #[must_use]
+    pub fn ask(&self, ask: impl FnOnce(&mut Asked)) -> bool {
+        let mut letters = self.lock();
+        if letters.closed {
+            return false;
+        }
+        ask(&mut letters.asked);
+        letters.note()
+    }
+
+    /// Puts an event in. `true`: the supervisor has to be told to look.
+    #[must_use]
+    pub fn put(&self, event: Event) -> bool {
+        let mut letters = self.lock();
+        let is_known = letters.events.iter().any(|known| event.is_covered_by(known));
+        if letters.closed || is_known {
+            return false;
+        }
+        letters.events.push_back(event);
+        letters.note()
+    }
+
+    /// The VM has arrived, and takes events from now on. `true`: the supervisor has to be told to look.
+    #[must_use]
+    pub fn arrive(&self, live: &Arc<LiveVm>) -> bool {
+        let mut letters = self.lock();
+        letters.live = Some(Arc::downgrade(live));
+        letters.note()
+    }
+
+    /// Takes nothing more, and drops all that is there. `true`: the supervisor has to be told to look.
+    #[must_use]
+    pub fn close(&self) -> bool {
+        let mut letters = self.lock();
+        letters.closed = true;
+        let gone = (
+            std::mem::take(&mut letters.asked),
+            std::mem::take(&mut letters.events),
+        );
+        let note = letters.note();
+        // The last owner of a VM may be among it, whose end looks for this mailbox again.
+        drop(letters);
+        drop(gone);
+        note
+    }
+
+    /// Looks: what there is for the supervisor to do. Called by the supervisor alone.
+    pub fn look(&self) -> Look {
+        let mut letters = self.lock();
+        letters.noted = false;
+        let post = letters.live.is_some() && !letters.posted && !letters.events.is_empty();
+        letters.posted |= post;
+        Look {
+            asked: std::mem::take(&mut letters.asked),
+            live: letters.live.clone(),
+            closed: letters.closed,
+            post,
+        }
+    }
+
+    /// Returns the VM, where it has arrived and is not gone.
+    pub fn live(&self) -> Option<Arc<LiveVm>> {
+        self.lock().live.as_ref()?.upgrade()
+    }
+
+    /// Takes the events out. Called by the VM's thread alone.
+    pub fn open(&self) -> (Weak<LiveVm>, VecDeque<Event>) {
+        let mut letters = self.lock();
+        letters.posted = false;
+        let events = std::mem::take(&mut letters.events);
+        (letters.live.clone().unwrap_or_default(), events)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Letters> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Letters {
+    fn note(&mut self) -> bool {
+        !std::mem::replace(&mut self.noted, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plugin(id: u32) -> ContextId {
+        ContextId::new(id).expect("not 0")
+    }
+
+    #[test]
+    fn the_supervisor_is_told_once_until_it_looks() {
+        let mailbox = Mailbox::default();
+        assert!(mailbox.ask(|asked| asked.set_tick(plugin(1), None)));
+        assert!(!mailbox.put(Event::Housekeep));
+        mailbox.look();
+        assert!(mailbox.put(Event::Tick { plugin: plugin(1) }));
+    }
+
+    #[test]
+    fn later_periods_replace_earlier_ones() {
+        let mailbox = Mailbox::default();
+        for period in 0..10_000 {
+            let period = Some(Duration::from_millis(period));
+            let _ = mailbox.ask(|asked| asked.set_tick(plugin(1), period));
+            let _ = mailbox.ask(|asked| asked.set_tick(plugin(2), None));
+        }
+        let asked = mailbox.look().asked.ticks;
+        let last = Some(Duration::from_millis(9_999));
+        assert_eq!(asked, [(plugin(1), last), (plugin(2), None)]);
+    }
+
+    #[test]
+    fn events_that_say_nothing_new_are_left_out() {
+        let mailbox = Mailbox::default();
+        for _ in 0..100 {
+            for queue in [1, 2] {
+                let _ = mailbox.put(Event::QueueReady {
+                    plugin: plugin(1),
+                    queue,
+                });
+            }
+            let _ = mailbox.put(Event::Tick { plugin: plugin(1) });
+            let _ = mailbox.put(Event::Tick { plugin: plugin(2) });
+            let _ = mailbox.put(Event::Housekeep);
+        }
+        assert!(!mailbox.look().post, "the VM has not arrived");
+        assert_eq!(mailbox.open().1.len(), 5);
+    }
+
+    #[test]
+    fn a_closed_mailbox_takes_nothing() {
+        let mailbox = Mailbox::default();
+        let _ = mailbox.put(Event::Housekeep);
+        assert!(!mailbox.close(), "the supervisor has been told already");
+        assert!(mailbox.look().closed);
+        assert!(!mailbox.put(Event::Housekeep));
+        assert!(!mailbox.ask(|asked| asked.set_tick(plugin(1), None)));
+        assert!(mailbox.open().1.is_empty());
+    }
+}

@@ -1,0 +1,77 @@
+//! What the supervisor does for a guest: it notes the request in the VM's mailbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_abi::{LogLevel, Status};
+use weir_host::{ContextId, HttpCall, Later, Services};
+
+use crate::event::Event;
+use crate::instance::Instance;
+
+/// The services of one VM.
+pub(crate) struct VmServices {
+    instance: Arc<Instance>,
+    /// The token of the last answer that comes later.
+    last_answer: u32,
+}
+
+impl VmServices {
+    pub fn new(instance: &Arc<Instance>) -> Self {
+        Self {
+            instance: Arc::clone(instance),
+            last_answer: 0,
+        }
+    }
+}
+
+impl Services for VmServices {
+    fn http_call(&mut self, token: u32, mut call: HttpCall) -> Result<(), Status> {
+        let reach = &self.instance.plan.reach;
+        if !reach.knows(&call.upstream) {
+            // The C++ plugin knows no upstreams and goes by the authority; `call_by_authority` allows that for authorities
+            // that the document lists.
+            let authority = call.headers.iter().find(|(name, _)| name == b":authority");
+            match authority {
+                Some((_, authority)) if reach.knows_by_authority(authority) => {
+                    call.upstream.clone_from(authority);
+                }
+                _ => return Err(Status::BadArgument),
+            }
+        }
+        if self.instance.mailbox.ask(|asked| asked.calls.push((token, call))) {
+            self.instance.note();
+        }
+        Ok(())
+    }
+
+    fn set_tick_period(&mut self, plugin: ContextId, period: Option<Duration>) {
+        if self.instance.mailbox.ask(|asked| asked.set_tick(plugin, period)) {
+            self.instance.note();
+        }
+    }
+
+    fn deferred_answer(&mut self, plugin: ContextId) -> Option<Later> {
+        let claim = self.instance.claim_answer()?;
+        // Never 0, which guests take for no token.
+        self.last_answer = self.last_answer.checked_add(1).unwrap_or(1);
+        let (token, instance) = (self.last_answer, Arc::clone(&self.instance));
+        Some(Later::new(token, move |answer| {
+            instance.happened(Event::ForeignAnswer {
+                plugin,
+                token,
+                answer,
+                claim,
+            });
+        }))
+    }
+
+    fn log_level(&self) -> LogLevel {
+        let floor = self.instance.supervisor.log_level();
+        self.instance.plan.reach.log_level.max(floor)
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        self.instance.plan.reach.log(level, plugin, message);
+    }
+}

@@ -1,0 +1,390 @@
+//! The supervisor: what VMs wait for, and the one loop that waits.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+use weir_abi::LogLevel;
+use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
+use weir_host::{ContextId, HttpCall, LiveVm, Shared};
+use weir_meters::Restarting;
+use weir_outbound::Caller;
+
+use crate::event::{Event, Mail};
+use crate::instance::Instance;
+use crate::life::Phase;
+use crate::mailbox::DoneWait;
+use crate::slot::Slot;
+use crate::timers::{TimerKey, Timers};
+
+/// How often a VM is asked whether the `proxy_done` that it waits for has come.
+const DONE_CHECK: Duration = Duration::from_millis(250);
+
+/// What differs between proxies: the threads that VMs belong to. Called on the supervisor's thread alone, never from inside
+/// of a VM.
+pub trait VmThreads {
+    /// Gives a mail to the thread with this index, which opens it when it may enter its VMs. A proxy whose supervisor runs on
+    /// the only thread of its VMs delivers the mail at once.
+    fn post(&self, thread: usize, mail: Mail);
+
+    /// Returns true if streams of the thread wait for their filters. Ticks of plugins with `ticks: one_vm` then run there too,
+    /// because a tick may be what the streams wait for.
+    fn has_waiting(&self, thread: usize) -> bool;
+}
+
+/// The way to a supervisor, from any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor(Arc<Inner>);
+
+struct Inner {
+    commands: UnboundedSender<Command>,
+    shared: Shared,
+    log_level: fn() -> LogLevel,
+}
+
+/// What a supervisor is told. The channel has no bound of its own and needs none: each VM has at most one `Look` in it, each
+/// slot at most one `Restart`.
+pub(crate) enum Command {
+    /// The mailbox of a VM has something.
+    Look(Arc<Instance>),
+    /// A slot is to get a VM at this time.
+    Restart {
+        slot: Arc<Slot>,
+        at: Instant,
+        waiting: Restarting,
+    },
+}
+
+/// The work of a supervisor: [`SupervisorTask::run`] is to run for as long as VMs live.
+pub struct SupervisorTask {
+    commands: UnboundedReceiver<Command>,
+}
+
+impl Supervisor {
+    /// Makes a supervisor and its task. VMs share `shared`; `log_level` returns the lowest level that the proxy's log keeps at
+    /// the moment, so that guests need not format lines that nobody sees.
+    pub fn new(shared: Shared, log_level: fn() -> LogLevel) -> (Self, SupervisorTask) {
+        let (sender, commands) = unbounded_channel();
+        let inner = Inner {
+            commands: sender,
+            shared,
+            log_level,
+        };
+        (Self(Arc::new(inner)), SupervisorTask { commands })
+    }
+
+    /// Returns what the VMs share.
+    pub fn shared(&self) -> &Shared {
+        &self.0.shared
+    }
+
+    pub(crate) fn log_level(&self) -> LogLevel {
+        (self.0.log_level)()
+    }
+
+    /// Sends a command. `false`: the task has ended, and nothing will be done.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        self.0.commands.send(command).is_ok()
+    }
+}
+
+impl SupervisorTask {
+    /// Waits for whatever VMs wait for, and posts their events to `threads`. Runs inside of a tokio `LocalSet`, with timers and
+    /// I/O enabled, until every [`Supervisor`] and every VM has gone. Starts of VMs run on tokio's blocking threads.
+    pub async fn run(mut self, threads: impl VmThreads) {
+        let mut waiting = Waiting {
+            threads,
+            timers: Timers::default(),
+            instances: HashMap::new(),
+        };
+        loop {
+            let next = waiting.timers.next();
+            let due = async {
+                match next {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => pending().await,
+                }
+            };
+            let command = tokio::select! {
+                command = self.commands.recv() => match command {
+                    None => return,
+                    command => command,
+                },
+                () = due => None,
+            };
+            // A bug that shows in one event must not end all ticks and calls.
+            let turn = || {
+                if let Some(command) = command {
+                    waiting.take(command);
+                }
+                waiting.fire(tokio::time::Instant::now().into_std());
+            };
+            if catch_unwind(AssertUnwindSafe(turn)).is_err() {
+                tracing::error!("internal error while handling an event of a VM (please report)");
+            }
+            // A guest that keeps its thread busy with calls and queues gets its turn like everybody else, not more.
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// What is being waited for.
+struct Waiting<T> {
+    threads: T,
+    timers: Timers<Timer>,
+    /// VMs that have asked for something, by their numbers.
+    instances: HashMap<u64, Watched>,
+}
+
+enum Timer {
+    /// Ticks of a plugin context of a VM.
+    Tick(u64, ContextId),
+    /// Look whether `proxy_done` has come.
+    DoneCheck(u64),
+    /// Start a VM.
+    Restart(Arc<Slot>, Restarting),
+}
+
+/// What one VM waits for.
+struct Watched {
+    instance: Arc<Instance>,
+    /// The VM has arrived at its slot; its ticks begin then.
+    arrived: bool,
+    ticks: HashMap<ContextId, Tick>,
+    calls: Rc<RefCell<HashMap<u32, AbortHandle>>>,
+    caller: Option<Caller>,
+    done: Option<AwaitedDone>,
+}
+
+struct Tick {
+    period: Duration,
+    /// Unset before the VM has arrived.
+    timer: Option<TimerKey>,
+}
+
+struct AwaitedDone {
+    /// Keeps the VM.
+    _live: Arc<LiveVm>,
+    until: Instant,
+    timer: TimerKey,
+}
+
+impl<T: VmThreads> Waiting<T> {
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Look(instance) => self.look(&instance),
+            Command::Restart { slot, at, waiting } => {
+                self.timers.set(at, Timer::Restart(slot, waiting));
+            }
+        }
+    }
+
+    /// Does what is due.
+    fn fire(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::Tick(number, plugin) => self.tick(number, plugin, now),
+                Timer::DoneCheck(number) => self.check_done(number, now),
+                Timer::Restart(slot, waiting) => restart(slot, waiting),
+            }
+        }
+    }
+
+    /// Looks into the mailbox of a VM.
+    fn look(&mut self, instance: &Arc<Instance>) {
+        let look = instance.mailbox.look();
+        if look.closed {
+            self.forget(instance.number);
+            return;
+        }
+        let now = tokio::time::Instant::now().into_std();
+        let watched = self
+            .instances
+            .entry(instance.number)
+            .or_insert_with(|| Watched::new(instance));
+        for (plugin, period) in look.asked.ticks {
+            watched.set_tick(plugin, period, now, &mut self.timers);
+        }
+        if look.live.is_some() && !watched.arrived {
+            watched.arrived = true;
+            watched.begin_ticks(now, &mut self.timers);
+        }
+        for (token, call) in look.asked.calls {
+            watched.call(token, call);
+        }
+        let done = match look.asked.done {
+            Some(DoneWait::Begin(live)) => watched.await_done(live, now, &mut self.timers),
+            Some(DoneWait::Over) => watched.stop_awaiting_done(&mut self.timers),
+            None => None,
+        };
+        if look.post {
+            self.threads.post(instance.thread, Mail(Arc::clone(instance)));
+        }
+        // The last owner of a VM runs its guest's end.
+        drop(done);
+    }
+
+    /// A VM is dead or no more, or never came to be: cancels its calls, ends its ticks.
+    fn forget(&mut self, number: u64) {
+        let Some(mut watched) = self.instances.remove(&number) else {
+            return;
+        };
+        for tick in watched.ticks.values().filter_map(|tick| tick.timer) {
+            self.timers.cancel(tick);
+        }
+        let done = watched.stop_awaiting_done(&mut self.timers);
+        for call in watched.calls.borrow().values() {
+            call.abort();
+        }
+        drop(done);
+    }
+
+    /// Ticks of a plugin context run in the VM that the document asks for; in others while streams wait for their filters.
+    fn tick(&mut self, number: u64, plugin: ContextId, now: Instant) {
+        let Some(watched) = self.instances.get_mut(&number) else {
+            return;
+        };
+        let instance = Arc::clone(&watched.instance);
+        let Some(tick) = watched.ticks.get_mut(&plugin) else {
+            return;
+        };
+        tick.timer = Some(self.timers.set(now + tick.period, Timer::Tick(number, plugin)));
+        let index = instance
+            .mailbox
+            .live()
+            .and_then(|live| live.contexts().iter().position(|context| *context == plugin));
+        let runs_here = index.is_some_and(|index| instance.runs_ticks(index));
+        if runs_here || self.threads.has_waiting(instance.thread) {
+            // A guest that is slower than its own tick finds one in the mailbox, not a pile of them.
+            self.deliver(&instance, Event::Tick { plugin });
+        }
+    }
+
+    fn check_done(&mut self, number: u64, now: Instant) {
+        let Some(watched) = self.instances.get_mut(&number) else {
+            return;
+        };
+        let instance = Arc::clone(&watched.instance);
+        let Some(done) = &mut watched.done else {
+            return;
+        };
+        if now > done.until {
+            let over = watched.done.take();
+            drop(over);
+            return;
+        }
+        done.timer = self.timers.set(now + DONE_CHECK, Timer::DoneCheck(number));
+        self.deliver(&instance, Event::Housekeep);
+    }
+
+    fn deliver(&mut self, instance: &Arc<Instance>, event: Event) {
+        if instance.mailbox.put(event) {
+            self.look(instance);
+        }
+    }
+}
+
+impl Watched {
+    fn new(instance: &Arc<Instance>) -> Self {
+        Self {
+            instance: Arc::clone(instance),
+            arrived: false,
+            ticks: HashMap::new(),
+            calls: Rc::default(),
+            caller: None,
+            done: None,
+        }
+    }
+
+    fn set_tick(
+        &mut self,
+        plugin: ContextId,
+        period: Option<Duration>,
+        now: Instant,
+        timers: &mut Timers<Timer>,
+    ) {
+        if let Some(timer) = self.ticks.remove(&plugin).and_then(|old| old.timer) {
+            timers.cancel(timer);
+        }
+        let Some(period) = period else {
+            return;
+        };
+        let period = period.max(MIN_TICK_PERIOD);
+        let begin = || timers.set(now + period, Timer::Tick(self.instance.number, plugin));
+        let timer = self.arrived.then(begin);
+        self.ticks.insert(plugin, Tick { period, timer });
+    }
+
+    fn begin_ticks(&mut self, now: Instant, timers: &mut Timers<Timer>) {
+        for (plugin, tick) in &mut self.ticks {
+            let timer = Timer::Tick(self.instance.number, *plugin);
+            tick.timer = Some(timers.set(now + tick.period, timer));
+        }
+    }
+
+    fn call(&mut self, token: u32, call: HttpCall) {
+        let caller = self
+            .caller
+            .get_or_insert_with(|| self.instance.plan.reach.caller());
+        let calling = caller.clone().call(call);
+        let (instance, calls) = (Arc::clone(&self.instance), Rc::clone(&self.calls));
+        let task = tokio::task::spawn_local(async move {
+            let result = calling.await;
+            calls.borrow_mut().remove(&token);
+            instance.happened(Event::HttpCallResponse { token, result });
+        });
+        self.calls.borrow_mut().insert(token, task.abort_handle());
+    }
+
+    /// Begins to wait for `proxy_done`, or waits anew. Returns what is to be dropped.
+    fn await_done(
+        &mut self,
+        live: Arc<LiveVm>,
+        now: Instant,
+        timers: &mut Timers<Timer>,
+    ) -> Option<AwaitedDone> {
+        let old = self.stop_awaiting_done(timers);
+        self.done = Some(AwaitedDone {
+            _live: live,
+            until: now + DONE_WAIT + DONE_CHECK,
+            timer: timers.set(now + DONE_CHECK, Timer::DoneCheck(self.instance.number)),
+        });
+        old
+    }
+
+    /// Waits no longer. Returns what is to be dropped.
+    fn stop_awaiting_done(&mut self, timers: &mut Timers<Timer>) -> Option<AwaitedDone> {
+        let old = self.done.take()?;
+        timers.cancel(old.timer);
+        Some(old)
+    }
+}
+
+/// Starts a VM elsewhere, after a pause.
+fn restart(slot: Arc<Slot>, waiting: Restarting) {
+    slot.supervisor.shared().meters().vm_restarts.increment();
+    tokio::task::spawn_local(async move {
+        let starting = Arc::clone(&slot);
+        let started = tokio::task::spawn_blocking(move || starting.start()).await;
+        let module = &slot.plan().reach.module;
+        match started {
+            Ok(Ok(())) => {
+                if matches!(slot.phase(), Phase::Live(_)) {
+                    tracing::info!(module, "VM restarted");
+                }
+                return;
+            }
+            Ok(Err(error)) => tracing::error!(module, "{error}"),
+            Err(error) => tracing::error!(module, "starting a VM failed: {error}"),
+        }
+        // Counted on by the next wait.
+        slot.retry();
+        drop(waiting);
+    });
+}
