@@ -67,7 +67,7 @@ impl StateHandle {
     /// registered already. False if there is no such queue.
     pub fn consume(&mut self, number: u32, plugin: ContextId) -> bool {
         let (vm, waker) = (self.vm, Arc::clone(&self.waker));
-        let Ok(queue) = self.queue(number) else {
+        let Ok(queue) = self.find_queue(number) else {
             return false;
         };
         queue.subscribe(Subscription {
@@ -96,8 +96,12 @@ impl StateHandle {
     /// # Errors
     ///
     /// `NotFound` if there is no such queue, and as [`Queue::enqueue`].
+    #[inline]
     pub fn enqueue(&mut self, number: u32, entry: &[u8]) -> Result<(), Status> {
-        self.queue(number)?.enqueue(entry)
+        match self.queues.get(&number) {
+            Some(queue) => queue.enqueue(entry),
+            None => self.find_queue(number)?.enqueue(entry),
+        }
     }
 
     /// Takes the oldest entry of the queue with this number.
@@ -105,21 +109,26 @@ impl StateHandle {
     /// # Errors
     ///
     /// `NotFound` if there is no such queue, and as [`Queue::dequeue`].
+    #[inline]
     pub fn dequeue(&mut self, number: u32) -> Result<Vec<u8>, Status> {
-        self.queue(number)?.dequeue()
+        match self.queues.get(&number) {
+            Some(queue) => queue.dequeue(),
+            None => self.find_queue(number)?.dequeue(),
+        }
     }
 
     /// A wake-up has arrived and `plugin` is about to be called for the queue with this number. False if it does not consume
     /// that queue, and must not be called.
     pub fn begin_call(&mut self, number: u32, plugin: ContextId) -> bool {
         let consumer = Consumer { vm: self.vm, plugin };
-        self.queue(number).is_ok_and(|queue| queue.begin_call(consumer))
+        self.find_queue(number)
+            .is_ok_and(|queue| queue.begin_call(consumer))
     }
 
     /// `plugin` has been called for the queue with this number; it is woken again if there is more for it.
     pub fn end_call(&mut self, number: u32, plugin: ContextId) {
         let consumer = Consumer { vm: self.vm, plugin };
-        if let Ok(queue) = self.queue(number) {
+        if let Ok(queue) = self.find_queue(number) {
             queue.end_call(consumer);
         }
     }
@@ -134,7 +143,8 @@ impl StateHandle {
         }
     }
 
-    fn queue(&mut self, number: u32) -> Result<&(dyn Queue + 'static), Status> {
+    /// The queue with this number, remembered from now on.
+    fn find_queue(&mut self, number: u32) -> Result<&dyn Queue, Status> {
         let queue = match self.queues.entry(number) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(self.stores.queue(number).ok_or(Status::NotFound)?),

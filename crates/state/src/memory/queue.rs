@@ -43,7 +43,9 @@ impl MemoryQueue {
         let waiting = state.entries.len();
         let note = change(&mut state.consumers, waiting);
         drop(state);
-        note.into_iter().for_each(Note::give);
+        if let Some(note) = note {
+            note.give();
+        }
     }
 }
 
@@ -59,7 +61,9 @@ impl Queue for MemoryQueue {
         state.entries.push_back(entry.to_vec());
         let note = state.consumers.owe(1);
         drop(state);
-        note.into_iter().for_each(Note::give);
+        if let Some(note) = note {
+            note.give();
+        }
         Ok(())
     }
 
