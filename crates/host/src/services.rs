@@ -1,64 +1,99 @@
-//! What a proxy offers to a VM as a whole.
+//! Services of a proxy to a VM as a whole.
 
 use std::time::Duration;
 
 use weir_abi::{GrpcCall, HttpCall, LogLevel, Status};
 
-/// Services of the proxy to one VM. Called from inside hostcalls, so quick, without blocking, and never back into a VM.
+/// Services of the proxy to one VM. The proxy makes one value for each VM and gives it to [`Vm::start`](crate::Vm::start);
+/// the VM owns the value and calls it on the thread that has entered the VM.
 ///
-/// Work that takes time is only begun here; its result comes later, on the VM's thread, through the method of
-/// [`Vm`](crate::Vm) named at each.
+/// Every method is called from inside a hostcall: it returns within microseconds, does not block, and **never calls into a
+/// VM**. Work that takes time is begun here, under a token that the VM chose. The proxy delivers its result later, on the
+/// VM's thread, through the method of [`Vm`](crate::Vm) that each description names.
 pub trait Services: Send {
-    /// Begins an HTTP call. The result goes to [`Vm::on_http_call_response`](crate::Vm::on_http_call_response) with
-    /// `token`, exactly once. `Err` is what the guest gets: `BadArgument` for an upstream that is not known,
-    /// `InternalFailure` for a proxy that has no means to call.
+    /// Begins an HTTP call. The proxy calls [`Vm::on_http_call_response`](crate::Vm::on_http_call_response) with `token`
+    /// exactly once, with the response or the reason why there is none.
+    ///
+    /// # Errors
+    ///
+    /// The status that the guest gets at once, and then no result follows: `BadArgument` for an unknown upstream,
+    /// `InternalFailure` for a proxy that cannot call.
     fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status>;
 
-    /// Begins a unary gRPC call. Messages go to [`Vm::on_grpc_receive`](crate::Vm::on_grpc_receive) and the end to
-    /// [`Vm::on_grpc_close`](crate::Vm::on_grpc_close).
+    /// Begins a unary gRPC call. The proxy calls
+    /// [`Vm::on_grpc_receive_initial_metadata`](crate::Vm::on_grpc_receive_initial_metadata) and
+    /// [`Vm::on_grpc_receive`](crate::Vm::on_grpc_receive) as data arrives, and
+    /// [`Vm::on_grpc_close`](crate::Vm::on_grpc_close) exactly once at the end. The default refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::http_call`]; SDKs also take `ParseFailure` for an upstream that cannot be read.
     fn grpc_call(&mut self, token: u32, call: GrpcCall) -> Result<(), Status> {
         let _ = (token, call);
         Err(Status::InternalFailure)
     }
 
-    /// Begins a gRPC stream; as [`Services::grpc_call`], but messages go both ways for as long as it lasts.
+    /// Opens a gRPC stream: as [`Services::grpc_call`], but the guest sends messages with [`Services::grpc_send`] and any
+    /// number of messages comes back. The default refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::grpc_call`].
     fn grpc_stream(&mut self, token: u32, call: GrpcCall) -> Result<(), Status> {
         let _ = (token, call);
         Err(Status::InternalFailure)
     }
 
-    /// Sends a message on a gRPC stream that is open.
+    /// Sends a message on the open gRPC stream `token`. With `end_of_stream` the guest sends no more.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the proxy has no such stream.
     fn grpc_send(&mut self, token: u32, message: &[u8], end_of_stream: bool) -> Result<(), Status> {
         let _ = (token, message, end_of_stream);
         Err(Status::NotFound)
     }
 
-    /// Ends a gRPC call or stream at once; nothing is delivered for it afterwards.
+    /// Ends a gRPC call or stream at once. The proxy delivers nothing for `token` afterwards. Called for the guest, and by
+    /// the host when the stream context that began the call has ended.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the proxy has no such call or stream.
     fn grpc_cancel(&mut self, token: u32) -> Result<(), Status> {
         let _ = token;
         Err(Status::NotFound)
     }
 
-    /// Ends our side of a gRPC stream.
+    /// Ends the guest's side of a gRPC stream. The proxy delivers messages of the upstream until
+    /// [`Vm::on_grpc_close`](crate::Vm::on_grpc_close).
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`: the proxy has no such stream.
     fn grpc_close(&mut self, token: u32) -> Result<(), Status> {
         let _ = token;
         Err(Status::NotFound)
     }
 
-    /// A way to answer a foreign function of this plugin context later, with a token that no other answer under way has.
-    /// What is delivered goes to [`Vm::on_foreign_function`](crate::Vm::on_foreign_function). `None` for a proxy that has
-    /// no such way.
+    /// Makes a way to answer a foreign function of this plugin context after the function has returned. The answer has a
+    /// token that no other answer under way has, and the proxy passes it to
+    /// [`Vm::on_foreign_function`](crate::Vm::on_foreign_function). `None` from a proxy that cannot deliver; the default.
     fn deferred_answer(&mut self, plugin: crate::ContextId) -> Option<crate::Later> {
         let _ = plugin;
         None
     }
 
-    /// Sets the period in which [`Vm::on_tick`](crate::Vm::on_tick) is called for a plugin context; `None` ends it.
+    /// Sets the period in which the proxy calls [`Vm::on_tick`](crate::Vm::on_tick) for a plugin context; `None` stops the
+    /// ticks. The latest period counts. The proxy raises a shorter one to
+    /// [`MIN_TICK_PERIOD`](weir_abi::limits::MIN_TICK_PERIOD).
     fn set_tick_period(&mut self, plugin: crate::ContextId, period: Option<Duration>);
 
-    /// The lowest level that the log keeps; lower ones do not reach [`Services::log`].
+    /// The lowest level that the log keeps. The host drops lines below it before it calls [`Services::log`].
     fn log_level(&self) -> LogLevel;
 
-    /// Writes a line to the log. `plugin` is the name of the plugin whose context is effective, where there is one.
+    /// Writes a line of a guest, or about one, to the log. `plugin` is the name of the plugin whose context is effective;
+    /// `None` while the VM starts. The bytes are as the guest gave them: at most
+    /// [`MAX_LOG_MESSAGE`](weir_abi::limits::MAX_LOG_MESSAGE), in any encoding, with any control characters.
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]);
 }

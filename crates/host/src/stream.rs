@@ -1,4 +1,4 @@
-//! What a proxy offers about one stream: its header maps, bodies, facts and the things a filter may ask of it.
+//! A stream as the proxy shows it to a guest: header maps, bodies, facts, and requests that a filter may make of it.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -8,91 +8,105 @@ use weir_abi::{BufferType, MapType, StreamType};
 
 /// One stream (an HTTP request with its response, or a TCP connection) as one filter of its chain sees it.
 ///
-/// The proxy makes one handle for each filter of the chain; the VM owns it from [`Vm::create_stream`](crate::Vm::create_stream)
-/// to [`Vm::finish_stream`](crate::Vm::finish_stream), because a guest may reach a stream from a tick or the result of a call,
-/// by making its context effective. All methods are called from inside hostcalls, so they must be quick, must not block,
-/// and **must never call into a VM**: what a guest asks for is noted and carried out after the callback has returned.
+/// The proxy makes one handle for each filter of the chain and gives it to [`Vm::create_stream`](crate::Vm::create_stream).
+/// The VM owns the handle until [`Vm::finish_stream`](crate::Vm::finish_stream) answers
+/// [`Finish::Complete`](crate::Finish::Complete), because a guest may reach the stream from a tick or from the result of a
+/// call, by making its context effective.
+///
+/// Every method is called from inside a hostcall: it returns within microseconds, does not block, and **never calls into a
+/// VM**. The proxy notes a request of the guest and carries it out after the callback has returned.
 ///
 /// Header names arrive in lower case. Pseudo-headers (`:method`, `:status`, ...) are ordinary names of these maps. For
-/// [`MapType::HttpRequestHeaders`] the host has already mapped `host` to `:authority`.
+/// [`MapType::HttpRequestHeaders`] the host has already mapped `host` to `:authority`. The maps and buffers of calls
+/// ([`MapType::HttpCallResponseHeaders`], ...) belong to the host; a handle is not asked for them.
 ///
 /// A proxy's own foreign functions find its handle again with [`ForeignCall::stream_as`](crate::ForeignCall::stream_as),
 /// which is why a handle borrows nothing ([`Any`]).
 pub trait Stream: Send + Any {
-    /// Appends the value of the first field line called `name` to `out`.
+    /// Appends the value of the first field line called `name` to `out`, and nothing unless the answer is
+    /// [`Lookup::Found`].
     fn header(&self, map: MapType, name: &[u8], out: &mut Vec<u8>) -> Lookup;
 
-    /// Calls `visit` with each field line in order, pseudo-headers first.
+    /// Calls `visit` with name and value of each field line in order, pseudo-headers first. Two calls within one hostcall
+    /// visit the same lines: the host measures the map, then copies it.
     fn headers(&self, map: MapType, visit: &mut dyn FnMut(&[u8], &[u8])) -> Lookup;
 
-    /// Changes a header map. Trailers that do not exist are made where the message can still carry them.
+    /// Changes a header map, all of the change or nothing. Creates trailers where the message has none and can still carry
+    /// them.
     fn edit_headers(&mut self, map: MapType, edit: HeaderEdit<'_>) -> Edit;
 
-    /// Length in bytes of a body as this filter may read it now, and whether it is complete. `None` where there is none
-    /// in this phase. Only the four buffers of streams are asked for.
+    /// The body that this filter may read now: the chunk of the running callback, or everything that was held back. `None`
+    /// in a phase without body. The host asks for the four buffers of streams only.
     fn buffer(&self, buffer: BufferType) -> Option<BufferStatus>;
 
-    /// Copies `out.len()` bytes from `start` on. The host stays within the length that [`Stream::buffer`] gave.
+    /// Copies bytes `start..start + out.len()` of the buffer to `out`. The host stays within the length of
+    /// [`Stream::buffer`].
     fn read_buffer(&self, buffer: BufferType, start: usize, out: &mut [u8]);
 
-    /// Replaces `len` bytes from `start` on by `data`. The host stays within the length that [`Stream::buffer`] gave.
+    /// Replaces bytes `start..start + len` of the buffer by `data`. The host stays within the length of
+    /// [`Stream::buffer`]; `start` at that length appends.
     fn splice_buffer(&mut self, buffer: BufferType, start: usize, len: usize, data: &[u8]) -> Edit;
 
-    /// What the proxy knows about the stream beyond its headers. The host owns names and encodings.
+    /// A fact about the stream beyond its headers; `None` where the proxy does not know it, or does not know it yet. The
+    /// host owns the names of properties and their encoding.
     fn fact(&self, fact: Fact) -> Option<FactValue>;
 
-    /// A property outside of Envoy's list (such as `ats.*`), path segments joined by NUL; its encoded bytes go to `out`.
+    /// Appends the encoded bytes of a property of the proxy's own (such as `ats.*`) to `out`; the segments of `path` are
+    /// joined by NUL. The host asks for paths that Envoy's list lacks. False for an unknown path.
     fn custom_property(&self, path: &[u8], out: &mut Vec<u8>) -> bool {
         let _ = (path, out);
         false
     }
 
-    /// The stream's own notes, shared by all filters of the chain: what `proxy_set_property` stored.
+    /// Appends the note that a filter of this stream stored under `path` to `out`. False where there is none.
     fn filter_state(&self, path: &[u8], out: &mut Vec<u8>) -> bool;
 
-    /// Stores a note for this and later filters. `false` where the stream holds too much already.
+    /// Stores a note for all filters of the stream. False where the stream would hold more than
+    /// [`MAX_STREAM_STATE_BYTES`](weir_abi::limits::MAX_STREAM_STATE_BYTES); then the guest gets `InternalFailure`.
     fn set_filter_state(&mut self, path: &[u8], value: &[u8]) -> bool;
 
-    /// The filter wants a paused direction to go on. Not paused: nothing happens.
+    /// Resumes a direction that this filter has paused, after the callback. A direction that flows is left as it is.
     fn resume(&mut self, direction: StreamType);
 
-    /// The filter wants the stream to be reset.
+    /// Resets the stream after the callback. An HTTP exchange ends in both directions, whichever is named.
     fn close(&mut self, direction: StreamType);
 
-    /// The filter answers by itself. `false` where response headers have gone out or a reply has been given already.
+    /// Answers the request with a response of the filter's own, after the callback. False where response headers have been
+    /// sent, or a filter has answered already; then the guest is told as `strict` says.
     fn send_local_response(&mut self, response: LocalResponse) -> bool;
 
-    /// The filter changed what routes are chosen by; the route is looked up again if it can still matter.
+    /// Chooses the route anew after the callback, where the request has not been sent yet: the filter changed headers that
+    /// routes depend on.
     fn clear_route_cache(&mut self) {}
 
-    /// The filter wants to see no more of the body in this direction (foreign function `decline_body`): from the next
-    /// piece on, the stream goes on as if the module did not export the body callback. A proxy that cannot do that goes on
-    /// calling.
+    /// Shows this filter no more of the body in this direction (foreign function `decline_body`): from the next chunk on,
+    /// the stream flows as if the module did not export the body callback. A proxy may ignore the request.
     fn decline_body(&mut self, direction: StreamType) {
         let _ = direction;
     }
 
-    /// The VM of this filter has died. A stream that waits for it gets the fail policy now. The handle is dropped next.
+    /// The VM of this filter has died. A stream that waits for the filter gets the fail policy now. The host drops the
+    /// handle next.
     fn vm_died(&mut self);
 }
 
-/// Whether a map exists, and whether it has the name asked for.
+/// The result of a look into a header map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// Found (or, for a whole map: it exists).
+    /// The map has the name; for a look at the whole map: the map exists.
     Found,
     /// The map exists, the name does not.
     Missing,
     /// There is no such map in this phase.
     NoMap,
-    /// It cannot be looked at now, because somebody else is at work on the stream.
+    /// Another thread is at work on the stream, so the map cannot be read now. The guest gets `InternalFailure`.
     Busy,
 }
 
 /// A change to a header map.
 #[derive(Clone, Copy, Debug)]
 pub enum HeaderEdit<'a> {
-    /// Appends a field line. On pseudo-headers, `host` and `content-length`: replaces.
+    /// Appends a field line. Replaces the value of a pseudo-header, of `host` and of `content-length`.
     Add(&'a [u8], &'a [u8]),
     /// Replaces all field lines of a name by one at the place of the first; adds it if absent.
     Replace(&'a [u8], &'a [u8]),
@@ -102,10 +116,10 @@ pub enum HeaderEdit<'a> {
     SetAll(&'a [(&'a [u8], &'a [u8])]),
 }
 
-/// What became of a change.
+/// The result of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// Done.
+    /// The change has been made.
     Done,
     /// Too late: the message has been sent on. Nothing changed.
     TooLate,
@@ -113,7 +127,7 @@ pub enum Edit {
     Invalid,
     /// There is no such map or buffer on this stream. Nothing changed.
     Absent,
-    /// It cannot be changed now, because somebody else is at work on the stream. Nothing changed.
+    /// Another thread is at work on the stream. Nothing changed, and the guest gets `InternalFailure`.
     Busy,
 }
 
@@ -122,7 +136,7 @@ pub enum Edit {
 pub struct BufferStatus {
     /// Bytes that can be read now.
     pub len: usize,
-    /// Nothing follows.
+    /// True if no more bytes follow.
     pub end_of_stream: bool,
 }
 
@@ -141,7 +155,7 @@ pub struct LocalResponse {
     pub grpc_status: Option<u32>,
 }
 
-/// One thing that a proxy knows about a stream. The table of property names is in `property.rs`.
+/// A fact that a proxy knows about a stream. The host maps names of properties to facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fact {

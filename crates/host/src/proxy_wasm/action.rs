@@ -1,17 +1,17 @@
-//! What a guest wants to happen after a callback (specification: "Action"; the finer values are Envoy's).
+//! Actions that a guest returns from a callback (specification: "Action"; the finer values are Envoy's).
 
-/// Wish returned by `proxy_on_request_headers` and `proxy_on_response_headers`.
+/// Action of `proxy_on_request_headers` and `proxy_on_response_headers`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadersAction {
-    /// On to the next filter.
+    /// Headers flow to the next filter.
     Continue,
     /// Headers stop here, body callbacks still run. Only with `allow_on_headers_stop_iteration`.
     StopIteration,
-    /// On to the next filter, and the message ends with these headers.
+    /// Headers flow to the next filter, and the message ends with them.
     ContinueAndEndStream,
-    /// Everything stops; the body that arrives is kept, up to the body limit.
+    /// Headers, body and trailers stop; the proxy keeps the body that arrives, up to the body limit.
     StopAllAndBuffer,
-    /// Everything stops; no more of the body is read than the buffers take.
+    /// Headers, body and trailers stop; the proxy reads no more of the body than its buffers take.
     StopAllAndWatermark,
 }
 
@@ -29,16 +29,16 @@ impl HeadersAction {
     }
 }
 
-/// Wish returned by `proxy_on_request_body` and `proxy_on_response_body`.
+/// Action of `proxy_on_request_body` and `proxy_on_response_body`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyAction {
-    /// On to the next filter with all that has been kept.
+    /// All bytes that were kept flow to the next filter.
     Continue,
-    /// Keep the bytes and come again with more, up to the body limit.
+    /// The proxy keeps the bytes and calls again with more, up to the body limit.
     StopAndBuffer,
-    /// Keep the bytes; at the body limit the sender is held back.
+    /// The proxy keeps the bytes; at the body limit it stops reading from the sender.
     StopAndWatermark,
-    /// Stop; the bytes of this call are not kept, the filter has taken them.
+    /// The proxy drops the bytes of this call, which the filter has taken, and calls again with more.
     StopNoBuffer,
 }
 
@@ -54,12 +54,12 @@ impl BodyAction {
     }
 }
 
-/// Wish returned by trailer, TCP data and new-connection callbacks.
+/// Action of callbacks for trailers, TCP data and new connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamAction {
-    /// Go on.
+    /// The stream flows.
     Continue,
-    /// Stop until the guest resumes the stream.
+    /// The stream stops until the guest resumes it.
     Stop,
 }
 
@@ -72,7 +72,7 @@ impl StreamAction {
     }
 }
 
-/// What became of [`Vm::finish_stream`](crate::Vm::finish_stream).
+/// The result of [`Vm::finish_stream`](crate::Vm::finish_stream).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
     /// `on_done`, `on_log` and `on_delete` have run; the handle has been dropped.

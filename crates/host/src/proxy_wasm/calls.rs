@@ -8,8 +8,12 @@ use super::stream::wire;
 use crate::{HttpCallFailure, HttpCallResponse, Pairs, VmError};
 
 impl Vm {
-    /// The end of an HTTP call, called once by the proxy that was asked for it. A result that nobody waits for any more is
-    /// dropped quietly.
+    /// The end of an HTTP call. A proxy calls this once for each [`Services::http_call`](crate::Services::http_call) that it
+    /// accepted. A result whose context has ended is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The VM has died. So for every result.
     pub fn on_http_call_response(
         &mut self,
         token: u32,
@@ -54,7 +58,11 @@ impl Vm {
         )
     }
 
-    /// Initial metadata of a gRPC call or stream.
+    /// Initial metadata of a gRPC call or stream, once, before the first message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_http_call_response`].
     pub fn on_grpc_receive_initial_metadata(&mut self, token: u32, metadata: Pairs) -> Result<(), VmError> {
         let Some(owner) = self.grpc_owner(token)? else {
             return Ok(());
@@ -70,6 +78,10 @@ impl Vm {
     }
 
     /// A message of a gRPC call or stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_http_call_response`].
     pub fn on_grpc_receive(&mut self, token: u32, message: Vec<u8>) -> Result<(), VmError> {
         let Some(owner) = self.grpc_owner(token)? else {
             return Ok(());
@@ -83,7 +95,11 @@ impl Vm {
         )
     }
 
-    /// Trailing metadata of a gRPC stream.
+    /// Trailing metadata of a gRPC stream, after the last message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_http_call_response`].
     pub fn on_grpc_receive_trailing_metadata(&mut self, token: u32, metadata: Pairs) -> Result<(), VmError> {
         let Some(owner) = self.grpc_owner(token)? else {
             return Ok(());
@@ -98,7 +114,11 @@ impl Vm {
         )
     }
 
-    /// The end of a gRPC call or stream, with its gRPC status (0 to 16) and message.
+    /// The end of a gRPC call or stream, once, with its gRPC status (0 to 16) and message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_http_call_response`].
     pub fn on_grpc_close(&mut self, token: u32, status: u32, message: String) -> Result<(), VmError> {
         let Some(owner) = self.grpc_owner(token)? else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! A VM that is thrown away: shows whether a configuration is accepted before it replaces one that works.
+//! A throw-away VM, in which a configuration is tried before it replaces one that works.
 
 use std::sync::Arc;
 use std::time::Duration;

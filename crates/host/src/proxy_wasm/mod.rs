@@ -47,28 +47,28 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// What the VM was made of.
+    /// The specification that the VM was started with.
     pub fn spec(&self) -> &Arc<VmSpec> {
         &self.spec
     }
 
-    /// Whether the module exports `callback` and its capabilities allow it. A callback that is not exported need not be
-    /// prepared for: calling it answers the default.
+    /// True if the module exports `callback` and its capabilities allow it. A proxy asks before it prepares for a callback
+    /// (collects a body, serialises headers); a call without the export is cheap and answers the default action.
     pub fn has(&self, callback: Callback) -> bool {
         self.life.guest().is_some_and(|guest| guest.has(callback))
     }
 
-    /// Whether the VM has died.
+    /// True once the VM has died.
     pub fn is_dead(&self) -> bool {
         self.life.is_dead()
     }
 
-    /// Streams that have been created and not finished, those that wait for `proxy_done` included.
+    /// Number of stream contexts, those that wait for `proxy_done` included. A proxy drops a retired VM at 0.
     pub fn open_streams(&mut self) -> usize {
         self.state().map_or(0, |state| state.streams.len())
     }
 
-    /// The plugin of a plugin context.
+    /// The specification of a plugin context; `None` for a number that is no plugin context of this VM.
     pub fn plugin(&mut self, id: ContextId) -> Option<Arc<PluginSpec>> {
         Some(Arc::clone(&self.state()?.plugins.get(&id)?.spec))
     }
@@ -172,8 +172,12 @@ impl Vm {
         Ok(())
     }
 
-    /// To be called now and then (every second or so) while [`Vm::finish_stream`] has answered
-    /// [`Finish::Deferred`](crate::Finish::Deferred): ends waits for `proxy_done` that last too long.
+    /// Ends waits for `proxy_done` that last longer than [`DONE_WAIT`](weir_abi::limits::DONE_WAIT). A proxy calls this about
+    /// once a second while [`Vm::has_pending_done`] is true.
+    ///
+    /// # Errors
+    ///
+    /// The VM has died.
     pub fn housekeep(&mut self) -> Result<(), VmError> {
         self.settle()
     }

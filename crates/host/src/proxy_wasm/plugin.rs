@@ -8,13 +8,22 @@ use super::stream::wire;
 use crate::{ContextId, VmError};
 
 impl Vm {
-    /// The period set by `proxy_set_tick_period_milliseconds` has passed.
+    /// A tick of a plugin context. A proxy calls this in the period that
+    /// [`Services::set_tick_period`](crate::Services::set_tick_period) gave last.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::NoSuchContext`], or the VM has died. So for every callback of a plugin context.
     pub fn on_tick(&mut self, plugin: ContextId) -> Result<(), VmError> {
         self.plugin_callback(Callback::Tick, plugin, &[plugin.wire()])
     }
 
-    /// A queue that the plugin context has registered has something: what a proxy calls for each
-    /// [`QueueWaker::wake`](crate::QueueWaker::wake).
+    /// Something lies in a queue that the plugin context has registered. A proxy calls this for each
+    /// [`QueueWaker::wake`](crate::QueueWaker::wake), on the VM's thread.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_tick`].
     pub fn on_queue_ready(&mut self, plugin: ContextId, queue: u32) -> Result<(), VmError> {
         let state = self.state().ok_or(VmError::Dead)?;
         if !state.store.begin_call(queue, plugin) {
@@ -27,7 +36,13 @@ impl Vm {
         Ok(())
     }
 
-    /// An embedder calls into the guest. Modules of ABI 0.1.0 do not know this callback.
+    /// Calls the guest for the proxy: with the answer of a foreign function that comes late
+    /// ([`Later`](crate::Later), whose token is `function`), or with a function of the proxy's own. Nothing happens in modules
+    /// of ABI 0.1.0, which lack the callback.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_tick`].
     pub fn on_foreign_function(
         &mut self,
         plugin: ContextId,
@@ -44,9 +59,13 @@ impl Vm {
         )
     }
 
-    /// Ends the plugin contexts: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete` for each. A context that answers
-    /// false from `proxy_on_done` and does not call `proxy_done` at once is waited for as a stream is; then
-    /// [`Vm::has_pending_done`] is true, and [`Vm::housekeep`] ends the wait.
+    /// Ends the plugin contexts: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete` for each. A proxy calls this once, after
+    /// the last stream of a retired VM. A context that answers false from `proxy_on_done` lives until it calls `proxy_done`;
+    /// then [`Vm::has_pending_done`] is true, and [`Vm::housekeep`] ends the wait.
+    ///
+    /// # Errors
+    ///
+    /// The VM died of a callback.
     pub fn shutdown(&mut self) -> Result<(), VmError> {
         let Some(state) = self.state() else {
             return Ok(());
@@ -59,7 +78,7 @@ impl Vm {
         Ok(())
     }
 
-    /// Whether a context still waits for `proxy_done`.
+    /// True while a context waits for `proxy_done`.
     pub fn has_pending_done(&mut self) -> bool {
         self.state().is_some_and(|state| !state.deferred.is_empty())
     }

@@ -16,7 +16,12 @@ use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmE
 
 impl Vm {
     /// Instantiates the module and runs its start functions: the start section, then `_initialize` with `main`, or
-    /// `_start`. `proxy_on_vm_start` is called with the first plugin ([`Vm::add_plugin`]).
+    /// `_start`, each within [`VmLimits::start_deadline`](crate::VmLimits::start_deadline). [`Vm::add_plugin`] comes next.
+    /// May take seconds: a proxy calls it away from the threads that serve.
+    ///
+    /// # Errors
+    ///
+    /// The module cannot be instantiated, or a start function trapped.
     pub fn start(
         spec: Arc<VmSpec>,
         shared: &Shared,
@@ -72,8 +77,12 @@ impl Vm {
         })
     }
 
-    /// Makes a plugin context: `proxy_on_context_create`, for the first one `proxy_on_vm_start`, then
-    /// `proxy_on_configure`.
+    /// Creates a plugin context: `proxy_on_context_create`, for the first plugin of the VM `proxy_on_vm_start`, then
+    /// `proxy_on_configure`, each within [`VmLimits::start_deadline`](crate::VmLimits::start_deadline).
+    ///
+    /// # Errors
+    ///
+    /// A callback trapped, or the guest refused the configuration. The VM is of no use afterwards.
     pub fn add_plugin(&mut self, plugin: Arc<PluginSpec>) -> Result<ContextId, StartError> {
         let configuration_size = plugin.configuration.len() as u32;
         let vm_configuration_size = self.spec.configuration.len() as u32;

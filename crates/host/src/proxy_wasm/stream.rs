@@ -11,7 +11,14 @@ use crate::sets::StreamStates;
 use crate::{BodyAction, ContextId, Finish, HeadersAction, Stream, StreamAction, VmError};
 
 impl Vm {
-    /// Makes a context for a stream of a plugin (`proxy_on_context_create`). The VM owns the handle from now on.
+    /// Creates the stream context of a new stream (`proxy_on_context_create`) for the plugin context that
+    /// [`Vm::add_plugin`] returned. The VM owns the handle from now on. A proxy calls this before the first callback of the
+    /// stream, and [`Vm::finish_stream`] after the last.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::NoSuchContext`], [`VmError::TooManyContexts`] beyond [`MAX_CONTEXTS`](weir_abi::limits::MAX_CONTEXTS), or
+    /// the VM has died. The handle is dropped.
     pub fn create_stream(
         &mut self,
         plugin: ContextId,
@@ -37,7 +44,12 @@ impl Vm {
         Ok(id)
     }
 
-    /// The request's headers; `count` includes pseudo-headers. `end_of_stream`: no body and no trailers follow.
+    /// Request headers, once for each stream, before every other callback of the request. `count` is the number of field
+    /// lines, pseudo-headers included. `end_of_stream` tells that neither body nor trailers follow.
+    ///
+    /// # Errors
+    ///
+    /// [`VmError::NoSuchContext`], or the VM has died: the stream gets the fail policy. So for every callback of a stream.
     pub fn on_request_headers(
         &mut self,
         id: ContextId,
@@ -47,7 +59,12 @@ impl Vm {
         self.headers(Callback::RequestHeaders, id, count, end_of_stream)
     }
 
-    /// A part of the request's body, or all of it so far, as [`Stream::buffer`] shows it.
+    /// A chunk of the request body. `size` is the number of bytes that [`Stream::buffer`] shows: the chunk, or everything that
+    /// was held back so far. `end_of_stream` tells that no more of the body and no trailers follow.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`].
     pub fn on_request_body(
         &mut self,
         id: ContextId,
@@ -57,12 +74,20 @@ impl Vm {
         self.body(Callback::RequestBody, id, size, end_of_stream)
     }
 
-    /// The request's trailers.
+    /// Request trailers, after the body. `count` is the number of field lines.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`].
     pub fn on_request_trailers(&mut self, id: ContextId, count: usize) -> Result<StreamAction, VmError> {
         self.stream_callback(Callback::RequestTrailers, id, &[id.wire(), wire(count)])
     }
 
-    /// The response's headers; as [`Vm::on_request_headers`].
+    /// Response headers: as [`Vm::on_request_headers`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`].
     pub fn on_response_headers(
         &mut self,
         id: ContextId,
@@ -72,7 +97,11 @@ impl Vm {
         self.headers(Callback::ResponseHeaders, id, count, end_of_stream)
     }
 
-    /// A part of the response's body; as [`Vm::on_request_body`].
+    /// A chunk of the response body: as [`Vm::on_request_body`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`].
     pub fn on_response_body(
         &mut self,
         id: ContextId,
@@ -82,13 +111,22 @@ impl Vm {
         self.body(Callback::ResponseBody, id, size, end_of_stream)
     }
 
-    /// The response's trailers.
+    /// Response trailers: as [`Vm::on_request_trailers`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`].
     pub fn on_response_trailers(&mut self, id: ContextId, count: usize) -> Result<StreamAction, VmError> {
         self.stream_callback(Callback::ResponseTrailers, id, &[id.wire(), wire(count)])
     }
 
-    /// The stream is over: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`. Maps and properties must stay readable
-    /// until the handle is dropped.
+    /// Ends the stream context, once both directions have ended or the client has gone: `proxy_on_done`, `proxy_on_log`,
+    /// `proxy_on_delete`. Maps and properties stay readable until the handle is dropped, which is now or, after
+    /// [`Finish::Deferred`], when the guest calls `proxy_done`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`]. The handle is dropped.
     pub fn finish_stream(&mut self, id: ContextId) -> Result<Finish, VmError> {
         if !self.has_stream(id)? {
             return Err(VmError::NoSuchContext(id));

@@ -7,12 +7,21 @@ use super::stream::wire;
 use crate::{ContextId, StreamAction, VmError};
 
 impl Vm {
-    /// A client has connected. After `Stop` nothing is read until the guest resumes the stream.
+    /// A client has connected. After [`StreamAction::Stop`] the proxy reads nothing until the guest resumes the stream.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_request_headers`]. So for every callback of a TCP stream.
     pub fn on_new_connection(&mut self, id: ContextId) -> Result<StreamAction, VmError> {
         self.stream_callback(Callback::NewConnection, id, &[id.wire()])
     }
 
-    /// Bytes from the client: `size` in all that wait. After `Stop` they are kept and shown again with the next.
+    /// Bytes from the client. `size` is the number of bytes that wait. After [`StreamAction::Stop`] the proxy keeps them and
+    /// shows them again with the next.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_new_connection`].
     pub fn on_downstream_data(
         &mut self,
         id: ContextId,
@@ -23,7 +32,11 @@ impl Vm {
         self.stream_callback(Callback::DownstreamData, id, &args)
     }
 
-    /// Bytes from the upstream; as [`Vm::on_downstream_data`].
+    /// Bytes from the upstream: as [`Vm::on_downstream_data`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_new_connection`].
     pub fn on_upstream_data(
         &mut self,
         id: ContextId,
@@ -34,13 +47,21 @@ impl Vm {
         self.stream_callback(Callback::UpstreamData, id, &args)
     }
 
-    /// The client's connection is closed, and by whom.
+    /// The connection to the client has been closed, and by whom.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_new_connection`].
     pub fn on_downstream_connection_close(&mut self, id: ContextId, by: PeerType) -> Result<(), VmError> {
         self.stream_callback(Callback::DownstreamConnectionClose, id, &[id.wire(), by.wire()])
             .map(|_| ())
     }
 
-    /// The upstream's connection is closed, and by whom.
+    /// The connection to the upstream has been closed, and by whom.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::on_new_connection`].
     pub fn on_upstream_connection_close(&mut self, id: ContextId, by: PeerType) -> Result<(), VmError> {
         self.stream_callback(Callback::UpstreamConnectionClose, id, &[id.wire(), by.wire()])
             .map(|_| ())

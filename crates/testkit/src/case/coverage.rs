@@ -10,8 +10,10 @@ use weir_plan::import_sets;
 
 use super::Case;
 
-/// Callbacks that no HTTP request can bring about; the host's own tests drive them, and are searched for their names.
-const HOST_TESTS: [&str; 10] = [
+/// Callbacks that no HTTP request can bring about: those of TCP and gRPC, of the canary, of foreign functions. The host's
+/// own tests drive them, and are searched for their names.
+const HOST_TESTS: [&str; 11] = [
+    "proxy_validate_configuration",
     "proxy_on_new_connection",
     "proxy_on_downstream_data",
     "proxy_on_downstream_connection_close",
@@ -25,11 +27,7 @@ const HOST_TESTS: [&str; 10] = [
 ];
 
 /// Callbacks that Weir never calls, and why.
-const NEVER: [(&str, &str); 3] = [
-    (
-        "proxy_validate_configuration",
-        "never called: the canary runs `proxy_on_configure` instead",
-    ),
+const NEVER: [(&str, &str); 2] = [
     (
         "proxy_on_request_metadata",
         "never called: HTTP/2 METADATA frames exist in Envoy only",
@@ -37,6 +35,19 @@ const NEVER: [(&str, &str); 3] = [
     (
         "proxy_on_response_metadata",
         "never called: HTTP/2 METADATA frames exist in Envoy only",
+    ),
+];
+
+/// Facts that a reader needs beside the cases, by the beginning of the names that they are about.
+const REMARKS: [(&str, &str); 6] = [
+    ("proxy_grpc_", "refused: no proxy has a transport for gRPC yet"),
+    ("proxy_on_grpc_", "no proxy has a transport for gRPC yet"),
+    ("proxy_on_new_connection", "no proxy serves TCP yet"),
+    ("proxy_on_downstream_", "no proxy serves TCP yet"),
+    ("proxy_on_upstream_", "no proxy serves TCP yet"),
+    (
+        "proxy_validate_configuration",
+        "called in the canary, before `proxy_on_configure`",
     ),
 ];
 
@@ -117,7 +128,8 @@ impl Coverage {
             // Writing to a string does not fail.
             let _ = write!(page, "\n## {title}\n\n| name | covered by |\n|---|---|\n");
             for name in names {
-                let _ = writeln!(page, "| `{name}` | {} |", self.covered_by(&name).join(", "));
+                let by = self.covered_by(&name).join(", ");
+                let _ = writeln!(page, "| `{name}` | {by}{} |", remark(&name));
             }
         }
         let _ = write!(
@@ -170,6 +182,14 @@ impl Coverage {
         );
         by
     }
+}
+
+/// What has to be known of a hostcall or callback beside the cases that cover it.
+fn remark(name: &str) -> String {
+    let remark = REMARKS.iter().find(|(start, _)| name.starts_with(start));
+    remark
+        .map(|(_, remark)| format!("; {remark}"))
+        .unwrap_or_default()
 }
 
 const INTRODUCTION: &str = "\
@@ -249,5 +269,30 @@ mod tests {
         let error = Coverage::new(&cases, &[]).check().unwrap_err().to_string();
         assert!(error.contains("no case covers abort"), "{error}");
         assert!(error.contains("proxy_no_such_call"), "{error}");
+    }
+
+    #[test]
+    fn the_page_tells_what_no_proxy_brings_about() {
+        let page = Coverage::new(&Case::all(Proxy::Embedded).unwrap(), &[]).page();
+        for line in [
+            "| `proxy_validate_configuration` | the host's tests (`lifecycle.rs`); called in the canary, before `proxy_on_configure` |",
+            "| `proxy_grpc_cancel` | `grpc`; refused: no proxy has a transport for gRPC yet |",
+            "| `proxy_on_grpc_close` | the host's tests (`calls.rs`); no proxy has a transport for gRPC yet |",
+            "| `proxy_on_upstream_data` | the host's tests (`tcp.rs`); no proxy serves TCP yet |",
+            "| `proxy_on_request_headers/0.1.0` | `get_header_map_value_0_1_0` |",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line}\nis not in\n{page}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_in_the_documentation_has_these_tables() {
+        let page = Coverage::new(&Case::all(Proxy::Embedded).unwrap(), &[]).page();
+        let tables = |page: &str| page.split("\n## Cases").next().unwrap_or_default().to_owned();
+        let written = fs::read_to_string(crate::repository().join("docs/conformance.md")).unwrap();
+        assert_eq!(tables(&page), tables(&written), "run `cargo xtask conformance`");
     }
 }
