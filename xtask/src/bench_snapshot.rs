@@ -1,4 +1,4 @@
-//! `cargo xtask bench-snapshot`: what copies of a configured VM save, with a rule engine in Rust and a large filter in Go.
+//! `cargo xtask bench-snapshot`: the savings of snapshots, with a rule engine in Rust and a large filter in Go.
 
 use std::path::{Path, PathBuf};
 

@@ -48,7 +48,7 @@ enum Task {
     BenchAts(bench_ats::Args),
     /// Measure each runtime: in the host alone, and in both proxies. Writes docs/engines.md and its plot.
     BenchEngines(bench_engines::Args),
-    /// Measure what copies of a configured VM save.
+    /// Measure the savings of snapshots.
     BenchSnapshot,
     /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
     SoakAts(soak_ats::Args),

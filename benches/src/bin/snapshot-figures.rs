@@ -1,4 +1,4 @@
-//! Measures what it costs to start and configure a VM, and to copy one that has been. `cargo xtask bench-snapshot` runs it.
+//! Measures the cost of a VM: started and configured, and from a snapshot. `cargo xtask bench-snapshot` runs it.
 //!
 //! `snapshot-figures MODULE [crs]`: with `crs`, the module's configuration is the OWASP Core Rule Set. Prints
 //! `name value` lines.
@@ -15,7 +15,7 @@ use weir_benches::{Filter, Serving, core_rule_set, engine, median, print, privat
 /// VMs of each kind.
 const VMS: usize = 10;
 
-/// Requests that a VM is shown before it is copied.
+/// Requests that a VM is shown before it is frozen.
 const WARM_UP: usize = 2;
 
 /// Requests after which memory is looked at again.
@@ -39,16 +39,16 @@ fn main() {
 
     let mut snapshot = None;
     print(
-        "image, ms",
+        "snapshot, ms",
         1e3 * timed(|| snapshot = Some(filter.snapshot(WARM_UP))),
     );
     let snapshot = snapshot.expect("it was taken");
     print("shared, MiB", snapshot.memory_size() as f64 / MIB);
     print(
-        "ready, copied, ms",
+        "ready, from the snapshot, ms",
         1e3 * median(VMS as u32, || timed(|| drop(filter.continue_from(&snapshot)))),
     );
-    series("copied", || filter.continue_from(&snapshot));
+    series("from the snapshot", || filter.continue_from(&snapshot));
 }
 
 const MIB: f64 = (1 << 20) as f64;

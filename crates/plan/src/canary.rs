@@ -15,7 +15,7 @@ pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), StartError> {
     Vm::canary(&plan.spec, &plan.plugins, shared, Box::new(services))
 }
 
-/// The services of a VM that is thrown away, or copied: it may talk, but nothing that it begins ever ends.
+/// The services of a VM that is thrown away, or frozen: it may talk, but nothing that it begins ever ends.
 pub(crate) struct Canary(pub Arc<Reach>);
 
 impl Services for Canary {

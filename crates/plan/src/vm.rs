@@ -106,7 +106,7 @@ impl VmPlan {
             let module = &self.reach.module;
             tracing::warn!(
                 module,
-                "a copied VM died before it had finished a stream; one is started as usual"
+                "a VM from a snapshot died before it had finished a stream; the next is started as usual"
             );
         }
         let mut vm = Vm::start(Arc::clone(&self.spec), shared, services, waker)?;
@@ -128,7 +128,7 @@ impl VmPlan {
             let module = &self.reach.module;
             match VmSnapshot::take(&self.spec, &self.plugins, requests, shared, services) {
                 Ok(snapshot) => {
-                    tracing::info!(module, shared = snapshot.memory_size(), "VMs are copies of one");
+                    tracing::info!(module, shared = snapshot.memory_size(), "VMs start from a snapshot");
                     Some(snapshot)
                 }
                 Err(reason) => {

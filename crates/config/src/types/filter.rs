@@ -114,7 +114,7 @@ pub struct VmConfig {
     pub limits: VmLimits,
     /// Answer as strictly as Envoy: a change that comes too late is refused, on which most SDKs panic.
     pub strict: bool,
-    /// Whether VMs are copies of one, where the module and the runtime allow that.
+    /// Starts VMs from a snapshot, where the module and the runtime allow that.
     pub snapshot: Option<Snapshot>,
 }
 

@@ -1,9 +1,9 @@
-//! VMs that are copies of one.
+//! VMs that start from a snapshot.
 
-/// VMs are copies of one that has been configured.
+/// VMs start from a snapshot of one that has been configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// What that one is shown before it is copied.
+    /// Requests that it is shown before it is frozen.
     pub warm_up: Vec<WarmUpRequest>,
 }
 

@@ -1,4 +1,4 @@
-//! VMs that are copies of one.
+//! VMs that start from a snapshot.
 
 use std::thread;
 
@@ -42,7 +42,7 @@ fn one_vm_is_configured_for_all_threads_and_replacements() {
     config.managed = true;
     let ats = Ats::start(&config).unwrap();
     assert!(
-        ats.logs().wait_for("VMs are copies of one").is_some(),
+        ats.logs().wait_for("VMs start from a snapshot").is_some(),
         "{}",
         ats.logs().text()
     );
@@ -75,20 +75,20 @@ fn one_vm_is_configured_for_all_threads_and_replacements() {
             .then_some(())
     });
     assert!(died.is_some(), "{}", ats.logs().text());
-    // A trial, one that is copied, and one for each copy that had served nothing yet.
-    let usual = count(&ats, "one is started as usual");
+    // A trial, one that is frozen, and one after each death of a VM that had served nothing yet.
+    let usual = count(&ats, "the next is started as usual");
     assert_eq!(count(&ats, "configured"), 2 + usual, "{}", ats.logs().text());
 
     ats.write_filter("mortal", &block("second")).unwrap();
     ats.reload().unwrap();
     let again = ats.logs().wait(PATIENCE, |lines| {
-        let copies = lines
+        let taken = lines
             .iter()
-            .filter(|line| line.message().contains("VMs are copies of one"));
-        (copies.count() == 2).then_some(())
+            .filter(|line| line.message().contains("VMs start from a snapshot"));
+        (taken.count() == 2).then_some(())
     });
     assert!(again.is_some(), "{}", ats.logs().text());
     load(&ats);
-    let usual = count(&ats, "one is started as usual");
+    let usual = count(&ats, "the next is started as usual");
     assert_eq!(count(&ats, "configured"), 4 + usual, "{}", ats.logs().text());
 }

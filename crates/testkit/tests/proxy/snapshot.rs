@@ -1,4 +1,4 @@
-//! VMs that are copies of one.
+//! VMs that start from a snapshot.
 
 use std::path::Path;
 use std::thread;
@@ -10,7 +10,7 @@ use weir_testkit::{Guests, Origin, PATIENCE, Weir};
 
 const MORTAL: &str = include_str!("../guests/mortal.wat");
 
-fn copied(mut block: Value) -> Value {
+fn frozen(mut block: Value) -> Value {
     set(&mut block, "snapshot", json!(true));
     block
 }
@@ -65,19 +65,19 @@ fn serves(weir: &Weir) {
     }
 }
 
-/// How often a VM was configured, but for those that follow a copy which had not served yet.
+/// How often a VM was configured, but for those that follow one from the snapshot which had not served yet.
 fn configured(weir: &Weir) -> usize {
-    count(weir, "\"configured\"") - count(weir, "one is started as usual")
+    count(weir, "\"configured\"") - count(weir, "the next is started as usual")
 }
 
-/// One trial, one that is copied.
+/// One trial, one that is frozen.
 const CONFIGURED: usize = 2;
 
 #[test]
 fn one_vm_is_configured_for_all_workers_and_replacements() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
-    let weir = Weir::start(config(&origin, copied(mortal(folder.path()))).value()).unwrap();
-    wait_for(&weir, "VMs are copies of one", 1);
+    let weir = Weir::start(config(&origin, frozen(mortal(folder.path()))).value()).unwrap();
+    wait_for(&weir, "VMs start from a snapshot", 1);
     for deaths in 1..=2 {
         (0..20).for_each(|_| assert_eq!(request(&weir, &Request::get("/")), 200));
         assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
@@ -90,14 +90,14 @@ fn one_vm_is_configured_for_all_workers_and_replacements() {
 #[test]
 fn a_vm_that_dies_at_once_is_replaced_without_snapshot() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
-    let config = config(&origin, copied(mortal(folder.path()))).set("workers", json!(1));
+    let config = config(&origin, frozen(mortal(folder.path()))).set("workers", json!(1));
     let weir = Weir::start(config.value()).unwrap();
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
-    wait_for(&weir, "one is started as usual", 1);
+    wait_for(&weir, "the next is started as usual", 1);
     wait_for(&weir, "VM restarted", 1);
     serves(&weir);
     assert_eq!(count(&weir, "\"configured\""), CONFIGURED + 1);
-    // The next is a copy again.
+    // The next is from the snapshot again.
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
     wait_for(&weir, "VM restarted", 2);
     serves(&weir);
@@ -107,7 +107,7 @@ fn a_vm_that_dies_at_once_is_replaced_without_snapshot() {
 #[test]
 fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
-    let block = copied(mortal(folder.path()));
+    let block = frozen(mortal(folder.path()));
     let weir = Weir::start(config(&origin, block.clone()).value()).unwrap();
     serves(&weir);
     let reload = |block: &Value, body: &str, times| {
@@ -120,7 +120,7 @@ fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
     reload(&block, "2MiB", 1);
     // The trial.
     assert_eq!(configured(&weir), CONFIGURED + 1);
-    assert_eq!(count(&weir, "VMs are copies of one"), 1);
+    assert_eq!(count(&weir, "VMs start from a snapshot"), 1);
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
     wait_for(&weir, "VM restarted", 1);
     assert_eq!(configured(&weir), CONFIGURED + 1);
@@ -129,10 +129,10 @@ fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
     set(&mut changed, "configuration", json!("another"));
     reload(&changed, "2MiB", 2);
     assert_eq!(configured(&weir), 2 * CONFIGURED + 1);
-    assert_eq!(count(&weir, "VMs are copies of one"), 2);
+    assert_eq!(count(&weir, "VMs start from a snapshot"), 2);
 }
 
-/// A rule engine, copied and not, under load: both say the same of every request.
+/// A rule engine, from a snapshot and without, under load: both say the same of every request.
 #[test]
 fn vms_from_a_snapshot_answer_as_others() {
     let module = Guests::build().unwrap().filter("bench-rules").unwrap();
@@ -143,9 +143,9 @@ fn vms_from_a_snapshot_answer_as_others() {
         set(&mut block, "limits.callback_deadline", json!("30s"));
         block
     };
-    let mut copied = block("copied");
+    let mut frozen = block("frozen");
     set(
-        &mut copied,
+        &mut frozen,
         "snapshot",
         json!({ "warm_up": [{ "path": "/?q=1" }, { "method": "POST", "path": "/form", "body": "a=b" }] }),
     );
@@ -153,11 +153,11 @@ fn vms_from_a_snapshot_answer_as_others() {
     let config = Config::new(&origin.url())
         .set("workers", json!(4))
         .filter("plain", block("plain"))
-        .filter("copied", copied)
+        .filter("frozen", frozen)
         .route_with("/plain", json!({ "filters": ["plain"], "upstream": "echo" }))
-        .route_with("/copied", json!({ "filters": ["copied"], "upstream": "echo" }));
+        .route_with("/frozen", json!({ "filters": ["frozen"], "upstream": "echo" }));
     let weir = Weir::start(config.value()).unwrap();
-    wait_for(&weir, "VMs are copies of one", 1);
+    wait_for(&weir, "VMs start from a snapshot", 1);
 
     const PATHS: [&str; 6] = [
         "/",
@@ -169,7 +169,7 @@ fn vms_from_a_snapshot_answer_as_others() {
     ];
     let ask = |thread: usize| {
         let mut answers = [Vec::new(), Vec::new()];
-        for (place, prefix) in ["/plain", "/copied"].into_iter().enumerate() {
+        for (place, prefix) in ["/plain", "/frozen"].into_iter().enumerate() {
             for round in 0..10 {
                 let path = PATHS[(thread + round) % PATHS.len()];
                 let mut request = Request::get(&format!("{prefix}{path}"));
@@ -193,8 +193,8 @@ fn vms_from_a_snapshot_answer_as_others() {
         let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || ask(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
-    for [plain, copied] in &answers {
-        assert_eq!(plain, copied);
+    for [plain, frozen] in &answers {
+        assert_eq!(plain, frozen);
     }
     assert!(
         answers.iter().flatten().flatten().any(|rules| rules != "0"),
@@ -205,7 +205,7 @@ fn vms_from_a_snapshot_answer_as_others() {
 #[test]
 fn a_filter_that_cannot_be_frozen_starts_as_usual_and_says_why() {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
-    let mut block = copied(mortal(folder.path()));
+    let mut block = frozen(mortal(folder.path()));
     set(&mut block, "vm_config.runtime", json!("wasmi"));
     let weir = Weir::start(config(&origin, block).value()).unwrap();
     wait_for(
