@@ -128,7 +128,11 @@ impl VmPlan {
             let module = &self.reach.module;
             match VmSnapshot::take(&self.spec, &self.plugins, requests, shared, services) {
                 Ok(snapshot) => {
-                    tracing::info!(module, shared = snapshot.memory_size(), "VMs start from a snapshot");
+                    tracing::info!(
+                        module,
+                        shared = snapshot.memory_size(),
+                        "VMs start from a snapshot"
+                    );
                     Some(snapshot)
                 }
                 Err(reason) => {

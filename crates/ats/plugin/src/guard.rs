@@ -11,7 +11,7 @@ pub(crate) fn event(run: impl FnOnce()) -> c_int {
 
 /// Runs something; a panic is logged and ends there.
 ///
-/// What the panic left behind is seen again only through locks that recover and through state that belongs to one
+/// State that the panic left behind is seen again only through locks that recover and through state that belongs to one
 /// stream, which is failed.
 pub(crate) fn catch<T>(run: impl FnOnce() -> T) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(run)) {

@@ -13,7 +13,7 @@ use weir_ats_sys::{TSVConn, TSVConnIsSsl, TSVConnSslConnectionGet, TSVConnSslPro
 /// Most bytes of a certificate that are looked at; real ones have a few thousand.
 const MAX_CERTIFICATE: usize = 64 << 10;
 
-/// Whether a connection is one of TLS.
+/// True if a connection is one of TLS.
 pub(crate) fn is_tls(vc: TSVConn) -> bool {
     // SAFETY: the connection exists; the getter only looks at what kind it is.
     !vc.is_null() && unsafe { TSVConnIsSsl(vc) } != 0
@@ -119,7 +119,7 @@ impl OpenSsl {
         }
     }
 
-    /// Whether the certificate of the other side is to be believed, see [`peer_certificate`].
+    /// True if the certificate of the other side is to be believed, see [`peer_certificate`].
     fn peer_counts(&self, ssl: Ssl) -> bool {
         let (Some(is_server), Some(verify_result)) = (self.is_server, self.verify_result) else {
             return false;

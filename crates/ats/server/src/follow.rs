@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::process::Process;
 
-/// How long to wait for more before looking again.
+/// The wait for more before the next look.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Reads a file from its beginning, waits for more at its end, and ends with the process that writes it.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 /// Environment variable that names a prefix with `bin/traffic_server` in it.
 const PREFIX: &str = "WEIR_ATS_PREFIX";
 
-/// Where Debian's package `trafficserver` lies.
+/// The folder of Debian's package `trafficserver`.
 const DEBIAN: &str = "/usr";
 
 /// An installed Traffic Server.
@@ -119,7 +119,7 @@ impl Installation {
 }
 
 impl Version {
-    /// Whether it is configured by `records.yaml` and has no `traffic_manager`.
+    /// True if it is configured by `records.yaml` and has no `traffic_manager`.
     pub fn is_10(self) -> bool {
         self.major >= 10
     }

@@ -15,7 +15,7 @@ const NAME: &str = "libwasm.so";
 ///
 /// # Errors
 ///
-/// It has not been built.
+/// The plugin has not been built.
 pub fn plugin_library() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os(LIBRARY) {
         return Ok(PathBuf::from(given));

@@ -48,12 +48,12 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// It has ended.
+    /// The process has ended.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         pidfd_send_signal(&self.fd, signal).with_context(|| format!("no {signal:?} for process {}", self.pid))
     }
 
-    /// Whether it has not ended.
+    /// True until the process has ended.
     pub fn runs(&self) -> bool {
         // Readable from its end on.
         let mut ended = [PollFd::new(&self.fd, PollFlags::IN)];

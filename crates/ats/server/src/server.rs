@@ -15,22 +15,22 @@ use tempfile::TempDir;
 use crate::process::Process;
 use crate::{Follow, Installation, Settings, Watchdog, files, ports};
 
-/// What the server says when it serves.
+/// The server's log line when it serves.
 const READY: &str = "fully initialized";
 
 /// Environment variable that names the file with a server's folders.
 const RUNROOT: &str = "TS_RUNROOT";
 
-/// How long a server that is told to stop may take before it is killed.
+/// Time for a server to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long to wait before looking again.
+/// The wait before the next look.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A running server. Killed when dropped, or with this process.
 pub struct AtsServer {
     child: Child,
-    /// What was started: the server, or its manager or wrapper.
+    /// The process that was started: the server, or its manager or wrapper.
     started: Arc<Process>,
     server: Arc<Process>,
     installation: Installation,
@@ -101,12 +101,12 @@ impl AtsServer {
         Ok(server)
     }
 
-    /// Where it listens in clear text.
+    /// The plain-text listen address.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// Where it listens for TLS, if it does.
+    /// The listen address of TLS, if there is one.
     pub fn https(&self) -> Option<SocketAddr> {
         self.https
     }
@@ -116,7 +116,7 @@ impl AtsServer {
         self.server.pid()
     }
 
-    /// What it was started from.
+    /// The installation that it was started from.
     pub fn installation(&self) -> &Installation {
         &self.installation
     }
@@ -146,7 +146,7 @@ impl AtsServer {
         self.root.join("log/error.log")
     }
 
-    /// What [`AtsServer::output`] holds; empty if it cannot be read.
+    /// The text of [`AtsServer::output`]; empty if it cannot be read.
     pub fn log_text(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.output()).unwrap_or_default()).into_owned()
     }
@@ -155,7 +155,7 @@ impl AtsServer {
     ///
     /// # Errors
     ///
-    /// It cannot be opened.
+    /// The file cannot be opened.
     pub fn follow(&self) -> Result<Follow> {
         Follow::new(&self.output(), &self.started, &self.stopped).context("cannot read the server's output")
     }
@@ -164,7 +164,7 @@ impl AtsServer {
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<()> {
         files::put(&self.etc().join(name), content)
     }
@@ -173,7 +173,7 @@ impl AtsServer {
     ///
     /// # Errors
     ///
-    /// It failed.
+    /// The command failed.
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
         let output = Command::new(self.installation.program("traffic_ctl"))
             .args(args)
@@ -209,12 +209,12 @@ impl AtsServer {
     ///
     /// # Errors
     ///
-    /// It has gone.
+    /// The server has gone.
     pub fn resident(&self) -> Result<(u64, u64)> {
         self.server.resident()
     }
 
-    /// Whether it still runs. One that its manager has started again does not count.
+    /// True while the server runs. A server that its manager has restarted does not count.
     pub fn is_alive(&self) -> bool {
         self.server.runs()
     }
@@ -234,7 +234,7 @@ impl AtsServer {
     ///
     /// # Errors
     ///
-    /// It had to be killed.
+    /// The server had to be killed.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.started.signal(Signal::TERM)?;
         let until = Instant::now() + GRACE;

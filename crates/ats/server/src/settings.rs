@@ -1,4 +1,4 @@
-//! What a server is to be like.
+//! Settings of a server.
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::RecordValue;
 use crate::records::Records;
 
-/// What a server is to be like. Without anything set: one net thread, no plugin, no remap rule, a cache, `wasm` as debug
+/// Settings of a server. Without anything set: one net thread, no plugin, no remap rule, a cache, `wasm` as debug
 /// tag.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -80,7 +80,7 @@ impl Settings {
         self
     }
 
-    /// Whether responses are cached.
+    /// Turns the cache on or off.
     #[must_use]
     pub fn cache(mut self, on: bool) -> Self {
         self.cache = on;
@@ -149,7 +149,7 @@ impl Settings {
         self
     }
 
-    /// Whether `traffic_ctl` is to work: before 10 that takes a `traffic_manager`, and two seconds more to start.
+    /// Lets `traffic_ctl` work: before 10 that takes a `traffic_manager`, and two seconds more to start.
     #[must_use]
     pub fn managed(mut self, managed: bool) -> Self {
         self.managed = managed;
@@ -164,7 +164,7 @@ impl Settings {
         self
     }
 
-    /// How long the server may take until it serves.
+    /// Time for the server until it serves.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

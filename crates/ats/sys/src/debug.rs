@@ -13,11 +13,11 @@ use crate::table::{Optional, Slot};
 #[derive(Debug)]
 pub struct DebugTag {
     tag: &'static CStr,
-    /// What 10.x keeps for the tag; NULL until it was asked for.
+    /// The record of 10.x for the tag; NULL until it was asked for.
     control: AtomicPtr<Control>,
 }
 
-/// What 10.x keeps for a registered tag. It is never freed and changes when the configuration does.
+/// The record of 10.x for a registered tag. It is never freed and changes when the configuration does.
 #[repr(C)]
 struct Control {
     tag: *const c_char,
@@ -35,7 +35,7 @@ impl DebugTag {
         }
     }
 
-    /// Whether output under the tag is wanted now; never before `load`.
+    /// True if output under the tag is wanted now; never before `load`.
     #[inline]
     pub fn on(&self) -> bool {
         if let Some(mode) = MODE.get() {
@@ -91,7 +91,7 @@ impl DebugTag {
     }
 }
 
-/// Whether debug output under a tag is wanted now; never before `load`. [`DebugTag`] is cheaper where it is asked
+/// True if debug output under a tag is wanted now; never before `load`. [`DebugTag`] is cheaper where it is asked
 /// often.
 pub fn debug_enabled(tag: &CStr) -> bool {
     if let Some(is_set) = IS_SET_V9.get() {

@@ -43,7 +43,7 @@ pub fn load() -> Result<&'static Version, LoadError> {
     LOADED.get_or_init(fill).as_ref().map_err(Clone::clone)
 }
 
-/// Whether [`load`] has succeeded.
+/// True if [`load`] has succeeded.
 #[inline]
 pub fn is_loaded() -> bool {
     matches!(LOADED.get(), Some(Ok(_)))

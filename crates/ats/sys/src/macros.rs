@@ -82,7 +82,7 @@ macro_rules! handles {
                 /// No such thing.
                 pub const NULL: Self = Self(std::ptr::null_mut());
 
-                /// Whether there is no such thing.
+                /// True if there is no such thing.
                 #[inline]
                 pub const fn is_null(self) -> bool {
                     self.0.is_null()

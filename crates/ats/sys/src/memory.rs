@@ -23,7 +23,7 @@ mod tracked {
     }
 }
 
-/// What the server's memory tracking shows these allocations under.
+/// The name of these allocations in the server's memory tracking.
 const TRACKED_AS: &CStr = c"memory/weir";
 
 /// `TSmalloc`: a macro on 9.2, inline on 10.x.
@@ -148,7 +148,7 @@ impl Drop for Given {
 
 static FREE: AtomicPtr<c_void> = AtomicPtr::new(NOT_LOADED);
 
-/// What the macro declared.
+/// The slots that the macro declared.
 pub(crate) static TRACKED_SLOTS: &[Slot] = tracked::SLOTS;
 
 /// The function whose two symbols differ by more than the mangling.

@@ -14,7 +14,7 @@ pub(crate) struct Slot {
     pub c_name: &'static CStr,
     /// The symbol on 10.x, empty if that line has none.
     pub mangled: &'static CStr,
-    /// Whether the plugin cannot work without it.
+    /// True if the plugin cannot work without it.
     pub required: bool,
     pub address: &'static AtomicPtr<c_void>,
     /// The argument types as they are written, which the tests mangle.
@@ -48,7 +48,7 @@ impl Slot {
         }
     }
 
-    /// What a person would call it.
+    /// The name for people.
     pub fn label(&self) -> &'static str {
         let name = if self.c_name.is_empty() {
             self.mangled
@@ -59,7 +59,7 @@ impl Slot {
     }
 }
 
-/// What a required function's slot holds before it is filled.
+/// The value of a required function's slot before it is filled.
 pub(crate) const NOT_LOADED: *mut c_void = not_loaded as *mut c_void;
 
 /// A function that only some of the supported servers have.

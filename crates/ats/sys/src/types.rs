@@ -48,7 +48,7 @@ handles! {
     TSHttpParser;
     /// A parser of header fields.
     TSMimeParser;
-    /// What a name was resolved to.
+    /// The result of resolving a name.
     TSHostLookupResult;
 }
 
@@ -86,37 +86,37 @@ pub type TSHRTime = i64;
 /// A status code of HTTP; the C enumeration names them.
 pub type TSHttpStatus = c_int;
 
-/// What a continuation runs. It answers 0 unless an event's documentation says otherwise, and must not unwind.
+/// The function of a continuation. It answers 0 unless an event's documentation says otherwise, and must not unwind.
 pub type TSEventFunc = unsafe extern "C" fn(TSCont, TSEvent, *mut c_void) -> c_int;
 
-/// What a thread of `TSThreadCreate` runs.
+/// The function of a thread of `TSThreadCreate`.
 pub type TSThreadFunc = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// Who a plugin is, for `TSPluginRegister`.
+/// A plugin's name and origin, for `TSPluginRegister`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TSPluginRegistrationInfo {
     /// The plugin's name.
     pub plugin_name: *const c_char,
-    /// Who made it.
+    /// Its vendor.
     pub vendor_name: *const c_char,
-    /// Where to ask.
+    /// The e-mail address for questions.
     pub support_email: *const c_char,
 }
 
-/// What `TS_EVENT_LIFECYCLE_MSG` brings, sent by `traffic_ctl plugin msg`.
+/// The data of `TS_EVENT_LIFECYCLE_MSG`, sent by `traffic_ctl plugin msg`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TSPluginMsg {
-    /// Whom it is for; ends with NUL.
+    /// The recipient; ends with NUL.
     pub tag: *const c_char,
     /// The bytes, not terminated.
     pub data: *const c_void,
-    /// How many bytes.
+    /// The number of bytes.
     pub data_size: usize,
 }
 
-/// What `TSRemapInit` gets. 9.2 stops after the second member, and `size` tells.
+/// The argument of `TSRemapInit`. 9.2 stops after the second member, and `size` tells.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TSRemapInterface {
@@ -126,17 +126,17 @@ pub struct TSRemapInterface {
     pub tsremap_version: c_ulong,
 }
 
-/// What `TSRemapInit` gets on 10.x.
+/// The argument of `TSRemapInit` on 10.x.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TSRemapInterface10 {
-    /// What 9.2 has as well.
+    /// The part that 9.2 has as well.
     pub common: TSRemapInterface,
     /// The server's own record of the plugin.
     pub plugin_info: *mut c_void,
 }
 
-/// What `TSRemapDoRemap` gets. Nothing in it is to be released.
+/// The argument of `TSRemapDoRemap`. Nothing in it is to be released.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TSRemapRequestInfo {

@@ -25,7 +25,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// Whether it is this release or a later one.
+    /// True for this release or a later one.
     pub const fn at_least(&self, major: i32, minor: i32) -> bool {
         self.major > major || (self.major == major && self.minor >= minor)
     }

@@ -47,7 +47,7 @@ pub(super) fn number(text: &str) -> Result<u32, Status> {
         .ok_or(Status::BadArgument)
 }
 
-/// Where a request goes next.
+/// The next hop of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Hop<'a> {
     /// An address.

@@ -30,21 +30,21 @@ const MAX_JOBS: usize = 1024;
 /// Bytes of objects on their way to or from the cache at a time.
 const MAX_BYTES: usize = 256 << 20;
 
-/// How often a key is cleared before it is written or given up: the cache keeps objects of the same key side by side where
+/// Attempts to clear a key before it is written or given up: the cache keeps objects of the same key side by side where
 /// several were written at a time, shows one of them, and removes one at a time.
 const MAX_REMOVALS: u32 = 16;
 
-/// What each object begins with, so that none is empty, which the cache does not take. Another number is another form.
+/// The first bytes of each object, so that none is empty, which the cache does not take. Another number is another form.
 const FORM: u8 = 1;
 
-/// What is to be done.
+/// The task of a job.
 pub(super) enum Work {
     Read,
     Write(Vec<u8>),
     Remove,
 }
 
-/// What came of it.
+/// The outcome of a job.
 pub(super) enum Outcome {
     /// Done; the content that was read.
     Done(Vec<u8>),
@@ -105,10 +105,10 @@ struct Job {
     cleared: bool,
     /// The object, while it is open.
     vc: TSVConn,
-    /// What lies between us and the object.
+    /// The connection to the object.
     buffer: TSIOBuffer,
     reader: TSIOBufferReader,
-    /// What has been read, and how much it has to be.
+    /// The bytes read, and the number of them in all.
     content: Vec<u8>,
     expected: usize,
     bytes: Share,
@@ -317,7 +317,7 @@ impl Job {
     }
 }
 
-/// What the cache's number for a failure means.
+/// The meaning of the cache's number for a failure.
 fn failure(data: *mut c_void) -> Outcome {
     // The number stands in the place of an address.
     let code = data.addr().cast_signed();

@@ -1,4 +1,4 @@
-//! How the cache deals with a transaction.
+//! The cache's treatment of a transaction.
 
 use std::ffi::{CString, c_int};
 

@@ -42,7 +42,7 @@ pub(crate) fn functions() -> ForeignFunctions {
 
 /// A foreign function of this host.
 pub(crate) struct Function {
-    /// What guests call it.
+    /// The name for guests.
     pub name: &'static str,
     /// Its arguments, what it does and answers, in a line.
     #[cfg_attr(
@@ -50,7 +50,7 @@ pub(crate) struct Function {
         allow(dead_code, reason = "the documentation is checked against it")
     )]
     pub help: &'static str,
-    /// What is run.
+    /// The implementation.
     pub run: fn(&mut ForeignCall<'_>, &[u8]) -> Result<Vec<u8>, Status>,
 }
 
@@ -121,7 +121,7 @@ fn transaction(call: &mut ForeignCall<'_>) -> Result<TSHttpTxn, Status> {
     handle.state().borrow().messages.txn().ok_or(Status::NotFound)
 }
 
-/// Whether the origin's answer has come, or will not come any more because there is another one.
+/// True if the origin's answer has come, or will not come any more because there is another one.
 fn is_answered(txn: TSHttpTxn) -> bool {
     let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
     // SAFETY: the transaction exists; the getters write to the places they are given.
@@ -132,7 +132,7 @@ fn is_answered(txn: TSHttpTxn) -> bool {
     answered || property::lookup_status(txn) == Some("hit_fresh")
 }
 
-/// What a function answers whose effect is all there is to it.
+/// The answer of a function that has an effect and nothing to say.
 fn done() -> Result<Vec<u8>, Status> {
     Ok(Vec::new())
 }

@@ -1,4 +1,4 @@
-//! What a guest has asked for a transaction and what can only be done at a later hook.
+//! Wishes of guests for a transaction that can only be carried out at a later hook.
 //!
 //! Filters see a request before the cache is asked and a response when it is on its way to the client; what concerns the
 //! lookup or the origin's answer has to wait for the hooks between. A transaction that has such wishes gets a continuation
@@ -24,7 +24,7 @@ use crate::txn::mime::Head;
 /// Most bytes of configuration texts that one transaction may override.
 const MAX_TEXT: usize = 64 << 10;
 
-/// How long an answer is good.
+/// The lifetime of an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ttl {
     /// For caches that serve many, which must not use it a second longer: `s-maxage`.
@@ -36,9 +36,9 @@ pub(super) enum Ttl {
 /// The wishes of one transaction.
 #[derive(Default)]
 struct Pending {
-    /// What a hit of the cache is to count as.
+    /// The status that a hit of the cache gets.
     lookup_status: Option<TSCacheLookupResult>,
-    /// How long the origin's answer is good.
+    /// The lifetime of the origin's answer.
     ttl: Option<Ttl>,
     /// The origin's answer is stored even if it forbids that.
     store_anyway: bool,
@@ -46,17 +46,17 @@ struct Pending {
     texts: Vec<CString>,
 }
 
-/// What a hit of the cache is to count as. Before the lookup.
+/// Sets the status that a hit of the cache gets. Before the lookup.
 pub(super) fn set_lookup_status(txn: TSHttpTxn, status: TSCacheLookupResult) -> Result<(), Status> {
     with(txn, |pending| pending.lookup_status = Some(status))
 }
 
-/// How long the origin's answer is good. Before that comes.
+/// Sets the lifetime of the origin's answer. Before the answer comes.
 pub(super) fn set_ttl(txn: TSHttpTxn, ttl: Ttl) -> Result<(), Status> {
     with(txn, |pending| pending.ttl = Some(ttl))
 }
 
-/// Whether the origin's answer is stored even if it forbids that. Before it comes.
+/// Stores the origin's answer even if it forbids that, or no longer. Before the answer comes.
 pub(super) fn set_store_anyway(txn: TSHttpTxn, on: bool) -> Result<(), Status> {
     with(txn, |pending| pending.store_anyway = on)
 }

@@ -1,4 +1,4 @@
-//! Where a request goes.
+//! The route of a request.
 
 use std::ffi::{CString, c_int};
 use std::mem::{size_of, zeroed};
@@ -84,7 +84,7 @@ pub(super) fn set_remap(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Result<
     done()
 }
 
-/// Whether the request to the origin has been made, after which where it goes cannot be changed, or will not be made.
+/// True if the request to the origin has been made, after which its route cannot be changed, or will not be made.
 fn is_sent(txn: TSHttpTxn) -> bool {
     let (mut buffer, mut loc) = (TSMBuffer::NULL, TSMLoc::NULL);
     // SAFETY: the transaction exists; the getter writes to the places it is given.
@@ -92,7 +92,7 @@ fn is_sent(txn: TSHttpTxn) -> bool {
     sent || is_answered(txn)
 }
 
-/// Whether the client's `Host` goes to the origin as it is.
+/// True if the client's `Host` goes to the origin as it is.
 fn keeps_host(txn: TSHttpTxn) -> bool {
     let Some((key, _)) = property::find_record(b"proxy.config.url_remap.pristine_host_hdr") else {
         return false;

@@ -1,4 +1,4 @@
-//! How values are read from a transaction.
+//! Readers of a transaction's values.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -82,13 +82,13 @@ pub(super) fn protocol_stack(
     (!stack.is_empty()).then_some(Value::Text(stack))
 }
 
-/// Whether the transaction still has its client's side.
+/// True if the transaction still has its client's side.
 pub(super) fn has_client(txn: TSHttpTxn) -> bool {
     // SAFETY: the transaction exists.
     !unsafe { TSHttpTxnSsnGet(txn) }.is_null()
 }
 
-/// Whether the next hop has been decided on; before that, its other getters must not be asked.
+/// True if the next hop has been decided on; before that, its other getters must not be asked.
 pub(super) fn has_next_hop(txn: TSHttpTxn) -> bool {
     // SAFETY: the transaction exists; the answer is null before a next hop is decided on.
     !unsafe { TSHttpTxnNextHopAddrGet(txn) }.is_null()
@@ -160,13 +160,13 @@ pub(super) fn milestone(txn: TSHttpTxn, name: &str) -> Option<Value> {
     Some(Value::Int(i64::try_from(reached).ok()?))
 }
 
-/// What a getter writes to the place that it is given.
+/// The value that a getter writes to its argument.
 pub(super) fn int_of<T: Default + Into<i64>>(get: impl FnOnce(&mut T) -> TSReturnCode) -> Option<Value> {
     let mut value = T::default();
     (get(&mut value) == TS_SUCCESS).then(|| Value::Int(value.into()))
 }
 
-/// What a getter of the transaction answers. `get` is one that takes any transaction and only reads.
+/// The answer of a getter of the transaction. `get` is one that takes any transaction and only reads.
 pub(super) fn read_int<T: Into<i64>>(txn: TSHttpTxn, get: unsafe fn(TSHttpTxn) -> T) -> Option<Value> {
     // SAFETY: the transaction exists; the callers name getters of the kind that is asked for.
     Some(Value::Int(unsafe { get(txn) }.into()))

@@ -25,9 +25,9 @@ use super::url::{cache_lookup_url, effective_url, pristine_url, remap_url};
 
 /// A property with a name of its own.
 pub(super) struct Property {
-    /// What follows `ats.`.
+    /// The name after `ats.`.
     pub name: &'static str,
-    /// How it is read from a transaction that exists during the call.
+    /// Reads it from a transaction that exists during the call.
     pub read: fn(TSHttpTxn) -> Option<Value>,
 }
 

@@ -10,7 +10,7 @@ use weir_ats_sys::{
 
 use super::Value;
 
-/// What the cache key is made of.
+/// The URL that the cache key is made of.
 pub(super) fn cache_lookup_url(txn: TSHttpTxn) -> Option<Value> {
     // SAFETY: the buffer and what is made in it are ours, and are gone together at the end.
     unsafe {

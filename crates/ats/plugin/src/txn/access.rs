@@ -6,7 +6,7 @@ use crate::net_thread::NetThread;
 
 /// The right to look into a transaction and to change it, while this is kept.
 ///
-/// Whoever is called by the server about a transaction has it for that one, since the server holds the transaction's mutex.
+/// A call of the server about a transaction brings the right for that one, since the server holds the transaction's mutex.
 /// But a guest may mean any of its streams (`proxy_set_effective_context`), and an event of a VM (a tick, the answer to a
 /// call, something in a queue) comes without any: while nobody else can run on this net thread, another thread may be at
 /// work on a transaction that the server has moved there. It is not waited for: it may be waiting for the lock that this thread holds.

@@ -11,7 +11,7 @@ use weir_ats_sys::{
 /// More than a transaction's own state takes in the server, and less than two.
 const TRANSACTION: usize = 8 << 10;
 
-/// Whether the connection carries several streams.
+/// True if the connection carries several streams.
 pub(super) fn is_http2(http: TSHttpTxn) -> bool {
     // SAFETY: the transaction exists; the text ends with NUL.
     unsafe { !TSHttpTxnClientProtocolStackContains(http, c"h2".as_ptr()).is_null() }

@@ -1,4 +1,4 @@
-//! What the server knows about a transaction beyond its messages: facts, in Envoy's terms.
+//! Facts of a transaction beyond its messages, in Envoy's terms.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
@@ -19,7 +19,7 @@ use weir_http_rules::flags;
 
 use crate::tls;
 
-/// What only the plugin knows.
+/// Facts that only the plugin knows.
 #[derive(Debug, Default)]
 pub(crate) struct TxnFacts {
     /// Why the response is what it is.
@@ -28,7 +28,7 @@ pub(crate) struct TxnFacts {
     pub flags: i64,
     /// The server is done with the transaction: how long it all took can be told.
     pub ended: bool,
-    /// How long that was, once the server has forgotten.
+    /// The duration, once the server has forgotten it.
     pub duration: Option<Duration>,
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn milestone(txn: TSHttpTxn, milestone: TSMilestonesType) -> Option<u
     (known == TS_SUCCESS && time > 0).then_some(time.cast_unsigned())
 }
 
-/// Who has broken off, in Envoy's response flags; 0 where nobody has.
+/// The side that has broken off, in Envoy's response flags; 0 for none.
 pub(crate) fn abort_flag(txn: TSHttpTxn) -> i64 {
     let mut by_client = false;
     // SAFETY: the transaction exists; 10.x writes to the place it is given.
@@ -165,7 +165,7 @@ fn next_hop(txn: TSHttpTxn) -> Option<Vec<u8>> {
     }
 }
 
-/// How long a transaction has taken so far.
+/// The duration of a transaction so far.
 pub(crate) fn elapsed(txn: TSHttpTxn) -> Option<Duration> {
     let begun = UNIX_EPOCH + Duration::from_nanos(milestone(txn, TS_MILESTONE_UA_BEGIN)?);
     SystemTime::now().duration_since(begun).ok()
@@ -194,7 +194,7 @@ fn protocol(txn: TSHttpTxn) -> &'static str {
     name
 }
 
-/// Whether the client came in over TLS.
+/// True if the client came in over TLS.
 pub(crate) fn is_tls(txn: TSHttpTxn) -> bool {
     client_connection(txn).is_some_and(tls::is_tls)
 }

@@ -147,7 +147,7 @@ impl Txn {
         Next::flow(self.http, flow)
     }
 
-    /// What a remap rule's filters wanted is carried out here: a plugin cannot pause inside the mapping.
+    /// Carries out the outcome of a remap rule's filters: a plugin cannot pause inside the mapping.
     fn on_post_remap(&mut self) -> Next {
         let Position::Mapped(flow) = self.position else {
             return Next::flow(self.http, Flow::Continue);

@@ -35,9 +35,9 @@ pub(crate) struct TxnMessages {
     pub is_head: bool,
     /// The request has come with a `Transfer-Encoding`, which filters cannot change.
     pub request_is_coded: bool,
-    /// What is known beyond the messages.
+    /// Facts beyond the messages.
     pub facts: TxnFacts,
-    /// What is left of the messages when the transaction has ended, for contexts that wait for `proxy_done`.
+    /// The rest of the messages when the transaction has ended, for contexts that wait for `proxy_done`.
     kept: Option<Box<Kept>>,
 }
 
@@ -60,10 +60,10 @@ pub(crate) enum Response {
     Local(Box<ResponseHead>),
 }
 
-/// What is told about the length of a transformed response.
+/// The length of a transformed response, as filters see it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Framing {
-    /// What `content-length` shows.
+    /// The value of `content-length`.
     pub length: Option<u64>,
     /// A filter removed it.
     pub removed: bool,
@@ -489,7 +489,7 @@ fn hidden_lines(head: Head, coded: bool) -> usize {
     }
 }
 
-/// Whether filters do not see a field: one of the server's connection. Two of those mean nothing, and are like any other
+/// True if filters do not see a field: one of the server's connection. Two of those mean nothing, and are like any other
 /// field, without a `Connection` that names them (RFC 9110, 7.6.1); `named`: there is one.
 fn is_hidden(name: &[u8], named: bool) -> bool {
     is_connection_field(name) && (named || !matches!(name, b"keep-alive" | b"upgrade"))

@@ -163,7 +163,7 @@ impl Head {
         self.find_known(name).map(|field| look(field.value()))
     }
 
-    /// Whether there is a line of a name.
+    /// True if there is a line of a name.
     pub fn has(self, name: Name) -> bool {
         self.find_known(name).is_some()
     }
@@ -306,7 +306,7 @@ impl Head {
         }
     }
 
-    /// Whether `content-length` says that there is no body.
+    /// True if `content-length` says that there is no body.
     pub fn is_empty(self) -> bool {
         let zero = |value: &[u8]| match value {
             // What any other length begins with.
@@ -332,17 +332,17 @@ fn number(value: &[u8]) -> Option<u64> {
     (!digits.is_empty()).then(|| digits.iter().try_fold(0, add))?
 }
 
-/// Whether a name can stand in a head of the server's.
+/// True if a name can stand in a head of the server's.
 pub(crate) fn is_name(name: &[u8]) -> bool {
     name.len() <= MAX_VALUE && weir_http_rules::names::is_token(name)
 }
 
-/// Whether a value can stand in a head of the server's.
+/// True if a value can stand in a head of the server's.
 pub(crate) fn is_value(value: &[u8]) -> bool {
     value.len() <= MAX_VALUE && weir_http_rules::names::is_value(value)
 }
 
-/// What the server gave as text and length. The lifetime is the caller's to keep short: until the head is changed.
+/// The bytes that the server gave as text and length. The lifetime is the caller's to keep short: until the head is changed.
 pub(super) fn bytes<'a>(text: *const c_char, len: c_int) -> &'a [u8] {
     match usize::try_from(len) {
         // SAFETY: the server's getters give a text of this length, which stays where it is until the head is changed; all

@@ -66,7 +66,7 @@ pub(crate) struct Txn {
     thread: &'static NetThread,
     state: SharedState<TxnMessages>,
     chain: Arc<Chain>,
-    /// What the chain was made from: the filters of `plugin.config`, and those of the remap rule.
+    /// The chain's filters by their origin: those of `plugin.config`, and those of the remap rule.
     origins: SmallVec<[Origin; 2]>,
     position: Position,
     request: RequestDirection,
@@ -78,15 +78,15 @@ pub(crate) struct Txn {
 /// The server's position in the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
-    /// It works, and calls us about what it comes to.
+    /// The server works, and calls the plugin at its hooks.
     Running,
-    /// It maps the URL, where it cannot be kept waiting.
+    /// The server maps the URL, where it cannot be kept waiting.
     Mapping,
-    /// It has shown the request to the filters of a remap rule; their outcome is carried out at POST_REMAP.
+    /// The server has shown the request to the filters of a remap rule; their outcome is carried out at POST_REMAP.
     Mapped(Flow),
-    /// It waits at a hook until filters let go.
+    /// The server waits at a hook until filters let go.
     Parked,
-    /// It has ended the transaction.
+    /// The server has ended the transaction.
     Closed,
 }
 

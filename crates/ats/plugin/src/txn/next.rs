@@ -1,11 +1,11 @@
-//! What the server is asked for at the end of a piece of work.
+//! The request to the server at the end of a piece of work.
 
 use weir_ats_sys::{
     TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_ERROR, TSContCall, TSEvent, TSHttpTxn, TSHttpTxnReenable, TSVIO,
     TSVIOContGet,
 };
 
-/// How a step went.
+/// The outcome of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     /// The transaction goes on.
@@ -16,7 +16,7 @@ pub(super) enum Flow {
     Pause,
 }
 
-/// What the server is asked for when the lock has been let go.
+/// The request to the server when the lock has been released.
 pub(super) enum Next {
     Nothing,
     Reenable(TSHttpTxn, TSEvent),

@@ -10,7 +10,7 @@ use weir_chain::Pieces;
 /// Bytes that may wait to be taken before no more are made.
 const HIGH_WATER: i64 = 256 << 10;
 
-/// What a transform puts out.
+/// The output of a transform.
 pub(super) struct Output {
     buffer: TSIOBuffer,
     reader: TSIOBufferReader,
@@ -44,7 +44,7 @@ impl Output {
         }
     }
 
-    /// Whether enough waits to be taken.
+    /// True if enough waits to be taken.
     pub fn is_full(&self) -> bool {
         // SAFETY: the reader lives as long as this value.
         unsafe { TSIOBufferReaderAvail(self.reader) >= HIGH_WATER }
@@ -82,7 +82,7 @@ impl Output {
         self.written
     }
 
-    /// Whether all that was announced has been written.
+    /// True if all that was announced has been written.
     pub fn is_complete(&self) -> bool {
         self.length == Some(self.written)
     }

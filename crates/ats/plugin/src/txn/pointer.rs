@@ -8,7 +8,7 @@ use super::next::Next;
 use super::{Txn, known};
 use crate::net_thread::{Guard, NetThread};
 
-/// Where the state of a transaction lies. References to it are made for one piece of work at a time, and never kept
+/// The address of a transaction's state. References to it are made for one piece of work at a time, and never kept
 /// while the server has control, since it may call us from inside.
 #[derive(Clone, Copy)]
 pub(crate) struct TxnPtr(pub(super) NonNull<Txn>);
@@ -16,7 +16,7 @@ pub(crate) struct TxnPtr(pub(super) NonNull<Txn>);
 impl TxnPtr {
     /// # Safety
     ///
-    /// It is null or came from [`Txn::begin`], and somebody holds it for as long as the value is used.
+    /// `txn` is null or came from [`Txn::begin`], and somebody holds the state for as long as the value is used.
     pub(super) unsafe fn new(txn: *mut Txn) -> Option<Self> {
         NonNull::new(txn).map(Self)
     }

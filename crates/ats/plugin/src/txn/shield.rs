@@ -109,7 +109,7 @@ fn symbol(name: &std::ffi::CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
-/// How many bytes the symbol at an address has.
+/// The size in bytes of the symbol at an address.
 fn size_of_symbol(address: *mut c_void) -> Option<usize> {
     const RTLD_DL_SYMENT: c_int = 1;
     unsafe extern "C" {

@@ -1,4 +1,4 @@
-//! Where the pumps of a transaction get their messages from.
+//! Sources of the messages of a transaction's pumps.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -18,21 +18,21 @@ const PIECE: usize = 64 << 10;
 
 /// The beginning of a chain.
 pub(crate) enum TxnSource {
-    /// What comes from the client or from the server.
+    /// The message of the client or of the server.
     Server {
         /// Until it has been given: whether nothing follows.
         head: Option<bool>,
         /// The body.
         input: Rc<BodyInput>,
     },
-    /// What comes out of the filters that were before: those of `plugin.config`, seen from those of a remap rule, or those of
+    /// The message as the filters before have left it: those of `plugin.config`, seen from those of a remap rule, or those of
     /// an earlier plugin of the same rule.
     Inner {
         /// Until it has been given: whether nothing follows. `None` from the start where the head comes out of them as well.
         head: Option<bool>,
         /// The filters.
         pump: Box<TxnPump>,
-        /// Where they get the body from.
+        /// The source of their body.
         input: Rc<BodyInput>,
     },
     /// A filter's own answer.
@@ -65,12 +65,12 @@ impl BodyInput {
         self.ended.set(true);
     }
 
-    /// Whether more was asked for than was there; forgets it.
+    /// True if more was asked for than was there; forgets it.
     pub fn take_asked(&self) -> bool {
         self.asked.replace(false)
     }
 
-    /// Whether the body has been taken to its end.
+    /// True if the body has been taken to its end.
     pub fn has_ended(&self) -> bool {
         self.ended.get()
     }

@@ -28,7 +28,7 @@ pub(super) struct Templates {
 pub(super) struct Template {
     name: Box<[u8]>,
     field: Field,
-    /// What copies have for a value; `None` once there have been several.
+    /// The value of copies; `None` once there have been several.
     value: Option<Box<[u8]>>,
 }
 
@@ -90,7 +90,7 @@ impl Templates {
     }
 }
 
-/// What tells nearly all names apart: both ends and the length. Of two that have it in common, one is remembered.
+/// Tells nearly all names apart: both ends and the length. Of two that have it in common, one is remembered.
 #[inline]
 fn key(name: &[u8]) -> Option<u64> {
     let ends = [*name.first_chunk()?, *name.last_chunk()?].map(u32::from_le_bytes);
@@ -98,7 +98,7 @@ fn key(name: &[u8]) -> Option<u64> {
 }
 
 impl Template {
-    /// Whether a value can stand in a head.
+    /// True if a value can stand in a head.
     #[inline]
     pub fn takes(&self, value: &[u8]) -> bool {
         self.value.as_deref() == Some(value) || is_value(value)

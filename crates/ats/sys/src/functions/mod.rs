@@ -30,7 +30,7 @@ pub use url::*;
 
 use crate::table::Slot;
 
-/// What the files declare.
+/// The slots that the files declare.
 pub(crate) static SLOTS: &[&[Slot]] = &[
     cache::SLOTS,
     cont::SLOTS,

@@ -1,7 +1,7 @@
-//! What a continuation is called with.
+//! Events of continuations.
 
 c_enum! {
-    /// What happened, for a continuation. Every number is the same in 9.2 and 10.x.
+    /// An event of a continuation. Every number is the same in 9.2 and 10.x.
     TSEvent {
         TS_EVENT_NONE = 0,
         TS_EVENT_IMMEDIATE = 1,

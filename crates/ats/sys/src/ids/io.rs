@@ -1,7 +1,7 @@
 //! Buffers, connections, the cache as a store.
 
 c_enum! {
-    /// How a connection is closed; `TSVConnAbort` takes the reason as an integer.
+    /// The way a connection is closed; `TSVConnAbort` takes the reason as an integer.
     TSVConnCloseFlags {
         TS_VC_CLOSE_ABORT = -1,
         TS_VC_CLOSE_NORMAL = 1,
@@ -30,7 +30,7 @@ c_enum! {
         TS_IOBUFFER_WATER_MARK_PLUGIN_VC_DEFAULT = 0,
         TS_IOBUFFER_WATER_MARK_HTTP_DEFAULT = 32768,
     }
-    /// What kind of object is in the cache.
+    /// The kind of an object in the cache.
     TSCacheDataType {
         TS_CACHE_DATA_TYPE_NONE = 0,
         TS_CACHE_DATA_TYPE_HTTP = 1,

@@ -23,7 +23,7 @@ c_enum! {
 }
 
 impl TSLifecycleHookID {
-    /// Whether a version has this moment. A server ends itself when a hook that it does not know is added.
+    /// True if a version has this moment. A server ends itself when a hook that it does not know is added.
     pub const fn is_in(self, version: &Version) -> bool {
         match self {
             TS_LIFECYCLE_SSL_SECRET_HOOK => version.at_least(10, 0),

@@ -48,7 +48,7 @@ pub fn milestones(version: &Version) -> &'static [(&'static str, TSMilestonesTyp
     }
 }
 
-/// How many milestones 9.2, 10.0 and 10.1 have.
+/// The number of milestones of 9.2, 10.0 and 10.1.
 const FIRST_OF_10_2: usize = 24;
 
 /// All of them in the order of their numbers.

@@ -25,7 +25,7 @@ pub use transaction::*;
 pub struct TSOverridableConfigKey(pub std::ffi::c_int);
 
 impl TSReturnCode {
-    /// Whether the function did its work.
+    /// True if the function succeeded.
     #[inline]
     pub const fn is_success(self) -> bool {
         self.0 == TS_SUCCESS.0

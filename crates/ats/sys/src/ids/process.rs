@@ -18,7 +18,7 @@ c_enum! {
         TS_RECORDDATATYPE_STAT_CONST = 5,
         TS_RECORDDATATYPE_STAT_FX = 6,
     }
-    /// Where the value of a configuration record comes from.
+    /// The source of a configuration record's value.
     TSMgmtSource {
         TS_MGMT_SOURCE_NULL = 0,
         TS_MGMT_SOURCE_DEFAULT = 1,
@@ -26,12 +26,12 @@ c_enum! {
         TS_MGMT_SOURCE_EXPLICIT = 3,
         TS_MGMT_SOURCE_ENV = 4,
     }
-    /// Whether a counter outlives the process.
+    /// The persistence of a counter.
     TSStatPersistence {
         TS_STAT_PERSISTENT = 1,
         TS_STAT_NON_PERSISTENT = 2,
     }
-    /// How the parts of a counter become one value.
+    /// The rule that makes one value of a counter's parts.
     TSStatSync {
         TS_STAT_SYNC_SUM = 0,
         TS_STAT_SYNC_COUNT = 1,

@@ -1,7 +1,7 @@
-//! What is known of transactions, and how they are steered.
+//! Facts of transactions, and their controls.
 
 c_enum! {
-    /// How the connection to the origin fares.
+    /// The state of the connection to the origin.
     TSServerState {
         TS_SRVSTATE_STATE_UNDEFINED = 0,
         TS_SRVSTATE_ACTIVE_TIMEOUT = 1,
@@ -16,7 +16,7 @@ c_enum! {
         TS_SRVSTATE_PARENT_RETRY = 10,
         TS_SRVSTATE_OUTBOUND_CONGESTION = 11,
     }
-    /// Whose name is looked up.
+    /// The host whose name is looked up.
     TSLookingUpType {
         TS_LOOKUP_UNDEFINED_LOOKUP = 0,
         TS_LOOKUP_PARENT_PROXY = 1,
@@ -24,14 +24,14 @@ c_enum! {
         TS_LOOKUP_INCOMING_ROUTER = 3,
         TS_LOOKUP_HOST_NONE = 4,
     }
-    /// What the cache said; `TSHttpTxnCacheLookupStatusGet` writes it as an integer.
+    /// The answer of the cache; `TSHttpTxnCacheLookupStatusGet` writes it as an integer.
     TSCacheLookupResult {
         TS_CACHE_LOOKUP_MISS = 0,
         TS_CACHE_LOOKUP_HIT_STALE = 1,
         TS_CACHE_LOOKUP_HIT_FRESH = 2,
         TS_CACHE_LOOKUP_SKIPPED = 3,
     }
-    /// What `TSHttpTxnInfoIntGet` is asked for.
+    /// The key of `TSHttpTxnInfoIntGet`.
     TSHttpTxnInfoKey {
         TS_TXN_INFO_NONE = -1,
         TS_TXN_INFO_CACHE_HIT_RAM = 0,
@@ -51,27 +51,27 @@ c_enum! {
         TS_HTTP_CNTL_TXN_DEBUG = 5,
         TS_HTTP_CNTL_SKIP_REMAPPING = 6,
     }
-    /// What a slot for user arguments is attached to.
+    /// The object that a slot for user arguments is attached to.
     TSUserArgType {
         TS_USER_ARGS_TXN = 0,
         TS_USER_ARGS_SSN = 1,
         TS_USER_ARGS_VCONN = 2,
         TS_USER_ARGS_GLB = 3,
     }
-    /// What `TSHttpSsnInfoIntGet` is asked for, 10.x.
+    /// The key of `TSHttpSsnInfoIntGet`, 10.x.
     TSHttpSsnInfoKey {
         TS_SSN_INFO_NONE = -1,
         TS_SSN_INFO_TRANSACTION_COUNT = 0,
         TS_SSN_INFO_RECEIVED_FRAME_COUNT = 1,
     }
-    /// What a transaction carries, 10.x.
+    /// The kind of a transaction, 10.x.
     TSTxnType {
         TS_TXN_TYPE_UNKNOWN = 0,
         TS_TXN_TYPE_HTTP = 1,
         TS_TXN_TYPE_EXPLICIT_TUNNEL = 2,
         TS_TXN_TYPE_TR_PASS_TUNNEL = 3,
     }
-    /// Whether a parent or origin is taken for usable.
+    /// The usability of a parent or origin.
     TSHostStatus {
         TS_HOST_STATUS_INIT = 0,
         TS_HOST_STATUS_DOWN = 1,

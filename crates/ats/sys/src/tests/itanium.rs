@@ -1,4 +1,4 @@
-//! How C++ mangles the functions of the plugin API, worked out from the Rust signatures.
+//! The C++ mangling of the plugin API's functions, worked out from the Rust signatures.
 
 /// A type as the mangling sees it.
 #[derive(Clone, PartialEq, Debug)]

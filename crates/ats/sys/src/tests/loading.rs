@@ -1,4 +1,4 @@
-//! What happens in a process that is no Traffic Server: the tests' own.
+//! Loading in a process that is no Traffic Server: the tests' own.
 
 use std::process::Command;
 

@@ -35,7 +35,7 @@ pub(in crate::txn) struct RequestTransform {
 pub(super) enum Stage {
     /// No event has come yet.
     New,
-    /// What has come through the filters waits for the rest.
+    /// The bytes that have come through the filters wait for the rest.
     Collecting(Pieces),
     /// Too long to be collected: it goes to the server as it comes through the filters.
     Streaming(Output),
@@ -44,7 +44,7 @@ pub(super) enum Stage {
     /// The server has taken all of the output. It may not have sent it yet.
     Taken {
         output: Output,
-        /// How often the plugin has looked whether it has.
+        /// Looks that the plugin has taken at the bytes sent.
         looks: u32,
         /// The client's side has been told that all is done.
         told: bool,
@@ -63,7 +63,7 @@ pub(super) enum Stage {
 
 /// The outcome of a part of the body that has come through the filters.
 pub(in crate::txn) enum Passed {
-    /// It waits, or is on its way to the server.
+    /// The part waits, or is on its way to the server.
     Accepted,
     /// The body is longer than the limit, and its length is not known.
     TooLong,
@@ -208,7 +208,7 @@ impl RequestTransform {
         }
     }
 
-    /// Where bytes go to the server, once that is open.
+    /// The output to the server, once it is open.
     pub fn output(&mut self) -> Option<&mut Output> {
         match &mut self.stage {
             Stage::New | Stage::Collecting(_) => None,
@@ -224,7 +224,7 @@ impl RequestTransform {
 }
 
 impl Stage {
-    /// What has been opened of the output, without what had been collected.
+    /// The output, if it is open; collected bytes are dropped.
     fn into_output(self) -> Option<Output> {
         match self {
             Self::New | Self::Collecting(_) => None,

@@ -20,7 +20,7 @@ pub(super) struct ResponseDirection {
     pub transform: Option<Box<ResponseTransform>>,
 }
 
-/// What filters and server have of the response.
+/// The progress of the response between server, filters and client.
 #[derive(Default)]
 pub(super) enum ResponseProgress {
     /// The filters have not seen a response.
@@ -32,7 +32,7 @@ pub(super) enum ResponseProgress {
     Local {
         /// The filters.
         pump: Box<TxnPump>,
-        /// What has come through, from its head on.
+        /// The part that has come through, from the head on.
         reply: Option<Box<FinalReply>>,
     },
     /// An answer has come through the filters, and the server sends it.

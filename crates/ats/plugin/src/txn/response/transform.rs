@@ -74,7 +74,7 @@ impl ResponseTransform {
         matches!(&self.stage, Stage::Body { output, client_is_slow, .. } if *client_is_slow || output.is_full())
     }
 
-    /// Where bytes go to the client, once that is open.
+    /// The output to the client, once it is open.
     pub fn output(&mut self) -> Option<&mut Output> {
         match &mut self.stage {
             Stage::New | Stage::Head(_) | Stage::Length { .. } => None,
