@@ -4,7 +4,8 @@
 //! to the upstream, the connection to the client) polls the last stage of a [`Pump`], which polls the one before it, down
 //! to the [`Source`]. Not polling is back-pressure; pausing is not being ready.
 //!
-//! A proxy brings what differs between proxies: how it keeps messages ([`Messages`]), and where messages come from
+//! A proxy brings what differs between proxies: how it keeps messages ([`Messages`]; [`HttpMessages`] keeps types of the
+//! `http` crate), and where messages come from
 //! ([`Source`]). VMs are found in slots ([`VmSlot`](weir_host::VmSlot)), which a supervisor fills. Everything else about a stream lies in its
 //! [`StreamState`], shared by the pumps that move it and the [`StreamHandle`]s that its filters' VMs hold.
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod chunked;
 mod filters;
 mod handle;
 mod head;
+mod http_messages;
 pub mod local_reply;
 mod messages;
 mod notes;
@@ -33,6 +35,7 @@ pub use chunked::{Dechunker, MalformedChunk};
 pub use filters::{Chain, ChainCalls, ChainFilter, LentCalls};
 pub use handle::StreamHandle;
 pub use head::{FieldLines, RequestHead, ResponseHead, parse_authority};
+pub use http_messages::{Facts, HttpMessages};
 pub use messages::Messages;
 pub use notes::Notes;
 pub use pass::Passed;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderValue, Version};
-use weir_chain::FieldLines;
+use weir_chain::{Direction, Facts, FieldLines};
 use weir_host::{CertificateField, Fact, FactValue};
-use weir_http_rules::fields;
+use weir_http_rules::{fields, flags};
 use weir_outbound::Established;
 
 use crate::stream::ProxyMessages;
@@ -108,8 +108,20 @@ impl StreamFacts {
     }
 }
 
-/// Answers [`weir_host::Stream::fact`].
-pub(crate) fn fact(messages: &ProxyMessages, fact: Fact) -> Option<FactValue> {
+impl Facts for StreamFacts {
+    fn fact(messages: &ProxyMessages, asked: Fact) -> Option<FactValue> {
+        fact(messages, asked)
+    }
+
+    fn source_failed(&mut self, direction: Direction) {
+        self.flags |= match direction {
+            Direction::Request => flags::DOWNSTREAM_TERMINATION,
+            Direction::Response => flags::UPSTREAM_REMOTE_RESET,
+        };
+    }
+}
+
+fn fact(messages: &ProxyMessages, fact: Fact) -> Option<FactValue> {
     let facts = &messages.facts;
     let connection = &*facts.connection;
     let upstream = facts.upstream.as_ref();

@@ -1,9 +1,11 @@
 //! One HTTP exchange: its messages, and what is known of it beyond them.
 
 pub(crate) mod facts;
-mod messages;
 
-pub(crate) use messages::ProxyMessages;
+use facts::StreamFacts;
+
+/// The messages of one exchange, and what is known of it.
+pub(crate) type ProxyMessages = weir_chain::HttpMessages<StreamFacts>;
 
 /// The state of one exchange.
 pub(crate) type StreamState = weir_chain::StreamState<ProxyMessages>;

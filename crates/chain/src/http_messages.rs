@@ -1,15 +1,15 @@
-//! Messages as this proxy keeps them.
+//! Messages for proxies that keep them as types of the `http` crate.
 
 use http::HeaderMap;
 use weir_abi::MapType;
-use weir_chain::{Direction, FieldLines, Messages, RequestHead, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
-use weir_http_rules::flags;
 
-use crate::stream::facts::{self, StreamFacts};
+use crate::head::{FieldLines, RequestHead, ResponseHead};
+use crate::messages::Messages;
+use crate::state::Direction;
 
-/// The messages of one exchange, and what is known of it.
-pub(crate) struct ProxyMessages {
+/// The messages of one exchange, and the proxy's facts about it.
+pub struct HttpMessages<F> {
     /// Head of the request; kept to the end, for `on_log`.
     pub request: RequestHead,
     /// Trailers of the request.
@@ -18,13 +18,30 @@ pub(crate) struct ProxyMessages {
     pub response: Option<ResponseHead>,
     /// Trailers of the response.
     pub response_trailers: Option<HeaderMap>,
-    /// What is known beyond the messages.
-    pub facts: StreamFacts,
+    /// What the proxy knows beyond the messages.
+    pub facts: F,
 }
 
-impl ProxyMessages {
-    /// Those of an exchange whose request has just come.
-    pub fn new(request: RequestHead, facts: StreamFacts) -> Self {
+/// What a proxy knows of a stream beyond its messages. `()` knows nothing.
+pub trait Facts: Send + Sync + Sized + 'static {
+    /// Answers [`weir_host::Stream::fact`].
+    fn fact(messages: &HttpMessages<Self>, fact: Fact) -> Option<FactValue>;
+
+    /// The sender of a direction broke off; the stream is about to be reset for it.
+    fn source_failed(&mut self, direction: Direction) {
+        let _ = direction;
+    }
+}
+
+impl Facts for () {
+    fn fact(_: &HttpMessages<Self>, _: Fact) -> Option<FactValue> {
+        None
+    }
+}
+
+impl<F> HttpMessages<F> {
+    /// Messages of an exchange whose request has just come.
+    pub fn new(request: RequestHead, facts: F) -> Self {
         Self {
             request,
             request_trailers: None,
@@ -55,7 +72,7 @@ impl ProxyMessages {
     }
 }
 
-impl Messages for ProxyMessages {
+impl<F: Facts> Messages for HttpMessages<F> {
     fn head_count(&self, direction: Direction) -> usize {
         match direction {
             Direction::Request => self.request.count(),
@@ -102,14 +119,11 @@ impl Messages for ProxyMessages {
     }
 
     fn fact(&self, fact: Fact) -> Option<FactValue> {
-        facts::fact(self, fact)
+        F::fact(self, fact)
     }
 
     fn source_failed(&mut self, direction: Direction) {
-        self.facts.flags |= match direction {
-            Direction::Request => flags::DOWNSTREAM_TERMINATION,
-            Direction::Response => flags::UPSTREAM_REMOTE_RESET,
-        };
+        self.facts.source_failed(direction);
     }
 }
 
