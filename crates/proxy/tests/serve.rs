@@ -6,10 +6,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_config::{Environment, ProxyConfig};
 use weir_engine::Engine;
+use weir_host::MetricValue;
 use weir_proxy::{ConfigSource, Proxy, ProxyError, Runtimes};
 
 /// A test that hangs fails after this; nothing else depends on it.
@@ -88,6 +89,23 @@ const HOLD: &str = r#"
             (drop (call $effective (global.get $held)))
             (drop (call $continue (i32.const 0)))
             (global.set $held (i32.const 0)))))
+"#;
+
+/// Counts the VMs in which ticks run: each adds 1 to the metric `vms_that_tick` at its first tick.
+const FIRST_TICK: &str = r#"
+    (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
+    (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_increment_metric" (func $increment (param i32 i64) (result i32)))
+    (data (i32.const 0) "vms_that_tick")
+    (global $ticked (mut i32) (i32.const 0))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (drop (call $period (i32.const 10)))
+        (i32.const 1))
+    (func (export "proxy_on_tick") (param i32)
+        (if (global.get $ticked) (then (return)))
+        (global.set $ticked (i32.const 1))
+        (drop (call $define (i32.const 0) (i32.const 0) (i32.const 13) (i32.const 100)))
+        (drop (call $increment (i32.load (i32.const 100)) (i64.const 1))))
 "#;
 
 /// Says no to its configuration.
@@ -297,6 +315,34 @@ fn a_request_can_be_held_until_a_tick() {
     assert_eq!(status(&answer), "200");
     assert!(answer.ends_with("abc"), "{answer}");
     proxy.shutdown();
+}
+
+#[test]
+fn ticks_run_in_every_worker_unless_the_filter_wants_one() {
+    let site = Site::new();
+    site.guest("tick.wasm", FIRST_TICK);
+    for (ticks, vms) in [
+        ("", 3),
+        ("      ticks: one_vm\n", 1),
+        ("      ticks: every_vm\n", 3),
+    ] {
+        site.configure(&yaml(&["tick"], "echo", ticks).replace("workers: 1", "workers: 3"));
+        let (proxy, _) = site.start();
+        let handle = proxy.handle();
+        let ticking = || {
+            let metrics = handle.shared().metrics().snapshot();
+            let metric = metrics.into_iter().find(|metric| metric.name == "vms_that_tick");
+            metric.map(|metric| metric.value)
+        };
+        let until = Instant::now() + PATIENCE;
+        while ticking() != Some(MetricValue::Counter(vms)) {
+            assert!(Instant::now() < until, "{ticks}: {:?}", ticking());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Time for ticks that should not be.
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(ticking(), Some(MetricValue::Counter(vms)), "{ticks}");
+    }
 }
 
 #[test]

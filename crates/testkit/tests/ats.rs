@@ -17,6 +17,8 @@ mod origins;
 mod reload;
 #[path = "ats/snapshot.rs"]
 mod snapshot;
+#[path = "ats/ticks.rs"]
+mod ticks;
 #[path = "ats/volume.rs"]
 mod volume;
 

@@ -1,0 +1,15 @@
+;; Ticks every 10 ms, and says `ticking` at the first one.
+(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
+  (memory (export "memory") 2)
+  (data (i32.const 16) "ticking")
+  (global $ticked (mut i32) (i32.const 0))
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 65536))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $period (i32.const 10))) (i32.const 1))
+  (func (export "proxy_on_tick") (param i32)
+    (if (global.get $ticked) (then (return)))
+    (global.set $ticked (i32.const 1))
+    (drop (call $log (i32.const 3) (i32.const 16) (i32.const 7)))))
