@@ -1,0 +1,255 @@
+//! Filters in a plain hyper server: how a proxy embeds Weir.
+//!
+//! Read this file first if you want Proxy-Wasm filters in a server of your own. A server does three things:
+//!
+//! 1. [`Filters::load`] turns filter documents into VMs that live, and does so again at a reload. The planner compiles and
+//!    tries the modules, the fleet starts the VMs, and the supervisor cares for them from then on: it restarts VMs that die,
+//!    and delivers ticks, queue wake-ups and results of calls.
+//! 2. [`Filters::run`] runs the supervisor beside the server, on the thread that enters the VMs.
+//! 3. [`exchange`] passes a request through a [`Chain`] of filters, has the application answer, and passes the response back
+//!    through the same filters in reverse.
+//!
+//! This server has one thread and collects bodies before it shows them to filters. `weir-proxy` is the same with many workers
+//! and with bodies that stream: its sources (`source.rs`) and bodies (`bodies.rs`) poll the same [`Pump`].
+#![forbid(unsafe_code)]
+
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, anyhow, bail};
+use bytes::{Bytes, BytesMut};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use weir_abi::{FailPolicy, LogLevel};
+use weir_chain::{
+    Abort, Chain, ChainCalls, ChainFilter, Direction, HttpMessages, Item, LocalSource, Pump, RequestHead,
+    ResponseHead, SharedState, StreamState, local_reply,
+};
+use weir_config::{Environment, FilterConfig, Ticks};
+use weir_host::{ForeignFunctions, Shared};
+use weir_plan::{Planner, Runtimes};
+use weir_supervisor::{Fleet, Mail, OnFailure, Supervisor, SupervisorTask, VmThread, VmThreads};
+
+/// The filters of a server. Shared between the server's thread and the thread that reloads.
+pub struct Filters {
+    loader: Mutex<Loader>,
+    /// What requests are served with; a reload replaces it.
+    serving: Mutex<Arc<[ChainFilter]>>,
+}
+
+struct Loader {
+    planner: Planner,
+    /// The one thread that enters VMs, so that each VM of a plan has one slot.
+    threads: [VmThread; 1],
+    fleet: Fleet,
+}
+
+impl Filters {
+    /// Makes a server's filters, none so far, and the supervisor's task for [`Filters::run`].
+    pub fn new(runtimes: Runtimes) -> (Arc<Self>, SupervisorTask) {
+        // Shared data, queues, metrics and foreign functions of all VMs of the process.
+        let shared = Shared::new(ForeignFunctions::default());
+        let (supervisor, task) = Supervisor::new(shared.clone(), || LogLevel::Trace);
+        let loader = Loader {
+            planner: Planner::new(runtimes, shared),
+            threads: [VmThread { supervisor, index: 0 }],
+            fleet: Fleet::default(),
+        };
+        let filters = Self {
+            loader: Mutex::new(loader),
+            serving: Mutex::new(Arc::new([])),
+        };
+        (Arc::new(filters), task)
+    }
+
+    /// Loads filter documents, in the order in which requests pass them; the first call starts, each further one reloads.
+    /// Blocks while modules compile and guests start, so call it on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// A document, a module or a VM is not usable. What was served before stays.
+    pub fn load(&self, documents: &[PathBuf]) -> anyhow::Result<()> {
+        let load = |path: &PathBuf| FilterConfig::load(path, &Environment::process()).map(Arc::new);
+        let configs = documents.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let Loader {
+            planner,
+            threads,
+            fleet,
+        } = &mut *lock(&self.loader);
+        let planned = planner.plan(&configs, &[], LogLevel::Info)?;
+        if let Some(refusal) = planned.refused.first() {
+            bail!("{refusal}");
+        }
+        let next = fleet.next(&planned.vms, threads, Ticks::EveryVm, OnFailure::Keep);
+        let next = next.map_err(|errors| anyhow!("VMs do not start: {errors:?}"))?;
+        let member = |config: &Arc<FilterConfig>| {
+            let (vm, plugin) = planned.place(config)?;
+            let slot = (Arc::clone(next.slot(vm, 0)?), plugin);
+            let fail_open = config.fail_policy == FailPolicy::Open;
+            Some(ChainFilter::new(
+                Some(slot),
+                fail_open,
+                config.body_limit as usize,
+            ))
+        };
+        let filters = configs.iter().map(member).collect::<Option<_>>();
+        // Requests under way keep their chains, and so the VMs that they began in.
+        *lock(&self.serving) = filters.context("every filter that is not refused has a slot")?;
+        fleet.replace(next);
+        Ok(())
+    }
+
+    /// Serves connections with an application behind the filters. Runs in a tokio `LocalSet`, for ever.
+    pub async fn run(
+        self: Arc<Self>,
+        task: SupervisorTask,
+        listener: TcpListener,
+        application: fn(Request<Bytes>) -> Response<Bytes>,
+    ) -> anyhow::Result<()> {
+        tokio::task::spawn_local(task.run(OneThread));
+        loop {
+            let (socket, _) = listener.accept().await?;
+            let filters = Arc::clone(&self);
+            let service = service_fn(move |request| exchange(filters.chain(), request, application));
+            let connection =
+                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
+            tokio::task::spawn_local(connection);
+        }
+    }
+
+    /// The chain of a request that begins now.
+    fn chain(&self) -> Arc<Chain> {
+        let filters = lock(&self.serving);
+        Chain::new(&filters, 0..filters.len())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The one thread that enters VMs. The supervisor runs on it, so that events can be delivered at once.
+struct OneThread;
+
+impl VmThreads for OneThread {
+    fn post(&self, _: usize, mail: Mail) {
+        mail.deliver();
+    }
+
+    /// Of interest for `ticks: one_vm` on more than one thread.
+    fn has_waiting(&self, _: usize) -> bool {
+        false
+    }
+}
+
+/// The state of one exchange. `()`: this server knows nothing of a request beyond its messages; a proxy that answers
+/// properties such as `source.address` has a type here that implements [`Facts`](weir_chain::Facts).
+type State = SharedState<HttpMessages<()>>;
+
+/// Answers one request: through the filters, the application, and back through the filters.
+async fn exchange(
+    chain: Arc<Chain>,
+    request: Request<Incoming>,
+    application: fn(Request<Bytes>) -> Response<Bytes>,
+) -> anyhow::Result<Response<Full<Bytes>>> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let host = parts.headers.get(header::HOST);
+    let head = RequestHead {
+        method: parts.method,
+        scheme: Scheme::HTTP,
+        authority: host.map_or_else(Bytes::new, |host| Bytes::copy_from_slice(host.as_bytes())),
+        path: parts
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/")),
+        version: parts.version,
+        fields: parts.headers,
+        needs_stripping: false,
+    };
+    let state = StreamState::new(HttpMessages::new(head, ()), chain.len()).share();
+    let response = respond(&chain, &state, body, application).await;
+    // The filters' stream contexts end, whatever has become of the request.
+    state.borrow_mut().finished = true;
+    chain.finish();
+    response
+}
+
+async fn respond(
+    chain: &Arc<Chain>,
+    state: &State,
+    body: Bytes,
+    application: fn(Request<Bytes>) -> Response<Bytes>,
+) -> anyhow::Result<Response<Full<Bytes>>> {
+    // A message stops where a filter answers by itself, or has died and its fail policy is closed: an answer lies in the state.
+    let mut body = match pass(Direction::Request, chain, state, body).await {
+        Ok(body) => {
+            let mut request = Request::new(body);
+            let head = state.borrow().messages.request.clone();
+            (*request.method_mut(), *request.headers_mut()) = (head.method, head.fields);
+            *request.uri_mut() = head.path.into();
+            let (parts, body) = application(request).into_parts();
+            state.borrow_mut().messages.response = Some(ResponseHead {
+                status: parts.status,
+                fields: parts.headers,
+                needs_stripping: false,
+            });
+            body
+        }
+        Err(_) => take_reply(state).context("reset")?,
+    };
+    body = match pass(Direction::Response, chain, state, body).await {
+        Ok(body) => body,
+        // The answer to a response goes out as it is.
+        Err(_) => take_reply(state).context("reset")?,
+    };
+    let head = state.borrow_mut().messages.response.take().context("no head")?;
+    let mut response = Response::new(Full::new(body));
+    (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields);
+    // hyper writes the length of the body as the filters left it.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    Ok(response)
+}
+
+/// Passes a message through the filters. Its head lies in the state; its body is returned.
+async fn pass(direction: Direction, chain: &Arc<Chain>, state: &State, body: Bytes) -> Result<Bytes, Abort> {
+    let plans: Vec<_> = match direction {
+        Direction::Request => chain.request_plans().collect(),
+        Direction::Response => chain.response_plans().collect(),
+    };
+    let calls = ChainCalls::new(Arc::clone(chain), state.clone());
+    let mut pump = Pump::new(direction, plans, LocalSource::new(body), calls, state.clone());
+    let mut passed = BytesMut::new();
+    loop {
+        // Waits for as long as a filter holds the message: until a tick or a call's response lets the filter resume it.
+        match poll_fn(|cx| pump.poll_item(cx)).await? {
+            Item::Head { end_of_stream: false } => {}
+            Item::Data(mut pieces, end_of_stream) => {
+                while let Some(piece) = pieces.pop() {
+                    passed.extend_from_slice(&piece);
+                }
+                if end_of_stream {
+                    return Ok(passed.freeze());
+                }
+            }
+            Item::Head { end_of_stream: true } | Item::Trailers | Item::End => return Ok(passed.freeze()),
+        }
+    }
+}
+
+/// Makes the answer that lies in the state the response. `None`: the stream was reset.
+fn take_reply(state: &State) -> Option<Bytes> {
+    let mut state = state.borrow_mut();
+    let reply = state.take_reply()?;
+    let request = &state.messages.request;
+    let (head, body) = local_reply::render(reply, &request.fields, &request.method);
+    state.messages.response = Some(head);
+    Some(body)
+}

@@ -1,0 +1,143 @@
+//! A filter in the server: a reload, and a death.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use tokio::task::LocalSet;
+use weir_embed::Filters;
+use weir_engine_wasmi::WasmiEngine;
+use weir_plan::Runtimes;
+
+/// Adds its configuration to responses as `x-filter`, answers `/refused` by itself, and dies of `/die`.
+const GUEST: &str = r#"(module
+    (import "env" "proxy_get_buffer_bytes" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_get_header_map_value" (func $header (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (data (i32.const 0) ":pathx-filterrefused")
+    (global $heap (mut i32) (i32.const 4096))
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32)
+        (global.set $heap (i32.add (global.get $heap) (local.get 0)))
+        (i32.sub (global.get $heap) (local.get 0)))
+    (func (export "proxy_on_configure") (param i32 i32) (result i32)
+        (drop (call $get (i32.const 7) (i32.const 0) (local.get 1) (i32.const 100) (i32.const 104)))
+        (i32.const 1))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $header (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 200) (i32.const 204)))
+        (if (i32.eq (i32.load (i32.load (i32.const 200))) (i32.const 0x6569642f)) (then unreachable)) ;; "/die"
+        (if (i32.eq (i32.load (i32.load (i32.const 200))) (i32.const 0x6665722f)) (then                ;; "/ref"
+            (drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 13) (i32.const 7)
+                (i32.const 0) (i32.const 0) (i32.const -1)))
+            (return (i32.const 1))))
+        (i32.const 0))
+    (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+        (drop (call $add (i32.const 2) (i32.const 5) (i32.const 8) (i32.load (i32.const 100)) (i32.load (i32.const 104))))
+        (i32.const 0)))"#;
+
+struct Site {
+    folder: tempfile::TempDir,
+    filters: Arc<Filters>,
+    address: SocketAddr,
+}
+
+impl Site {
+    /// Starts a server that echoes bodies, behind the filter.
+    fn start(configuration: &str) -> Self {
+        let (filters, task) = Filters::new(Runtimes::new([Arc::new(WasmiEngine::new()) as _]));
+        let (serving, address) = (Arc::clone(&filters), std::sync::mpsc::channel());
+        let bound = address.0;
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            LocalSet::new().block_on(&runtime.unwrap(), async move {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                bound.send(listener.local_addr().unwrap()).unwrap();
+                serving.run(task, listener, echo).await.unwrap();
+            });
+        });
+        let site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            filters,
+            address: address.1.recv().unwrap(),
+        };
+        std::fs::write(site.path("guest.wasm"), wat::parse_str(GUEST).unwrap()).unwrap();
+        site.load(configuration).unwrap();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Loads the filter with this configuration.
+    fn load(&self, configuration: &str) -> anyhow::Result<()> {
+        let code = self.path("guest.wasm");
+        let text = format!(
+            "config:\n  name: guest\n  fail_policy: closed\n  configuration: {configuration}\n  vm_config:\n    runtime: wasmi\n    code:\n      local:\n        filename: {}\n",
+            code.display()
+        );
+        std::fs::write(self.path("guest.yaml"), text).unwrap();
+        self.filters.load(&[self.path("guest.yaml")])
+    }
+
+    /// Sends a request with a body, and returns the whole response.
+    fn post(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody"
+        )
+        .unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response
+    }
+}
+
+fn echo(request: Request<Bytes>) -> Response<Bytes> {
+    Response::new(request.into_body())
+}
+
+#[test]
+fn requests_and_responses_pass_the_filter() {
+    let site = Site::start("first");
+    let response = site.post("/");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    assert!(response.contains("x-filter: first\r\n"), "{response}");
+    assert!(response.contains("content-length: 4\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nbody"), "{response}");
+    let refused = site.post("/refused");
+    assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
+    assert!(refused.ends_with("\r\n\r\nrefused"), "{refused}");
+}
+
+#[test]
+fn a_reload_replaces_the_filter_or_keeps_it() {
+    let site = Site::start("first");
+    site.load("second").unwrap();
+    assert!(site.post("/").contains("x-filter: second\r\n"));
+    std::fs::write(site.path("guest.wasm"), "no module").unwrap();
+    site.load("third").unwrap_err();
+    assert!(site.post("/").contains("x-filter: second\r\n"));
+}
+
+#[test]
+fn a_vm_that_dies_costs_its_requests_and_is_replaced() {
+    let site = Site::start("first");
+    for path in ["/die", "/"] {
+        let response = site.post(path);
+        assert!(response.starts_with("HTTP/1.1 503"), "{path}: {response}");
+    }
+    let until = Instant::now() + Duration::from_secs(30);
+    while !site.post("/").contains("x-filter: first\r\n") {
+        assert!(Instant::now() < until, "the VM does not come back");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
