@@ -95,7 +95,7 @@ impl<'a> ForeignCall<'a> {
     }
 
     /// The call of a VM that continues from a snapshot, with this number; 0 for any other VM.
-    pub(crate) const fn from_snapshot(mut self, number: u64) -> Self {
+    pub(crate) const fn with_snapshot_vm(mut self, number: u64) -> Self {
         self.snapshot_vm = number;
         self
     }

@@ -35,7 +35,7 @@ pub(super) fn proxy_call_foreign_function(
     let function = state.shared.foreign_functions().find(name);
     let function = function.ok_or(Status::NotFound)?;
     let mut foreign =
-        ForeignCall::new(stream, state.store.store(), &state.spec.vm_id).from_snapshot(snapshot_vm);
+        ForeignCall::new(stream, state.store.store(), &state.spec.vm_id).with_snapshot_vm(snapshot_vm);
     if let Some(plugin) = plugin {
         foreign = foreign.by(plugin, state.services.as_mut());
     }
