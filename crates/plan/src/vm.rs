@@ -20,7 +20,7 @@ pub struct VmPlan {
     pub plugins: Vec<Arc<PluginSpec>>,
     /// What its guest may reach.
     pub reach: Arc<Reach>,
-    /// What it was made from: equal ones are not started again at a reload.
+    /// What it was made from: equal ones are not restarted by a reload.
     pub identity: Identity,
     /// The callbacks of its VMs.
     pub exported: Arc<ExportedCallbacks>,

@@ -201,11 +201,11 @@ impl ProxyHandle {
         match &outcome {
             Ok(()) => {
                 self.0.shared.meters().reloads.increment();
-                tracing::info!("the configuration has been read again");
+                tracing::info!("configuration reloaded");
             }
             Err(error) => {
                 self.0.shared.meters().reload_failures.increment();
-                tracing::error!("the configuration stays as it is, since the new one does not work: {error}");
+                tracing::error!("reload failed, keeping the running configuration: {error}");
             }
         }
         outcome

@@ -136,7 +136,7 @@ fn count(server: &Server, text: &str) -> usize {
         .count()
 }
 
-const REFUSED: &str = "filters have not been loaded again";
+const REFUSED: &str = "reload failed";
 
 fn resident(server: &Server) -> u64 {
     server.ats().server().resident().unwrap().0

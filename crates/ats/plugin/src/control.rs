@@ -399,17 +399,17 @@ impl Control {
         }
     }
 
-    /// Counts and logs how a reload went.
+    /// Reloads, and counts and logs the outcome.
     pub fn reload_and_report(&mut self) {
         match self.reload() {
             Ok(()) => {
                 self.meters.reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
-                weir_ats_sys::TSNote(c"[wasm] filters have been loaded again");
+                weir_ats_sys::TSNote(c"[wasm] filters reloaded");
             }
             Err(Kept) => {
                 self.meters.reload_failures.increment();
-                tracing::error!("filters have not been loaded again: the ones that were loaded before go on");
+                tracing::error!("reload failed, keeping the running filters");
             }
         }
     }

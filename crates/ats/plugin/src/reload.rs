@@ -1,4 +1,4 @@
-//! When filters are loaded again: `traffic_ctl config reload`, and a change of a file that is to be watched.
+//! The occasions of reloads: `traffic_ctl config reload`, and a change of a file that is to be watched.
 
 use std::ffi::{c_int, c_void};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -38,7 +38,7 @@ pub(crate) fn register() {
         .name("weir-reload".to_owned())
         .spawn(move || run(&receiver, &sender));
     if let Err(error) = spawned {
-        tracing::error!("filters cannot be loaded again without a restart: {error}");
+        tracing::error!("filters cannot be reloaded without a restart: {error}");
         return;
     }
     // SAFETY: the handler and the new mutex fit; the text ends with NUL. No file name: the event comes at every reload.

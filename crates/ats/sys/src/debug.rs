@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 
-use crate::table::{Optional, Slot};
+use crate::table::{Entry, Optional};
 
 /// A tag of debug output, as `proxy.config.diags.debug.tags` selects it. Meant to be a `static`.
 #[derive(Debug)]
@@ -131,41 +131,41 @@ impl Mode {
 static MODE: Mode = Mode(AtomicPtr::new(ptr::null_mut()));
 
 /// `int TSIsDebugTagSet(const char *)`, 9.2.
-// SAFETY: the slot of this name below has that signature.
+// SAFETY: the entry of this name below has that signature.
 static IS_SET_V9: Optional<unsafe extern "C" fn(*const c_char) -> c_int> = unsafe { Optional::empty() };
 
 /// `void TSDebug(const char *tag, const char *format, ...)`, 9.2.
-// SAFETY: the slot of this name below has that signature.
+// SAFETY: the entry of this name below has that signature.
 static PRINT_V9: Optional<unsafe extern "C" fn(*const c_char, *const c_char, ...)> =
     unsafe { Optional::empty() };
 
 /// `DbgCtl::_new_reference(const char *tag)`, 10.x.
-// SAFETY: the slot of this name below has that signature.
+// SAFETY: the entry of this name below has that signature.
 static REGISTER: Optional<unsafe extern "C" fn(*const c_char) -> *mut Control> = unsafe { Optional::empty() };
 
 /// `DbgCtl::print(tag, file, function, line, format, ...)`, 10.x: prints whatever the state of the tag.
-// SAFETY: the slot of this name below has that signature.
+// SAFETY: the entry of this name below has that signature.
 static PRINT_V10: Optional<
     unsafe extern "C" fn(*const c_char, *const c_char, *const c_char, c_int, *const c_char, ...),
 > = unsafe { Optional::empty() };
 
 /// `bool DbgCtl::_override_global_on()`, 10.x.
-// SAFETY: the slot of this name below has that signature.
+// SAFETY: the entry of this name below has that signature.
 static OVERRIDE: Optional<unsafe extern "C" fn() -> bool> = unsafe { Optional::empty() };
 
 /// None is required: the classes of 10.x are no promise, and a plugin works without debug output.
-pub(crate) static SLOTS: &[Slot] = &[
-    Slot::new(c"TSIsDebugTagSet", c"", false, IS_SET_V9.address()),
-    Slot::new(c"TSDebug", c"", false, PRINT_V9.address()),
-    Slot::new(c"", c"_ZN6DbgCtl14_new_referenceEPKc", false, REGISTER.address()),
-    Slot::new(
+pub(crate) static ENTRIES: &[Entry] = &[
+    Entry::new(c"TSIsDebugTagSet", c"", false, IS_SET_V9.address()),
+    Entry::new(c"TSDebug", c"", false, PRINT_V9.address()),
+    Entry::new(c"", c"_ZN6DbgCtl14_new_referenceEPKc", false, REGISTER.address()),
+    Entry::new(
         c"",
         c"_ZN6DbgCtl5printEPKcS1_S1_iS1_z",
         false,
         PRINT_V10.address(),
     ),
-    Slot::new(c"", c"_ZN6DbgCtl12_config_modeE", false, &MODE.0),
-    Slot::new(
+    Entry::new(c"", c"_ZN6DbgCtl12_config_modeE", false, &MODE.0),
+    Entry::new(
         c"",
         c"_ZN6DbgCtl19_override_global_onEv",
         false,

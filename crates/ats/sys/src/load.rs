@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
 use crate::functions::{self, process};
-use crate::table::Slot;
+use crate::table::Entry;
 use crate::{Line, Version, debug, log, memory};
 
 /// Why the functions of the server cannot be used.
@@ -58,24 +58,29 @@ pub fn version() -> &'static Version {
     }
 }
 
-/// Every slot of the crate.
-pub(crate) fn slots() -> impl Iterator<Item = &'static Slot> {
-    let others = [memory::TRACKED_SLOTS, memory::SLOTS, log::SLOTS, debug::SLOTS];
-    functions::SLOTS.iter().copied().chain(others).flatten()
+/// Every entry of the crate.
+pub(crate) fn entries() -> impl Iterator<Item = &'static Entry> {
+    let others = [
+        memory::TRACKED_ENTRIES,
+        memory::ENTRIES,
+        log::ENTRIES,
+        debug::ENTRIES,
+    ];
+    functions::ENTRIES.iter().copied().chain(others).flatten()
 }
 
 fn fill() -> Result<Version, LoadError> {
     let version = find_version()?;
     let mut missing = Vec::new();
     let mut found = Vec::new();
-    for slot in slots() {
-        let symbol = slot.symbol(version.line);
+    for entry in entries() {
+        let symbol = entry.symbol(version.line);
         if symbol.is_empty() {
             continue;
         }
         match lookup(symbol) {
-            Some(address) => found.push((slot, address)),
-            None if slot.required => missing.push(slot.label()),
+            Some(address) => found.push((entry, address)),
+            None if entry.required => missing.push(entry.label()),
             None => {}
         }
     }
@@ -85,8 +90,8 @@ fn fill() -> Result<Version, LoadError> {
             functions: missing,
         });
     }
-    for (slot, address) in found {
-        slot.address.store(address, Ordering::Relaxed);
+    for (entry, address) in found {
+        entry.address.store(address, Ordering::Relaxed);
     }
     Ok(version)
 }
@@ -111,8 +116,8 @@ fn find_version() -> Result<Version, LoadError> {
 
 /// Asks one of the three version functions, if the process exports it in the form of this line.
 fn number(c_name: &CStr, line: Line) -> Option<i32> {
-    let slot = process::SLOTS.iter().find(|slot| slot.c_name == c_name)?;
-    let address = lookup(slot.symbol(line))?;
+    let entry = process::ENTRIES.iter().find(|entry| entry.c_name == c_name)?;
+    let address = lookup(entry.symbol(line))?;
     // SAFETY: the three functions take nothing and return an int, in every version.
     let call = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(address) };
     // SAFETY: they may be called from any thread at any time.

@@ -5,7 +5,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::table::{NOT_LOADED, Slot, name};
+use crate::table::{Entry, NOT_LOADED, name};
 use crate::{Line, TSIOBuffer, TSMBuffer, TSMLoc, version};
 
 type Print = unsafe extern "C" fn(*const c_char, ...);
@@ -24,22 +24,22 @@ macro_rules! printers {
             /// Ends the process if `load` has not succeeded.
             pub fn $name(text: &CStr) {
                 let found = address::$name.load(Ordering::Relaxed);
-                // SAFETY: the slot holds the server's printf-like function, or one that ends the process.
+                // SAFETY: the entry holds the server's printf-like function, or one that ends the process.
                 let call = unsafe { std::mem::transmute::<*mut c_void, Print>(found) };
                 // SAFETY: the format wants one text that ends with NUL, and gets one; any thread may log.
                 unsafe { call(c"%s".as_ptr(), text.as_ptr()) }
             }
         )*
 
-        pub(crate) static SLOTS: &[Slot] = &[
-            $(Slot::new(
+        pub(crate) static ENTRIES: &[Entry] = &[
+            $(Entry::new(
                 name(concat!(stringify!($name), "\0")),
                 name(concat!($mangled, "\0")),
                 true,
                 &address::$name,
             ),)*
-            Slot::new(c"TSMimeHdrPrint", c"", true, &PRINT_V9),
-            Slot::new(c"", c"_Z14TSMimeHdrPrintP10tsapi_mlocP14tsapi_iobuffer", true, &PRINT_V10),
+            Entry::new(c"TSMimeHdrPrint", c"", true, &PRINT_V9),
+            Entry::new(c"", c"_Z14TSMimeHdrPrintP10tsapi_mlocP14tsapi_iobuffer", true, &PRINT_V10),
         ];
     };
 }
@@ -73,7 +73,7 @@ pub unsafe fn TSMimeHdrPrint(buf: TSMBuffer, hdr: TSMLoc, out: TSIOBuffer) {
     match version().line {
         Line::V9 => {
             let found = PRINT_V9.load(Ordering::Relaxed);
-            // SAFETY: this is the signature on 9.2, and the slot is filled there.
+            // SAFETY: this is the signature on 9.2, and the entry is filled there.
             let call = unsafe {
                 std::mem::transmute::<*mut c_void, unsafe extern "C" fn(TSMBuffer, TSMLoc, TSIOBuffer)>(found)
             };
@@ -82,7 +82,7 @@ pub unsafe fn TSMimeHdrPrint(buf: TSMBuffer, hdr: TSMLoc, out: TSIOBuffer) {
         }
         Line::V10 => {
             let found = PRINT_V10.load(Ordering::Relaxed);
-            // SAFETY: this is the signature on 10.x, and the slot is filled there.
+            // SAFETY: this is the signature on 10.x, and the entry is filled there.
             let call = unsafe {
                 std::mem::transmute::<*mut c_void, unsafe extern "C" fn(TSMLoc, TSIOBuffer)>(found)
             };

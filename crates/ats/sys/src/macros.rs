@@ -4,7 +4,7 @@
 ///
 /// A `required` one is in every supported server and becomes a `pub unsafe fn`: one load and an indirect call. An
 /// `optional` one becomes a `pub static` of type `Optional`. The string is the mangled name of 10.x; the C name of 9.2
-/// is the name itself. `SLOTS` is what `load` looks up.
+/// is the name itself. `ENTRIES` is what `load` looks up.
 macro_rules! functions {
     (
         required { $($(#[$note:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? = $mangled:literal;)* }
@@ -44,12 +44,12 @@ macro_rules! functions {
             #[doc = concat!("C function `", stringify!($may), "`, where the server has it.")]
             $(#[$may_doc])*
             pub static $may: $crate::table::Optional<unsafe extern "C" fn($($may_type),*) $(-> $may_ret)?> =
-                // SAFETY: the slot below fills it with the function of this name, whose C signature this is.
+                // SAFETY: the entry below fills it with the function of this name, whose C signature this is.
                 unsafe { $crate::table::Optional::empty() };
         )*
 
-        pub(crate) static SLOTS: &[$crate::table::Slot] = &[
-            $($crate::table::Slot {
+        pub(crate) static ENTRIES: &[$crate::table::Entry] = &[
+            $($crate::table::Entry {
                 c_name: $crate::table::name(concat!(stringify!($name), "\0")),
                 mangled: $crate::table::name(concat!($mangled, "\0")),
                 required: true,
@@ -57,7 +57,7 @@ macro_rules! functions {
                 #[cfg(test)]
                 arguments: &[$(stringify!($type)),*],
             },)*
-            $($crate::table::Slot {
+            $($crate::table::Entry {
                 c_name: $crate::table::name(concat!(stringify!($may), "\0")),
                 mangled: $crate::table::name(concat!($may_mangled, "\0")),
                 required: false,

@@ -6,7 +6,7 @@
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::table::{NOT_LOADED, Slot};
+use crate::table::{Entry, NOT_LOADED};
 
 pub use tracked::{_TSmalloc, _TSrealloc, _TSstrdup};
 
@@ -78,7 +78,7 @@ pub unsafe fn TSstrndup(text: *const c_char, len: i64) -> *mut c_char {
 #[inline]
 pub unsafe fn TSfree(ptr: *mut c_void) {
     let found = FREE.load(Ordering::Relaxed);
-    // SAFETY: the slot holds the function that this signature belongs to, or one that ends the process.
+    // SAFETY: the entry holds the function that this signature belongs to, or one that ends the process.
     let call = unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut c_void)>(found) };
     // SAFETY: the caller keeps the rule for `ptr`.
     unsafe { call(ptr) }
@@ -148,8 +148,8 @@ impl Drop for Given {
 
 static FREE: AtomicPtr<c_void> = AtomicPtr::new(NOT_LOADED);
 
-/// The slots that the macro declared.
-pub(crate) static TRACKED_SLOTS: &[Slot] = tracked::SLOTS;
+/// The entries that the macro declared.
+pub(crate) static TRACKED_ENTRIES: &[Entry] = tracked::ENTRIES;
 
 /// The function whose two symbols differ by more than the mangling.
-pub(crate) static SLOTS: &[Slot] = &[Slot::new(c"_TSfree", c"_Z6TSfreePv", true, &FREE)];
+pub(crate) static ENTRIES: &[Entry] = &[Entry::new(c"_TSfree", c"_Z6TSfreePv", true, &FREE)];

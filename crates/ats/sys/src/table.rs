@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use crate::Line;
 
 /// One function or variable of the server.
-pub(crate) struct Slot {
+pub(crate) struct Entry {
     /// The symbol on 9.2, empty if that line has none.
     pub c_name: &'static CStr,
     /// The symbol on 10.x, empty if that line has none.
@@ -22,8 +22,8 @@ pub(crate) struct Slot {
     pub arguments: &'static [&'static str],
 }
 
-impl Slot {
-    /// A slot that no macro declares.
+impl Entry {
+    /// An entry that no macro declares.
     pub const fn new(
         c_name: &'static CStr,
         mangled: &'static CStr,
@@ -59,7 +59,7 @@ impl Slot {
     }
 }
 
-/// The value of a required function's slot before it is filled.
+/// The value of a required function's entry before it is filled.
 pub(crate) const NOT_LOADED: *mut c_void = not_loaded as *mut c_void;
 
 /// A function that only some of the supported servers have.

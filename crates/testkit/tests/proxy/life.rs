@@ -85,8 +85,8 @@ fn times(weir: &Weir, text: &str, times: usize) {
     );
 }
 
-const READ_AGAIN: &str = "has been read again";
-const KEPT: &str = "stays as it is";
+const RELOADED: &str = "configuration reloaded";
+const KEPT: &str = "reload failed";
 
 #[test]
 fn reload_loses_no_request() {
@@ -119,7 +119,7 @@ fn reload_loses_no_request() {
         weir.write_config(&version(&origin, &number.to_string(), false))
             .unwrap();
         weir.signal("HUP").unwrap();
-        times(&weir, READ_AGAIN, number);
+        times(&weir, RELOADED, number);
         assert_eq!(serves(&weir), number.to_string());
     }
     end.store(true, Ordering::SeqCst);
@@ -160,7 +160,7 @@ fn a_stream_that_waits_through_a_reload_finds_its_filters() {
 
     weir.write_config(&with_version("2")).unwrap();
     weir.signal("HUP").unwrap();
-    times(&weir, READ_AGAIN, 1);
+    times(&weir, RELOADED, 1);
     call.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
         .unwrap();
     let response = client.join().unwrap();
@@ -175,7 +175,7 @@ fn a_changed_file_is_read_again() {
     let weir = Weir::start(&version(&origin, "1", true)).unwrap();
     assert_eq!(serves(&weir), "1");
     weir.write_config(&version(&origin, "2", true)).unwrap();
-    times(&weir, READ_AGAIN, 1);
+    times(&weir, RELOADED, 1);
     assert_eq!(serves(&weir), "2");
 }
 
@@ -202,7 +202,7 @@ fn a_changed_module_is_read_again() {
     let new = module.with_extension("new");
     std::fs::copy(guest("header_edit_too_late"), &new).unwrap();
     std::fs::rename(&new, &module).unwrap();
-    times(&weir, READ_AGAIN, 1);
+    times(&weir, RELOADED, 1);
     assert_eq!(reports(), 0);
 }
 
@@ -215,7 +215,7 @@ fn changed_keys_of_the_process_wait_for_a_restart() {
     changed["wasmtime"] = json!(["fuel"]);
     weir.write_config(&changed).unwrap();
     weir.signal("HUP").unwrap();
-    times(&weir, READ_AGAIN, 1);
+    times(&weir, RELOADED, 1);
     assert_eq!(serves(&weir), "2");
     let lines = weir.logs().lines();
     let restart: Vec<&str> = lines
@@ -255,7 +255,7 @@ fn the_last_good_configuration_stays() {
     }
     weir.write_config(&version(&origin, "3", false)).unwrap();
     weir.signal("HUP").unwrap();
-    times(&weir, READ_AGAIN, 1);
+    times(&weir, RELOADED, 1);
     assert_eq!(serves(&weir), "3");
 }
 

@@ -114,7 +114,7 @@ fn a_reload_keeps_the_snapshot_until_the_filter_changes() {
         let changed = config(&origin, block.clone()).set("limits.body", json!(body));
         weir.write_config(changed.value()).unwrap();
         weir.signal("HUP").unwrap();
-        wait_for(&weir, "has been read again", times);
+        wait_for(&weir, "configuration reloaded", times);
         serves(&weir);
     };
     reload(&block, "2MiB", 1);

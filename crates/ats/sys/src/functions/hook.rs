@@ -1,4 +1,4 @@
-//! Hooks, going on after them, and slots for what a plugin attaches.
+//! Hooks, going on after them, and data that a plugin attaches.
 
 use std::ffi::{c_char, c_int, c_void};
 

@@ -28,21 +28,21 @@ pub use txn::*;
 pub use txn_peer::*;
 pub use url::*;
 
-use crate::table::Slot;
+use crate::table::Entry;
 
-/// The slots that the files declare.
-pub(crate) static SLOTS: &[&[Slot]] = &[
-    cache::SLOTS,
-    cont::SLOTS,
-    hook::SLOTS,
-    io::SLOTS,
-    message::SLOTS,
-    mime::SLOTS,
-    net::SLOTS,
-    process::SLOTS,
-    ssn::SLOTS,
-    stat::SLOTS,
-    txn::SLOTS,
-    txn_peer::SLOTS,
-    url::SLOTS,
+/// The entries that the files declare.
+pub(crate) static ENTRIES: &[&[Entry]] = &[
+    cache::ENTRIES,
+    cont::ENTRIES,
+    hook::ENTRIES,
+    io::ENTRIES,
+    message::ENTRIES,
+    mime::ENTRIES,
+    net::ENTRIES,
+    process::ENTRIES,
+    ssn::ENTRIES,
+    stat::ENTRIES,
+    txn::ENTRIES,
+    txn_peer::ENTRIES,
+    url::ENTRIES,
 ];

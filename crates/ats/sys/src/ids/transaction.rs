@@ -51,7 +51,7 @@ c_enum! {
         TS_HTTP_CNTL_TXN_DEBUG = 5,
         TS_HTTP_CNTL_SKIP_REMAPPING = 6,
     }
-    /// The object that a slot for user arguments is attached to.
+    /// The kind of object that a user argument is attached to.
     TSUserArgType {
         TS_USER_ARGS_TXN = 0,
         TS_USER_ARGS_SSN = 1,

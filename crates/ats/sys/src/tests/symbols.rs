@@ -6,23 +6,23 @@ use std::path::Path;
 use object::{Object, ObjectSymbol};
 
 use super::itanium::mangle;
-use crate::load::slots;
+use crate::load::entries;
 
 const SERVER: &str = "/usr/bin/traffic_server";
 
 /// The signature of a function is part of its mangled name: a wrong argument in a declaration shows here.
 #[test]
 fn mangled_names_follow_from_the_signatures() {
-    let declared = crate::functions::SLOTS
+    let declared = crate::functions::ENTRIES
         .iter()
         .copied()
-        .chain([crate::memory::TRACKED_SLOTS])
+        .chain([crate::memory::TRACKED_ENTRIES])
         .flatten();
     let mut count = 0;
-    for slot in declared {
+    for entry in declared {
         assert_eq!(
-            mangle(slot.label(), slot.arguments),
-            slot.mangled.to_str().unwrap_or_default()
+            mangle(entry.label(), entry.arguments),
+            entry.mangled.to_str().unwrap_or_default()
         );
         count += 1;
     }
@@ -31,10 +31,10 @@ fn mangled_names_follow_from_the_signatures() {
 
 #[test]
 fn mangled_names_carry_the_c_name() {
-    for slot in slots().filter(|slot| !slot.c_name.is_empty() && !slot.mangled.is_empty()) {
-        let name = slot.label();
+    for entry in entries().filter(|entry| !entry.c_name.is_empty() && !entry.mangled.is_empty()) {
+        let name = entry.label();
         let name = if name == "_TSfree" { "TSfree" } else { name };
-        let mangled = slot.mangled.to_str().unwrap_or_default();
+        let mangled = entry.mangled.to_str().unwrap_or_default();
         assert!(
             mangled.starts_with(&format!("_Z{}{name}", name.len())),
             "{mangled} is not {name}"
@@ -45,8 +45,8 @@ fn mangled_names_carry_the_c_name() {
 #[test]
 fn no_symbol_is_declared_twice() {
     let mut seen = HashSet::new();
-    for name in slots()
-        .flat_map(|slot| [slot.c_name, slot.mangled])
+    for name in entries()
+        .flat_map(|entry| [entry.c_name, entry.mangled])
         .filter(|name| !name.is_empty())
     {
         assert!(seen.insert(name), "{name:?} is declared twice");
@@ -72,10 +72,10 @@ fn an_installed_9_2_exports_every_required_symbol() -> Result<(), Box<dyn std::e
         return Ok(());
     }
     let missing = |required: bool| -> Vec<&str> {
-        slots()
-            .filter(|slot| slot.required == required && !slot.c_name.is_empty())
-            .filter(|slot| !exported.contains(slot.c_name.to_bytes()))
-            .map(|slot| slot.label())
+        entries()
+            .filter(|entry| entry.required == required && !entry.c_name.is_empty())
+            .filter(|entry| !exported.contains(entry.c_name.to_bytes()))
+            .map(|entry| entry.label())
             .collect()
     };
     assert_eq!(missing(true), Vec::<&str>::new());
