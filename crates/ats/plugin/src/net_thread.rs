@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
-    TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContScheduleOnPool,
-    TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn, TSMutexCreate,
+    TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
+    TSContScheduleOnPool, TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn,
+    TSMutexCreate,
 };
 use weir_supervisor::Mail;
 
@@ -75,18 +76,23 @@ pub(crate) fn current() -> Option<&'static NetThread> {
 
 /// Makes every net thread known, so that each gets its mail before it has seen a request.
 pub(crate) fn introduce() {
-    // SAFETY: the handler and the new mutex fit; the continuation lives as long as the process.
-    let cont = unsafe { TSContCreate(on_introduction, TSMutexCreate()) };
     let count = THREADS.get().map_or(0, Vec::len);
     for _ in 0..2 * count {
-        // SAFETY: called from a thread of the server; the server takes the threads of the pool in turn.
-        unsafe { TSContScheduleOnPool(cont, 0, TS_THREAD_POOL_NET) };
+        // SAFETY: the handler and the new mutex fit, and the handler destroys the continuation. Called from a thread of the
+        // server, which takes the threads of the pool in turn for continuations that it has not seen: one that it has seen
+        // goes to the same thread again.
+        unsafe {
+            let cont = TSContCreate(on_introduction, TSMutexCreate());
+            TSContScheduleOnPool(cont, 0, TS_THREAD_POOL_NET);
+        }
     }
 }
 
-unsafe extern "C" fn on_introduction(_cont: TSCont, _event: TSEvent, _data: *mut c_void) -> c_int {
+unsafe extern "C" fn on_introduction(cont: TSCont, _event: TSEvent, _data: *mut c_void) -> c_int {
     guard::event(|| {
         current();
+        // SAFETY: this was its one event.
+        unsafe { TSContDestroy(cont) };
     })
 }
 

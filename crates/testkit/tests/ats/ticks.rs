@@ -8,7 +8,7 @@ use weir_testkit::{Ats, AtsConfig, Guests, Origin, PATIENCE};
 
 const TICKING: &str = include_str!("../guests/ticking.wat");
 
-/// Starts a server with three net threads, and returns how many VMs tick.
+/// Starts a server with three net threads, and returns how many VMs tick. No thread sees a request.
 fn vms_that_tick(ticks: Option<&str>, expected: usize) -> usize {
     let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
     let module = Guests::assemble(folder.path(), "ticking", TICKING).unwrap();
@@ -27,8 +27,9 @@ fn vms_that_tick(ticks: Option<&str>, expected: usize) -> usize {
         .logs()
         .wait(PATIENCE, |lines| (ticking(lines) >= expected).then_some(()));
     assert!(enough.is_some(), "{}", ats.logs().text());
-    // Time for ticks that should not be.
-    std::thread::sleep(Duration::from_millis(300));
+    // Nothing tells that no more VMs tick, but time.
+    let more = |lines: &[weir_testkit::LogLine]| (ticking(lines) > expected).then_some(());
+    ats.logs().wait(Duration::from_millis(300), more);
     ticking(&ats.logs().lines())
 }
 
