@@ -1,5 +1,9 @@
 //! Model checks: loom runs every interleaving of the threads in each test. The protocols are the crate's own files, read once
 //! more with loom's primitives.
+#![allow(
+    clippy::duplicate_mod,
+    reason = "loom's primitives take the place of the standard library's"
+)]
 
 #[allow(dead_code, reason = "the models use what they check")]
 #[path = "life.rs"]

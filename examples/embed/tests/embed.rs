@@ -138,6 +138,6 @@ fn a_vm_that_dies_costs_its_requests_and_is_replaced() {
     let until = Instant::now() + Duration::from_secs(30);
     while !site.post("/").contains("x-filter: first\r\n") {
         assert!(Instant::now() < until, "the VM does not come back");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::park_timeout(Duration::from_millis(50));
     }
 }
