@@ -1,6 +1,8 @@
 //! The plugin in a real Traffic Server: what the conformance cases do not say.
 #![allow(clippy::unwrap_used)]
 
+#[path = "ats/admin.rs"]
+mod admin;
 #[path = "ats/answers.rs"]
 mod answers;
 #[path = "ats/cache.rs"]
