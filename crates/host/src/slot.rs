@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use atomic_refcell::AtomicRefCell;
 use sync_wrapper::SyncWrapper;
 use weir_abi::Callback;
+use weir_meters::VmMeter;
 
 use crate::{ContextId, Vm, VmError};
 
@@ -60,6 +61,7 @@ pub struct LiveVm {
     // `None` only while it is dropped.
     vm: AtomicRefCell<SyncWrapper<Option<Vm>>>,
     contexts: Vec<ContextId>,
+    meter: Arc<VmMeter>,
     keeper: Arc<dyn VmKeeper>,
 }
 
@@ -88,6 +90,7 @@ impl LiveVm {
     /// Shares a VM that has been started. `contexts` are its plugin contexts in the order of its plan.
     pub fn new(vm: Vm, contexts: Vec<ContextId>, keeper: Arc<dyn VmKeeper>) -> Arc<Self> {
         Arc::new(Self {
+            meter: Arc::clone(vm.meter()),
             vm: AtomicRefCell::new(SyncWrapper::new(Some(vm))),
             contexts,
             keeper,
@@ -102,6 +105,11 @@ impl LiveVm {
     /// Returns the plugin contexts in the order of the plan.
     pub fn contexts(&self) -> &[ContextId] {
         &self.contexts
+    }
+
+    /// Counts the VM; the supervisor says there when it retires the VM.
+    pub fn meter(&self) -> &VmMeter {
+        &self.meter
     }
 
     /// Enters the VM on the thread that may do so now.

@@ -98,6 +98,9 @@ impl Slot {
     /// such a chain and come to this filter later. The VM ends with the last of them.
     pub fn retire(&self) {
         self.life.retire();
+        if let Some(live) = self.vm.live() {
+            live.meter().retired();
+        }
     }
 
     /// The VM with this number has died.

@@ -12,7 +12,7 @@ use weir_abi::{LogLevel, Status};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_engine_wasmi::WasmiEngine;
 use weir_host::{ForeignFunctions, Later, Shared, VmSlot};
-use weir_meters::Meters;
+use weir_meters::{Meters, VmState};
 use weir_plan::{Planner, Runtimes, VmPlan};
 
 use crate::{Fleet, Mail, OnFailure, Phase, Supervisor, VmThread, VmThreads};
@@ -243,7 +243,10 @@ fn a_retired_slot_keeps_its_vm_for_its_streams_and_gets_no_other() {
         let stream = Arc::clone(fleet.slot(0, 0).unwrap());
         fleet.replace(Fleet::default());
         assert!(stream.live().is_some());
+        let states = || proxy.meters.vm_readings().iter().map(|vm| vm.state).collect::<Vec<_>>();
+        assert_eq!(states(), [VmState::Retired]);
         kill(&stream);
+        assert_eq!(states(), [VmState::Dead]);
         proxy.notes();
         proxy.pass(milliseconds(1500)).await;
         assert_eq!(proxy.notes(), Vec::<String>::new());
