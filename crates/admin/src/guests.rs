@@ -1,5 +1,7 @@
 //! Metrics that guests define.
 
+use std::sync::LazyLock;
+
 use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue};
 
 use crate::names;
@@ -25,11 +27,22 @@ pub(crate) fn write(writer: &mut Writer, metrics: &[MetricSnapshot]) {
 }
 
 fn write_histogram(family: &mut Family<'_>, histogram: &HistogramSnapshot) {
-    for (bound, cumulative) in HISTOGRAM_BOUNDS.into_iter().zip(histogram.cumulative) {
-        match family.format() {
-            Format::Text => family.bucket(&[], itoa::Buffer::new().format(bound), cumulative),
-            Format::OpenMetrics => family.bucket(&[], &canonical(bound), cumulative),
-        }
+    /// What stands between the name and the value of each bucket: with ten thousand histograms there are hundreds of
+    /// thousands of buckets on a page.
+    static BUCKETS: LazyLock<[Vec<String>; 2]> = LazyLock::new(|| {
+        let bucket = |bound: String| format!("_bucket{{le=\"{bound}\"}} ");
+        let bounds = || HISTOGRAM_BOUNDS.into_iter();
+        [
+            bounds().map(|bound| bucket(bound.to_string())).collect(),
+            bounds().map(|bound| bucket(canonical(bound))).collect(),
+        ]
+    });
+    let buckets = match family.format() {
+        Format::Text => &BUCKETS[0],
+        Format::OpenMetrics => &BUCKETS[1],
+    };
+    for (bucket, cumulative) in buckets.iter().zip(histogram.cumulative) {
+        family.ready_made(bucket, cumulative);
     }
     family.totals(&[], histogram.sum, histogram.count);
 }

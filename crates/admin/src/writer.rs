@@ -147,6 +147,14 @@ impl Family<'_> {
         self.integer(count);
     }
 
+    /// A sample whose labels are written out already: `rest` is all that stands between the family's name and the value.
+    pub fn ready_made(&mut self, rest: &str, value: u64) {
+        self.out.push_str(self.name);
+        self.out.push_str(rest);
+        self.out.push_str(itoa::Buffer::new().format(value));
+        self.out.push('\n');
+    }
+
     /// Name and labels of a sample.
     fn start(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>) {
         self.out.push_str(self.name);
@@ -172,7 +180,7 @@ impl Family<'_> {
         self.out.push('}');
     }
 
-    /// The value of a sample. There are hundreds of thousands of them where guests define many histograms.
+    /// The value of a sample.
     fn integer(&mut self, value: u64) {
         self.out.push(' ');
         self.out.push_str(itoa::Buffer::new().format(value));

@@ -243,7 +243,14 @@ fn a_retired_slot_keeps_its_vm_for_its_streams_and_gets_no_other() {
         let stream = Arc::clone(fleet.slot(0, 0).unwrap());
         fleet.replace(Fleet::default());
         assert!(stream.live().is_some());
-        let states = || proxy.meters.vm_readings().iter().map(|vm| vm.state).collect::<Vec<_>>();
+        let states = || {
+            proxy
+                .meters
+                .vm_readings()
+                .iter()
+                .map(|vm| vm.state)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(states(), [VmState::Retired]);
         kill(&stream);
         assert_eq!(states(), [VmState::Dead]);

@@ -43,7 +43,9 @@ fn pages_tell_of_readiness_streams_and_deaths() {
     let until = Instant::now() + PATIENCE;
     loop {
         let text = page(&Request::get("/metrics")).text();
-        let missing = wanted.iter().find(|line| !text.lines().any(|found| found == **line));
+        let missing = wanted
+            .iter()
+            .find(|line| !text.lines().any(|found| found == **line));
         let Some(missing) = missing else { break };
         assert!(Instant::now() < until, "{missing} is not in\n{text}");
         std::thread::park_timeout(Duration::from_millis(50));
