@@ -7,6 +7,7 @@ mod panics;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -125,20 +126,24 @@ impl<G: Guest> Life<G> {
         if let Some((clock, since)) = since {
             guest.charge(call, clock.delta_as_nanos(since, clock.raw()));
         }
-        let callback = G::name(call);
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(self.die(VmError::Trapped { callback, trap })),
-            Err(panic) => Err(self.die(VmError::Panicked {
-                callback,
-                message: panic_message(&*panic),
-            })),
+            Ok(Err(trap)) => Err(self.die(call, Ok(trap))),
+            Err(panic) => Err(self.die(call, Err(panic))),
         }
     }
 
-    /// Ends the guest: counts the death, takes the last steps, then drops the guest.
+    /// Ends the guest, which trapped or panicked: counts the death, takes the last steps, then drops the guest.
     #[cold]
-    fn die(&mut self, error: VmError) -> VmError {
+    fn die(&mut self, call: G::Call, end: Result<Trap, Box<dyn Any + Send>>) -> VmError {
+        let callback = G::name(call);
+        let error = match end {
+            Ok(trap) => VmError::Trapped { callback, trap },
+            Err(panic) => VmError::Panicked {
+                callback,
+                message: panic_message(&*panic),
+            },
+        };
         if let Some(mut guest) = self.guest.take() {
             // One by one, since the proxy's code runs in all of them.
             drop_step(&self.module, || {

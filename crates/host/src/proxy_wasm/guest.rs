@@ -8,6 +8,7 @@ use weir_engine::{Instance, InstantiateError};
 use super::exports::Exports;
 use super::state::{GuestState, VmState};
 use crate::life::Guest;
+use crate::snapshot::VmSnapshot;
 use crate::{ContextId, StartError, VmError, VmSpec};
 
 /// An instance of a Proxy-Wasm module.
@@ -15,6 +16,8 @@ pub(crate) struct WasmGuest {
     instance: Box<dyn Instance>,
     pub(super) exports: Exports,
     spec: Arc<VmSpec>,
+    /// The snapshot that the guest continues from, until it has finished a stream.
+    pub(super) untried_snapshot: Option<Arc<VmSnapshot>>,
 }
 
 /// A callback for a context.
@@ -28,6 +31,11 @@ impl Guest for WasmGuest {
     type Call = Entry;
 
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
+        |guest, _| {
+            if let Some(snapshot) = guest.untried_snapshot.take() {
+                snapshot.died_early();
+            }
+        },
         |guest, _| guest.leave_queues(),
         |guest, _| {
             let streams = guest.state().vm.streams.values_mut();
@@ -74,6 +82,7 @@ impl WasmGuest {
             exports: Exports::resolve(instance.as_mut(), spec),
             instance,
             spec: Arc::clone(spec),
+            untried_snapshot: None,
         })
     }
 

@@ -28,7 +28,6 @@ use self::guest::{Entry, WasmGuest};
 pub(crate) use self::set::ProxyWasm;
 pub(crate) use self::state::{GrpcToken, GuestState, PluginContext, VmState};
 use crate::life::Life;
-use crate::snapshot::VmSnapshot;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 
 /// A running VM. It may move between threads; one at a time enters it.
@@ -42,8 +41,6 @@ pub struct Vm {
     started: bool,
     /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
     canary: bool,
-    /// The snapshot that the VM continues from, until it has finished a stream.
-    untried_snapshot: Option<Arc<VmSnapshot>>,
 }
 
 impl Vm {
@@ -111,12 +108,11 @@ impl Vm {
         let Some(func) = self.prepare(callback, context)? else {
             return Ok(None);
         };
+        let entry = Entry { callback, context };
         let answer = self
             .life
-            .call_at_start(Entry { callback, context }, |guest, budget| {
-                guest.instance().call(func, args, budget)
-            });
-        self.note_death(answer).map(Some)
+            .call_at_start(entry, |guest, budget| guest.instance().call(func, args, budget))?;
+        Ok(Some(answer))
     }
 
     /// Prepares the state for a callback; `None` where the callback is not exported.
@@ -133,22 +129,10 @@ impl Vm {
     /// Runs a callback that the state has been prepared for.
     #[inline]
     fn run(&mut self, func: FuncId, entry: Entry, args: &[u32]) -> Result<u32, VmError> {
-        let answer = self.life.call(entry, |guest, budget| {
+        self.life.call(entry, |guest, budget| {
             let args = guest.exports.args(entry.callback, args);
             guest.instance().call(func, args, budget)
-        });
-        self.note_death(answer)
-    }
-
-    /// Tells the snapshot that the VM continues from that the VM has died.
-    #[inline]
-    fn note_death<T>(&mut self, answer: Result<T, VmError>) -> Result<T, VmError> {
-        if answer.is_err()
-            && let Some(snapshot) = self.untried_snapshot.take()
-        {
-            snapshot.died_early();
-        }
-        answer
+        })
     }
 
     /// Runs what the guest completed with `proxy_done` in the callback that has just returned, and what has waited for it

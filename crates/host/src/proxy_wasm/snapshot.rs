@@ -52,6 +52,7 @@ impl Vm {
             let limits = instance_limits(&spec.limits);
             let made = snapshot.frozen.instantiate(Box::new(state), &limits);
             let mut guest = WasmGuest::new(spec, made)?;
+            guest.untried_snapshot = Some(Arc::clone(snapshot));
             // Only now, since nothing comes of it where there is no instance.
             guest.vm_state().tell_again(&snapshot.told);
             Ok(guest)
@@ -61,7 +62,6 @@ impl Vm {
             life,
             started: true,
             canary: false,
-            untried_snapshot: Some(Arc::clone(snapshot)),
         })
     }
 

@@ -73,7 +73,6 @@ impl Vm {
             life,
             started: false,
             canary: false,
-            untried_snapshot: None,
         })
     }
 

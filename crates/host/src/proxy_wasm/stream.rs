@@ -132,7 +132,9 @@ impl Vm {
             return Err(VmError::NoSuchContext(id));
         }
         let finish = self.end(id)?;
-        self.untried_snapshot = None;
+        if let Some(guest) = self.life.guest_mut() {
+            guest.untried_snapshot = None;
+        }
         self.meter().set_memory(self.memory_size());
         Ok(finish)
     }

@@ -94,6 +94,7 @@ impl<'a> Call<'a> {
 
     /// Memory of `len` bytes that the guest allocates and will free, filled by `fill`; its address and length go through
     /// the output pointers. Nothing is allocated for nothing: then both are 0.
+    #[inline]
     pub(crate) fn give(
         &mut self,
         data_pointer: u32,

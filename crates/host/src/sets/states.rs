@@ -59,17 +59,22 @@ impl SetStates {
     }
 }
 
-/// The states of all sets in one stream context, each made when its set first asks.
+/// The states of all sets in one stream context, each made when its set first asks. One word as long as none does: contexts
+/// lie in a table that is indexed by their size.
 #[derive(Default)]
-pub(crate) struct StreamStates(Vec<Option<State>>);
+pub(crate) struct StreamStates(Option<Box<Made>>);
+
+#[derive(Default)]
+struct Made(Vec<Option<State>>);
 
 impl StreamStates {
     /// The state of the set at `index`.
     pub fn get_or_make<T: Send + 'static>(&mut self, index: usize, make: impl FnOnce() -> T) -> &mut T {
-        if self.0.len() <= index {
-            self.0.resize_with(index + 1, || None);
+        let made = &mut self.0.get_or_insert_default().0;
+        if made.len() <= index {
+            made.resize_with(index + 1, || None);
         }
-        let state = self.0[index].get_or_insert_with(|| Box::new(make()));
+        let state = made[index].get_or_insert_with(|| Box::new(make()));
         let Some(state) = state.downcast_mut() else {
             unreachable!("each set has an index of its own");
         };
