@@ -66,7 +66,7 @@ impl ImportSet for Counting {
         self.count(vm.value * 100)
     }
 
-    fn from_snapshot(&self, frozen: &Count) -> Option<Count> {
+    fn vm_from_snapshot(&self, frozen: &Count) -> Option<Count> {
         self.snapshots.then(|| self.count(frozen.value))
     }
 }

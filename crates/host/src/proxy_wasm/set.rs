@@ -22,7 +22,7 @@ impl ImportSet for ProxyWasm {
 
     fn stream(&self, (): &mut ()) {}
 
-    fn from_snapshot(&self, (): &()) -> Option<()> {
+    fn vm_from_snapshot(&self, (): &()) -> Option<()> {
         Some(())
     }
 }

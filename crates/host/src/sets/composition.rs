@@ -245,7 +245,7 @@ pub(super) trait AnySet: Send + Sync {
     fn group(&self) -> &'static str;
     fn imports(&self) -> &'static [Import];
     fn prepare(&self, spec: &Arc<VmSpec>) -> Box<dyn Any + Send>;
-    fn from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>>;
+    fn vm_from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -266,8 +266,8 @@ impl<S: ImportSet> AnySet for S {
         Box::new(self.vm(spec))
     }
 
-    fn from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>> {
-        Some(Box::new(ImportSet::from_snapshot(self, vm.downcast_ref()?)?))
+    fn vm_from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>> {
+        Some(Box::new(ImportSet::vm_from_snapshot(self, vm.downcast_ref()?)?))
     }
 
     fn as_any(&self) -> &dyn Any {

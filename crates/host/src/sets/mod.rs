@@ -86,7 +86,7 @@ pub trait ImportSet: Send + Sync + Sized + 'static {
     /// Prepares a VM that continues from a snapshot of a VM with the state `frozen`, whose guest knows what that guest knew.
     /// Called once when the snapshot is taken, and once for each VM. `None` where that cannot be: then there is no snapshot,
     /// and VMs start from their module.
-    fn from_snapshot(&self, frozen: &Self::Vm) -> Option<Self::Vm> {
+    fn vm_from_snapshot(&self, frozen: &Self::Vm) -> Option<Self::Vm> {
         let _ = frozen;
         None
     }

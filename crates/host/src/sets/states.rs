@@ -33,7 +33,7 @@ impl SetStates {
     pub fn for_snapshot(&self) -> Result<Self, &'static str> {
         let pairs = self.sets.sets().zip(&self.states);
         let states = pairs.map(|(set, state)| match state {
-            Some(state) => set.from_snapshot(state.as_ref()).map(Some).ok_or(set.name()),
+            Some(state) => set.vm_from_snapshot(state.as_ref()).map(Some).ok_or(set.name()),
             None => Ok(None),
         });
         Ok(Self {

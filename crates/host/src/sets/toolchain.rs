@@ -30,7 +30,7 @@ impl ImportSet for Toolchains {
 
     fn stream(&self, (): &mut ()) {}
 
-    fn from_snapshot(&self, (): &()) -> Option<()> {
+    fn vm_from_snapshot(&self, (): &()) -> Option<()> {
         Some(())
     }
 }

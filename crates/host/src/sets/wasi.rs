@@ -36,7 +36,7 @@ impl ImportSet for Wasi {
 
     fn stream(&self, _: &mut WasiVm) {}
 
-    fn from_snapshot(&self, vm: &WasiVm) -> Option<WasiVm> {
+    fn vm_from_snapshot(&self, vm: &WasiVm) -> Option<WasiVm> {
         Some(vm.clone())
     }
 }
