@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn metrics_beyond_the_limit_are_counted() {
         let shared = Shared::new(ForeignFunctions::default());
         let mut cache = shared.metrics().cache();
         for i in 0..100 {

@@ -39,7 +39,7 @@ fn read(store: &dyn Store, key: &[u8]) -> Option<(Vec<u8>, u32)> {
 }
 
 #[test]
-fn what_a_trial_changes_nobody_else_sees() {
+fn changes_of_a_trial_stay_in_it() {
     let stores = Stores::default();
     let base = stores.of("vm");
     base.set(b"kept", b"1", 0).unwrap();

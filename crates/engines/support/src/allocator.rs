@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_entered_once_at_a_time() {
+    fn the_allocator_is_entered_once_at_a_time() {
         let mut allocator = Allocator::of(Some(7));
         assert_eq!(allocator.enter(), Ok(7));
         assert!(allocator.enter().is_err());
