@@ -26,22 +26,26 @@ impl<F> Allocator<F> {
     /// # Errors
     ///
     /// There is none, or it runs.
-    #[inline]
+    #[inline(always)]
     pub fn enter(&mut self) -> Result<F, Trap> {
         match mem::replace(self, Self::Busy) {
             Self::Ready(func) => Ok(func),
-            Self::Busy => Err(Trap::host(
-                "the guest's allocator called a hostcall that allocates",
-            )),
-            Self::Unset => {
-                *self = Self::Unset;
-                Err(Trap::host("the guest has no allocator yet"))
-            }
+            other => Err(self.refuse(other)),
         }
     }
 
+    #[cold]
+    fn refuse(&mut self, was: Self) -> Trap {
+        let reason = match was {
+            Self::Busy => "the guest's allocator called a hostcall that allocates",
+            _ => "the guest has no allocator yet",
+        };
+        *self = was;
+        Trap::host(reason)
+    }
+
     /// Ends the call that [`Allocator::enter`] began.
-    #[inline]
+    #[inline(always)]
     pub fn leave(&mut self, func: F) {
         *self = Self::Ready(func);
     }
