@@ -12,18 +12,19 @@ use crate::messages::Messages;
 use crate::pump::{FilterCalls, Interest, StagePlan};
 use crate::state::{Direction, SharedState, StreamState};
 
-/// The filters that see a stream. Shared by the two directions, which need not be on one thread.
+/// The filters that see one stream, in the order in which they see its request. Made when the request arrives, and shared by
+/// the pumps of the two directions, which need not be on one thread. Ended by [`Chain::finish`].
 pub struct Chain {
-    /// Filters that come before, where a chain was extended after a stream had begun.
+    /// The chain that this one extends.
     base: Option<Arc<Self>>,
-    /// Number of those.
+    /// Number of its filters.
     before: usize,
-    /// Those of the route, of which these are some.
+    /// The filters of the route; the members name some of them.
     filters: Arc<[ChainFilter]>,
     members: SmallVec<[Member; 2]>,
 }
 
-/// A filter, as the chains of all streams have it.
+/// A filter of a route, shared by the chains of all its streams.
 pub struct ChainFilter {
     /// `None` where the filter was refused at start.
     slot: Option<(Arc<VmSlot>, usize)>,
@@ -40,9 +41,14 @@ struct Member {
 }
 
 impl ChainFilter {
-    /// `slot`: the slot of its VM, and the index of its plugin in the VM's plan; `None` where the filter was refused, so that
-    /// every stream gets the fail policy. `fail_open`: streams continue without the filter when its VM is dead. `limit`: body
-    /// bytes that it may hold back.
+    /// Makes a filter, once for each thread and configuration.
+    ///
+    /// - `slot`: the slot of the filter's VM, and the index of the filter's plugin in the VM's plan. `None` where the filter
+    ///   was refused: every stream gets the fail policy.
+    /// - `fail_open`: with `true`, streams continue without the filter while its VM is dead; with `false`, they are answered
+    ///   with 503, or reset once the response's head has gone out.
+    /// - `limit`: bytes of a body that the filter may hold back. A longer request is answered with 413, a longer response
+    ///   with 500.
     pub fn new(slot: Option<(Arc<VmSlot>, usize)>, fail_open: bool, limit: usize) -> Self {
         Self {
             slot,
@@ -57,19 +63,19 @@ impl ChainFilter {
 }
 
 impl Member {
-    /// Whether the filter knows of the stream.
+    /// Returns true if the filter knows of the stream.
     fn is_begun(&self) -> bool {
         self.stream.borrow().is_some()
     }
 }
 
 impl Chain {
-    /// A chain of some filters of a route: those with the numbers `seen`, in the order in which they see the request.
+    /// Makes a chain of the filters of a route with the indices `seen`, in the order in which they see the request.
     pub fn new(filters: &Arc<[ChainFilter]>, seen: impl IntoIterator<Item = usize>) -> Arc<Self> {
         Self::behind(None, Arc::clone(filters), seen)
     }
 
-    /// A chain of the filters of `base`, which may know of the stream already, and of these behind them.
+    /// Makes a chain of the filters of `base`, which may know of the stream already, followed by filters of another route.
     pub fn extending(
         base: Arc<Self>,
         filters: &Arc<[ChainFilter]>,
@@ -78,7 +84,7 @@ impl Chain {
         Self::behind(Some(base), Arc::clone(filters), seen)
     }
 
-    /// No filters.
+    /// Makes a chain without filters.
     pub fn empty() -> Arc<Self> {
         Self::behind(None, Arc::new([]), [])
     }
@@ -100,12 +106,12 @@ impl Chain {
         })
     }
 
-    /// Number of filters.
+    /// Returns the number of filters.
     pub fn len(&self) -> usize {
         self.before + self.members.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no filters.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -138,17 +144,17 @@ impl Chain {
         })
     }
 
-    /// The index in the route of a filter of the chain.
+    /// Returns the index in its route of a filter of the chain; `None` for an index beyond the chain.
     pub fn plan(&self, filter: usize) -> Option<usize> {
         self.get(filter).map(|(_, member)| member.plan)
     }
 
-    /// The stages of the request.
+    /// Returns the stages of the request's pump. No filter is left out: the head is also when a filter learns of the stream.
     pub fn request_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
         self.request_plans_from(0)
     }
 
-    /// The stages of the request but for those of the first filters.
+    /// Returns the stages of the request's pump without those of the first `first` filters.
     pub fn request_plans_from(&self, first: usize) -> impl Iterator<Item = StagePlan> + '_ {
         self.iter_from(first).map(|(index, filter, _)| {
             let has = |callback| filter.has(callback);
@@ -166,7 +172,8 @@ impl Chain {
         })
     }
 
-    /// The stages of the response: the filters that know of the stream and want to hear of the response, in reverse.
+    /// Returns the stages of the response's pump, in reverse order: filters that know of the stream and have a callback for
+    /// responses. Called when the response's head is there.
     pub fn response_plans(&self) -> impl Iterator<Item = StagePlan> + '_ {
         self.iter().rev().filter_map(|(index, filter, member)| {
             if !member.is_begun() {
@@ -186,9 +193,9 @@ impl Chain {
         })
     }
 
-    /// Whether any filter that knows of the stream still wants body callbacks in a direction: it has the callback, has not
-    /// declined it, and its VM is not known to be dead. A proxy that can spare itself the body asks once the heads have
-    /// come through.
+    /// Returns true if any filter that knows of the stream wants body callbacks in a direction: the filter has the callback, has
+    /// not declined it, and its VM is not known to be dead. A proxy that can leave bodies where they are asks once the head
+    /// has come through.
     pub fn wants_body<M>(&self, direction: Direction, state: &StreamState<M>) -> bool {
         let (callback, declined): (_, fn(&crate::FilterState) -> bool) = match direction {
             Direction::Request => (Callback::RequestBody, |filter| filter.request.declined),
@@ -201,7 +208,9 @@ impl Chain {
             })
     }
 
-    /// Ends the stream in all filters, in the order of the chain. Called once, when nothing more will be polled.
+    /// Ends the stream in all filters, in the order of the chain: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`. Called
+    /// once, on the thread that may enter the VMs, when no pump of the stream will be polled any more. The messages are read
+    /// until this returns.
     pub fn finish(&self) {
         for (_, _, member) in self.iter() {
             let stream = member.stream.borrow();
@@ -215,14 +224,14 @@ impl Chain {
     }
 }
 
-/// Calls the filters of a chain for one stream.
+/// The callbacks of a chain's filters for one stream, as a pump makes them. Owns its parts; see [`LentCalls`].
 pub struct ChainCalls<M> {
     chain: Arc<Chain>,
     state: SharedState<M>,
 }
 
 impl<M: Messages> ChainCalls<M> {
-    /// Calls for this stream.
+    /// Makes the callbacks of `chain` for the stream with this state.
     pub fn new(chain: Arc<Chain>, state: SharedState<M>) -> Self {
         Self { chain, state }
     }
@@ -232,19 +241,19 @@ impl<M: Messages> ChainCalls<M> {
     }
 }
 
-/// Calls the filters of a chain for one stream, for as long as both are there anyway.
+/// The callbacks of a chain's filters for one stream, with borrowed parts: for heads that pass without a pump.
 pub struct LentCalls<'a, M> {
     chain: &'a Chain,
     state: &'a SharedState<M>,
 }
 
 impl<'a, M: Messages> LentCalls<'a, M> {
-    /// Calls for this stream.
+    /// Makes the callbacks of `chain` for the stream with this state.
     pub fn new(chain: &'a Chain, state: &'a SharedState<M>) -> Self {
         Self { chain, state }
     }
 
-    /// Tells a filter of the stream, and shows it the request's headers.
+    /// Creates the stream's context in a filter, and calls it with the request's headers.
     fn begin(&self, index: usize, count: usize, end_of_stream: bool) -> Result<HeadersAction, VmGone> {
         let (filter, member) = self.chain.get(index).ok_or(VmGone)?;
         let (slot, plugin) = filter.slot.as_ref().ok_or(VmGone)?;

@@ -14,9 +14,12 @@ use crate::source::{Item, Source, SourceError};
 use crate::stage::{Head, Hold, Stage, Trailers};
 use crate::state::{Direction, Reply, SharedState, StreamState};
 
-/// How the filters of a chain are called. Between two calls the VM may die: that is an `Err`.
+/// Calls the filters of a chain. [`ChainCalls`](crate::ChainCalls) implements it for VMs, tests for themselves.
+///
+/// Each method returns what the guest's action means. `Err`: the filter's VM is dead, and the stream gets the fail policy.
 pub trait FilterCalls {
-    /// The head has come to a filter.
+    /// The head of a direction has come to a filter. `count`: field lines, pseudo-headers included. `end_of_stream`: no body
+    /// and no trailers follow.
     fn on_headers(
         &mut self,
         filter: usize,
@@ -25,7 +28,7 @@ pub trait FilterCalls {
         end_of_stream: bool,
     ) -> Result<HeadersAction, VmGone>;
 
-    /// Bytes of the body have come.
+    /// Bytes of the body have come to a filter. `size`: bytes that the filter can read now. `end_of_stream`: nothing follows.
     fn on_body(
         &mut self,
         filter: usize,
@@ -34,7 +37,7 @@ pub trait FilterCalls {
         end_of_stream: bool,
     ) -> Result<BodyAction, VmGone>;
 
-    /// The trailers have come.
+    /// The trailers have come to a filter. `count`: field lines.
     fn on_trailers(
         &mut self,
         filter: usize,
@@ -43,7 +46,7 @@ pub trait FilterCalls {
     ) -> Result<StreamAction, VmGone>;
 }
 
-/// Which callbacks a filter has in a direction.
+/// The callbacks of a filter in a direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
     /// The headers callback; in the request direction it is also where the stream's context is made.
@@ -54,20 +57,21 @@ pub struct Interest {
     pub trailers: bool,
 }
 
-/// What a pump has to know of a filter.
+/// A filter, as a pump knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct StagePlan {
-    /// Place of the filter in the chain.
+    /// Index of the filter in the chain.
     pub filter: usize,
-    /// Its callbacks.
+    /// The filter's callbacks in the pump's direction.
     pub interest: Interest,
-    /// Whether the stream goes on without it when its VM is dead.
+    /// With `true`, the stream continues without the filter when its VM is dead.
     pub fail_open: bool,
-    /// Body bytes that it may hold back.
+    /// Bytes of the body that the filter may hold back.
     pub limit: usize,
 }
 
-/// A message on its way through a chain.
+/// A message on its way through a chain, in one direction. Whoever sends the message on polls [`Pump::poll_item`]; the pump
+/// polls its source no further than that takes, so that back-pressure reaches the sender.
 pub struct Pump<S, C, M> {
     direction: Direction,
     stages: SmallVec<[Stage; 2]>,
@@ -94,14 +98,15 @@ pub enum Length {
 /// A message that goes no further.
 #[derive(Debug)]
 pub enum Abort {
-    /// A reply or a reset lies in the stream's state.
+    /// A filter or the proxy answers by itself ([`StreamState::take_reply`]), or the stream is reset.
     Stopped,
-    /// The sender broke off.
+    /// The sender broke off; the proxy calls [`StreamState::source_failed`].
     Source(SourceError),
 }
 
 impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
-    /// `plans` in the order in which the message passes the filters.
+    /// Makes the pump of a message whose head lies in `state`. `plans`: [`Chain::request_plans`](crate::Chain::request_plans) or
+    /// [`Chain::response_plans`](crate::Chain::response_plans), in the order in which the message passes the filters.
     pub fn new(
         direction: Direction,
         plans: impl IntoIterator<Item = StagePlan>,
@@ -132,7 +137,12 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         }
     }
 
-    /// The next piece of the message.
+    /// Polls the next piece of the message: first the head, then body and trailers. Pending while a filter holds the message
+    /// or the source has nothing; a resume, an answer and a reset wake the task. Called on the thread that may enter the VMs.
+    ///
+    /// # Errors
+    ///
+    /// The message goes no further; poll no more.
     pub fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, Abort>> {
         if let Some(item) = self.peeked.take() {
             return Poll::Ready(item);
@@ -154,7 +164,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         item
     }
 
-    /// Whether a filter may change the body.
+    /// Returns true if a filter may change the body, or may have changed it.
     pub fn may_change_body(&self) -> bool {
         // One whose VM has died may have changed what it held, and one that has declined what it saw before.
         self.stages
@@ -191,7 +201,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         self.source.announced_length()
     }
 
-    /// The stream's state.
+    /// Returns the stream's state.
     pub fn state(&self) -> &SharedState<M> {
         &self.state
     }

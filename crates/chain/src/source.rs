@@ -9,31 +9,35 @@ use crate::pieces::Pieces;
 /// One piece of a message.
 #[derive(Debug)]
 pub enum Item {
-    /// The head has come through; it lies in the stream's state.
+    /// The head has passed all filters; it lies in the stream's messages.
     Head {
-        /// Nothing follows.
+        /// True if neither body nor trailers follow.
         end_of_stream: bool,
     },
-    /// Bytes of the body; empty only to say that the body ends.
+    /// Bytes of the body, and true if nothing follows. Empty only at the end of a body.
     Data(Pieces, bool),
-    /// The trailers have come through; they lie in the stream's state. Nothing follows.
+    /// The trailers have passed all filters; they lie in the stream's messages. Nothing follows.
     Trailers,
-    /// Nothing follows that has not been said before.
+    /// The message has ended before.
     End,
 }
 
-/// The beginning of a chain.
+/// The sender of a message, as the pump reads it. A proxy implements it over its client's and its upstream's bodies.
 pub trait Source {
-    /// The next piece. The head comes first and at once.
+    /// Polls the next piece. The head comes first, and is ready at once.
+    ///
+    /// # Errors
+    ///
+    /// The sender broke off. The pump polls no more.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>>;
 
-    /// Whether asking for more costs the sender nothing that it may not want to give: a client that waits for
-    /// `100 Continue` is not asked while a filter still ponders.
+    /// Returns true if the pump may read ahead while a filter holds the head. A client that waits for `100 Continue` sends its
+    /// body only once the filters have let the head pass.
     fn may_read_ahead(&self) -> bool {
         true
     }
 
-    /// Length of the whole body as the sender announced it.
+    /// Returns the length of the whole body in bytes, if the sender announced it.
     fn announced_length(&self) -> Option<u64>;
 }
 
@@ -41,7 +45,7 @@ pub trait Source {
 #[derive(Debug)]
 pub struct SourceError(pub Box<dyn std::error::Error + Send + Sync>);
 
-/// A message that the proxy made.
+/// A message whose body is in memory, such as one that the proxy made.
 pub struct LocalSource {
     body: Option<Bytes>,
     length: u64,
@@ -49,7 +53,7 @@ pub struct LocalSource {
 }
 
 impl LocalSource {
-    /// An empty body makes a message without one.
+    /// Makes the source of a message with this body; an empty one makes a message without a body.
     pub fn new(body: Bytes) -> Self {
         Self {
             length: body.len() as u64,

@@ -29,17 +29,17 @@ pub struct StreamState<M> {
     pub messages: M,
     /// One for each filter of the chain, in its order.
     pub filters: SmallVec<[FilterState; 2]>,
-    /// Whether a filter or the proxy itself answers.
+    /// The answer of a filter or of the proxy itself, if there is one.
     pub reply: Reply,
-    /// The answer is a filter's.
+    /// True if the answer is a filter's.
     pub filter_replied: bool,
     /// The stream is to be reset; the reason, for the access log.
     pub reset: Option<&'static str>,
-    /// The response's head has gone to the client.
+    /// True once the response's head has gone to the client; set by the proxy.
     pub response_sent: bool,
-    /// All is over: the filters' contexts are gone.
+    /// True once all is over; set by the proxy before [`Chain::finish`](crate::Chain::finish).
     pub finished: bool,
-    /// A filter asked for the route to be looked up again.
+    /// True if a filter asked for the route to be looked up again; cleared by the proxy.
     pub route_cleared: bool,
     /// What filters stored with `proxy_set_property`.
     pub notes: Notes,
@@ -95,7 +95,7 @@ pub struct Side {
 }
 
 impl<M: Messages> StreamState<M> {
-    /// The state of a stream whose request has just come, with so many filters in its chain.
+    /// Makes the state of a stream whose request has just come. `filters`: number of filters in its chain.
     pub fn new(messages: M, filters: usize) -> Self {
         let mut state = Self {
             messages,
@@ -115,12 +115,12 @@ impl<M: Messages> StreamState<M> {
         state
     }
 
-    /// Puts the state where handles can share it.
+    /// Moves the state to where pumps and VMs share it.
     pub fn share(self) -> SharedState<M> {
         Arc::new(AtomicRefCell::new(self))
     }
 
-    /// One filter's part of one direction.
+    /// Returns one filter's part of one direction.
     pub fn side(&mut self, filter: usize, direction: Direction) -> &mut Side {
         let filter = &mut self.filters[filter];
         match direction {
@@ -129,7 +129,7 @@ impl<M: Messages> StreamState<M> {
         }
     }
 
-    /// Whether nothing may move in a direction any more.
+    /// Returns true if nothing moves in a direction any more: the stream is answered, reset or finished.
     pub fn stopped(&self, direction: Direction) -> bool {
         self.finished
             || self.reset.is_some()
@@ -139,12 +139,12 @@ impl<M: Messages> StreamState<M> {
             }
     }
 
-    /// Whether an answer can still be given.
+    /// Returns true if an answer can still be given.
     pub fn can_reply(&self) -> bool {
         matches!(self.reply, Reply::None) && !self.response_sent && !self.finished && self.reset.is_none()
     }
 
-    /// Answers instead of the upstream; where that is too late, nothing happens.
+    /// Answers instead of the upstream. `false`: too late, and nothing has happened.
     pub fn reply_with(&mut self, response: LocalResponse) -> bool {
         if !self.can_reply() {
             return false;
@@ -176,14 +176,15 @@ impl<M: Messages> StreamState<M> {
         });
     }
 
-    /// Whether a filter holds a direction.
+    /// Returns true if a filter holds a direction.
     pub fn is_held(&self) -> bool {
         self.filters
             .iter()
             .any(|filter| filter.request.held || filter.response.held)
     }
 
-    /// Takes an answer that was asked for; from now on others come too late.
+    /// Takes the answer of a filter or of the proxy, to be made the response ([`local_reply::render`](crate::local_reply::render)).
+    /// Later answers come too late. `None`: there is none, the stream was reset.
     pub fn take_reply(&mut self) -> Option<LocalResponse> {
         match std::mem::replace(&mut self.reply, Reply::Given) {
             Reply::Pending(response) => Some(*response),
@@ -194,7 +195,7 @@ impl<M: Messages> StreamState<M> {
         }
     }
 
-    /// Remembers who polls a direction.
+    /// Has the task that polls a direction woken when something changes.
     pub fn register(&mut self, direction: Direction, cx: &Context<'_>) {
         let place = match direction {
             Direction::Request => &mut self.request_waker,
@@ -203,12 +204,12 @@ impl<M: Messages> StreamState<M> {
         register(place, cx);
     }
 
-    /// Remembers who waits for an answer or a reset.
+    /// Has the task that waits for an answer or a reset woken by it.
     pub fn register_service(&mut self, cx: &Context<'_>) {
         register(&mut self.service_waker, cx);
     }
 
-    /// Wakes who polls a direction.
+    /// Wakes the task that polls a direction.
     pub fn wake(&self, direction: Direction) {
         let waker = match direction {
             Direction::Request => &self.request_waker,
@@ -219,7 +220,7 @@ impl<M: Messages> StreamState<M> {
         }
     }
 
-    /// Wakes everybody.
+    /// Wakes all tasks that wait for the stream.
     pub fn wake_all(&self) {
         for waker in [&self.request_waker, &self.response_waker, &self.service_waker]
             .into_iter()

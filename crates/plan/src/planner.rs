@@ -27,8 +27,8 @@ pub struct Planner {
 pub struct Planned {
     /// The VMs of the filters that serve, without those that were refused.
     pub vms: Vec<Arc<VmPlan>>,
-    /// Each filter that was accepted, the place of its VM among `vms`, and the place of its plugin in that VM's plan.
-    pub places: Vec<(Arc<FilterConfig>, usize, usize)>,
+    /// Each filter that was accepted, the index of its VM among `vms`, and the index of its plugin in that VM's plan.
+    pub accepted: Vec<(Arc<FilterConfig>, usize, usize)>,
     /// Filters that were refused.
     pub refused: Vec<Refusal>,
     /// The upstreams that guests may call. A proxy that sends requests to upstreams makes its own ready here too, so that
@@ -37,9 +37,10 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// The place of a filter's VM, and of its plugin in that VM's plan; `None` where it was refused.
-    pub fn place(&self, filter: &FilterConfig) -> Option<(usize, usize)> {
-        self.places
+    /// Returns the index of a filter's VM among [`Planned::vms`], and of its plugin in that VM's plan; `None` where the filter
+    /// was refused.
+    pub fn position(&self, filter: &FilterConfig) -> Option<(usize, usize)> {
+        self.accepted
             .iter()
             .find(|(known, ..)| **known == *filter)
             .map(|(_, vm, plugin)| (*vm, *plugin))
@@ -61,15 +62,19 @@ impl Planner {
         }
     }
 
-    /// Names of the runtimes.
+    /// Returns the names of the runtimes.
     pub fn runtimes(&self) -> Vec<&'static str> {
         self.modules.runtimes()
     }
 
-    /// Plans the VMs of the filters that serve, and tries each in a throw-away VM. Those to `spare` are tried as well, and
-    /// get no place. `log_level` is for filters that name none.
+    /// Plans the VMs of the filters that serve, and tries each VM in a canary. Filters of `spare` are only tried. `log_level`
+    /// is the level of filters that name none.
     ///
     /// Blocks: fetches modules, compiles, starts guests. Modules that no filter uses are forgotten.
+    ///
+    /// # Errors
+    ///
+    /// A runtime or an upstream is not usable. A filter that is refused is no error: it is in [`Planned::refused`].
     pub fn plan(
         &mut self,
         serving: &[Arc<FilterConfig>],
@@ -90,7 +95,7 @@ impl Planner {
                 && index < count
             {
                 let vm = planned.vms.len();
-                planned.places.extend(
+                planned.accepted.extend(
                     accepted
                         .into_iter()
                         .enumerate()

@@ -134,7 +134,7 @@ impl Controller {
                 .map(Arc::new);
             let configured = listener.address;
             let address = match known.iter().position(|(known, _)| *known == configured) {
-                Some(place) => known.swap_remove(place).1,
+                Some(index) => known.swap_remove(index).1,
                 None => {
                     let new = Bound::new(configured, self.workers.len())?;
                     let address = new.address();

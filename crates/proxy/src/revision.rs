@@ -46,7 +46,7 @@ pub(crate) enum Target {
     Echo,
     /// The built-in upstream with one answer.
     Static(StaticAnswer),
-    /// A real one: its place in [`Revision::upstreams`].
+    /// A real one: its index in [`Revision::upstreams`].
     Upstream(usize),
 }
 

@@ -1,4 +1,4 @@
-//! Routes: their filters' places, and where they lead.
+//! Routes: their filters, and their targets.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ fn plan_filter(name: &str, filter: &Arc<FilterConfig>, planned: &Planned) -> Fil
     FilterPlan {
         name: name.into(),
         config: Arc::clone(filter),
-        vm: planned.place(filter),
+        vm: planned.position(filter),
         fail_open: filter.fail_policy == weir_config::FailPolicy::Open,
         limit: usize::try_from(filter.body_limit).unwrap_or(usize::MAX),
     }
@@ -72,8 +72,8 @@ pub(crate) fn target(
             }))
         }
         RouteTarget::Upstream(config) => {
-            if let Some(place) = plans.iter().position(|known| known.config() == config) {
-                return Ok(Target::Upstream(place));
+            if let Some(index) = plans.iter().position(|known| known.config() == config) {
+                return Ok(Target::Upstream(index));
             }
             // Requests of routes bring their authority themselves: a route's own choice goes before the upstream's.
             plans.push(Arc::new(upstreams.load(config)?.keeping_authorities()));

@@ -239,12 +239,12 @@ impl Worker {
         let old = self.revision.borrow_mut().take();
         let pools = install.revision.upstreams.iter().map(|upstream| {
             let known = old.as_ref().and_then(|old| {
-                let place = old
+                let index = old
                     .plan
                     .upstreams
                     .iter()
                     .position(|known| known.config() == upstream.config())?;
-                old.pools.get(place).cloned()
+                old.pools.get(index).cloned()
             });
             known.unwrap_or_else(|| Rc::new(UpstreamPool::new(Arc::clone(upstream))))
         });

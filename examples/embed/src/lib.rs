@@ -89,7 +89,7 @@ impl Filters {
         let next = fleet.next(&planned.vms, threads, Ticks::EveryVm, OnFailure::Keep);
         let next = next.map_err(|errors| anyhow!("VMs do not start: {errors:?}"))?;
         let member = |config: &Arc<FilterConfig>| {
-            let (vm, plugin) = planned.place(config)?;
+            let (vm, plugin) = planned.position(config)?;
             let slot = (Arc::clone(next.slot(vm, 0)?), plugin);
             let fail_open = config.fail_policy == FailPolicy::Open;
             Some(ChainFilter::new(

@@ -360,9 +360,9 @@ impl Control {
 /// The chain of an instance on one net thread.
 fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread: usize) -> ThreadChain {
     let filter = |config: &Arc<FilterConfig>| {
-        let place = planned.place(config);
-        let slot = place.and_then(|(vm, plugin)| Some((Arc::clone(fleet.slot(vm, thread)?), plugin)));
-        let plan = place.and_then(|(vm, _)| fleet.plan(vm));
+        let position = planned.position(config);
+        let slot = position.and_then(|(vm, plugin)| Some((Arc::clone(fleet.slot(vm, thread)?), plugin)));
+        let plan = position.and_then(|(vm, _)| fleet.plan(vm));
         let replies = plan.is_some_and(|plan| {
             let info = plan.spec.module.info();
             const REPLY: &str = "proxy_send_local_response";

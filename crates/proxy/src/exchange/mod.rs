@@ -51,7 +51,7 @@ pub(crate) struct Exchange {
     pub chain: Arc<Chain>,
     /// Its state.
     pub state: SharedState,
-    /// The place of its route, where there is one.
+    /// The index of its route, where there is one.
     pub route: Option<usize>,
     complete: bool,
     key: usize,
