@@ -51,7 +51,11 @@ impl Exports {
     #[inline]
     pub fn args<'a>(&self, callback: Callback, args: &'a [u32]) -> &'a [u32] {
         match args {
-            [first @ .., _] if self.two_parameters >> callback as u32 & 1 == 1 => first,
+            [first @ .., _]
+                if self.two_parameters != 0 && self.two_parameters >> callback as u32 & 1 == 1 =>
+            {
+                first
+            }
             _ => args,
         }
     }

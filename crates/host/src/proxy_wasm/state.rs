@@ -10,7 +10,7 @@ use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
 use super::context_map::ContextMap;
-use crate::sets::{Gate, Phases, SetStates, StreamStates};
+use crate::sets::{Gate, SetStates, StreamStates};
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
 };
@@ -44,7 +44,7 @@ impl GuestState {
     /// Prepares for a callback.
     #[inline]
     pub fn enter(&mut self, callback: Callback, context: ContextId) {
-        self.gate.enter(Phases::CALLBACKS);
+        self.gate.enter_callback();
         self.vm.enter(callback, context);
     }
 

@@ -22,6 +22,9 @@ impl Phases {
     /// Every phase.
     pub const ALL: Self = Self(Self::CALLBACKS.0 | Self::START.0 | Self::ALLOCATION.0);
 
+    /// The mark of callbacks in a VM without restriction: every import answers. No import has it.
+    pub(crate) const UNRESTRICTED: Self = Self(1 << 7);
+
     /// These phases and those.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
