@@ -5,7 +5,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, StatusCode, Version};
 use weir_host::{Edit, HeaderEdit, Lookup};
-use weir_http_rules::names::{is_forbidden_in_trailers, is_hop_by_hop};
+use weir_http_rules::guest::{is_empty_te, is_reserved};
+use weir_http_rules::names::is_forbidden_in_trailers;
 use weir_http_rules::pseudo::{self, is_request_pseudo};
 use weir_http_rules::{fields, status};
 
@@ -27,8 +28,6 @@ pub struct RequestHead {
     pub version: Version,
     /// The fields. A `host` field may stand among them and is hidden: filters see `:authority`, which is what is sent.
     pub fields: HeaderMap,
-    /// A filter set a field that belongs to the connection; it goes before the message is sent.
-    pub needs_stripping: bool,
 }
 
 /// Head of a response.
@@ -38,8 +37,6 @@ pub struct ResponseHead {
     pub status: StatusCode,
     /// The fields.
     pub fields: HeaderMap,
-    /// A filter set a field that belongs to the connection; it goes before the message is sent.
-    pub needs_stripping: bool,
 }
 
 /// What filters can do with a head or with trailers.
@@ -89,11 +86,7 @@ impl FieldLines for RequestHead {
             // Without them there is no request; the host warns about it.
             HeaderEdit::Remove(name) if is_request_pseudo(name) => Edit::Invalid,
             HeaderEdit::SetAll(lines) => self.set_all(lines),
-            edit => {
-                let outcome = edit_fields(&mut self.fields, edit);
-                self.needs_stripping |= touches_connection(edit);
-                outcome
-            }
+            edit => edit_fields(&mut self.fields, edit),
         }
     }
 }
@@ -102,7 +95,7 @@ impl RequestHead {
     fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Edit {
         let done = match name {
             b":path" => set(&mut self.path, pseudo::path(value)),
-            b":method" => set(&mut self.method, Method::from_bytes(value).ok()),
+            b":method" => set(&mut self.method, pseudo::method(value)),
             b":scheme" => set(&mut self.scheme, pseudo::scheme(value)),
             _ => set(&mut self.authority, parse_authority(value)),
         };
@@ -118,6 +111,7 @@ impl RequestHead {
             let outcome = if is_request_pseudo(name) {
                 new.set_pseudo(name, value)
             } else {
+                keep_length(&self.fields, &mut new.fields, name);
                 new.edit(HeaderEdit::Add(name, value))
             };
             if outcome != Edit::Done {
@@ -158,6 +152,7 @@ impl FieldLines for ResponseHead {
                     ..*self
                 };
                 for (name, value) in lines {
+                    keep_length(&self.fields, &mut new.fields, name);
                     match new.edit(HeaderEdit::Add(name, value)) {
                         Edit::Done => {}
                         other => return other,
@@ -166,11 +161,7 @@ impl FieldLines for ResponseHead {
                 *self = new;
                 Edit::Done
             }
-            edit => {
-                let outcome = edit_fields(&mut self.fields, edit);
-                self.needs_stripping |= touches_connection(edit);
-                outcome
-            }
+            edit => edit_fields(&mut self.fields, edit),
         }
     }
 }
@@ -229,16 +220,34 @@ pub fn parse_authority(value: &[u8]) -> Option<Bytes> {
     pseudo::authority(value).map(|_| Bytes::copy_from_slice(value))
 }
 
+/// Takes a message's length over into the map that replaces its fields, where that names it: the value is the proxy's.
+fn keep_length(old: &HeaderMap, new: &mut HeaderMap, name: &[u8]) {
+    if name == b"content-length"
+        && let Some(length) = old.get(header::CONTENT_LENGTH)
+    {
+        new.insert(header::CONTENT_LENGTH, length.clone());
+    }
+}
+
+/// Changes ordinary fields. Setting a field that frames the message or belongs to one connection has no effect.
 fn edit_fields(fields: &mut HeaderMap, edit: HeaderEdit<'_>) -> Edit {
     match edit {
         HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => {
             let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) else {
                 return Edit::Invalid;
             };
+            if is_reserved(&name) || is_empty_te(&name, value.as_bytes()) {
+                return Edit::Done;
+            }
+            if name == header::TE {
+                // All of it that is passed on.
+                fields.insert(name, HeaderValue::from_static("trailers"));
+                return Edit::Done;
+            }
             if fields.len() >= MAX_LINES {
                 return Edit::Invalid;
             }
-            let stored = if matches!(edit, HeaderEdit::Replace(..)) || name == header::CONTENT_LENGTH {
+            let stored = if matches!(edit, HeaderEdit::Replace(..)) {
                 fields.try_insert(name, value).is_ok()
             } else {
                 fields.try_append(name, value).is_ok()
@@ -252,15 +261,6 @@ fn edit_fields(fields: &mut HeaderMap, edit: HeaderEdit<'_>) -> Edit {
             Edit::Done
         }
         HeaderEdit::SetAll(_) => Edit::Invalid,
-    }
-}
-
-fn touches_connection(edit: HeaderEdit<'_>) -> bool {
-    match edit {
-        HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) => {
-            HeaderName::from_bytes(name).is_ok_and(is_hop_by_hop)
-        }
-        HeaderEdit::Remove(_) | HeaderEdit::SetAll(_) => false,
     }
 }
 
@@ -303,7 +303,6 @@ mod tests {
             path: PathAndQuery::from_static("/p?q"),
             version: Version::HTTP_11,
             fields,
-            needs_stripping: false,
         }
     }
 
@@ -390,11 +389,52 @@ mod tests {
     }
 
     #[test]
+    fn framing_and_connection_fields_are_not_the_guests_to_set() {
+        let mut head = request();
+        head.fields
+            .insert(header::CONTENT_LENGTH, HeaderValue::from_static("4"));
+        let before = lines(&head);
+        for name in [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "keep-alive",
+            "upgrade",
+            "http2-settings",
+        ] {
+            for edit in [
+                HeaderEdit::Add(name.as_bytes(), b"60"),
+                HeaderEdit::Replace(name.as_bytes(), b"60"),
+            ] {
+                assert_eq!(head.edit(edit), Edit::Done);
+                assert_eq!(lines(&head), before);
+            }
+        }
+        let all: &[(&[u8], &[u8])] = &[
+            (b"x-one", b"1"),
+            (b"content-length", b"60"),
+            (b"transfer-encoding", b"chunked"),
+            (b"te", b"gzip"),
+        ];
+        assert_eq!(head.edit(HeaderEdit::SetAll(all)), Edit::Done);
+        let pseudo = ":authority=a.example :path=/p?q :method=GET :scheme=http ";
+        assert_eq!(lines(&head), format!("{pseudo}x-one=1 content-length=4 "));
+        assert_eq!(
+            head.edit(HeaderEdit::SetAll(&[(b"te", b"gzip, Trailers")])),
+            Edit::Done
+        );
+        assert_eq!(lines(&head), format!("{pseudo}te=trailers "));
+        assert_eq!(
+            head.edit(HeaderEdit::Replace(b":method", b"CONNECT")),
+            Edit::Invalid
+        );
+    }
+
+    #[test]
     fn a_status_must_end_the_exchange() {
         let mut head = ResponseHead {
             status: StatusCode::OK,
             fields: HeaderMap::new(),
-            needs_stripping: false,
         };
         for status in [&b"100"[..], b"600", b"abc", b""] {
             assert_eq!(head.edit(HeaderEdit::Replace(b":status", status)), Edit::Invalid);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use weir_host::LocalResponse;
-use weir_http_rules::names::is_connection_field;
+use weir_http_rules::guest::is_reserved;
 use weir_http_rules::status::{is_bodiless, reason_phrase};
 
 use crate::head::ResponseHead;
@@ -55,7 +55,7 @@ pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> 
         if name == header::CONTENT_TYPE && !typed {
             typed = true;
             fields.insert(name, value);
-        } else if name != header::CONTENT_LENGTH {
+        } else {
             fields.append(name, value);
         }
     }
@@ -64,21 +64,14 @@ pub fn render(response: LocalResponse, request: &HeaderMap, method: &Method) -> 
     } else {
         Bytes::from(response.body)
     };
-    (
-        ResponseHead {
-            status,
-            fields,
-            needs_stripping: false,
-        },
-        body,
-    )
+    (ResponseHead { status, fields }, body)
 }
 
 /// A line that can stand in a response. Others are dropped: the answer matters more than one of its lines.
 fn line(name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::from_bytes(name).ok()?;
     let value = HeaderValue::from_bytes(value).ok()?;
-    (!is_connection_field(&name)).then_some((name, value))
+    (!is_reserved(&name)).then_some((name, value))
 }
 
 fn is_grpc(request: &HeaderMap) -> bool {
@@ -105,7 +98,6 @@ fn grpc_head(response: &LocalResponse) -> ResponseHead {
     for (name, value) in &response.headers {
         if let Some((name, value)) = line(name, value)
             && name != header::CONTENT_TYPE
-            && name != header::CONTENT_LENGTH
         {
             fields.append(name, value);
         }
@@ -113,7 +105,6 @@ fn grpc_head(response: &LocalResponse) -> ResponseHead {
     ResponseHead {
         status: StatusCode::OK,
         fields,
-        needs_stripping: false,
     }
 }
 

@@ -16,7 +16,8 @@ use weir_abi::{BufferType, MapType, StreamType};
 /// Every method is called from inside a hostcall: it returns within microseconds, does not block, and **never calls into a
 /// VM**. The proxy notes a request of the guest and carries it out after the callback has returned.
 ///
-/// Header names arrive in lower case. Pseudo-headers (`:method`, `:status`, ...) are ordinary names of these maps. For
+/// Header names arrive in lower case, in whole maps too. Pseudo-headers (`:method`, `:status`, ...) are ordinary names of
+/// these maps. For
 /// [`MapType::HttpRequestHeaders`] the host has already mapped `host` to `:authority`. The maps and buffers of calls
 /// ([`MapType::HttpCallResponseHeaders`], ...) belong to the host; a handle is not asked for them.
 ///
@@ -103,10 +104,11 @@ pub enum Lookup {
     Busy,
 }
 
-/// A change to a header map.
+/// A change to a header map. Fields that frame the message or belong to one connection are the proxy's: setting them is
+/// taken and has no effect.
 #[derive(Clone, Copy, Debug)]
 pub enum HeaderEdit<'a> {
-    /// Appends a field line. Replaces the value of a pseudo-header, of `host` and of `content-length`.
+    /// Appends a field line. Replaces the value of a pseudo-header and of `host`.
     Add(&'a [u8], &'a [u8]),
     /// Replaces all field lines of a name by one at the place of the first; adds it if absent.
     Replace(&'a [u8], &'a [u8]),

@@ -2,16 +2,18 @@
 //!
 //! - [`names`]: classes of field names, and which bytes names and values may hold.
 //! - [`fields`]: operations on header maps that keep the order of lines, among them the removal of a connection's fields.
+//! - [`guest`]: fields that are never a guest's to set.
 //! - [`pseudo`]: pseudo-headers and the values that they may have.
 //! - [`status`]: statuses that end an exchange, statuses without a body, reason phrases.
 //! - [`flags`]: Envoy's response flags.
 //!
-//! The crate does no I/O and knows neither guests nor proxies. A check compares bytes and allocates nothing, unless its
+//! The crate does no I/O and knows no proxy. A check compares bytes and allocates nothing, unless its
 //! documentation says otherwise.
 #![forbid(unsafe_code)]
 
 pub mod fields;
 pub mod flags;
+pub mod guest;
 pub mod names;
 pub mod pseudo;
 pub mod status;

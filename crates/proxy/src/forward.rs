@@ -23,7 +23,7 @@ pub(crate) fn request<B>(
     } else {
         std::mem::take(&mut head.fields)
     };
-    if head.needs_stripping || upgrade.is_some() {
+    if upgrade.is_some() {
         fields::strip_hop_by_hop(&mut lines);
     }
     if let Some(protocol) = upgrade {

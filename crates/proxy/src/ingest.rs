@@ -29,7 +29,6 @@ impl Ingested {
             path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
             version,
             fields: HeaderMap::new(),
-            needs_stripping: false,
         };
         Self {
             head,
@@ -104,7 +103,6 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         path,
         version,
         fields: headers,
-        needs_stripping: false,
     };
     Ok(Ingested {
         head,

@@ -19,7 +19,6 @@ pub(crate) fn state(filters: usize) -> SharedState {
         path: PathAndQuery::from_static("/"),
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
-        needs_stripping: false,
     };
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let connection = ConnectionFacts {

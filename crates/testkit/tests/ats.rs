@@ -9,6 +9,9 @@ mod answers;
 mod cache;
 #[path = "ats/clients.rs"]
 mod clients;
+mod edits;
+#[path = "ats/edits.rs"]
+mod edits_of_guests;
 #[path = "ats/fields.rs"]
 mod fields;
 #[path = "ats/loading.rs"]

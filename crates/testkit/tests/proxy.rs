@@ -3,6 +3,9 @@
 
 #[path = "proxy/admin.rs"]
 mod admin;
+mod edits;
+#[path = "proxy/edits.rs"]
+mod edits_of_guests;
 #[path = "proxy/framing.rs"]
 mod framing;
 #[path = "proxy/life.rs"]

@@ -172,7 +172,6 @@ async fn exchange(
             .unwrap_or(PathAndQuery::from_static("/")),
         version: parts.version,
         fields: parts.headers,
-        needs_stripping: false,
     };
     let state = StreamState::new(HttpMessages::new(head, ()), chain.len()).share();
     let response = respond(&chain, &state, body, application).await;
@@ -199,7 +198,6 @@ async fn respond(
             state.borrow_mut().messages.response = Some(ResponseHead {
                 status: parts.status,
                 fields: parts.headers,
-                needs_stripping: false,
             });
             body
         }

@@ -8,6 +8,7 @@ mod exports;
 mod guest;
 mod hostcalls;
 mod maps;
+mod names;
 mod plugin;
 mod set;
 mod snapshot;

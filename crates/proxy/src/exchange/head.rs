@@ -2,16 +2,12 @@
 
 use http::{Response, Version};
 use weir_chain::{Length, ResponseHead};
-use weir_http_rules::fields;
 use weir_outbound::TrailerPath;
 
 use crate::bodies::ResponsePump;
 use crate::connection::Connection;
 
 pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
-    if head.needs_stripping {
-        fields::strip_hop_by_hop(&mut head.fields);
-    }
     let mut response = Response::new(());
     *response.status_mut() = head.status;
     *response.headers_mut() = if keep {

@@ -53,6 +53,8 @@ pub(crate) struct Exchange {
     pub state: SharedState,
     /// The index of its route, where there is one.
     pub route: Option<usize>,
+    /// The client's method, which decides about the body of its response, whatever filters make of the request.
+    method: Method,
     complete: bool,
     key: usize,
 }
@@ -76,7 +78,10 @@ pub(crate) async fn serve(
     );
     let (ingested, refusal) = match ingested {
         Ok(ingested) => (ingested, None),
-        Err(refusal) => (Ingested::refused(method, version, refused_path), Some(refusal)),
+        Err(refusal) => (
+            Ingested::refused(method.clone(), version, refused_path),
+            Some(refusal),
+        ),
     };
     let Ingested {
         head,
@@ -107,6 +112,7 @@ pub(crate) async fn serve(
         chain,
         state,
         route,
+        method,
         complete: false,
         key,
     };
@@ -181,7 +187,7 @@ impl Exchange {
                 let mut response = Response::new(UpstreamBody::Fixed(answer.body.clone()));
                 *response.status_mut() = answer.status;
                 *response.headers_mut() = answer.fields.clone();
-                if self.state.borrow().messages.request.method == Method::HEAD {
+                if self.method == Method::HEAD {
                     *response.body_mut() = UpstreamBody::Fixed(Bytes::new());
                 }
                 self.respond(response, None).await
@@ -206,7 +212,6 @@ impl Exchange {
             state.messages.response = Some(ResponseHead {
                 status: parts.status,
                 fields: parts.headers,
-                needs_stripping: false,
             });
         }
         let source = match &tunnel {
@@ -237,7 +242,7 @@ impl Exchange {
                 return self.replaced(&abort);
             }
         };
-        let method = self.state.borrow().messages.request.method.clone();
+        let method = self.method.clone();
         let length = match &tunnel {
             None => {
                 let patient = self.is_patient();

@@ -59,11 +59,7 @@ impl Exchange {
                 "" => Cow::Borrowed("direct_response"),
                 details => Cow::Owned(details.to_owned()),
             };
-            let (head, body) = local_reply::render(
-                reply,
-                &state.messages.request.fields,
-                &state.messages.request.method,
-            );
+            let (head, body) = local_reply::render(reply, &state.messages.request.fields, &self.method);
             state.messages.response = Some(head);
             state.messages.response_trailers = None;
             body

@@ -1,6 +1,7 @@
 //! Changes of heads, as far as filters may make them.
 
 use weir_host::{Edit, HeaderEdit};
+use weir_http_rules::guest::{is_empty_te, is_reserved};
 use weir_http_rules::names::is_framing_field;
 use weir_http_rules::pseudo::{self, is_request_pseudo};
 use weir_http_rules::status::of_final_response;
@@ -20,7 +21,7 @@ pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
         HeaderEdit::SetAll(lines) => {
             let valid = |(name, value): &(&[u8], &[u8])| {
                 if is_request_pseudo(name) {
-                    pseudo_is_valid(name, value)
+                    pseudo_is_valid(head, name, value)
                 } else {
                     is_name(name) && is_value(value)
                 }
@@ -96,6 +97,9 @@ fn edit_field(head: Head, edit: HeaderEdit<'_>) -> Edit {
 
 /// Adds an ordinary field, perhaps in the place of all others of its name.
 fn put(head: Head, name: &[u8], value: &[u8], replaces: bool) -> Edit {
+    if is_empty_te(name, value) {
+        return Edit::Done;
+    }
     let replace = || replaces.then(|| head.replace_lines(name, value))?;
     let outcome = |done| if done { Edit::Done } else { Edit::Invalid };
     let mut templates = Templates::current();
@@ -106,7 +110,7 @@ fn put(head: Head, name: &[u8], value: &[u8], replaces: bool) -> Edit {
     if !(is_name(name) && is_value(value)) {
         return Edit::Invalid;
     }
-    if is_framing_field(name) {
+    if is_reserved(name) {
         return Edit::Done;
     }
     outcome(replace().unwrap_or_else(|| {
@@ -118,7 +122,7 @@ fn put(head: Head, name: &[u8], value: &[u8], replaces: bool) -> Edit {
 }
 
 fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
-    if !pseudo_is_valid(name, value) {
+    if !pseudo_is_valid(head, name, value) {
         return Edit::Invalid;
     }
     let done = match name {
@@ -148,9 +152,14 @@ fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
     if done { Edit::Done } else { Edit::Invalid }
 }
 
-fn pseudo_is_valid(name: &[u8], value: &[u8]) -> bool {
+fn pseudo_is_valid(head: Head, name: &[u8], value: &[u8]) -> bool {
     match name {
-        b":method" => is_name(value),
+        b":method" => {
+            // The server frames the response by the method that it finds here, not by the one that the client sent.
+            let now = head.method();
+            let framed_alike = (now == b"HEAD") == (value == b"HEAD") && now != b"CONNECT";
+            value == now || (framed_alike && pseudo::method(value).is_some())
+        }
         b":path" => pseudo::path(value).is_some(),
         b":scheme" => pseudo::scheme(value).is_some(),
         _ => value.is_empty() || pseudo::authority(value).is_some(),

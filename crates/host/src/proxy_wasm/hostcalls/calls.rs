@@ -5,7 +5,7 @@ use std::time::Duration;
 use weir_abi::{Status, limits, pairs};
 
 use crate::proxy_wasm::GrpcToken;
-use crate::proxy_wasm::VmState;
+use crate::proxy_wasm::{VmState, names};
 use crate::sets::{Call, Fault, slice};
 use crate::{GrpcCall, HttpCall, Pairs};
 
@@ -184,8 +184,5 @@ fn timeout_of(milliseconds: u32) -> Result<Option<Duration>, Status> {
 
 fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
     let pairs = pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)?;
-    Ok(pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
-        .collect())
+    Ok(names::owned(&pairs))
 }

@@ -2,7 +2,7 @@
 
 use weir_abi::{MapType, Status, pairs};
 
-use crate::proxy_wasm::VmState;
+use crate::proxy_wasm::names;
 use crate::sets::{Call, Fault, slice};
 use crate::{Edit, HeaderEdit, Lookup};
 
@@ -20,7 +20,7 @@ pub(super) fn proxy_get_header_map_value(
     slice(memory, out, 4)?;
     slice(memory, out_len, 4)?;
     let name = slice(memory, name, name_len)?;
-    VmState::set_name(&mut state.name, map, name);
+    names::set(&mut state.name, map, name);
     match state.header(map) {
         Lookup::Found => call.give_scratch(out, out_len),
         Lookup::Busy => Err(Status::InternalFailure.into()),
@@ -69,10 +69,13 @@ pub(super) fn proxy_set_header_map_pairs(
 ) -> Result<(), Fault> {
     let map = map_type(map)?;
     let (data, state) = call.read(data, len)?;
-    let pairs = pairs::decode(data).map_err(|_| Status::BadArgument)?;
+    let mut pairs = pairs::decode(data).map_err(|_| Status::BadArgument)?;
+    let mut lowered = std::mem::take(&mut state.scratch);
+    names::set_all(&mut pairs, map, &mut lowered);
     let edit = state.stream().map_or(Edit::Absent, |stream| {
         stream.edit_headers(map, HeaderEdit::SetAll(&pairs))
     });
+    state.scratch = lowered;
     outcome(call, edit)
 }
 
@@ -139,7 +142,7 @@ fn edit(
     let (memory, state) = call.parts();
     let name = slice(memory, name.0, name.1)?;
     let value = slice(memory, value.0, value.1)?;
-    VmState::set_name(&mut state.name, map, name);
+    names::set(&mut state.name, map, name);
     let edit = match state.effective.and_then(|id| state.streams.get_mut(&id)) {
         Some(context) => context.stream.edit_headers(map, make(&state.name, value)),
         None => Edit::Absent,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weir_abi::{LogLevel, Status, StreamType, limits, pairs};
 
+use crate::proxy_wasm::names;
 use crate::sets::{Call, Fault, slice};
 use crate::{ContextId, LocalResponse};
 
@@ -116,10 +117,7 @@ pub(super) fn proxy_send_local_response(
         },
         details: String::from_utf8_lossy(&details[..details.len().min(limits::MAX_STATUS_DETAILS)])
             .replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
-        headers: headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec()))
-            .collect(),
+        headers: names::owned(&headers),
         body: body.to_vec(),
         grpc_status: (grpc_status <= 16).then_some(grpc_status),
     };

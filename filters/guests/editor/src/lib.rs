@@ -1,0 +1,135 @@
+//! A guest that edits header maps, answers and calls as requests tell it to: the request header `x-edits` holds JSON, a list
+//! of edits, each with the message that it is for. Names and values go to the host as they stand there.
+
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType, MapType};
+use serde::Deserialize;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| Box::new(Root));
+}}
+
+/// A message that edits are for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    Request,
+    RequestTrailers,
+    Response,
+    ResponseTrailers,
+}
+
+/// What is to be done; lines are name and value.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Edit {
+    Add(String, String),
+    Replace(String, String),
+    Remove(String),
+    SetAll(Vec<(String, String)>),
+    Reply(u32, String, Vec<(String, String)>),
+    Call(Vec<(String, String)>, Vec<(String, String)>),
+}
+
+struct Root;
+
+impl Context for Root {}
+
+impl RootContext for Root {
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::default()))
+    }
+}
+
+#[derive(Default)]
+struct Stream {
+    edits: Vec<(Message, Edit)>,
+}
+
+impl Stream {
+    /// Does what is to be done to a message; whether an answer to a call is waited for.
+    fn edit(&self, message: Message) -> Action {
+        let map = match message {
+            Message::Request => MapType::HttpRequestHeaders,
+            Message::RequestTrailers => MapType::HttpRequestTrailers,
+            Message::Response => MapType::HttpResponseHeaders,
+            Message::ResponseTrailers => MapType::HttpResponseTrailers,
+        };
+        let mut action = Action::Continue;
+        for (_, edit) in self.edits.iter().filter(|(of, _)| *of == message) {
+            // Whatever the host says: what is tested is what others get.
+            match edit {
+                Edit::Add(name, value) => {
+                    let _ = hostcalls::add_map_value(map, name, value);
+                }
+                Edit::Replace(name, value) => {
+                    let _ = hostcalls::set_map_value(map, name, Some(value));
+                }
+                Edit::Remove(name) => {
+                    let _ = hostcalls::remove_map_value(map, name);
+                }
+                Edit::SetAll(lines) => {
+                    let _ = hostcalls::set_map(map, borrowed(lines));
+                }
+                Edit::Reply(status, body, lines) => {
+                    // Refused where an answer is given already: then the message must go on.
+                    let _ = hostcalls::send_http_response(*status, borrowed(lines), Some(body.as_bytes()));
+                    return Action::Continue;
+                }
+                Edit::Call(lines, trailers) => {
+                    let (lines, trailers) = (borrowed(lines), borrowed(trailers));
+                    let timeout = Duration::from_secs(5);
+                    if hostcalls::dispatch_http_call("origin", lines, Some(b"call"), trailers, timeout).is_ok() {
+                        action = Action::Pause;
+                    }
+                }
+            }
+        }
+        action
+    }
+}
+
+fn borrowed(lines: &[(String, String)]) -> Vec<(&str, &str)> {
+    lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+impl Context for Stream {
+    fn on_http_call_response(&mut self, _: u32, _: usize, _: usize, _: usize) {
+        let _ = hostcalls::resume_http_request();
+    }
+}
+
+impl HttpContext for Stream {
+    fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
+        let edits = hostcalls::get_map_value(MapType::HttpRequestHeaders, "x-edits");
+        if let Ok(Some(text)) = edits {
+            self.edits = serde_json::from_str(&text).unwrap_or_default();
+        }
+        self.edit(Message::Request)
+    }
+
+    fn on_http_request_body(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            self.edit(Message::RequestTrailers);
+        }
+        Action::Continue
+    }
+
+    fn on_http_response_headers(&mut self, _: usize, _: bool) -> Action {
+        self.edit(Message::Response)
+    }
+
+    fn on_http_response_body(&mut self, _: usize, end_of_stream: bool) -> Action {
+        if end_of_stream {
+            self.edit(Message::ResponseTrailers);
+        }
+        Action::Continue
+    }
+}
