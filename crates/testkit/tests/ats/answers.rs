@@ -143,3 +143,35 @@ fn a_pause_holds_a_further_plugin_of_the_rule() {
         assert_eq!(service.records().len(), 2, "{:?}", service.records());
     }
 }
+
+/// The head waits in the first filter until the body has come, and goes through the second before.
+#[test]
+fn a_head_that_waits_for_its_body_passes_further_filters() {
+    let guest = Guests::build()
+        .unwrap()
+        .example("allow_on_headers_stop_iteration")
+        .unwrap();
+    let mut first = filter("first", &guest, "wasmtime");
+    set(&mut first, "allow_on_headers_stop_iteration", json!(true));
+    let origin = Origin::start().unwrap();
+    let rule = format!(
+        "map /asked {}/asked @plugin=wasm.so @pparam=second.yaml",
+        origin.url()
+    );
+    let in_plugin_config = AtsConfig::new(origin.address())
+        .filter(first.clone())
+        .filter_file("second.yaml", &second())
+        .rule(rule);
+    for ats in [
+        rule_with(&first, &second(), &origin),
+        Ats::start(&in_plugin_config).unwrap(),
+    ] {
+        let asked = Request::post("/asked?body=answer", "question");
+        let response = request(ats.address(), &asked);
+        assert_eq!(response.status, 200, "{response:?}\n{}", ats.logs().text());
+        assert_eq!(values(&response, "x-body"), ["answer"], "{response:?}");
+        let record = origin.records().pop().unwrap();
+        assert_eq!(record.values("x-second"), [b"1"], "{record:?}");
+        assert_eq!(record.values("x-body"), [b"question"], "{record:?}");
+    }
+}
