@@ -134,6 +134,18 @@ impl SupervisorTask {
     }
 }
 
+impl Drop for SupervisorTask {
+    /// A mailbox that nobody looks into any more would keep a VM that waits for `proxy_done`, and the VM its mailbox.
+    fn drop(&mut self) {
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Look(instance) = command {
+                instance.close();
+            }
+        }
+    }
+}
+
 /// What is being waited for.
 struct Waiting<T> {
     threads: T,

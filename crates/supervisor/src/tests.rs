@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
 use weir_abi::{LogLevel, Status};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_engine_wasmi::WasmiEngine;
@@ -63,6 +63,7 @@ struct Proxy {
     notes: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<Vec<Later>>>,
     threads_seen: Rc<ThreadsSeen>,
+    task: AbortHandle,
 }
 
 /// Threads by their indices.
@@ -108,7 +109,7 @@ impl Proxy {
         let shared = Shared::new(functions);
         let (supervisor, task) = Supervisor::new(shared.clone(), || LogLevel::Trace);
         let threads_seen = Rc::<ThreadsSeen>::default();
-        tokio::task::spawn_local(task.run(Rc::clone(&threads_seen)));
+        let task = tokio::task::spawn_local(task.run(Rc::clone(&threads_seen))).abort_handle();
         let thread = |index| VmThread {
             supervisor: supervisor.clone(),
             index,
@@ -122,6 +123,7 @@ impl Proxy {
             notes,
             answers,
             threads_seen,
+            task,
         }
     }
 
@@ -367,15 +369,60 @@ fn foreign_functions_answer_later() {
 }
 
 #[test]
-fn a_vm_that_ends_waits_for_proxy_done() {
-    const WAITS: &str = r#"
+fn answers_that_a_guest_may_await_are_bounded() {
+    const ASKS_OFTEN: &str = r#"
         (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
-        (func (export "proxy_on_done") (param i32) (result i32)
-            (drop (call $period (i32.const 50)))
-            (i32.const 0))
-        (func (export "proxy_on_tick") (param i32) (call $note (i32.const 216)) (drop (call $done)))
-        (func (export "proxy_on_delete") (param i32) (call $note (i32.const 224)))
+        (func (export "proxy_on_foreign_function") (param i32 i32 i32)
+            (local $i i32)
+            (loop $again
+                (drop (call $call (i32.const 104) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 2000)))))
     "#;
+    run(|| async {
+        let proxy = Proxy::new(1);
+        let fleet = proxy.fleet(&proxy.plan(ASKS_OFTEN, ""), Ticks::EveryVm);
+        let vm = fleet.slot(0, 0).unwrap().live().unwrap();
+        let plugin = vm.context(0).unwrap();
+        let ask = || {
+            vm.enter(|vm| vm.on_foreign_function(plugin, 1, Vec::new()))
+                .unwrap()
+        };
+        let outstanding = || proxy.answers.lock().unwrap().len();
+        ask();
+        assert_eq!(outstanding(), 1024);
+        // Answers that never come make room as well.
+        proxy.answers.lock().unwrap().truncate(1000);
+        ask();
+        assert_eq!(outstanding(), 1024);
+    });
+}
+
+/// Ends at a tick after it has been told to.
+const WAITS: &str = r#"
+    (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+    (func (export "proxy_on_done") (param i32) (result i32)
+        (drop (call $period (i32.const 50)))
+        (i32.const 0))
+    (func (export "proxy_on_tick") (param i32) (call $note (i32.const 216)) (drop (call $done)))
+    (func (export "proxy_on_delete") (param i32) (call $note (i32.const 224)))
+"#;
+
+#[test]
+fn a_supervisor_that_ends_keeps_no_vm() {
+    run(|| async {
+        let proxy = Proxy::new(1);
+        let mut fleet = proxy.fleet(&proxy.plan(WAITS, ""), Ticks::EveryVm);
+        let ended = proxy.meters.vm_ended.value();
+        fleet.replace(Fleet::default());
+        proxy.task.abort();
+        proxy.pass(milliseconds(10)).await;
+        assert_eq!(proxy.meters.vm_ended.value(), ended + 1);
+    });
+}
+
+#[test]
+fn a_vm_that_ends_waits_for_proxy_done() {
     run(|| async {
         let proxy = Proxy::new(1);
         let mut fleet = proxy.fleet(&proxy.plan(WAITS, ""), Ticks::EveryVm);
