@@ -15,7 +15,7 @@ pub struct StreamHandle<M> {
 }
 
 impl<M> StreamHandle<M> {
-    /// The handle of the filter with this place in the chain.
+    /// The handle of the filter with this index in the chain.
     pub fn new(state: SharedState<M>, filter: usize) -> Self {
         Self { state, filter }
     }

@@ -90,9 +90,9 @@ enum Position {
     Closed,
 }
 
-/// Filters of a place in the configuration, of which a transaction has some or all.
+/// Filters of `plugin.config` or of a plugin in a remap rule, of which a transaction has some or all.
 struct Origin {
-    /// Place of the first of them in the transaction's chain.
+    /// Index of the first of them in the transaction's chain.
     first: usize,
     chain: Arc<ThreadChain>,
 }
