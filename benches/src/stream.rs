@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
-use weir_host::{ContextId, HttpCall, QueueWaker, Services};
+use weir_host::{CallTicket, ContextId, HttpCall, QueueWaker, Services};
 
 /// The request of every bench.
 pub const HEADERS: [(&[u8], &[u8]); 20] = [
@@ -39,7 +39,7 @@ pub const HEADERS: [(&[u8], &[u8]); 20] = [
 pub struct NoServices;
 
 impl Services for NoServices {
-    fn http_call(&mut self, _token: u32, _call: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, _token: u32, _call: HttpCall, _ticket: CallTicket) -> Result<(), Status> {
         Err(Status::InternalFailure)
     }
 

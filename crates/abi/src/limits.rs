@@ -16,6 +16,8 @@ pub struct VmLimits {
     /// The longest that an HTTP call may take, whatever the guest asked for; [`CALL_TIMEOUT`] unless given. The proxy's
     /// client keeps it.
     pub http_call_timeout: Duration,
+    /// Bytes that the host keeps for the VM; [`HOST_MEMORY`] unless given.
+    pub host_memory: usize,
 }
 
 impl Default for VmLimits {
@@ -26,6 +28,7 @@ impl Default for VmLimits {
             start_deadline: START_BUDGET,
             http_calls: MAX_HTTP_CALLS_IN_FLIGHT,
             http_call_timeout: CALL_TIMEOUT,
+            host_memory: HOST_MEMORY,
         }
     }
 }
@@ -89,6 +92,21 @@ pub const MAX_GRPC_CALLS_IN_FLIGHT: usize = 1024;
 /// Bytes of body that the host holds of the answer to an HTTP call. The guest sees the answer as a whole, so all of it
 /// is kept; larger ones fail.
 pub const MAX_HTTP_CALL_BODY: usize = 16 << 20;
+
+/// Bytes that the host keeps for one VM beside its linear memory, unless configured: calls with their answers, replies, added
+/// header lines and body bytes, bodies that are held, properties. A `vm_id` may have as much in its queues. Half of what a VM
+/// may have as linear memory by default: room for four answers of the largest size at a time.
+pub const HOST_MEMORY: usize = 64 << 20;
+
+/// Bytes that the host keeps for all VMs together, unless configured: sixteen VMs that use all that each may.
+pub const HOST_MEMORY_OF_PROCESS: usize = 1 << 30;
+
+/// The process counts in steps of this many bytes for each VM, so that worker threads rarely touch the same number.
+pub const HOST_MEMORY_BLOCK: usize = 64 << 10;
+
+/// Bytes counted for each line, entry or name beside its contents: what its allocations and the tables that list it cost.
+/// Without it, empty ones would be free.
+pub const HOST_MEMORY_ITEM: usize = 96;
 
 /// Bytes of one log line; longer ones are cut. A guest can put its whole memory into one.
 pub const MAX_LOG_MESSAGE: usize = 64 << 10;

@@ -17,7 +17,7 @@ pub fn render(shared: &Shared, format: Format) -> String {
 
 fn render_within(shared: &Shared, format: Format, limit: usize) -> String {
     let mut writer = Writer::new(format, limit);
-    process::write(&mut writer, shared.meters());
+    process::write(&mut writer, shared);
     guests::write(&mut writer, &shared.metrics().snapshot());
     let left_out = writer.left_out();
     writer.lift_limit();

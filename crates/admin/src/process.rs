@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use weir_host::{Shared, Usage};
 use weir_meters::{Meters, TimesReading, VmState};
 
 use crate::writer::{Family, Kind, Writer};
 
 /// Writes the metrics of the process.
-pub(crate) fn write(writer: &mut Writer, meters: &Meters) {
+pub(crate) fn write(writer: &mut Writer, shared: &Shared) {
+    let meters = shared.meters();
     writer.family(
         "weir_build_info",
         Kind::Gauge,
@@ -34,6 +36,7 @@ pub(crate) fn write(writer: &mut Writer, meters: &Meters) {
         |family| family.sample(&[], open),
     );
     write_vms(writer, meters);
+    write_host_memory(writer, shared);
     write_plugins(writer, meters);
     let compilations = meters.compilations();
     writer.family(
@@ -47,6 +50,67 @@ pub(crate) fn write(writer: &mut Writer, meters: &Meters) {
         },
     );
     write_upstreams(writer, meters);
+}
+
+/// What the host holds for guests beside their linear memory.
+fn write_host_memory(writer: &mut Writer, shared: &Shared) {
+    let mut held: BTreeMap<Arc<str>, usize> = BTreeMap::new();
+    for vm in shared.meters().vm_readings() {
+        *held.entry(vm.plugins).or_default() += vm.host_memory;
+    }
+    writer.family(
+        "weir_vm_host_memory_bytes",
+        Kind::Gauge,
+        "Bytes that the host holds for the VMs of a plugin, or of plugins that share VMs: calls, replies, edits, properties.",
+        |family| {
+            for (plugins, bytes) in &held {
+                family.sample(&[("plugin", plugins)], bytes);
+            }
+        },
+    );
+    let mut usage = shared.stores().usage();
+    usage.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let families: [(_, _, fn(&Usage) -> usize); 2] = [
+        (
+            "weir_shared_data_bytes",
+            "Bytes of the shared data of a vm_id.",
+            |usage| usage.bytes,
+        ),
+        (
+            "weir_shared_queue_bytes",
+            "Bytes that wait in the shared queues of a vm_id.",
+            |usage| usage.queue_bytes,
+        ),
+    ];
+    for (name, help, value) in families {
+        writer.family(name, Kind::Gauge, help, |family| {
+            for (vm_id, usage) in &usage {
+                family.sample(&[("vm_id", vm_id)], value(usage));
+            }
+        });
+    }
+    let ceiling = shared.ceiling();
+    let numbers = [
+        (
+            "weir_host_memory_bytes",
+            "Bytes that the host holds for all VMs, in steps of 64 KiB.",
+            ceiling.held(),
+        ),
+        (
+            "weir_host_memory_limit_bytes",
+            "Bytes that the host may hold for all VMs.",
+            ceiling.limit(),
+        ),
+    ];
+    for (name, help, value) in numbers {
+        writer.family(name, Kind::Gauge, help, |family| family.sample(&[], value));
+    }
+    writer.family(
+        "weir_host_memory_refused_total",
+        Kind::Counter,
+        "Times that the host refused to hold more for a guest.",
+        |family| family.sample(&[], ceiling.refused()),
+    );
 }
 
 fn write_vms(writer: &mut Writer, meters: &Meters) {

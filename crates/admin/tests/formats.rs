@@ -14,17 +14,20 @@ use proptest::prelude::*;
 use support::{Family, read_open_metrics, read_text};
 use weir_abi::{Callback, MetricType, Status};
 use weir_admin::{Format, render};
-use weir_host::{ForeignFunctions, Shared};
+use weir_host::{Account, ForeignFunctions, Shared};
 
 /// A process in which everything has happened once.
 fn eventful() -> Shared {
     let shared = Shared::new(ForeignFunctions::default());
     let meters = shared.meters();
-    let vm = meters.vm();
+    let account = Account::new(1000, shared.ceiling());
+    std::mem::forget(account.charge(600));
+    shared.stores().of("tenant").set(b"key", b"value", 0).unwrap();
+    let vm = meters.vm(&account);
     vm.started(["auth", "we\"ird\\\n"]);
     vm.set_memory(65536);
     vm.died(Some("auth"), "deadline");
-    meters.vm().started(["gone"]);
+    meters.vm(&account).started(["gone"]);
     let plugin = meters.plugin("we\"ird\\\n");
     plugin.callback_took(Callback::RequestHeaders, 1_500);
     plugin.callback_took(Callback::Tick, 3_000_000_000);

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderValue};
 use weir_abi::{LogLevel, MapType, Status};
 use weir_engine_wasmi::WasmiEngine;
 use weir_host::{
-    Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, HeaderEdit, HostModule, HttpCall,
-    ImportSets, LiveVm, Lookup, QueueWaker, Services, Shared, Vm, VmKeeper, VmLimits, VmSpec,
+    CallTicket, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, HeaderEdit, HostModule,
+    HttpCall, ImportSets, LiveVm, Lookup, QueueWaker, Services, Shared, Vm, VmKeeper, VmLimits, VmSpec,
 };
 
 use crate::head::FieldLines;
@@ -59,7 +59,7 @@ pub(crate) fn vm() -> Arc<LiveVm> {
 struct NoProxy;
 
 impl Services for NoProxy {
-    fn http_call(&mut self, _: u32, _: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, _: u32, _: HttpCall, _: CallTicket) -> Result<(), Status> {
         Err(Status::InternalFailure)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weir_abi::{GrpcCall, HttpCall, LogLevel, Status};
+use weir_account::CallTicket;
 
 /// Services of the proxy to one VM. The proxy makes one value for each VM and gives it to [`Vm::start`](crate::Vm::start);
 /// the VM owns the value and calls it on the thread that has entered the VM.
@@ -14,11 +15,22 @@ pub trait Services: Send {
     /// Begins an HTTP call. The proxy calls [`Vm::on_http_call_response`](crate::Vm::on_http_call_response) with `token`
     /// exactly once, with the response or the reason why there is none.
     ///
+    /// The call counts among those of the VM, and its request in the VM's account, until the last clone of `ticket` is
+    /// dropped. The proxy keeps a clone with each part of the request for as long as that exists, and drops the last one
+    /// before it delivers the result. The answer is charged to the ticket's account.
+    ///
     /// # Errors
     ///
     /// The status that the guest gets at once, and then no result follows: `BadArgument` for an unknown upstream,
     /// `InternalFailure` for a proxy that cannot call.
-    fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status>;
+    fn http_call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) -> Result<(), Status>;
+
+    /// Gives an HTTP call up, because the context that began it has ended. The proxy ends the exchange and delivers nothing
+    /// for `token` afterwards; a call that has ended by itself meanwhile is none of its business. The default does nothing,
+    /// for proxies that begin no calls.
+    fn http_cancel(&mut self, token: u32) {
+        let _ = token;
+    }
 
     /// Begins a unary gRPC call. The proxy calls
     /// [`Vm::on_grpc_receive_initial_metadata`](crate::Vm::on_grpc_receive_initial_metadata) and

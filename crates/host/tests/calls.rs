@@ -107,6 +107,54 @@ on_every_engine! {
         assert_eq!(recorder.lines(), [""; 0]);
     }
 
+    fn calls_end_with_their_context(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &caller("proxy_on_request_headers"));
+        let begin = |vm: &mut weir_host::Vm| {
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+            vm.on_request_headers(id, 1, true).unwrap();
+            (id, recorder.with(|record| record.http_calls.remove(0)).0)
+        };
+        let (first, token) = begin(&mut vm);
+        let (second, answered) = begin(&mut vm);
+        vm.on_http_call_response(answered, Ok(HttpCallResponse::default())).unwrap();
+        vm.finish_stream(second).unwrap();
+        assert_eq!(recorder.with(|record| record.cancelled.clone()), [0; 0], "the call had ended");
+        vm.finish_stream(first).unwrap();
+        assert_eq!(recorder.with(|record| record.cancelled.clone()), [token]);
+    }
+
+    fn calls_count_until_they_have_ended(engine: &dyn Engine) {
+        let mut spec = support::spec(engine, &caller("proxy_on_request_headers"));
+        spec.limits.http_calls = 1;
+        let (mut vm, recorder) = support::start(spec).unwrap();
+        let plugin_id = vm.add_plugin(support::plugin("test")).unwrap();
+        let mut status = || {
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+            vm.on_request_headers(id, 1, true).unwrap();
+            vm.finish_stream(id).unwrap();
+            recorder.numbers()[0]
+        };
+        assert_eq!((status(), status(), status()), (0, 10, 10), "the stream has ended, the call has not");
+        recorder.with(|record| record.tickets.clear());
+        assert_eq!((status(), status()), (0, 10));
+    }
+
+    fn requests_of_calls_are_paid_for(engine: &dyn Engine) {
+        let mut spec = support::spec(engine, &caller("proxy_on_request_headers"));
+        spec.limits.host_memory = 800;
+        let (mut vm, recorder) = support::start(spec).unwrap();
+        let plugin_id = vm.add_plugin(support::plugin("test")).unwrap();
+        let mut status = || {
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+            vm.on_request_headers(id, 1, true).unwrap();
+            recorder.numbers()[0]
+        };
+        // Three lines each.
+        assert_eq!((status(), status(), status()), (0, 0, 10));
+        recorder.with(|record| record.tickets.truncate(1));
+        assert_eq!((status(), status()), (0, 10));
+    }
+
     fn calls_in_flight_are_bounded(engine: &dyn Engine) {
         let mut spec = support::spec(engine, &caller("proxy_on_request_headers"));
         spec.limits.http_calls = 2;

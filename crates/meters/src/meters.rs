@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use quanta::Clock;
+use weir_account::Account;
 
 use crate::counter::Counter;
 use crate::plugin::{PluginMeter, PluginReading, Plugins};
@@ -130,9 +131,9 @@ impl Meters {
         self.0.clock.get()
     }
 
-    /// A meter for a VM that is about to be started.
-    pub fn vm(&self) -> VmMeter {
-        VmMeter::new(self)
+    /// A meter for a VM that is about to be started, for whose sake the host charges this account.
+    pub fn vm(&self, account: &Arc<Account>) -> VmMeter {
+        VmMeter::new(self, account)
     }
 
     /// A meter for a context of the plugin of this name, in one VM.
@@ -228,8 +229,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use weir_account::Ceiling;
+
     use super::*;
     use crate::VmState;
+
+    fn vm(meters: &Meters) -> VmMeter {
+        meters.vm(&Account::new(1000, &Ceiling::default()))
+    }
 
     fn states(meters: &Meters) -> Vec<VmState> {
         meters.vm_readings().iter().map(|vm| vm.state).collect()
@@ -238,13 +245,18 @@ mod tests {
     #[test]
     fn a_vm_is_counted_through_its_life() {
         let meters = Meters::default();
-        let vm = meters.vm();
+        let account = Account::new(1000, &Ceiling::default());
+        let vm = meters.vm(&account);
+        let charge = account.charge(600);
+        assert!(account.charge(600).is_err());
         assert_eq!(states(&meters), [VmState::Starting]);
         vm.started(["a", "b"]);
         vm.set_memory(65_536);
         let reading = &meters.vm_readings()[0];
         assert_eq!((&*reading.plugins, reading.memory), ("a,b", 65_536));
         assert_eq!(reading.state, VmState::Live);
+        assert_eq!((reading.host_memory, reading.host_memory_refused), (600, 1));
+        drop(charge);
         vm.retired();
         assert_eq!(states(&meters), [VmState::Retired]);
         vm.died(Some("b"), "deadline");
@@ -264,7 +276,7 @@ mod tests {
     #[test]
     fn a_vm_that_does_not_start_neither_dies_nor_ends() {
         let meters = Meters::default();
-        let vm = meters.vm();
+        let vm = vm(&meters);
         vm.died(None, "trap");
         drop(vm);
         assert_eq!(meters.vm_died.value() + meters.vm_ended.value(), 0);

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use weir_account::Account;
+
 use crate::meters::Meters;
 
 /// What a VM is at a moment.
@@ -46,6 +48,7 @@ pub struct VmMeter {
 pub(crate) struct Shown {
     state: AtomicU8,
     memory: AtomicUsize,
+    account: Arc<Account>,
     /// Names of the plugins, one after the other with commas; set once the VM is live.
     plugins: OnceLock<Arc<str>>,
 }
@@ -63,13 +66,18 @@ pub struct VmReading {
     pub plugins: Arc<str>,
     /// Bytes of linear memory, as of the last stream that ended in the VM.
     pub memory: usize,
+    /// Bytes that the host holds for the VM.
+    pub host_memory: usize,
+    /// How often the host refused to hold more for the VM.
+    pub host_memory_refused: u64,
 }
 
 impl VmMeter {
-    pub(crate) fn new(meters: &Meters) -> Self {
+    pub(crate) fn new(meters: &Meters, account: &Arc<Account>) -> Self {
         let shown = Arc::new(Shown {
             state: AtomicU8::new(VmState::Starting as u8),
             memory: AtomicUsize::new(0),
+            account: Arc::clone(account),
             plugins: OnceLock::new(),
         });
         meters.vms().add(&shown);
@@ -153,6 +161,8 @@ impl Vms {
             state: vm.state(),
             plugins: vm.plugins.get().cloned().unwrap_or_default(),
             memory: vm.memory.load(Ordering::Relaxed),
+            host_memory: vm.account.held(),
+            host_memory_refused: vm.account.refused(),
         });
         vms.collect()
     }

@@ -15,6 +15,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use weir_abi::{CallFailure, HttpCall, HttpCallResponse, Status, limits};
+use weir_account::{Account, CallTicket, Charge, Full, line_cost};
 use weir_http_rules::fields::strip_hop_by_hop;
 
 use crate::call_request;
@@ -44,6 +45,9 @@ impl Default for CallLimits {
     }
 }
 
+/// The reason of a call whose answer found no room in its guest's account.
+pub const NO_ROOM: &str = "no room for the response";
+
 /// Makes the calls of the guests on one worker. Cheap to clone.
 ///
 /// Lives where pools live: see [`UpstreamPool`].
@@ -72,13 +76,14 @@ impl Caller {
 
     /// Checks a call without beginning it, so that the hostcall can answer at once. A failure here has the status
     /// `BadArgument`: unknown upstream, a pseudo-header missing, a name or value that cannot be sent.
-    pub fn prepare(&self, call: HttpCall) -> Result<PreparedCall, CallFailure> {
+    pub fn prepare(&self, call: HttpCall, ticket: CallTicket) -> Result<PreparedCall, CallFailure> {
         let upstream = self.upstream(&call.upstream)?;
         let head = call_request::head(&call.headers)?;
         let trailers = call_request::trailers(&call.trailers)?;
         let body = Whole {
             data: Some(Bytes::from(call.body)).filter(|data| !data.is_empty()),
             trailers,
+            ticket,
         };
         let limits = &self.shared.limits;
         let timeout = call
@@ -98,8 +103,9 @@ impl Caller {
     pub fn call(
         &self,
         call: HttpCall,
-    ) -> impl Future<Output = Result<HttpCallResponse, CallFailure>> + 'static {
-        let prepared = self.prepare(call);
+        ticket: CallTicket,
+    ) -> impl Future<Output = Result<Answer, CallFailure>> + 'static {
+        let prepared = self.prepare(call, ticket);
         async move { prepared?.run().await }
     }
 
@@ -114,7 +120,17 @@ impl Caller {
     }
 }
 
-/// A call that can be made.
+/// The answer to a call, and what the guest's account is charged for it until both are dropped.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response.
+    pub response: HttpCallResponse,
+    /// The charge.
+    pub charge: Charge,
+}
+
+/// A call that can be made. Its ticket is kept by all that is left of the request: a connection may have the body for some
+/// time after the call was given up.
 pub struct PreparedCall {
     upstream: Rc<UpstreamPool<CallBody>>,
     head: Request<()>,
@@ -125,7 +141,7 @@ pub struct PreparedCall {
 
 impl PreparedCall {
     /// Makes the call and waits for its end. Dropping the future gives it up.
-    pub async fn run(self) -> Result<HttpCallResponse, CallFailure> {
+    pub async fn run(self) -> Result<Answer, CallFailure> {
         let exchange = async {
             let sent = match self.upstream.send(self.request()).await {
                 // What was lost with a connection that the upstream had closed is not the guest's concern.
@@ -134,7 +150,7 @@ impl PreparedCall {
                 }
                 sent => sent,
             };
-            read(sent?.0, self.response_body).await
+            read(sent?.0, self.response_body, self.body.ticket.account()).await
         };
         let outcome = tokio::time::timeout(self.timeout, exchange).await;
         let outcome = outcome.unwrap_or_else(|_| {
@@ -162,9 +178,10 @@ impl PreparedCall {
     }
 }
 
-async fn read(response: Response<Incoming>, limit: usize) -> Result<HttpCallResponse, Broken> {
+async fn read(response: Response<Incoming>, limit: usize, account: &Arc<Account>) -> Result<Answer, Broken> {
     let (mut head, mut incoming) = response.into_parts();
     strip_hop_by_hop(&mut head.headers);
+    let mut charge = account.charge(cost(&head.headers))?;
     let mut headers = vec![(b":status".to_vec(), head.status.as_str().as_bytes().to_vec())];
     headers.extend(lines(&head.headers));
     let mut answer = HttpCallResponse {
@@ -178,15 +195,39 @@ async fn read(response: Response<Incoming>, limit: usize) -> Result<HttpCallResp
         let frame = frame.map_err(|error| SendError::from_hyper(error, true, false))?;
         match frame.into_data() {
             Ok(data) if answer.body.len() + data.len() > limit => return Err(Broken::TooLarge { limit }),
-            Ok(data) => answer.body.extend_from_slice(&data),
+            Ok(data) => append(&mut answer.body, &data, limit, &mut charge)?,
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
+                    charge.grow(cost(&trailers))?;
                     answer.trailers.extend(lines(&trailers));
                 }
             }
         }
     }
-    Ok(answer)
+    Ok(Answer {
+        response: answer,
+        charge,
+    })
+}
+
+/// Appends to a body that will have `limit` bytes at most, and charges what the body takes before it takes it.
+fn append(body: &mut Vec<u8>, data: &[u8], limit: usize, charge: &mut Charge) -> Result<(), Full> {
+    let needed = body.len() + data.len();
+    let capacity = body.capacity();
+    if needed > capacity {
+        let grown = needed.max(capacity.saturating_mul(2).min(limit));
+        charge.grow(grown - capacity)?;
+        body.reserve_exact(grown - body.len());
+    }
+    body.extend_from_slice(data);
+    Ok(())
+}
+
+fn cost(headers: &HeaderMap) -> usize {
+    let lines = headers.iter();
+    lines
+        .map(|(name, value)| line_cost(name.as_str().len(), value.len()))
+        .sum()
 }
 
 fn lines(headers: &HeaderMap) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
@@ -204,6 +245,8 @@ enum Broken {
     Timeout,
     #[error("the response body is longer than {limit} bytes")]
     TooLarge { limit: usize },
+    #[error(transparent)]
+    NoRoom(#[from] Full),
 }
 
 impl Broken {
@@ -212,6 +255,7 @@ impl Broken {
             Self::Send(error) => (Status::BrokenConnection, error.reason()),
             Self::Timeout => (Status::BrokenConnection, "timeout"),
             Self::TooLarge { .. } => (Status::InternalFailure, "response too large"),
+            Self::NoRoom(_) => (Status::InternalFailure, NO_ROOM),
         };
         CallFailure {
             status,
@@ -227,6 +271,7 @@ type CallBody = TrailingBody<Whole>;
 struct Whole {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
+    ticket: CallTicket,
 }
 
 impl Body for Whole {

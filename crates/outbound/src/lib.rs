@@ -23,7 +23,7 @@ mod trailers;
 mod transport;
 mod upstream;
 
-pub use calls::{CallLimits, Caller, PreparedCall};
+pub use calls::{Answer, CallLimits, Caller, NO_ROOM, PreparedCall};
 pub use error::SendError;
 pub use exec::LocalExec;
 pub use info::{ConnectionInfo, Established, TlsFacts, WireProtocol};

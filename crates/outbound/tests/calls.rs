@@ -5,15 +5,17 @@ mod support;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Response;
 use http_body_util::BodyExt;
 use support::{Notes, answer, full, http, loaded, nobody, read_until, run, serve, upstream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use weir_abi::{CallFailure, HttpCall, Pairs, Status};
+use weir_abi::{CallFailure, HttpCall, HttpCallResponse, Pairs, Status};
+use weir_account::{Account, CallTicket, Calls, Ceiling, Charge};
 use weir_config::Protocol;
-use weir_outbound::{CallLimits, Caller};
+use weir_outbound::{CallLimits, Caller, NO_ROOM};
 
 fn lines(lines: &[(&str, &str)]) -> Pairs {
     lines
@@ -33,6 +35,23 @@ fn call(upstream: &str) -> HttpCall {
         ]),
         ..HttpCall::default()
     }
+}
+
+/// Makes a call whose guest has this much room.
+async fn send_within(caller: &Caller, call: HttpCall, room: usize) -> Result<HttpCallResponse, CallFailure> {
+    let account = Account::new(room, &Ceiling::default());
+    let answer = caller.call(call, ticket(&account)).await?;
+    let charged = answer.charge.bytes();
+    assert!(charged >= answer.response.body.capacity() && charged == account.held());
+    Ok(answer.response)
+}
+
+async fn send(caller: &Caller, call: HttpCall) -> Result<HttpCallResponse, CallFailure> {
+    send_within(caller, call, 64 << 20).await
+}
+
+fn ticket(account: &Arc<Account>) -> CallTicket {
+    Calls::default().begin(account, Charge::none())
 }
 
 fn caller_with(address: SocketAddr, protocol: Protocol, limits: CallLimits) -> Caller {
@@ -74,7 +93,7 @@ fn a_call_is_answered_in_full() {
             .await;
             let caller = caller(address, protocol);
             for _ in 0..2 {
-                let answer = caller.call(call("origin")).await.unwrap();
+                let answer = send(&caller, call("origin")).await.unwrap();
                 assert_eq!(answer.headers[0], (b":status".to_vec(), b"200".to_vec()));
                 let out: Vec<_> = answer
                     .headers
@@ -119,7 +138,7 @@ fn bodies_and_trailers_go_both_ways() {
             let mut wanted = call("origin");
             wanted.headers[0].1 = b"POST".to_vec();
             wanted.body = vec![b'x'; 3 << 20];
-            let answer = caller(address, protocol).call(wanted.clone()).await.unwrap();
+            let answer = send(&caller(address, protocol), wanted.clone()).await.unwrap();
             assert!(answer.body == wanted.body);
             assert!(
                 answer
@@ -136,7 +155,7 @@ fn bodies_and_trailers_go_both_ways() {
             wanted.trailers = lines(&[("X-Sum", "9"), ("content-length", "1")]);
             // Without it, hyper's server keeps its trailers to itself.
             wanted.headers.extend(lines(&[("te", "trailers")]));
-            let answer = caller(address, protocol).call(wanted.clone()).await.unwrap();
+            let answer = send(&caller(address, protocol), wanted.clone()).await.unwrap();
             assert!(answer.body == wanted.body);
             assert_eq!(answer.trailers, lines(&[("x-sum", "9")]));
         }
@@ -193,7 +212,7 @@ fn a_call_is_an_exact_request_on_the_wire() {
         };
         for wanted in [get, post, trailed, only_trailers] {
             assert_eq!(
-                caller.call(wanted).await.unwrap().headers,
+                send(&caller, wanted).await.unwrap().headers,
                 lines(&[(":status", "204")])
             );
         }
@@ -224,7 +243,7 @@ fn failures_have_a_reason() {
             ..call("origin")
         };
         assert_eq!(
-            caller(silent, Protocol::Http1).call(impatient).await,
+            send(&caller(silent, Protocol::Http1), impatient).await,
             Err(broken("timeout"))
         );
         // A call that was given up holds nothing.
@@ -238,10 +257,10 @@ fn failures_have_a_reason() {
                 ..call("origin")
             };
             let caller = caller_with(silent, Protocol::Http1, limits.clone());
-            assert_eq!(caller.call(patient).await, Err(broken("timeout")));
+            assert_eq!(send(&caller, patient).await, Err(broken("timeout")));
         }
 
-        let refused = caller(nobody().await, Protocol::Http1).call(call("origin")).await;
+        let refused = send(&caller(nobody().await, Protocol::Http1), call("origin")).await;
         assert_eq!(refused, Err(broken("connect")));
 
         let (closing, _) = serve(|mut stream| async move {
@@ -249,7 +268,7 @@ fn failures_have_a_reason() {
         })
         .await;
         assert_eq!(
-            caller(closing, Protocol::Http1).call(call("origin")).await,
+            send(&caller(closing, Protocol::Http1), call("origin")).await,
             Err(broken("reset"))
         );
 
@@ -262,7 +281,7 @@ fn failures_have_a_reason() {
         })
         .await;
         assert_eq!(
-            caller(cutting, Protocol::Http1).call(call("origin")).await,
+            send(&caller(cutting, Protocol::Http1), call("origin")).await,
             Err(broken("reset"))
         );
     });
@@ -285,7 +304,7 @@ fn a_response_is_bounded_with_a_length_and_without() {
                 limits.response_body = limit;
                 let mut wanted = call("origin");
                 wanted.headers[1].1 = path.as_bytes().to_vec();
-                let outcome = caller_with(address, Protocol::Http1, limits).call(wanted).await;
+                let outcome = send(&caller_with(address, Protocol::Http1, limits), wanted).await;
                 match outcome {
                     Ok(answer) => assert!(fits && answer.body.len() == 1001),
                     Err(failure) => {
@@ -300,13 +319,67 @@ fn a_response_is_bounded_with_a_length_and_without() {
 }
 
 #[test]
+fn an_answer_that_finds_no_room_is_a_failure() {
+    run(async {
+        let (address, _) = http(Protocol::Http1, |_| async { answer("x".repeat(100_000)) }).await;
+        let caller = caller(address, Protocol::Http1);
+        let failure = send_within(&caller, call("origin"), 90_000).await.unwrap_err();
+        assert_eq!(
+            (failure.status, failure.reason.as_str()),
+            (Status::InternalFailure, NO_ROOM)
+        );
+        assert_eq!(
+            send_within(&caller, call("origin"), 110_000)
+                .await
+                .unwrap()
+                .body
+                .len(),
+            100_000
+        );
+    });
+}
+
+#[test]
+fn a_call_that_is_given_up_counts_until_its_request_is_gone() {
+    run(async {
+        let (address, _) = serve(|mut stream| async move {
+            // Reads the head and leaves the body where it is.
+            read_until(&mut stream, b"\r\n\r\n").await;
+            std::future::pending::<()>().await;
+        })
+        .await;
+        for protocol in [Protocol::Http1, Protocol::Http2] {
+            let caller = caller(address, protocol);
+            let account = Account::new(64 << 20, &Ceiling::default());
+            let calls = Calls::default();
+            let ticket = calls.begin(&account, account.charge(32 << 20).unwrap());
+            let mut wanted = call("origin");
+            wanted.headers[0].1 = b"POST".to_vec();
+            wanted.body = vec![b'x'; 32 << 20];
+            let task = tokio::task::spawn_local(caller.call(wanted, ticket));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert_eq!((calls.in_flight(), account.held()), (1, 32 << 20));
+            task.abort();
+            for _ in 0..1_000 {
+                if calls.in_flight() == 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert_eq!((calls.in_flight(), account.held()), (0, 0), "{protocol:?}");
+        }
+    });
+}
+
+#[test]
 fn destinations_off_the_list_are_refused_before_the_call() {
     run(async {
         let (address, _) = http(Protocol::Http1, |_| async { answer("ok") }).await;
         let caller = caller(address, Protocol::Http1);
-        assert_eq!(caller.call(call("origin")).await.unwrap().body, b"ok");
+        assert_eq!(send(&caller, call("origin")).await.unwrap().body, b"ok");
 
-        let refused = |wanted: HttpCall| caller.prepare(wanted).map(drop).unwrap_err();
+        let account = Account::new(1000, &Ceiling::default());
+        let refused = |wanted: HttpCall| caller.prepare(wanted, ticket(&account)).map(drop).unwrap_err();
         for name in ["", "Origin", "origin:80", &address.to_string()] {
             let failure = refused(call(name));
             assert_eq!(failure.status, Status::BadArgument);
@@ -366,15 +439,15 @@ fn an_idempotent_call_survives_a_connection_closed_under_it() {
                 tokio::task::yield_now().await;
             }
         };
-        caller.call(put.clone()).await.unwrap();
+        send(&caller, put.clone()).await.unwrap();
         settle().await;
         stop_and_close();
-        caller.call(put).await.unwrap();
+        send(&caller, put).await.unwrap();
         settle().await;
         stop_and_close();
         // What may do its work twice is not tried again.
-        assert_eq!(caller.call(post.clone()).await, Err(broken("reset")));
-        caller.call(post).await.unwrap();
+        assert_eq!(send(&caller, post.clone()).await, Err(broken("reset")));
+        send(&caller, post).await.unwrap();
         stop_and_close();
     });
     server.join().unwrap();

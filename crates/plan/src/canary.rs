@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
-use weir_host::{ContextId, HttpCall, Services, Shared, StartError, Vm};
+use weir_host::{CallTicket, ContextId, HttpCall, Services, Shared, StartError, Vm};
 
 use crate::reach::Reach;
 use crate::vm::VmPlan;
@@ -19,7 +19,7 @@ pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), StartError> {
 pub(crate) struct Canary(pub Arc<Reach>);
 
 impl Services for Canary {
-    fn http_call(&mut self, _token: u32, call: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, _token: u32, call: HttpCall, _ticket: CallTicket) -> Result<(), Status> {
         if self.0.knows(&call.upstream) {
             Ok(())
         } else {

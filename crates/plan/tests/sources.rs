@@ -9,7 +9,7 @@ use std::time::Duration;
 use weir_abi::{Callback, LogLevel, Status};
 use weir_config::{CodeSource, Environment, FilterConfig};
 use weir_engine_wasmi::WasmiEngine;
-use weir_host::{ContextId, ForeignFunctions, HttpCall, QueueWaker, Services, Shared};
+use weir_host::{CallTicket, ContextId, ForeignFunctions, HttpCall, QueueWaker, Services, Shared};
 use weir_loader::{FetchError, ModuleDigest, ModuleSource, Revision};
 use weir_plan::{Planned, Planner, Runtimes, Sources};
 
@@ -73,7 +73,7 @@ impl Sources for Shelves {
 struct Nothing;
 
 impl Services for Nothing {
-    fn http_call(&mut self, _token: u32, _call: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, _token: u32, _call: HttpCall, _ticket: CallTicket) -> Result<(), Status> {
         Err(Status::InternalFailure)
     }
 

@@ -165,6 +165,7 @@ impl Controller {
                 current.config.limits.connections != config.limits.connections,
             ),
             ("log_level", old.log_level != new.log_level),
+            ("host_memory", old.host_memory != new.host_memory),
             ("admin", old.admin != new.admin),
             ("code_cache", old.code_cache != new.code_cache),
             ("wasmtime", old.wasmtime != new.wasmtime),

@@ -87,6 +87,7 @@ impl Proxy {
     pub fn start(source: ConfigSource, runtimes: Runtimes) -> Result<Self, ProxyError> {
         let config = (source.0)()?;
         let shared = Shared::new(ForeignFunctions::default());
+        shared.ceiling().set_limit(config.process.host_memory);
         let readiness = Readiness::default();
         // First, so that they say what goes on while VMs start.
         let admin = admin::start(config.process.admin, &shared, &readiness)?;

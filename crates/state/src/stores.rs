@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use weir_abi::Status;
+use weir_account::Ceiling;
 
 use crate::directory::{Directory, Listed};
 use crate::overlay::Overlay;
@@ -19,6 +20,7 @@ pub struct Stores(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    ceiling: Ceiling,
     stores: RwLock<HashMap<Box<str>, Arc<dyn Store>>>,
     directory: RwLock<Directory>,
     below: Option<Below>,
@@ -37,6 +39,11 @@ impl Stores {
     pub fn map(&self, vm_id: &str, store: Arc<dyn Store>) {
         self.write().insert(vm_id.into(), store);
         self.directory_mut().forget_names(vm_id);
+    }
+
+    /// The bound of the memory that all guests of the process may have the host hold. In-process stores stand under it.
+    pub fn ceiling(&self) -> &Ceiling {
+        &self.0.ceiling
     }
 
     /// The store of a `vm_id`, made if it is new.
@@ -119,6 +126,7 @@ impl Stores {
     pub fn overlay(&self) -> Self {
         let last_queue = self.directory().last();
         Self(Arc::new(Inner {
+            ceiling: self.0.ceiling.clone(),
             stores: RwLock::default(),
             directory: RwLock::new(Directory::after(last_queue)),
             below: Some(Below {

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
-use weir_host::{CallFailure, ContextId, HttpCallResponse, LiveVm, Vm, VmError};
+use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError};
+use weir_outbound::Answer;
 
 use crate::instance::{AnswerClaim, Instance};
 
@@ -13,7 +14,9 @@ pub(crate) enum Event {
         /// The number that the guest knows the call by.
         token: u32,
         /// The response, or the reason why there is none.
-        result: Result<HttpCallResponse, CallFailure>,
+        result: Result<Answer, CallFailure>,
+        /// Counts the call among those of the VM.
+        ticket: CallTicket,
     },
     /// The tick period of a plugin context has passed.
     Tick {
@@ -63,7 +66,19 @@ impl Event {
     /// Calls the callback that the event is for. The error is that of [`LiveVm::enter`].
     fn deliver(self, vm: &mut Vm) -> Result<(), VmError> {
         match self {
-            Self::HttpCallResponse { token, result } => vm.on_http_call_response(token, result),
+            Self::HttpCallResponse {
+                token,
+                result,
+                ticket,
+            } => {
+                // The guest may make its next call of the callback.
+                drop(ticket);
+                let (result, _charge) = match result {
+                    Ok(Answer { response, charge }) => (Ok(response), charge),
+                    Err(failure) => (Err(failure), Charge::none()),
+                };
+                vm.on_http_call_response(token, result)
+            }
             Self::Tick { plugin } => vm.on_tick(plugin),
             Self::QueueReady { plugin, queue } => vm.on_queue_ready(plugin, queue),
             Self::ForeignAnswer {

@@ -32,6 +32,8 @@ pub(crate) struct Instance {
     shut_down: AtomicBool,
     /// Answers of foreign functions that have not been delivered.
     answers: AtomicUsize,
+    /// The log has been told that an answer was dropped.
+    warned_of_no_room: AtomicBool,
     own: Weak<Self>,
 }
 
@@ -58,6 +60,7 @@ impl Instance {
             slot: Arc::downgrade(slot),
             shut_down: AtomicBool::new(false),
             answers: AtomicUsize::new(0),
+            warned_of_no_room: AtomicBool::new(false),
             own: Weak::clone(own),
         })
     }
@@ -102,6 +105,17 @@ impl Instance {
         let outstanding = self.answers.fetch_add(1, Ordering::Relaxed);
         let claim = AnswerClaim(own);
         (outstanding < MAX_OUTSTANDING_ANSWERS).then_some(claim)
+    }
+
+    /// Tells the log, once, that an answer for the guest was dropped because its account is full.
+    pub fn warn_of_no_room(&self) {
+        if !self.warned_of_no_room.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                module = self.plan.reach.module,
+                "the host holds as much for the filter as it may (limits.host_memory, or host_memory of the process): an answer \
+                 to a call was dropped (further ones are not reported)"
+            );
+        }
     }
 
     /// Tells the supervisor to look into the mailbox.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use weir_host::{ContextId, HttpCall, LiveVm};
+use weir_host::{CallTicket, ContextId, HttpCall, LiveVm};
 
 use crate::event::Event;
 
@@ -37,7 +37,9 @@ pub(crate) struct Asked {
     /// The latest tick period of each plugin context; `None` ends its ticks.
     pub ticks: Vec<(ContextId, Option<Duration>)>,
     /// HTTP calls to begin, by their tokens.
-    pub calls: Vec<(u32, HttpCall)>,
+    pub calls: Vec<(u32, HttpCall, CallTicket)>,
+    /// HTTP calls that have begun and are to be given up.
+    pub cancelled: Vec<u32>,
     /// Waiting for `proxy_done`.
     pub done: Option<DoneWait>,
 }
@@ -82,6 +84,31 @@ impl Mailbox {
         }
         ask(&mut letters.asked);
         letters.note()
+    }
+
+    /// Gives an HTTP call up: one that has not begun never does, and a result that waits is dropped. `true`: the supervisor
+    /// has to be told to look.
+    #[must_use]
+    pub fn cancel(&self, token: u32) -> bool {
+        let mut letters = self.lock();
+        let Letters { asked, events, .. } = &mut *letters;
+        let begun = asked.calls.len();
+        let waiting: Vec<_> = asked.calls.extract_if(.., |(call, ..)| *call == token).collect();
+        let is_result =
+            |event: &Event| matches!(event, Event::HttpCallResponse { token: of, .. } if *of == token);
+        let ended = events
+            .iter()
+            .position(is_result)
+            .and_then(|index| events.remove(index));
+        let cancel = asked.calls.len() == begun && ended.is_none() && !letters.closed;
+        if cancel {
+            letters.asked.cancelled.push(token);
+        }
+        let note = cancel && letters.note();
+        // What was held is dropped while nothing is locked.
+        drop(letters);
+        drop((waiting, ended));
+        note
     }
 
     /// Puts an event in. `true`: the supervisor has to be told to look.
@@ -160,6 +187,9 @@ impl Letters {
 
 #[cfg(test)]
 mod tests {
+    use weir_account::{Account, Calls, Ceiling, Charge};
+    use weir_host::CallFailure;
+
     use super::*;
 
     fn plugin(id: u32) -> ContextId {
@@ -204,6 +234,49 @@ mod tests {
         }
         assert!(!mailbox.look().post, "the VM has not arrived");
         assert_eq!(mailbox.open().1.len(), 5);
+    }
+
+    /// A call that begins, counted in `calls`.
+    fn begin(mailbox: &Mailbox, calls: &Calls, token: u32) {
+        let account = Account::new(1000, &Ceiling::default());
+        let ticket = calls.begin(&account, Charge::none());
+        let _ = mailbox.ask(|asked| asked.calls.push((token, HttpCall::default(), ticket)));
+    }
+
+    #[test]
+    fn calls_that_are_given_up_leave_nothing_behind() {
+        let (mailbox, calls) = (Mailbox::default(), Calls::default());
+        begin(&mailbox, &calls, 1);
+        begin(&mailbox, &calls, 2);
+        assert!(!mailbox.cancel(1), "the call never began");
+        assert_eq!(calls.in_flight(), 1);
+        let mut asked = mailbox.look().asked;
+        let (token, _, ticket) = asked.calls.remove(0);
+        assert_eq!((token, asked.calls.len(), asked.cancelled.len()), (2, 0, 0));
+        assert!(mailbox.cancel(2));
+        assert_eq!(mailbox.look().asked.cancelled, [2]);
+
+        let failure = CallFailure {
+            status: weir_abi::Status::InternalFailure,
+            reason: String::new(),
+        };
+        let _ = mailbox.put(Event::HttpCallResponse {
+            token: 2,
+            result: Err(failure),
+            ticket,
+        });
+        assert!(!mailbox.cancel(2), "the call has ended");
+        assert_eq!((calls.in_flight(), mailbox.open().1.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_closed_mailbox_lets_go_of_calls() {
+        let (mailbox, calls) = (Mailbox::default(), Calls::default());
+        begin(&mailbox, &calls, 1);
+        let _ = mailbox.close();
+        begin(&mailbox, &calls, 2);
+        assert!(!mailbox.cancel(2));
+        assert_eq!(calls.in_flight(), 0);
     }
 
     #[test]

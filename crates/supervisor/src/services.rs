@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
-use weir_host::{ContextId, HttpCall, Later, Services};
+use weir_host::{CallTicket, ContextId, HttpCall, Later, Services};
 
 use crate::event::Event;
 use crate::instance::Instance;
+use crate::mailbox::Asked;
 
 /// The services of one VM.
 pub(crate) struct VmServices {
@@ -26,7 +27,7 @@ impl VmServices {
 }
 
 impl Services for VmServices {
-    fn http_call(&mut self, token: u32, mut call: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, token: u32, mut call: HttpCall, ticket: CallTicket) -> Result<(), Status> {
         let reach = &self.instance.plan.reach;
         if !reach.knows(&call.upstream) {
             // The C++ plugin knows no upstreams and goes by the authority; `call_by_authority` allows that for authorities
@@ -39,10 +40,17 @@ impl Services for VmServices {
                 _ => return Err(Status::BadArgument),
             }
         }
-        if self.instance.mailbox.ask(|asked| asked.calls.push((token, call))) {
+        let begin = |asked: &mut Asked| asked.calls.push((token, call, ticket));
+        if self.instance.mailbox.ask(begin) {
             self.instance.note();
         }
         Ok(())
+    }
+
+    fn http_cancel(&mut self, token: u32) {
+        if self.instance.mailbox.cancel(token) {
+            self.instance.note();
+        }
     }
 
     fn set_tick_period(&mut self, plugin: ContextId, period: Option<Duration>) {

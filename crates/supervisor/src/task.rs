@@ -12,9 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 use weir_abi::LogLevel;
 use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
-use weir_host::{ContextId, HttpCall, LiveVm, Shared};
+use weir_host::{CallTicket, ContextId, HttpCall, LiveVm, Shared};
 use weir_meters::Restarting;
-use weir_outbound::Caller;
+use weir_outbound::{Caller, NO_ROOM};
 
 use crate::event::{Event, Mail};
 use crate::instance::Instance;
@@ -227,8 +227,14 @@ impl<T: VmThreads> Waiting<T> {
             watched.arrived = true;
             watched.begin_ticks(now, &mut self.timers);
         }
-        for (token, call) in look.asked.calls {
-            watched.call(token, call);
+        for (token, call, ticket) in look.asked.calls {
+            watched.call(token, call, ticket);
+        }
+        for token in look.asked.cancelled {
+            // The task drops its connection, or its stream on one, and with it the request.
+            if let Some(call) = watched.calls.borrow_mut().remove(&token) {
+                call.abort();
+            }
         }
         let done = match look.asked.done {
             Some(DoneWait::Begin(live)) => watched.await_done(live, now, &mut self.timers),
@@ -340,16 +346,25 @@ impl Watched {
         }
     }
 
-    fn call(&mut self, token: u32, call: HttpCall) {
+    fn call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) {
         let caller = self
             .caller
             .get_or_insert_with(|| self.instance.plan.reach.caller());
-        let calling = caller.clone().call(call);
+        let calling = caller.clone().call(call, ticket.clone());
         let (instance, calls) = (Arc::clone(&self.instance), Rc::clone(&self.calls));
         let task = tokio::task::spawn_local(async move {
             let result = calling.await;
             calls.borrow_mut().remove(&token);
-            instance.happened(Event::HttpCallResponse { token, result });
+            if let Err(failure) = &result
+                && failure.reason == NO_ROOM
+            {
+                instance.warn_of_no_room();
+            }
+            instance.happened(Event::HttpCallResponse {
+                token,
+                result,
+                ticket,
+            });
         });
         self.calls.borrow_mut().insert(token, task.abort_handle());
     }

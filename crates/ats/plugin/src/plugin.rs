@@ -11,7 +11,7 @@ use weir_ats_sys::{
     TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex,
     TSRuntimeDirGet, Version,
 };
-use weir_host::Shared;
+use weir_host::{Ceiling, Shared};
 use weir_meters::Meters;
 
 use crate::admin::Admin;
@@ -36,6 +36,8 @@ pub(crate) struct Plugin {
     pub moves_transactions: bool,
     /// What the process counts about itself.
     meters: Meters,
+    /// The bound of the memory that the host holds for all filters.
+    pub ceiling: Ceiling,
     /// The admin pages.
     pub admin: Admin,
     /// The way to what waits.
@@ -100,6 +102,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
     stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
+    let ceiling = shared.ceiling().clone();
     let admin = Admin::new(shared.clone());
     let control = Control::new(runtimes, &supervisor, threads, folder(TSConfigDirGet));
     Ok(Plugin {
@@ -107,6 +110,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
         moves_transactions: std::env::var_os(MOVE).is_some(),
         meters,
+        ceiling,
         admin,
         hub,
         control: Mutex::new(control),

@@ -56,6 +56,7 @@ fn read(plugin: &Plugin, file: &Path, arguments: &Arguments) {
         }
     };
     control.set_log_level(process.log_level);
+    plugin.ceiling.set_limit(process.host_memory);
     if let Some(address) = process.admin
         && arguments.metrics.is_empty()
         && let Err(error) = plugin.admin.serve(address)

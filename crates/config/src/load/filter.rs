@@ -232,6 +232,7 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
             defaults.http_call_timeout,
             Field::duration,
         ),
+        host_memory: or(keys.take("host_memory"), defaults.host_memory, bytes),
     };
     let body = or(keys.take("body"), body, Field::size);
     let stream_deadline = or(keys.take("stream_deadline"), STREAM_DEADLINE, Field::duration);
@@ -241,6 +242,11 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
         body,
         stream_deadline,
     }
+}
+
+/// A size that fits an address.
+pub(super) fn bytes(field: &Field<'_>) -> Option<usize> {
+    usize::try_from(field.size()?).ok()
 }
 
 /// Linear memory: at least a page, at most what 32-bit addresses reach.

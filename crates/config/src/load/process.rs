@@ -30,6 +30,7 @@ pub(super) fn read(keys: &Keys<'_>, listeners: &[Listener]) -> ProcessConfig {
         code_cache: keys.take("code_cache").and_then(|field| code_cache(&field)),
         wasmtime: or(keys.take("wasmtime"), default.wasmtime, wasmtime),
         log_level: or(keys.take("log_level"), default.log_level, filter::log_level),
+        host_memory: or(keys.take("host_memory"), default.host_memory, filter::bytes),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use weir_abi::LogLevel;
+use weir_abi::limits::HOST_MEMORY_OF_PROCESS;
 
 /// What belongs to the process and not to a filter. `weir serve` has these keys in its document; Traffic Server's plugin
 /// has them in one of their own, `wasm.so --config=FILE`.
@@ -20,6 +21,8 @@ pub struct ProcessConfig {
     pub wasmtime: WasmtimeOptions,
     /// The lowest level of log lines that are kept, of filters that name none too; info unless given.
     pub log_level: LogLevel,
+    /// Bytes that the host keeps for all VMs together; [`HOST_MEMORY_OF_PROCESS`] unless given.
+    pub host_memory: usize,
 }
 
 impl Default for ProcessConfig {
@@ -29,6 +32,7 @@ impl Default for ProcessConfig {
             code_cache: None,
             wasmtime: WasmtimeOptions::default(),
             log_level: LogLevel::Info,
+            host_memory: HOST_MEMORY_OF_PROCESS,
         }
     }
 }

@@ -70,7 +70,7 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(
         vm.runtime.location.unwrap().to_string().rsplit('/').next(),
-        Some("filter-snake.yaml:42:14: config.vm_config.runtime")
+        Some("filter-snake.yaml:43:14: config.vm_config.runtime")
     );
     let requests = vm.snapshot.unwrap().warm_up;
     assert_eq!(requests.len(), 2);
@@ -111,6 +111,7 @@ fn every_key_of_a_filter_is_read() {
             callback_deadline: Duration::from_millis(250),
             start_deadline: Duration::from_secs(90),
             http_calls: 16,
+            host_memory: 32 << 20,
             http_call_timeout: Duration::from_millis(1500),
         }
     );
@@ -155,6 +156,7 @@ fn a_filter_needs_no_more_than_its_module() {
             callback_deadline: Duration::from_millis(100),
             start_deadline: Duration::from_secs(10),
             http_calls: 1024,
+            host_memory: 64 << 20,
             http_call_timeout: Duration::from_secs(60),
         }
     );

@@ -29,6 +29,7 @@ fn every_key_of_the_process_is_read_in_either_spelling() {
             debug_info: true,
         },
         log_level: LogLevel::Warn,
+        host_memory: 2 << 30,
     };
     assert_eq!(load("process-snake.yaml"), expected);
     assert_eq!(load("process-camel.yaml"), expected);

@@ -141,6 +141,7 @@ fn every_key_of_the_proxy_is_read() {
                 ..WasmtimeOptions::default()
             },
             log_level: LogLevel::Warn,
+            host_memory: 2 << 30,
         }
     );
     assert!(!proxy.watch);

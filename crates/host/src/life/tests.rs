@@ -51,7 +51,16 @@ fn life(meters: &Meters) -> (Life<Told>, Arc<Mutex<Vec<String>>>) {
     let told = Arc::new(Mutex::new(Vec::new()));
     let guest = Told(Arc::clone(&told));
     let budgets = Budgets::new(Duration::from_secs(2), Duration::from_secs(1));
-    let life = Life::begin("test.wasm", budgets, meters.vm(), |_| Ok(guest)).unwrap();
+    let life = Life::begin(
+        "test.wasm",
+        budgets,
+        meters.vm(&weir_account::Account::new(
+            1000,
+            &weir_account::Ceiling::default(),
+        )),
+        |_| Ok(guest),
+    )
+    .unwrap();
     life.meter().started(["plugin"]);
     (life, told)
 }
@@ -126,7 +135,15 @@ fn a_panic_ends_the_guest_and_not_the_process() {
     assert_eq!(panicked.unwrap_err().to_string(), "host panicked in on_x: a bug");
     assert_eq!(told.lock().unwrap().last().unwrap(), "dropped");
     let budgets = Budgets::new(Duration::ZERO, Duration::ZERO);
-    let begun = Life::<Told>::begin("test.wasm", budgets, meters.vm(), |_| panic!("at once"));
+    let begun = Life::<Told>::begin(
+        "test.wasm",
+        budgets,
+        meters.vm(&weir_account::Account::new(
+            1000,
+            &weir_account::Ceiling::default(),
+        )),
+        |_| panic!("at once"),
+    );
     assert_eq!(
         begun.err().unwrap().to_string(),
         "module test.wasm: host panicked in _start: at once"

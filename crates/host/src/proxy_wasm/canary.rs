@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_abi::{LogLevel, Status};
 
 use super::Vm;
-use crate::{ContextId, HttpCall, PluginSpec, QueueWaker, Services, Shared, StartError, VmSpec};
+use crate::{CallTicket, ContextId, HttpCall, PluginSpec, QueueWaker, Services, Shared, StartError, VmSpec};
 
 impl Vm {
     /// Starts a VM with all its plugins and drops it. It sees shared data, queues and metrics through an overlay
@@ -21,8 +21,8 @@ impl Vm {
         let mut vm = Self::start(
             Arc::clone(spec),
             &shared.overlay(),
-            Box::new(Canary(services)),
-            Arc::new(Canary(())),
+            Box::new(Canary(services, Vec::new())),
+            Arc::new(Canary((), Vec::new())),
         )?;
         vm.canary = true;
         for plugin in plugins {
@@ -32,10 +32,12 @@ impl Vm {
     }
 }
 
-struct Canary<T>(T);
+/// Calls begin and never end.
+struct Canary<T>(T, Vec<CallTicket>);
 
 impl Services for Canary<Box<dyn Services>> {
-    fn http_call(&mut self, _: u32, _: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, _: u32, _: HttpCall, ticket: CallTicket) -> Result<(), Status> {
+        self.1.push(ticket);
         Ok(())
     }
 

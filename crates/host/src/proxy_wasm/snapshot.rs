@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use weir_account::Account;
 use weir_engine::{InstantiateError, Snapshot};
 
 use super::Vm;
@@ -45,9 +46,11 @@ impl Vm {
     ) -> Result<Self, StartError> {
         let spec = &snapshot.spec;
         let budgets = Budgets::of(&spec.limits);
-        let life = Life::begin(spec.module.name(), budgets, shared.meters().vm(), |_| {
+        let account = Account::new(spec.limits.host_memory, shared.ceiling());
+        let meter = shared.meters().vm(&account);
+        let life = Life::begin(spec.module.name(), budgets, meter, |_| {
             let sets = sets_from(snapshot)?;
-            let mut state = GuestState::new(Arc::clone(spec), sets, shared, services, waker);
+            let mut state = GuestState::new(Arc::clone(spec), sets, shared, services, waker, account);
             state.vm.take_over(&snapshot.told);
             let limits = instance_limits(&spec.limits);
             let made = snapshot.frozen.instantiate(Box::new(state), &limits);

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use weir_abi::{Callback, INITIALIZE, MAINS, START};
+use weir_account::Account;
 use weir_engine::{FuncId, Instance, InstantiateError, Limits, Trap, TrapKind};
 
 use super::Vm;
@@ -60,9 +61,11 @@ impl Vm {
         instantiate: impl FnOnce(Box<dyn Any + Send>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>,
     ) -> Result<Self, StartError> {
         let budgets = Budgets::of(&spec.limits);
-        let life = Life::begin(spec.module.name(), budgets, shared.meters().vm(), |budgets| {
+        let account = Account::new(spec.limits.host_memory, shared.ceiling());
+        let meter = shared.meters().vm(&account);
+        let life = Life::begin(spec.module.name(), budgets, meter, |budgets| {
             let sets = SetStates::prepare(&spec);
-            let state = GuestState::new(Arc::clone(&spec), sets, shared, services, waker);
+            let state = GuestState::new(Arc::clone(&spec), sets, shared, services, waker, account);
             let made = instantiate(Box::new(state), &instance_limits(&spec.limits));
             let mut guest = WasmGuest::new(&spec, made)?;
             run_start_functions(&mut guest, &spec, budgets)?;

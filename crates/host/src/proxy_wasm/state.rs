@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
+use weir_account::{Account, Calls};
 use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
@@ -33,11 +34,12 @@ impl GuestState {
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
+        account: Arc<Account>,
     ) -> Self {
         Self {
             gate: Gate::new(sets.composition(), &spec.capabilities),
             sets,
-            vm: VmState::new(spec, shared, services, waker),
+            vm: VmState::new(spec, shared, services, waker, account),
         }
     }
 
@@ -84,7 +86,11 @@ pub(crate) struct VmState {
     /// Those of them for which the guest has called `proxy_done`.
     pub done: Vec<ContextId>,
 
-    /// HTTP calls in flight.
+    /// The bytes that the host holds for the VM.
+    pub account: Arc<Account>,
+    /// HTTP calls that have not ended, awaited or not.
+    pub calls: Calls,
+    /// HTTP calls whose results are awaited.
     pub http_calls: FxHashMap<u32, CallOwner>,
     /// gRPC calls and streams in flight.
     pub grpc_calls: FxHashMap<u32, (CallOwner, GrpcToken)>,
@@ -162,6 +168,7 @@ impl VmState {
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
+        account: Arc<Account>,
     ) -> Self {
         Self {
             abi: spec.module.abi(),
@@ -181,6 +188,8 @@ impl VmState {
             came_round: false,
             deferred: VecDeque::new(),
             done: Vec::new(),
+            account,
+            calls: Calls::default(),
             http_calls: FxHashMap::default(),
             grpc_calls: FxHashMap::default(),
             next_token: 1,

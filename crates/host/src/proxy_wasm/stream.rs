@@ -173,7 +173,14 @@ impl Vm {
         }
         // What the stream still waits for has nobody to go to.
         if !state.http_calls.is_empty() {
-            state.http_calls.retain(|_, owner| owner.context != id);
+            let services = &mut state.services;
+            state.http_calls.retain(|token, owner| {
+                let keep = owner.context != id;
+                if !keep {
+                    services.http_cancel(*token);
+                }
+                keep
+            });
         }
         if !state.grpc_calls.is_empty() {
             let services = &mut state.services;

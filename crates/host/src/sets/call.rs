@@ -1,9 +1,11 @@
 //! A hostcall under way: the guest's memory, the VM's state, and the rules for pointers.
 
 use std::any::Any;
+use std::fmt;
 use std::marker::PhantomData;
 
 use weir_abi::{LogLevel, Status};
+use weir_account::Full;
 use weir_engine::{Caller, Trap};
 
 use super::composition::{capability_of, set_of};
@@ -188,6 +190,29 @@ impl<'a> Call<'a> {
         if guest.gate.is_first_warning(number) {
             guest.vm.log(LogLevel::Warn, message().as_bytes());
         }
+    }
+
+    /// Answers `InternalFailure`, which SDKs expect of the hostcall, because the host holds no more for the VM; one warning.
+    #[cold]
+    pub(crate) fn no_room(&mut self, full: Full) -> Fault {
+        let number = capability_of(self.id);
+        let name = self.guest().import_name(number);
+        self.warn_once(|| format!("{name}: {full}, so the call was refused (further ones are not reported)"));
+        Status::InternalFailure.into()
+    }
+
+    /// Answers Ok without effect, because the host holds no more for the VM or the `vm_id` and SDKs take no other answer from
+    /// the hostcall; counted, and one warning.
+    #[cold]
+    #[expect(dead_code, reason = "used from the next change on")]
+    pub(crate) fn dropped(&mut self, reason: impl fmt::Display) {
+        let number = capability_of(self.id);
+        let guest = self.guest();
+        let name = guest.import_name(number);
+        if let Some(plugin) = guest.vm.plugin() {
+            plugin.meter.hostcall_failed(name, Status::InternalFailure);
+        }
+        self.warn_once(|| format!("{name}: {reason}; nothing was changed (further ones are not reported)"));
     }
 
     /// Refuses something that SDKs take for impossible: `BadArgument` where the VM is strict, else Ok and one warning,

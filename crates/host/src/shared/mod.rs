@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
+use weir_account::Ceiling;
 use weir_meters::Meters;
 use weir_state::Stores;
 
@@ -20,6 +21,7 @@ struct State {
     stores: Stores,
     metrics: Metrics,
     meters: Meters,
+    ceiling: Ceiling,
     foreign_functions: ForeignFunctions,
     last_vm: AtomicU64,
 }
@@ -33,6 +35,7 @@ impl Shared {
     /// As [`Shared::new`], with data and queues in these stores.
     pub fn with_stores(foreign_functions: ForeignFunctions, stores: Stores) -> Self {
         Self(Arc::new(State {
+            ceiling: stores.ceiling().clone(),
             stores,
             metrics: Metrics::default(),
             meters: Meters::default(),
@@ -56,6 +59,14 @@ impl Shared {
         &self.0.meters
     }
 
+    /// The bound of the memory that the host holds for all guests; the limit is [`HOST_MEMORY_OF_PROCESS`] until a proxy
+    /// sets it.
+    ///
+    /// [`HOST_MEMORY_OF_PROCESS`]: weir_abi::limits::HOST_MEMORY_OF_PROCESS
+    pub fn ceiling(&self) -> &Ceiling {
+        &self.0.ceiling
+    }
+
     /// What guests may call beyond the specification.
     pub fn foreign_functions(&self) -> &ForeignFunctions {
         &self.0.foreign_functions
@@ -67,6 +78,8 @@ impl Shared {
     pub fn overlay(&self) -> Self {
         Self(Arc::new(State {
             stores: self.0.stores.overlay(),
+            // What a trial takes is memory of the process like any other.
+            ceiling: self.0.ceiling.clone(),
             metrics: self.0.metrics.overlay(),
             // A VM that is only tried out is nobody's to count.
             meters: Meters::default(),

@@ -8,7 +8,9 @@ use weir_abi::{LogLevel, Status};
 
 use super::{NoSnapshot, Told, VmSnapshot, WarmUp, warm_up};
 use crate::proxy_wasm::{Vm, VmState};
-use crate::{ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec};
+use crate::{
+    CallTicket, ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec,
+};
 
 impl VmSnapshot {
     /// Starts a VM with all its plugins, shows it the made-up requests, and freezes it. Calls that it makes are accepted
@@ -29,6 +31,7 @@ impl VmSnapshot {
         let services = ServicesToFreeze {
             services,
             waits: Arc::clone(&waits),
+            calls: Vec::new(),
         };
         let mut vm = Vm::start_freezable(Arc::clone(spec), shared, Box::new(services), Arc::new(Nobody))?;
         let mut contexts = Vec::with_capacity(plugins.len());
@@ -82,6 +85,7 @@ struct ServicesToFreeze {
     services: Box<dyn Services>,
     /// It has begun what cannot be seen otherwise.
     waits: Arc<AtomicBool>,
+    calls: Vec<CallTicket>,
 }
 
 impl ServicesToFreeze {
@@ -92,8 +96,10 @@ impl ServicesToFreeze {
 }
 
 impl Services for ServicesToFreeze {
-    fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status> {
-        self.services.http_call(token, call)
+    fn http_call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) -> Result<(), Status> {
+        self.services.http_call(token, call, ticket.clone())?;
+        self.calls.push(ticket);
+        Ok(())
     }
 
     fn grpc_call(&mut self, _: u32, _: GrpcCall) -> Result<(), Status> {

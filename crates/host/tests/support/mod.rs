@@ -13,9 +13,9 @@ use std::time::Duration;
 use weir_abi::{BufferType, LogLevel, MapType, Status, StreamType};
 use weir_engine::Engine;
 use weir_host::{
-    BufferStatus, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall, HeaderEdit,
-    HostModule, HttpCall, HttpCallFailure, ImportSets, Later, LocalResponse, Lookup, Pairs, PluginSpec,
-    QueueWaker, Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
+    BufferStatus, CallTicket, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall,
+    HeaderEdit, HostModule, HttpCall, HttpCallFailure, ImportSets, Later, LocalResponse, Lookup, Pairs,
+    PluginSpec, QueueWaker, Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
 };
 
 /// Runs each test on every engine.
@@ -130,6 +130,9 @@ pub fn guest(imports: &str, body: &str) -> Vec<u8> {
 pub struct Record {
     pub logs: Vec<(LogLevel, Option<String>, Vec<u8>)>,
     pub http_calls: Vec<(u32, HttpCall)>,
+    /// Calls that have not ended.
+    pub tickets: Vec<CallTicket>,
+    pub cancelled: Vec<u32>,
     pub grpc: Vec<String>,
     pub ticks: Vec<(ContextId, Option<Duration>)>,
     pub woken: Vec<(ContextId, u32)>,
@@ -164,12 +167,19 @@ impl Recorder {
 }
 
 impl Services for Recorder {
-    fn http_call(&mut self, token: u32, call: HttpCall) -> Result<(), Status> {
+    fn http_call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) -> Result<(), Status> {
         if call.upstream != b"known" {
             return Err(Status::BadArgument);
         }
-        self.with(|record| record.http_calls.push((token, call)));
+        self.with(|record| {
+            record.http_calls.push((token, call));
+            record.tickets.push(ticket);
+        });
         Ok(())
+    }
+
+    fn http_cancel(&mut self, token: u32) {
+        self.with(|record| record.cancelled.push(token));
     }
 
     fn grpc_call(&mut self, token: u32, call: GrpcCall) -> Result<(), Status> {

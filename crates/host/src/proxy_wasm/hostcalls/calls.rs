@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weir_abi::{Status, limits, pairs};
+use weir_account::line_cost;
 
 use crate::proxy_wasm::GrpcToken;
 use crate::proxy_wasm::{VmState, names};
@@ -29,25 +30,40 @@ pub(super) fn proxy_http_call(
 ) -> Result<(), Fault> {
     call.check_outputs(&[out_token])?;
     let (memory, state) = call.parts();
-    let request = HttpCall {
-        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
-        headers: owned_pairs(memory, headers, headers_len)?,
-        body: slice(memory, body, body_len)?.to_vec(),
-        trailers: owned_pairs(memory, trailers, trailers_len)?,
-        timeout: timeout_of(timeout)?,
-    };
-    let has = |name: &&[u8]| request.headers.iter().any(|(key, _)| key == name);
+    let upstream = slice(memory, upstream, upstream_len)?;
+    let headers = borrowed_pairs(memory, headers, headers_len)?;
+    let body = slice(memory, body, body_len)?;
+    let trailers = borrowed_pairs(memory, trailers, trailers_len)?;
+    let timeout = timeout_of(timeout)?;
+    let has = |name: &&[u8]| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
     if !REQUIRED.iter().all(has) {
         return Err(Status::BadArgument.into());
     }
     let owner = state.call_owner().ok_or(Status::InternalFailure)?;
-    if state.http_calls.len() >= state.spec.limits.http_calls {
-        let limit = state.spec.limits.http_calls;
-        call.warn_once(|| format!("proxy_http_call: {limit} calls are in flight, which is the limit"));
+    let limit = state.spec.limits.http_calls;
+    if state.calls.in_flight() >= limit {
+        call.warn_once(|| {
+            format!(
+                "proxy_http_call: {limit} calls are in flight (limits.http_calls), so the call was refused"
+            )
+        });
         return Err(Status::InternalFailure.into());
     }
+    let cost = upstream.len() + body.len() + cost_of(&headers) + cost_of(&trailers);
+    let charge = match state.account.charge(cost) {
+        Ok(charge) => charge,
+        Err(full) => return Err(call.no_room(full)),
+    };
+    let request = HttpCall {
+        upstream: upstream.to_vec(),
+        headers: names::owned(&headers),
+        body: body.to_vec(),
+        trailers: names::owned(&trailers),
+        timeout,
+    };
+    let ticket = state.calls.begin(&state.account, charge);
     let token = state.next_token();
-    state.services.http_call(token, request)?;
+    state.services.http_call(token, request, ticket)?;
     state.http_calls.insert(token, owner);
     Ok(call.write_u32(out_token, token)?)
 }
@@ -183,6 +199,17 @@ fn timeout_of(milliseconds: u32) -> Result<Option<Duration>, Status> {
 }
 
 fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
-    let pairs = pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)?;
-    Ok(names::owned(&pairs))
+    Ok(names::owned(&borrowed_pairs(memory, data, len)?))
+}
+
+fn borrowed_pairs(memory: &[u8], data: u32, len: u32) -> Result<Vec<(&[u8], &[u8])>, Status> {
+    pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)
+}
+
+/// What the host holds for these lines.
+pub(super) fn cost_of(lines: &[(&[u8], &[u8])]) -> usize {
+    lines
+        .iter()
+        .map(|(name, value)| line_cost(name.len(), value.len()))
+        .sum()
 }
