@@ -26,5 +26,5 @@ pub use reach::Reach;
 pub use runtimes::{RuntimeSource, Runtimes};
 pub use sources::{LocalSources, Sources};
 pub use vm::{Identity, VmPlan};
-pub use watch::FileWatch;
+pub use watch::{Cause, FileWatch, Loaded};
 pub use weir_loader::FileStamp;

@@ -11,6 +11,7 @@ mod admin;
 mod bodies;
 mod build;
 mod check;
+mod config_source;
 mod connection;
 mod control;
 mod echo;
@@ -36,8 +37,9 @@ mod watched_io;
 mod worker;
 
 pub use check::{Report, check, check_filters};
+pub use config_source::ConfigSource;
 pub use error::ProxyError;
-pub use proxy::{ConfigSource, Proxy, ProxyHandle};
+pub use proxy::{Proxy, ProxyHandle};
 pub use run::Signals;
 pub use tls::TlsError;
 pub use weir_outbound::UpstreamError;

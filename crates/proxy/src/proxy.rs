@@ -8,33 +8,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use weir_admin::{AdminServer, Readiness};
-use weir_config::{AccessLog, ConfigError, ProxyConfig};
+use weir_config::{AccessLog, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
-use weir_plan::{FileStamp, Refusal, Runtimes};
+use weir_plan::{Cause, FileStamp, Refusal, Runtimes};
 use weir_supervisor::OnFailure;
 
 use crate::access_log::{Lines, Writer};
 use crate::admin;
 use crate::build::Builder;
+use crate::config_source::{ConfigSource, StampedFiles};
 use crate::control::Controller;
 use crate::error::ProxyError;
 use crate::worker::{self, Message, WorkerLink};
-
-/// Where a proxy's configuration comes from: asked at start and at each reload.
-pub struct ConfigSource(Box<dyn Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync>);
-
-impl ConfigSource {
-    /// A source that calls `load`.
-    pub fn new(load: impl Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync + 'static) -> Self {
-        Self(Box::new(load))
-    }
-}
-
-impl fmt::Debug for ConfigSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ConfigSource")
-    }
-}
 
 /// A proxy that runs, on threads of its own.
 ///
@@ -64,9 +49,21 @@ struct Inner {
 struct State {
     addresses: Vec<SocketAddr>,
     refused: Vec<Refusal>,
-    files: Vec<PathBuf>,
+    /// The files of the configuration that serves and of the one that was last tried, as they were before they were read.
+    files: StampedFiles,
     watch: bool,
     drain: Duration,
+    /// Why the last reload failed.
+    failure: Option<String>,
+}
+
+/// Why the configuration is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReloadCause {
+    /// By SIGHUP, or a call.
+    Asked,
+    /// The watch of the files says so.
+    Watch(Cause),
 }
 
 impl fmt::Debug for Inner {
@@ -85,7 +82,7 @@ impl Proxy {
     /// [`ProxyHandle::refused`]; its requests get its fail policy, and the rest is served. What is wrong with the
     /// configuration itself, or an address that cannot be listened on, is an error.
     pub fn start(source: ConfigSource, runtimes: Runtimes) -> Result<Self, ProxyError> {
-        let config = (source.0)()?;
+        let (config, files) = source.read()?;
         let shared = Shared::new(ForeignFunctions::default());
         shared.ceiling().set_limit(config.process.host_memory);
         let readiness = Readiness::default();
@@ -126,7 +123,7 @@ impl Proxy {
             access_log,
             admin,
         };
-        let refused = proxy.handle.serve(config, OnFailure::Retry)?;
+        let refused = proxy.handle.serve(config, files, OnFailure::Retry)?;
         for refusal in &refused {
             tracing::error!("{refusal}");
         }
@@ -198,6 +195,11 @@ impl ProxyHandle {
     /// Reads the configuration and the modules again, and serves them. Blocks until all workers do; requests under way
     /// end on what they began with. A configuration that does not work changes nothing.
     pub fn reload(&self) -> Result<(), ProxyError> {
+        self.reload_for(ReloadCause::Asked)
+    }
+
+    /// As [`ProxyHandle::reload`]. A retry that fails as the reload before it logs that at debug level.
+    pub(crate) fn reload_for(&self, cause: ReloadCause) -> Result<(), ProxyError> {
         let outcome = self.try_reload();
         match &outcome {
             Ok(()) => {
@@ -206,24 +208,35 @@ impl ProxyHandle {
             }
             Err(error) => {
                 self.0.shared.meters().reload_failures.increment();
-                tracing::error!("reload failed, keeping the running configuration: {error}");
+                let text = error.to_string();
+                let before = self.state().failure.replace(text.clone());
+                if cause == ReloadCause::Watch(Cause::Retry) && before.as_ref() == Some(&text) {
+                    tracing::debug!("reload failed again for the same reason, keeping the running configuration");
+                } else {
+                    tracing::error!("reload failed, keeping the running configuration: {text}");
+                }
             }
         }
         outcome
     }
 
     fn try_reload(&self) -> Result<(), ProxyError> {
-        let config = (self.0.source.0)().inspect_err(|error| {
-            // What was looked for may be what has to change next.
-            let mut state = self.state();
-            for file in error.files() {
-                if !state.files.contains(file) {
-                    state.files.push(file.clone());
-                }
+        let before = self.state().files.again();
+        match self.0.source.read() {
+            Ok((config, files)) => {
+                let tried = files.clone();
+                self.serve(config, files, OnFailure::Keep).inspect_err(|_| {
+                    // The file that has to change next may be one of either configuration.
+                    self.state().files = before.and(tried);
+                })?;
+                Ok(())
             }
-        })?;
-        self.serve(config, OnFailure::Keep)?;
-        Ok(())
+            Err(error) => {
+                let tried = StampedFiles::of(error.files());
+                self.state().files = before.and(tried);
+                Err(error.into())
+            }
+        }
     }
 
     /// The addresses that are listened on, in the order of the configuration.
@@ -241,18 +254,24 @@ impl ProxyHandle {
         &self.0.shared
     }
 
-    /// The files to watch: none where the configuration wants that.
+    /// The files to watch, as they were before they were read: none where the configuration wants that.
     pub(crate) fn watched_files(&self) -> Vec<(PathBuf, FileStamp)> {
         let state = self.state();
-        let files = if state.watch { &state.files[..] } else { &[] };
+        if !state.watch {
+            return Vec::new();
+        }
+        let files = state.files.clone().into_iter();
         files
-            .iter()
-            .map(|file| (file.clone(), FileStamp::of(file)))
+            .filter(|(file, _)| !self.0.source.is_read_once(file))
             .collect()
     }
 
-    fn serve(&self, config: ProxyConfig, on_failure: OnFailure) -> Result<Vec<Refusal>, ProxyError> {
-        let files = config.files().to_vec();
+    fn serve(
+        &self,
+        config: ProxyConfig,
+        files: StampedFiles,
+        on_failure: OnFailure,
+    ) -> Result<Vec<Refusal>, ProxyError> {
         let (watch, drain) = (config.watch, config.timeouts.drain);
         let mut controller = self.0.controller.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = controller.serve(config, on_failure)?;
@@ -264,6 +283,7 @@ impl ProxyHandle {
             files,
             watch,
             drain,
+            failure: None,
         };
         Ok(refused)
     }

@@ -1,17 +1,12 @@
 //! Running until a signal ends it: reload on SIGHUP and when a file changes.
 
-use std::time::Duration;
-
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use weir_plan::FileWatch;
+use tokio::sync::mpsc::{Receiver, channel};
+use weir_plan::{Cause, FileWatch, Loaded};
 
 use crate::error::ProxyError;
-use crate::proxy::{Proxy, ProxyHandle};
-
-/// Changes of files are looked at when nothing more has happened for so long: editors and copies write in pieces.
-const QUIET: Duration = Duration::from_millis(200);
+use crate::proxy::{Proxy, ProxyHandle, ReloadCause};
 
 /// The signals that a running proxy follows, caught from the moment on that this is made.
 ///
@@ -52,8 +47,16 @@ impl Proxy {
     /// Reloads on SIGHUP and, where the configuration says so, when one of its files changes; ends gracefully on SIGTERM
     /// and SIGINT. Blocks until the end.
     pub fn run_until_signal(self, mut signals: Signals) -> Result<(), ProxyError> {
+        // The watch asks for one reload at a time. One that SIGHUP has made needless may wait here, which is harmless.
+        let (events, due) = channel(1);
+        let watch = FileWatch::start(move |cause| {
+            // Nobody listens any more when the proxy ends.
+            let _ = events.try_send(cause);
+        })?;
         let followed = follow_signals(
             self.handle(),
+            &watch,
+            due,
             &mut signals.hangup,
             &mut signals.terminate,
             &mut signals.interrupt,
@@ -69,18 +72,15 @@ impl Proxy {
 
 async fn follow_signals(
     proxy: ProxyHandle,
+    watch: &FileWatch,
+    mut due: Receiver<Cause>,
     hangup: &mut Signal,
     terminate: &mut Signal,
     interrupt: &mut Signal,
 ) {
-    let (events, mut changes) = unbounded_channel();
-    let mut watch = FileWatch::new(move || {
-        // Nobody listens any more when the proxy ends.
-        let _ = events.send(());
-    });
     watch.follow(proxy.watched_files());
     loop {
-        tokio::select! {
+        let cause = tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
             received = hangup.recv() => {
@@ -88,30 +88,29 @@ async fn follow_signals(
                     return;
                 }
                 tracing::info!("reloading on SIGHUP");
+                ReloadCause::Asked
             }
-            () = quiet_after_change(&mut changes) => {
-                if !watch.has_changed() {
-                    continue;
+            Some(cause) = due.recv() => {
+                match cause {
+                    Cause::Changed => tracing::info!("reloading, since a file has changed"),
+                    Cause::Retry => tracing::debug!("reloading again after a failure"),
                 }
-                tracing::info!("reloading, since a file has changed");
+                ReloadCause::Watch(cause)
             }
-        }
+        };
         let reloading = proxy.clone();
-        let reload = tokio::task::spawn_blocking(move || reloading.reload());
-        tokio::select! {
+        let reload = tokio::task::spawn_blocking(move || reloading.reload_for(cause));
+        let loaded = tokio::select! {
             _ = terminate.recv() => return,
             _ = interrupt.recv() => return,
-            // How it went has been logged.
-            _ = reload => {}
-        }
-        watch.follow(proxy.watched_files());
+            // The outcome has been logged.
+            reloaded = reload => match reloaded {
+                Ok(Ok(())) => Loaded::Yes,
+                _ => Loaded::No,
+            },
+        };
+        // Asked for before or while the files were read again.
+        while due.try_recv().is_ok() {}
+        watch.reloaded(proxy.watched_files(), loaded);
     }
-}
-
-async fn quiet_after_change(changes: &mut UnboundedReceiver<()>) {
-    if changes.recv().await.is_none() {
-        return std::future::pending().await;
-    }
-    // An end of the channel is an end of changes, too.
-    while let Ok(Some(())) = tokio::time::timeout(QUIET, changes.recv()).await {}
 }

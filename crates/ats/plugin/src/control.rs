@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_abi::LogLevel;
-use weir_config::{Environment, FilterConfig, Ticks};
+use weir_config::{ConfigError, Environment, FilterConfig, Ticks};
 use weir_meters::Meters;
 use weir_plan::{FileStamp, Planned, Planner, Runtimes};
 use weir_supervisor::{Fleet, OnFailure, Supervisor, VmThread};
@@ -30,6 +30,8 @@ pub(crate) struct Control {
     fleet: Fleet,
     /// The files that have been read, as they were then.
     stamps: HashMap<PathBuf, FileStamp>,
+    /// Watched files of the reload that failed last: one of them may be what has to change next.
+    tried: Vec<PathBuf>,
     /// Between the beginning and the end of `remap.config`: its rules are loaded together at the end.
     in_remap: bool,
     /// Instances have come or gone since VMs were last planned.
@@ -75,6 +77,7 @@ impl Control {
             instances: vec![Instance::default()],
             fleet: Fleet::default(),
             stamps: HashMap::new(),
+            tried: Vec::new(),
             in_remap: false,
             changed: false,
             serves: false,
@@ -117,7 +120,7 @@ impl Control {
         }
         if self.serves {
             for file in &files {
-                self.read(file)?;
+                self.read(file).map_err(|error| first_line(&error))?;
             }
         }
         let number = self
@@ -178,25 +181,43 @@ impl Control {
     pub fn reload(&mut self) -> Result<(), Kept> {
         let mut wrong = false;
         let mut read: Vec<Vec<Arc<FilterConfig>>> = Vec::new();
+        let mut tried = Vec::new();
         let instances: Vec<Vec<PathBuf>> = self
             .instances
             .iter()
             .map(|instance| instance.files.clone())
             .collect();
+        let loaded = self.instances.iter().flat_map(|instance| &instance.filters);
+        let watched: HashSet<PathBuf> = loaded
+            .filter(|filter| filter.watch)
+            .map(|filter| filter.source.clone())
+            .collect();
         for files in instances {
             let mut filters = Vec::new();
             for file in files {
                 match self.read(&file) {
-                    Ok(filter) => filters.push(filter),
-                    Err(_) => wrong = true,
+                    Ok(filter) => {
+                        if filter.watch {
+                            tried.extend(filter.files());
+                        }
+                        filters.push(filter);
+                    }
+                    Err(error) => {
+                        if watched.contains(&file) {
+                            tried.extend_from_slice(error.files());
+                        }
+                        wrong = true;
+                    }
                 }
             }
             read.push(filters);
         }
-        if wrong {
-            return Err(Kept);
-        }
-        self.apply(Some(read), OnFailure::Keep)
+        let applied = match wrong {
+            false => self.apply(Some(read), OnFailure::Keep),
+            true => Err(Kept),
+        };
+        self.tried = applied.is_err().then_some(tried).unwrap_or_default();
+        applied
     }
 
     /// The files that what is loaded was read from, as they were then, where somebody wants them watched.
@@ -205,6 +226,7 @@ impl Control {
         let mut files: Vec<PathBuf> = filters
             .filter(|filter| filter.watch)
             .flat_map(|filter| filter.files())
+            .chain(self.tried.iter().cloned())
             .collect();
         files.sort_unstable();
         files.dedup();
@@ -314,8 +336,8 @@ impl Control {
         })
     }
 
-    /// Reads a document. What is wrong with it is logged, and its first line returned.
-    fn read(&mut self, file: &Path) -> Result<Arc<FilterConfig>, String> {
+    /// Reads a document. What is wrong with it is logged.
+    fn read(&mut self, file: &Path) -> Result<Arc<FilterConfig>, ConfigError> {
         self.stamps.insert(file.to_owned(), FileStamp::of(file));
         let runtimes = self.planner.runtimes();
         let loaded = FilterConfig::load(file, &self.environment()).and_then(|filter| {
@@ -334,9 +356,12 @@ impl Control {
                 Ok(Arc::new(filter))
             }
             Err(error) => {
+                for other in error.files().iter().filter(|other| *other != file) {
+                    self.stamps.insert(other.clone(), FileStamp::of(other));
+                }
                 let text = error.to_string();
                 text.lines().for_each(|line| tracing::error!("{line}"));
-                Err(text.lines().next().unwrap_or_default().to_owned())
+                Err(error)
             }
         }
     }
@@ -378,6 +403,11 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread
     ThreadChain::new(filters.iter().map(filter).collect())
 }
 
+/// The first problem of a document, for the server's own messages.
+fn first_line(error: &ConfigError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
 /// Filters whose name another document has already, with that document. One document may serve in several places.
 fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, PathBuf)> {
     let mut names: HashMap<&str, &PathBuf> = HashMap::new();
@@ -400,8 +430,9 @@ impl Control {
     }
 
     /// Reloads, and counts and logs the outcome.
-    pub fn reload_and_report(&mut self) {
-        match self.reload() {
+    pub fn reload_and_report(&mut self) -> Result<(), Kept> {
+        let reloaded = self.reload();
+        match &reloaded {
             Ok(()) => {
                 self.meters.reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
@@ -412,5 +443,6 @@ impl Control {
                 tracing::error!("reload failed, keeping the running filters");
             }
         }
+        reloaded
     }
 }

@@ -3,22 +3,26 @@
 use std::ffi::{c_int, c_void};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_ats_sys::{TSCont, TSContCreate, TSEvent, TSMgmtUpdateRegister, TSMutexCreate};
-use weir_plan::FileWatch;
+use weir_plan::{FileWatch, Loaded};
 
+use crate::control::Kept;
 use crate::guard;
 use crate::plugin::plugin;
 
-/// Changes within this time of each other are one.
+/// Requests within this time of each other are one.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// The longest that further requests put the first one off.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Why the thread that reloads is woken.
 enum Wake {
     /// The server's configuration is being reloaded.
     Asked,
-    /// A file may have changed.
+    /// The watch of the files says that a reload is due.
     File,
     /// What is loaded has changed: other files may have to be watched.
     Follow,
@@ -72,18 +76,23 @@ unsafe extern "C" fn on_reload(_cont: TSCont, _event: TSEvent, _data: *mut c_voi
 fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
     // SAFETY: makes this thread one that may leave events for the server's threads; nothing else is asked of it.
     unsafe { weir_ats_sys::TSThreadInit() };
-    let (sender, again) = (sender.clone(), sender.clone());
-    let mut watch = FileWatch::new(move || {
+    let sender = sender.clone();
+    let watch = FileWatch::start(move |_| {
         // The thread lives as long as the process.
         let _ = sender.send(Wake::File);
     });
+    if let Err(error) = &watch {
+        tracing::error!("watch: changes of files cause no reload until a restart: {error}");
+    }
     while let Ok(first) = wakes.recv() {
+        let until = Instant::now() + LONGEST;
         let mut all = vec![first];
-        while let Ok(more) = wakes.recv_timeout(QUIET) {
+        while let Ok(more) = wakes.recv_timeout(QUIET.min(until.saturating_duration_since(Instant::now()))) {
             all.push(more);
         }
-        let asked = all.iter().any(|wake| matches!(wake, Wake::Asked));
-        let changed = all.iter().any(|wake| matches!(wake, Wake::File)) && watch.has_changed();
+        let reloads = all
+            .iter()
+            .any(|wake| matches!(wake, Wake::Asked | Wake::File));
         guard::catch(|| {
             let mut control = plugin().control();
             for wake in &all {
@@ -91,16 +100,17 @@ fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
                     control.drop_instance(*instance);
                 }
             }
-            if asked || changed {
-                control.reload_and_report();
-            } else {
+            let reloaded = reloads.then(|| control.reload_and_report());
+            if !reloads {
                 control.tidy();
             }
-            watch.follow(control.watched_files());
+            let files = control.watched_files();
+            match (&watch, reloaded) {
+                (Ok(watch), Some(Ok(()))) => watch.reloaded(files, Loaded::Yes),
+                (Ok(watch), Some(Err(Kept))) => watch.reloaded(files, Loaded::No),
+                (Ok(watch), None) => watch.follow(files),
+                (Err(_), _) => {}
+            }
         });
-        if watch.has_changed() && !changed {
-            // Between being read and being watched.
-            let _ = again.send(Wake::File);
-        }
     }
 }

@@ -116,6 +116,43 @@ fn a_watched_file_is_read_when_it_changes() {
     }
 }
 
+/// The document is a link into another folder, as releases are switched, beside a file that is written without a pause.
+#[test]
+fn a_watched_link_is_followed_beside_a_busy_neighbour() {
+    let origin = Origin::start().unwrap();
+    let watched = |number| {
+        let mut block = version(number);
+        set(&mut block, "watch", json!(true));
+        block
+    };
+    let ats = Ats::start(&AtsConfig::new(origin.address()).filter(watched("0"))).unwrap();
+    becomes(&ats, "0");
+    let document = ats.server().etc().join("version.yaml");
+    let folder = document.parent().unwrap().to_owned();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("version.yaml");
+    let end = Arc::new(AtomicBool::new(false));
+    let busy = {
+        let end = Arc::clone(&end);
+        std::thread::spawn(move || {
+            while !end.load(Ordering::SeqCst) {
+                std::fs::write(folder.join("neighbour.log"), "a line").unwrap();
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        })
+    };
+    let write = |number| std::fs::write(&target, json!({ "config": watched(number) }).to_string()).unwrap();
+    write("1");
+    let new = document.with_extension("new");
+    std::os::unix::fs::symlink(&target, &new).unwrap();
+    std::fs::rename(&new, &document).unwrap();
+    becomes(&ats, "1");
+    write("2");
+    becomes(&ats, "2");
+    end.store(true, Ordering::SeqCst);
+    busy.join().unwrap();
+}
+
 #[test]
 fn reload_loses_no_request() {
     let origin = Origin::start().unwrap();

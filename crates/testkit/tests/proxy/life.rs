@@ -2,9 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_testkit::client::{Http1, Http2, Request};
@@ -204,6 +206,80 @@ fn a_changed_module_is_read_again() {
     std::fs::rename(&new, &module).unwrap();
     times(&weir, RELOADED, 1);
     assert_eq!(reports(), 0);
+}
+
+/// As `weir serve > weir.log` beside `weir.yaml`, or any other file that is written without a pause.
+#[test]
+fn a_busy_neighbour_does_not_put_a_reload_off() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "1", true)).unwrap();
+    let (end, folder) = (Arc::new(AtomicBool::new(false)), weir.folder().to_owned());
+    let busy = {
+        let end = Arc::clone(&end);
+        thread::spawn(move || {
+            while !end.load(Ordering::SeqCst) {
+                std::fs::write(folder.join("weir.log"), "a line").unwrap();
+                thread::park_timeout(Duration::from_millis(20));
+            }
+        })
+    };
+    weir.write_config(&version(&origin, "2", true)).unwrap();
+    times(&weir, RELOADED, 1);
+    assert_eq!(serves(&weir), "2");
+    end.store(true, Ordering::SeqCst);
+    busy.join().unwrap();
+}
+
+#[test]
+fn a_module_behind_a_link_is_read_again() {
+    let origin = Origin::start().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (release, module) in [("r1", "add_header_map_value"), ("r2", "header_edit_too_late")] {
+        std::fs::create_dir(folder.path().join(release)).unwrap();
+        std::fs::copy(guest(module), folder.path().join(release).join("filter.wasm")).unwrap();
+    }
+    let current = folder.path().join("current");
+    symlink("r1", &current).unwrap();
+    let config = Config::new(&origin.url())
+        .set("watch", json!(true))
+        .filter(
+            "filter",
+            filter("filter", &current.join("filter.wasm"), "wasmtime"),
+        )
+        .route("/", &["filter"]);
+    let weir = Weir::start_in(folder, config.value()).unwrap();
+    let reports = || {
+        let mut client = Http1::connect(weir.address()).unwrap();
+        let response = client.request(&Request::get("/")).unwrap();
+        response.response().unwrap().values("x-report").len()
+    };
+    assert!(reports() > 0);
+    let new = weir.folder().join("new");
+    symlink("r2", &new).unwrap();
+    std::fs::rename(&new, &current).unwrap();
+    times(&weir, RELOADED, 1);
+    assert_eq!(reports(), 0);
+}
+
+/// The reason for the failure is none of the files: an address that somebody else has, for a while.
+#[test]
+fn a_failed_reload_is_tried_again() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(&version(&origin, "1", true)).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut moved = version(&origin, "2", true);
+    let address = taken.local_addr().unwrap();
+    moved["listeners"] = json!([{ "address": "127.0.0.1:0" }, { "address": address }]);
+    weir.write_config(&moved).unwrap();
+    times(&weir, KEPT, 1);
+    assert_eq!(serves(&weir), "1");
+    drop(taken);
+    times(&weir, RELOADED, 1);
+    assert_eq!(serves(&weir), "2");
+    // Retries that fail for the same reason are not logged again.
+    let lines = weir.logs().lines();
+    let kept = lines.iter().filter(|line| line.text.contains(KEPT)).count();
+    assert_eq!(kept, 1, "{}", weir.logs().text());
 }
 
 #[test]
