@@ -82,6 +82,8 @@ counters! {
     vm_restarts,
     /// Streams that are over.
     streams_ended,
+    /// Client connections that were refused because too many were open.
+    connections_refused,
 }
 
 /// A counter at one moment.

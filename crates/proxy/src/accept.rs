@@ -52,12 +52,14 @@ async fn accept(
 ) {
     loop {
         match socket.accept().await {
-            Ok((stream, _)) if worker.has_room() => {
-                let tls = tls.borrow().clone();
-                tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, tls));
-            }
-            // Beyond the bound: closed at once, which tells the client more than being left in the queue.
-            Ok(_) => {}
+            Ok((stream, _)) => match worker.connection_limit.admit() {
+                Some(admitted) => {
+                    let tls = tls.borrow().clone();
+                    tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, tls, admitted));
+                }
+                // Closed at once, which tells the client more than being left in the queue.
+                None => drop(stream),
+            },
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept connections");

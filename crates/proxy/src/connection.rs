@@ -1,5 +1,6 @@
 //! One client connection.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use weir_config::Limits;
 use weir_outbound::{LocalExec, TrailerHandle, TrailerIo};
 
+use crate::connection_limit::Admitted;
 use crate::exchange;
 use crate::stream::facts::ConnectionFacts;
 use crate::tls::{ServerTls, TlsSession};
@@ -37,6 +39,8 @@ pub(crate) struct Connection {
     /// How trailers get onto it where it speaks HTTP/1.1.
     pub trailers: TrailerHandle,
     activity: Arc<Activity>,
+    /// Counts for as long as an exchange is left, which a tunnel is after the connection itself has ended.
+    _admitted: Admitted,
 }
 
 impl Connection {
@@ -62,14 +66,19 @@ pub(crate) struct Watch {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, tls: Option<Arc<ServerTls>>) {
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    stream: TcpStream,
+    tls: Option<Arc<ServerTls>>,
+    admitted: Admitted,
+) {
     // A proxy writes what it has; waiting for more only adds delay.
     let _ = stream.set_nodelay(true);
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
         return;
     };
     match tls {
-        None => serve_stream(worker, stream, peer, local, None).await,
+        None => serve_stream(worker, stream, (peer, local), None, admitted).await,
         Some(tls) => {
             let Some(limit) = worker
                 .revision()
@@ -81,7 +90,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, tls: Option<Arc
             match tokio::time::timeout(limit, handshake).await {
                 Ok(Ok(stream)) => {
                     let session = tls.session(stream.get_ref().1);
-                    serve_stream(worker, stream, peer, local, Some(session)).await;
+                    serve_stream(worker, stream, (peer, local), Some(session), admitted).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
@@ -93,9 +102,9 @@ pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, tls: Option<Arc
 async fn serve_stream<T>(
     worker: Rc<Worker>,
     stream: T,
-    peer: std::net::SocketAddr,
-    local: std::net::SocketAddr,
+    (peer, local): (SocketAddr, SocketAddr),
     tls: Option<TlsSession>,
+    admitted: Admitted,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -122,6 +131,7 @@ async fn serve_stream<T>(
         facts,
         trailers,
         activity,
+        _admitted: admitted,
     });
     let service = service_fn(|request| exchange::serve(Rc::clone(&connection), request));
     let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));

@@ -160,10 +160,6 @@ impl Controller {
         let stays = [
             ("workers", current.config.workers != config.workers),
             ("access_log", current.config.access_log != config.access_log),
-            (
-                "limits.connections",
-                current.config.limits.connections != config.limits.connections,
-            ),
             ("log_level", old.log_level != new.log_level),
             ("host_memory", old.host_memory != new.host_memory),
             ("admin", old.admin != new.admin),

@@ -13,6 +13,7 @@ mod build;
 mod check;
 mod config_source;
 mod connection;
+mod connection_limit;
 mod control;
 mod echo;
 mod error;

@@ -16,6 +16,7 @@ use weir_supervisor::OnFailure;
 use crate::access_log::{Lines, Writer};
 use crate::admin;
 use crate::build::Builder;
+use crate::connection_limit::ConnectionLimit;
 use crate::config_source::{ConfigSource, StampedFiles};
 use crate::control::Controller;
 use crate::error::ProxyError;
@@ -41,6 +42,7 @@ struct Inner {
     shared: Shared,
     readiness: Readiness,
     workers: Vec<WorkerLink>,
+    connection_limit: ConnectionLimit,
     controller: Mutex<Controller>,
     state: Mutex<State>,
 }
@@ -97,12 +99,13 @@ impl Proxy {
         })?;
         // Built before any worker runs, so that most mistakes cost no thread.
         let count = config.workers.max(1);
-        let per_worker = config.limits.connections.map(|bound| bound.div_ceil(count));
+        let connection_limit = ConnectionLimit::new(shared.meters().clone());
+        connection_limit.set(config.limits.connections);
         let mut threads = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
             let lines = access_log.as_ref().map_or_else(Lines::default, Writer::lines);
-            let worker = worker::spawn(index, shared.clone(), lines, per_worker)?;
+            let worker = worker::spawn(index, shared.clone(), lines, connection_limit.clone())?;
             workers.push(worker.link);
             threads.push(worker.thread);
         }
@@ -113,6 +116,7 @@ impl Proxy {
             shared,
             readiness,
             workers,
+            connection_limit,
             controller: Mutex::new(controller),
             state: Mutex::default(),
         };
@@ -177,6 +181,7 @@ impl Proxy {
                 tracing::error!("a worker thread panicked");
             }
         }
+        self.handle.0.connection_limit.log_last_refusals();
         if let Some(log) = self.access_log.take() {
             log.finish();
         }
@@ -272,9 +277,10 @@ impl ProxyHandle {
         files: StampedFiles,
         on_failure: OnFailure,
     ) -> Result<Vec<Refusal>, ProxyError> {
-        let (watch, drain) = (config.watch, config.timeouts.drain);
+        let (watch, drain, connections) = (config.watch, config.timeouts.drain, config.limits.connections);
         let mut controller = self.0.controller.lock().unwrap_or_else(PoisonError::into_inner);
         let refused = controller.serve(config, on_failure)?;
+        self.0.connection_limit.set(connections);
         let addresses = controller.addresses();
         drop(controller);
         *self.state() = State {

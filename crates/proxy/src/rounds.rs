@@ -116,6 +116,7 @@ pub(crate) async fn run(worker: Weak<Worker>) {
             return;
         };
         worker.flush_log();
+        worker.connection_limit.log_refusals();
         let Some(timeouts) = worker.revision().map(|revision| revision.plan.timeouts) else {
             continue;
         };

@@ -21,6 +21,7 @@ use weir_supervisor::{Mail, Supervisor, SupervisorTask, VmThreads};
 use crate::accept::{self, Accepting};
 use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
+use crate::connection_limit::ConnectionLimit;
 use crate::exchange::{self, Exchange};
 use crate::filters::of_route;
 use crate::revision::Revision;
@@ -76,12 +77,13 @@ pub(crate) struct Worker {
     pub streams: Streams,
     /// Its connections.
     pub connections: Connections,
+    /// The bound on client connections, of all workers together.
+    pub connection_limit: ConnectionLimit,
     mailbox: UnboundedSender<Message>,
     revision: RefCell<Option<Rc<WorkerRevision>>>,
     accepting: RefCell<Vec<Accepting>>,
     access_log: Lines,
     phase: watch::Sender<Phase>,
-    bound: Option<usize>,
     stopping: Cell<bool>,
 }
 
@@ -121,7 +123,7 @@ pub(crate) fn spawn(
     index: usize,
     shared: Shared,
     access_log: Lines,
-    connections: Option<usize>,
+    connection_limit: ConnectionLimit,
 ) -> std::io::Result<WorkerHandle> {
     let (mailbox, messages) = unbounded_channel();
     let own = mailbox.clone();
@@ -134,7 +136,7 @@ pub(crate) fn spawn(
         .name(format!("weir-worker-{index}"))
         .spawn(move || {
             let local = LocalSet::new();
-            let worker = Worker::new(shared, own, access_log, connections);
+            let worker = Worker::new(shared, own, access_log, connection_limit);
             local.block_on(&runtime, Rc::clone(&worker).run(messages, vms));
             worker.close();
             // What hangs on to a connection now is dropped with its task, and told so.
@@ -152,18 +154,18 @@ impl Worker {
         shared: Shared,
         mailbox: UnboundedSender<Message>,
         access_log: Lines,
-        bound: Option<usize>,
+        connection_limit: ConnectionLimit,
     ) -> Rc<Self> {
         Rc::new(Self {
             shared,
             streams: Streams::default(),
             connections: Connections::default(),
+            connection_limit,
             mailbox,
             revision: RefCell::new(None),
             accepting: RefCell::default(),
             access_log,
             phase: watch::Sender::new(Phase::Serving),
-            bound,
             stopping: Cell::new(false),
         })
     }
@@ -181,11 +183,6 @@ impl Worker {
     /// Ready when no exchange is waited for any more.
     pub fn drained(&self) -> impl Future<Output = ()> + 'static {
         self.reached(Phase::Drained)
-    }
-
-    /// Whether there is room for another connection.
-    pub fn has_room(&self) -> bool {
-        self.bound.is_none_or(|bound| self.connections.len() < bound)
     }
 
     /// Writes the access log's line about an exchange that is over.

@@ -1,11 +1,12 @@
 //! Time that runs out and bodies that are too large.
 
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
 use weir_testkit::config::{Config, filter};
-use weir_testkit::{Origin, RawOrigin, Weir, blackhole, refused_port};
+use weir_testkit::{Origin, PATIENCE, RawOrigin, Weir, blackhole, refused_port};
 
 use crate::guest;
 
@@ -107,6 +108,75 @@ fn an_idle_stream_ends() {
     {
         Outcome::Reset => {}
         Outcome::Response(response) => assert!(matches!(response.status, 408 | 504), "{response:?}"),
+    }
+}
+
+/// The kernel spreads connections over the workers as it likes.
+#[test]
+fn connections_are_bounded_for_all_workers_together() {
+    let origin = Origin::start().unwrap();
+    let switching = RawOrigin::start(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        // Until the client goes.
+        let _ = stream.read(&mut [0; 1024]);
+    });
+    let config = Config::new(&origin.url())
+        .set("workers", json!(4))
+        .set("limits", json!({ "connections": 12 }))
+        .set("admin", json!("127.0.0.1:0"))
+        .set(
+            "upstreams.switching",
+            json!(format!("http://{}", switching.unwrap().address())),
+        )
+        .route_with("/switch", json!({ "upstream": "switching" }))
+        .route("/", &[]);
+    let weir = Weir::start(config.value()).unwrap();
+    let get = |path: &str| -> Option<(Http1, u16)> {
+        let mut client = Http1::connect(weir.address()).ok()?;
+        let request = match path {
+            "/" => Request::get(path),
+            _ => Request::get(path)
+                .header("connection", "upgrade")
+                .header("upgrade", "echo"),
+        };
+        match client.request(&request).ok()? {
+            Outcome::Response(response) => Some((client, response.status)),
+            Outcome::Reset => None,
+        }
+    };
+    let mut open: Vec<Http1> = Vec::new();
+    for number in 0..12 {
+        // One of them becomes a tunnel, which counts too.
+        let (path, wanted) = if number == 0 { ("/switch", 101) } else { ("/", 200) };
+        let (client, status) = get(path).unwrap_or_else(|| panic!("connection {number} was refused"));
+        assert_eq!(status, wanted);
+        open.push(client);
+    }
+    for _ in 0..20 {
+        assert!(get("/").is_none(), "a connection too many");
+    }
+    let logged = weir.logs().wait_for("refused client connections").unwrap();
+    assert!(logged.text.contains("`limits.connections`"), "{}", logged.text);
+    let lines = weir.logs().lines();
+    let warnings = lines
+        .iter()
+        .filter(|line| line.text.contains("refused client connections"))
+        .count();
+    assert!(warnings <= 2, "{}", weir.logs().text());
+    // Room for one more, whether a tunnel or a connection has gone.
+    for gone in [0, 5] {
+        drop(open.remove(gone));
+        let until = Instant::now() + PATIENCE;
+        let next = loop {
+            match get("/") {
+                Some((client, 200)) => break client,
+                _ => assert!(Instant::now() < until, "{}", weir.logs().text()),
+            }
+            std::thread::park_timeout(Duration::from_millis(20));
+        };
+        open.push(next);
     }
 }
 
