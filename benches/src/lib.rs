@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 use weir_config::WasmtimeOptions;
 use weir_engine::Engine;
 use weir_host::{
@@ -90,7 +91,7 @@ pub struct Serving {
 impl Filter {
     /// Compiles the module of a file.
     pub fn load(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
+        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES).expect("the filter is built").bytes;
         Self {
             spec: Arc::new(spec(engine, &wasm)),
             configuration: configuration.to_owned(),
@@ -100,7 +101,7 @@ impl Filter {
 
     /// As [`Filter::load`], of a module whose VMs can be frozen.
     pub fn load_for_snapshots(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = fetch(&FileSource::new(file)).expect("the filter is built").bytes;
+        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES).expect("the filter is built").bytes;
         let module = HostModule::compile_for_snapshots(engine, import_sets(), "bench.wasm", &wasm)
             .expect("the guest compiles");
         module.snapshots().map(drop).expect("its VMs can be frozen");

@@ -11,6 +11,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 use weir_benches::{Bench, EMPTY, Filter, GET_VALUE, engine, mean, median, print, private, timed};
 use weir_engine::Engine;
 use weir_host::{ForeignFunctions, HostModule, Shared};
@@ -37,7 +38,7 @@ fn main() {
     let code = CodeCache::open(cache.path(), MAX_CODE_CACHE_BYTES).expect("a cache");
     let engine: Arc<dyn Engine> = Arc::new(CachedEngine::new(engine(&name, &arguments), Arc::new(code)));
     let read = |name: &str| {
-        let fetched = fetch(&FileSource::new(folder.join(name)));
+        let fetched = fetch(&FileSource::new(folder.join(name)), MAX_MODULE_FILE_BYTES);
         fetched.expect("the filters are built").bytes
     };
     let rules = read("bench_rules.wasm");

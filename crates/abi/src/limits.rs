@@ -179,6 +179,6 @@ pub const MAX_FOREIGN_RESULTS: usize = 16 << 20;
 /// Bytes of a module. The largest filters known, firewalls written in Go, have 25 MB.
 pub const MAX_MODULE_BYTES: usize = 256 << 20;
 
-/// Bytes of a module's file: the module, and code for some runtimes beside it, each of which is about three times as
+/// Bytes of a module's file, unless configured: the module, and code for some runtimes beside it, each of which is about three times as
 /// large. A file without end would take all memory.
 pub const MAX_MODULE_FILE_BYTES: u64 = 512 << 20;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use weir_config::{CodeSource, VmConfig};
 use weir_engine::{CompileError, Engine};
 use weir_host::{HostModule, LoadError};
-use weir_loader::{FetchedModule, ModuleDigest};
+use weir_loader::{FetchError, FetchedModule, ModuleDigest};
 use weir_meters::Meters;
 
 use crate::error::PlanError;
@@ -91,8 +91,13 @@ impl Modules {
         self.check_runtime(config).map_err(|error| error.to_string())?;
         let engine = self.engine(&config.runtime.name)?;
         let source = self.sources.open(&config.code);
-        let fetched =
-            weir_loader::fetch(source.as_ref()).map_err(|error| format!("cannot be read: {error}"))?;
+        let fetched = weir_loader::fetch(source.as_ref(), config.module_file).map_err(|error| {
+            let key = match error {
+                FetchError::TooLarge { .. } => "; `limits.module_file` sets it",
+                _ => "",
+            };
+            format!("cannot be read: {error}{key}")
+        })?;
         let key = Key {
             source: config.code.clone(),
             runtime: engine.name(),

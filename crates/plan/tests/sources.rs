@@ -42,10 +42,13 @@ impl fmt::Display for Memory {
 }
 
 impl ModuleSource for Memory {
-    fn read(&self, _max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+    fn read(&self, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
         let module = self.0.lock().unwrap().module.clone();
         if module.is_empty() {
             return Err(FetchError::Other("the shelf is empty".into()));
+        }
+        if module.len() as u64 > max_bytes {
+            return Err(FetchError::TooLarge { max_bytes });
         }
         Ok(module)
     }
@@ -167,6 +170,20 @@ fn a_source_that_fails_refuses_the_filter() {
     let refusal = plans.refusal();
     assert!(
         refusal.ends_with("filter guest: cannot be read: the shelf is empty"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_module_beyond_the_bound_names_the_key() {
+    let mut plans = Plans::new();
+    plans.put(GUEST, None);
+    Arc::make_mut(&mut plans.filter).vm.module_file = 100;
+    let refusal = plans.refusal();
+    assert!(
+        refusal.ends_with(
+            "larger than 100 bytes, the most that a module's file may have; `limits.module_file` sets it"
+        ),
         "{refusal}"
     );
 }

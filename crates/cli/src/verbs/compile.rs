@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
 use weir_loader::{Code, CodeKey, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
@@ -52,7 +53,7 @@ Exit codes:
 pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
     let source = FileSource::new(&args.module);
-    let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
+    let fetched = fetch(&source, MAX_MODULE_FILE_BYTES).with_context(|| format!("cannot read {name}"))?;
     let runtimes = runtime_args::built_in();
     let mut file = fetched.bytes;
     for engine in &args.engines {

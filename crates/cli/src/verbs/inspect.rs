@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 use weir_host::ModuleInfo;
 use weir_loader::{Code, CodeError, FileSource, fetch};
 use weir_plan::import_sets;
@@ -47,7 +48,7 @@ Exit codes:
 pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
     let source = FileSource::new(&args.module);
-    let fetched = fetch(&source).with_context(|| format!("cannot read {name}"))?;
+    let fetched = fetch(&source, MAX_MODULE_FILE_BYTES).with_context(|| format!("cannot read {name}"))?;
     let file = fetched.file();
     let info =
         weir_host::inspect(import_sets(), &file.wasm).with_context(|| format!("cannot inspect {name}"))?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 use weir_abi::LogLevel;
-use weir_abi::limits::STREAM_DEADLINE;
+use weir_abi::limits::{MAX_MODULE_FILE_BYTES, STREAM_DEADLINE};
 
 use super::bytes::configuration;
 use super::{or, route, upstream, vm};
@@ -98,6 +98,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
             environment: Vec::new(),
             code: CodeSource::NONE,
             allowed_capabilities: None,
+            module_file: MAX_MODULE_FILE_BYTES,
             limits: VmLimits::default(),
             strict: false,
             snapshot: None,
@@ -140,9 +141,10 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
         vm: limits,
         body: body_limit,
         stream_deadline,
+        module_file,
     } = limits(keys, defaults.body_limit);
     let upstreams = upstreams(keys, defaults);
-    let vm = vm::read(keys, limits, strict);
+    let vm = vm::read(keys, limits, module_file, strict);
     let source = keys.field().document.path.clone();
     keys.finish();
     Some(FilterConfig {
@@ -201,6 +203,7 @@ struct Bounds {
     vm: VmLimits,
     body: u64,
     stream_deadline: Duration,
+    module_file: u64,
 }
 
 fn limits(block: &Keys<'_>, body: u64) -> Bounds {
@@ -210,6 +213,7 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
             vm: defaults,
             body,
             stream_deadline: STREAM_DEADLINE,
+            module_file: MAX_MODULE_FILE_BYTES,
         };
     };
     let limits = VmLimits {
@@ -236,11 +240,13 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
     };
     let body = or(keys.take("body"), body, Field::size);
     let stream_deadline = or(keys.take("stream_deadline"), STREAM_DEADLINE, Field::duration);
+    let module_file = or(keys.take("module_file"), MAX_MODULE_FILE_BYTES, Field::size);
     keys.finish();
     Bounds {
         vm: limits,
         body,
         stream_deadline,
+        module_file,
     }
 }
 

@@ -6,7 +6,12 @@ use crate::read::{Field, Keys, quoted, unknown_of_many};
 use crate::{CodeSource, Runtime, VmConfig, VmLimits};
 
 /// What makes a VM, from the keys of a filter's block.
-pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<VmConfig> {
+pub(super) fn read(
+    block: &Keys<'_>,
+    limits: VmLimits,
+    module_file: u64,
+    strict: bool,
+) -> Option<VmConfig> {
     let snapshot = block.take("snapshot").and_then(|field| snapshot::read(&field));
     let allowed_capabilities = block
         .take("capability_restriction_config")
@@ -32,6 +37,7 @@ pub(super) fn read(block: &Keys<'_>, limits: VmLimits, strict: bool) -> Option<V
         environment,
         code: code?,
         allowed_capabilities,
+        module_file,
         limits,
         strict,
         snapshot,

@@ -110,6 +110,8 @@ pub struct VmConfig {
     pub code: CodeSource,
     /// Names of the hostcalls, callbacks and WASI functions that are allowed, sorted; `None` allows all.
     pub allowed_capabilities: Option<Vec<String>>,
+    /// Bytes of the module's file; [`MAX_MODULE_FILE_BYTES`](weir_abi::limits::MAX_MODULE_FILE_BYTES) unless given.
+    pub module_file: u64,
     /// Bounds.
     pub limits: VmLimits,
     /// Answer as strictly as Envoy: a change that comes too late is refused, on which most SDKs panic.

@@ -70,7 +70,7 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(
         vm.runtime.location.unwrap().to_string().rsplit('/').next(),
-        Some("filter-snake.yaml:43:14: config.vm_config.runtime")
+        Some("filter-snake.yaml:44:14: config.vm_config.runtime")
     );
     let requests = vm.snapshot.unwrap().warm_up;
     assert_eq!(requests.len(), 2);
@@ -103,6 +103,7 @@ fn every_key_of_a_filter_is_read() {
         vm.allowed_capabilities.unwrap(),
         ["fd_write", "proxy_log", "proxy_on_request_headers"]
     );
+    assert_eq!(vm.module_file, 64 << 20);
     assert!(vm.strict);
     assert_eq!(
         vm.limits,
@@ -148,6 +149,7 @@ fn a_filter_needs_no_more_than_its_module() {
     assert!(!filter.vm.allow_precompiled);
     assert!(filter.vm.environment.is_empty());
     assert_eq!(filter.vm.allowed_capabilities, None);
+    assert_eq!(filter.vm.module_file, 512 << 20);
     assert!(!filter.vm.strict);
     assert_eq!(
         filter.vm.limits,

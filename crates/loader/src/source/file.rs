@@ -82,6 +82,8 @@ impl FileStamp {
 
 #[cfg(test)]
 mod tests {
+    use weir_abi::limits::MAX_MODULE_FILE_BYTES;
+
     use super::*;
     use crate::{ModuleDigest, fetch};
 
@@ -91,7 +93,7 @@ mod tests {
         let path = folder.path().join("module.wasm");
         std::fs::write(&path, "module").unwrap();
         let source = FileSource::new(&path);
-        let fetched = fetch(&source).unwrap();
+        let fetched = fetch(&source, 6).unwrap();
         assert_eq!(fetched.bytes, b"module");
         assert_eq!(fetched.digest, ModuleDigest::of(b"module"));
         assert_eq!(source.to_string(), path.display().to_string());
@@ -115,10 +117,10 @@ mod tests {
         let pipe = folder.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
         for path in [Path::new("/dev/zero"), folder.path(), &pipe] {
-            let error = fetch(&FileSource::new(path)).unwrap_err();
+            let error = fetch(&FileSource::new(path), 6).unwrap_err();
             assert_eq!(error.to_string(), "not a regular file", "{}", path.display());
         }
-        let error = fetch(&FileSource::new(folder.path().join("none"))).unwrap_err();
+        let error = fetch(&FileSource::new(folder.path().join("none")), 6).unwrap_err();
         assert!(matches!(error, FetchError::Io(_)), "{error}");
     }
 
@@ -127,7 +129,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         // A hole: it takes no room on disk.
         file.as_file().set_len((512 << 20) + 1).unwrap();
-        let error = fetch(&FileSource::new(file.path())).unwrap_err().to_string();
+        let error = fetch(&FileSource::new(file.path()), MAX_MODULE_FILE_BYTES).unwrap_err().to_string();
         assert_eq!(
             error,
             "larger than 512 MiB, the most that a module's file may have"

@@ -5,8 +5,6 @@ mod file;
 use std::error::Error;
 use std::{fmt, io};
 
-use weir_abi::limits::MAX_MODULE_FILE_BYTES;
-
 pub use file::{FileSource, FileStamp};
 
 use crate::{ModuleDigest, ModuleFile};
@@ -73,7 +71,7 @@ pub enum FetchError {
     #[error("not a regular file")]
     NotAFile,
     /// More bytes than a module's file may have.
-    #[error("larger than {} MiB, the most that a module's file may have", max_bytes >> 20)]
+    #[error("larger than {}, the most that a module's file may have", Size(*max_bytes))]
     TooLarge {
         /// The most that was asked for.
         max_bytes: u64,
@@ -94,14 +92,27 @@ pub enum FetchError {
     Other(Box<dyn Error + Send + Sync>),
 }
 
-/// Fetches a module: whole, bounded, and with the digest that its source expects. Blocks; called while a configuration
+/// Bytes in the largest unit that gives a whole number.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{} MiB", bytes >> 20),
+            bytes if bytes.is_multiple_of(1 << 10) => write!(f, "{} KiB", bytes >> 10),
+            bytes => write!(f, "{bytes} bytes"),
+        }
+    }
+}
+
+/// Fetches a module: whole, `max_bytes` at most, and with the digest that its source expects. Blocks; called while a configuration
 /// is loaded, never on a thread that serves.
 ///
 /// # Errors
 ///
 /// As [`ModuleSource::read`]; the module changes while it is read, or is another one than expected.
-pub fn fetch(source: &dyn ModuleSource) -> Result<FetchedModule, FetchError> {
-    let bytes = read_whole(source)?;
+pub fn fetch(source: &dyn ModuleSource, max_bytes: u64) -> Result<FetchedModule, FetchError> {
+    let bytes = read_whole(source, max_bytes)?;
     let digest = ModuleDigest::of(&bytes);
     match source.expected_digest() {
         Some(expected) if expected != digest => Err(FetchError::OtherDigest {
@@ -113,10 +124,10 @@ pub fn fetch(source: &dyn ModuleSource) -> Result<FetchedModule, FetchError> {
 }
 
 /// Reads until a reading was not disturbed, so that nobody gets the beginning of one module and the end of another.
-fn read_whole(source: &dyn ModuleSource) -> Result<Vec<u8>, FetchError> {
+fn read_whole(source: &dyn ModuleSource, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     for _ in 0..MAX_READINGS {
         let before = source.revision();
-        let bytes = source.read(MAX_MODULE_FILE_BYTES)?;
+        let bytes = source.read(max_bytes)?;
         if source.revision() == before {
             return Ok(bytes);
         }
@@ -171,17 +182,17 @@ mod tests {
 
     #[test]
     fn a_module_that_changes_during_a_reading_is_read_again() {
-        let fetched = fetch(&changing(2, None)).unwrap();
+        let fetched = fetch(&changing(2, None), 1 << 20).unwrap();
         assert_eq!(fetched.bytes, b"reading 3");
-        let error = fetch(&changing(usize::MAX, None)).unwrap_err();
+        let error = fetch(&changing(usize::MAX, None), 1 << 20).unwrap_err();
         assert!(matches!(error, FetchError::Changing), "{error}");
     }
 
     #[test]
     fn another_module_than_expected_is_refused() {
         let expected = ModuleDigest::of(b"reading 1");
-        assert_eq!(fetch(&changing(0, Some(expected))).unwrap().digest, expected);
-        let error = fetch(&changing(0, Some(ModuleDigest::of(b""))))
+        assert_eq!(fetch(&changing(0, Some(expected)), 1 << 20).unwrap().digest, expected);
+        let error = fetch(&changing(0, Some(ModuleDigest::of(b""))), 1 << 20)
             .unwrap_err()
             .to_string();
         assert_eq!(
