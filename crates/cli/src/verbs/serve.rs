@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use weir_config::{ConfigError, Listener, ProxyConfig};
@@ -16,7 +16,7 @@ use crate::{logging, runtime_args};
 #[derive(Clone, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct Args {
-    /// The configuration, YAML.
+    /// The configuration, YAML. A pipe is read once, at start; file names in it should be absolute.
     #[arg(long, short, value_name = "FILE")]
     config: PathBuf,
     /// Listen here, in plain text, and not where the configuration says.
@@ -73,22 +73,35 @@ Exit codes:
 
 /// Serves until a signal ends it.
 pub fn run(args: &Args) -> Result<()> {
+    let text = is_pipe(&args.config)
+        .then(|| weir_config::read_text(&args.config))
+        .transpose()?;
     // Read before logging starts, because the configuration says what is logged.
-    let process = load(args)?.process;
-    logging::start(args.log_format, process.log_level)?;
+    let config = load(args, text.as_deref())?;
+    logging::start(args.log_format, config.process.log_level)?;
 
     let signals = Signals::catch()?;
+    let is_text = text.is_some();
     let again = args.clone();
-    let proxy = Proxy::start(
-        ConfigSource::new(move || load(&again)),
-        runtime_args::cached(&args.runtimes, &process),
-    )?;
+    let mut source = ConfigSource::new(move || load(&again, text.as_deref()));
+    if is_text {
+        source = source.read_once(config.source);
+    }
+    let proxy = Proxy::start(source, runtime_args::cached(&args.runtimes, &config.process))?;
     Ok(proxy.run_until_signal(signals)?)
 }
 
-/// The configuration as the command line changes it; at every reload, too.
-fn load(args: &Args) -> Result<ProxyConfig, ConfigError> {
-    let mut config = ProxyConfig::load(&args.config, &environment())?;
+/// True for what gives its text only once: `/dev/stdin`, `<(generate)`.
+fn is_pipe(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|found| !(found.is_file() || found.is_dir()))
+}
+
+/// The configuration as the command line changes it; at every reload, too. `text` is that of a pipe.
+fn load(args: &Args, text: Option<&[u8]>) -> Result<ProxyConfig, ConfigError> {
+    let mut config = match text {
+        Some(text) => ProxyConfig::parse(text, &args.config, &environment()),
+        None => ProxyConfig::load(&args.config, &environment()),
+    }?;
     if let Some(address) = args.listen {
         config.listeners = vec![Listener { address, tls: None }];
     }

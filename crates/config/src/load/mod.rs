@@ -17,6 +17,18 @@ use std::path::Path;
 use crate::read::{Document, Field, Session};
 use crate::{Config, ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};
 
+/// Reads the text of a document that can be read only once, such as a pipe, for the `parse` of its kind.
+///
+/// # Errors
+///
+/// The file cannot be read or is too large.
+pub fn read_text(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    let environment = Environment::empty();
+    let session = Session::new(&environment);
+    let text = Document::text(&session, path);
+    session.finish(text)
+}
+
 impl FilterConfig {
     /// Reads a document of the Traffic Server plugin: a `config:` block.
     ///

@@ -89,10 +89,16 @@ pub(crate) struct Document<'s> {
 impl<'s> Document<'s> {
     /// Reads a file; `None` with the problem noted if that fails.
     pub(crate) fn open(session: &'s Session<'s>, shown: &Path) -> Option<Self> {
+        let text = Self::text(session, shown)?;
+        Self::parse(session, shown, &text)
+    }
+
+    /// The bytes of a file; `None` with the problem noted if it cannot be read.
+    pub(crate) fn text(session: &Session<'_>, shown: &Path) -> Option<Vec<u8>> {
         let path = absolute(shown);
         session.file(&path);
         match read(&path) {
-            Ok(text) => Self::parse(session, shown, &text),
+            Ok(text) => Some(text),
             Err(message) => {
                 session.report(Location::whole(shown), message);
                 None
