@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something fails")]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -513,6 +515,99 @@ fn serve_refuses_a_wrong_configuration_before_it_listens() {
         errors.starts_with("weir.yaml:3:") && errors.contains("nowhere"),
         "{errors}"
     );
+}
+
+/// A proxy that serves until this is dropped.
+struct Serving {
+    child: Child,
+    lines: BufReader<ChildStderr>,
+    log: String,
+}
+
+impl Serving {
+    /// Starts it, with this on its standard input, and waits until it listens.
+    fn start(command: &mut Command, input: &str) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let log = String::new();
+        let mut serving = Self { child, lines, log };
+        serving.wait_for("listening");
+        serving
+    }
+
+    /// Waits for a line of the log.
+    fn wait_for(&mut self, text: &str) {
+        while !self.log.contains(text) {
+            let read = self.lines.read_line(&mut self.log).unwrap();
+            assert!(read > 0, "no `{text}`:\n{}", self.log);
+        }
+    }
+
+    /// The status line of its answer.
+    fn get(&self) -> String {
+        let line = self.log.lines().find(|line| line.contains("listening")).unwrap();
+        let address = line.rsplit("address=").next().unwrap().trim();
+        let mut stream = TcpStream::connect(address).unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn serve_takes_its_configuration_from_a_pipe() {
+    let folder = folder(&[]);
+    let mut command = command(folder.path(), &["serve", "--log-format", "text"]);
+    command.args(["--config", "/dev/stdin"]);
+    let text = format!(
+        "listen: 127.0.0.1:0\nworkers: 1\nfilters:\n  f: {{ configuration: blue, vm_config: {{ code: {{ local: {{ filename: {} }} }} }} }}\n\
+         routes:\n  - {{ filters: [f], static: {{ status: 204 }} }}\n",
+        folder.path().join("filter.wasm").display()
+    );
+    let mut serving = Serving::start(&mut command, &text);
+    assert!(serving.get().ends_with("204 No Content"));
+    // The text is kept: a reload reads the modules again.
+    let kill = format!("kill -HUP {}", serving.child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    serving.wait_for("configuration reloaded");
+    assert!(serving.get().ends_with("204 No Content"));
+}
+
+#[test]
+fn vms_start_where_addresses_are_limited() {
+    let folder = folder(&[(
+        "weir.yaml",
+        "listen: 127.0.0.1:0\nworkers: 2\nfilters:\n  \
+         f: { configuration: blue, fail_policy: closed, vm_config: { code: { local: { filename: filter.wasm } } } }\n\
+         routes:\n  - { filters: [f], static: { status: 204 } }\n",
+    )]);
+    let binary = env!("CARGO_BIN_EXE_weir");
+    let mut command = Command::new("sh");
+    let script = format!("ulimit -v 1048576; exec {binary} serve --log-format text --config weir.yaml");
+    command
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env_remove("WEIR_LOG")
+        .env("WEIR_CODE_CACHE", folder.path().join("cache"));
+    let serving = Serving::start(&mut command, "");
+    let (answer, log) = (serving.get(), &serving.log);
+    assert!(answer.ends_with("204 No Content"), "{answer}\n{log}");
+    assert!(log.contains("addresses are limited to 1024 MiB (`ulimit -v`)"), "{log}");
 }
 
 #[test]

@@ -24,6 +24,12 @@ pub(crate) const VERSION: &str = wasmtime_version!();
 /// can address. Wasmtime adds guard pages.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
+/// The same where address space is scarce: most filters never need more, and those that do have their memory moved.
+const LITTLE_RESERVATION: u64 = 16 << 20;
+
+/// Guard pages where address space is scarce: a page of WebAssembly, enough for the offsets of most accesses.
+const LITTLE_GUARD: u64 = 64 << 10;
+
 /// What precompiled code must carry to be loaded. Wasmtime by itself compares the major version only; a patch release
 /// that mends the code generator must not run the code of the one before.
 pub(crate) const CODE_VERSION: &str = concat!(
@@ -63,6 +69,28 @@ impl Interruption {
     }
 }
 
+/// Address space for linear memories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressSpace {
+    /// Each memory reserves 4 GiB, and code needs no bounds checks.
+    #[default]
+    Ample,
+    /// Each memory reserves 16 MiB and is moved when it outgrows them; code checks bounds. There is no pool, and there are
+    /// no snapshots. For processes under `ulimit -v`.
+    Scarce,
+}
+
+impl AddressSpace {
+    /// The one for a process that may have this many bytes of addresses (`RLIMIT_AS`), with a pool of this size.
+    pub fn under(limit: Option<u64>, pool_slots: u32) -> Self {
+        let ample = MEMORY_RESERVATION.saturating_mul(u64::from(pool_slots).max(1)).saturating_mul(2);
+        match limit {
+            Some(limit) if limit < ample => Self::Scarce,
+            _ => Self::Ample,
+        }
+    }
+}
+
 /// How guest code is made visible to a profiler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profiler {
@@ -83,6 +111,8 @@ pub struct WasmtimeConfig {
     pub pool_slots: u32,
     /// Bytes of linear memory that a pooled instance may grow to; an instance with a higher limit is allocated singly.
     pub pool_memory: usize,
+    /// Address space for linear memories.
+    pub address_space: AddressSpace,
     /// How a guest is stopped.
     pub interruption: Interruption,
     /// Visibility to a profiler.
@@ -97,6 +127,7 @@ impl Default for WasmtimeConfig {
         Self {
             pool_slots: 128,
             pool_memory: DEFAULT_MEMORY_LIMIT,
+            address_space: AddressSpace::Ample,
             interruption: Interruption::Epochs,
             profiler: Profiler::None,
             debug_info: false,
@@ -129,6 +160,13 @@ impl WasmtimeConfig {
             .wasm_memory64(false)
             .wasm_custom_page_sizes(false)
             .wasm_wide_arithmetic(false);
+        if self.address_space == AddressSpace::Scarce {
+            config
+                .memory_reservation(LITTLE_RESERVATION)
+                .memory_reservation_for_growth(LITTLE_RESERVATION)
+                .memory_guard_size(LITTLE_GUARD)
+                .memory_may_move(true);
+        }
         config
             .module_version(ModuleVersionStrategy::Custom(CODE_VERSION.into()))
             .map_err(|error| refused(&error))?;
@@ -157,7 +195,7 @@ pub(crate) struct Engines {
     pub(crate) interruption: Interruption,
     /// For instances to freeze, and for those that continue from snapshots; made when it is first asked for.
     for_snapshots: OnceLock<Result<wasmtime::Engine, String>>,
-    settings: WasmtimeConfig,
+    pub(crate) settings: WasmtimeConfig,
 }
 
 impl Engines {
@@ -165,7 +203,7 @@ impl Engines {
         let config = settings.base()?;
         let on_demand = wasmtime::Engine::new(&config).map_err(|error| refused(&error))?;
         tick(&on_demand);
-        let pooled = (settings.pool_slots > 0)
+        let pooled = (settings.pool_slots > 0 && settings.address_space == AddressSpace::Ample)
             .then(|| pooled(config, settings))
             .flatten();
         Ok(Self {
@@ -245,5 +283,14 @@ mod tests {
         let engines = Engines::new(&settings).unwrap();
         assert!(engines.pooled.is_none());
         assert!(Engines::new(&WasmtimeConfig::default()).unwrap().pooled.is_some());
+    }
+
+    #[test]
+    fn a_limit_below_what_the_pool_reserves_is_scarce() {
+        assert_eq!(AddressSpace::under(None, 128), AddressSpace::Ample);
+        assert_eq!(AddressSpace::under(Some(1 << 30), 128), AddressSpace::Scarce);
+        assert_eq!(AddressSpace::under(Some(64 << 30), 128), AddressSpace::Scarce);
+        assert_eq!(AddressSpace::under(Some(1 << 30), 0), AddressSpace::Scarce);
+        assert_eq!(AddressSpace::under(Some(4 << 40), 128), AddressSpace::Ample);
     }
 }

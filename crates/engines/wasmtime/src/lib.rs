@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots};
 
-pub use config::{Interruption, Profiler, WasmtimeConfig};
+pub use config::{AddressSpace, Interruption, Profiler, WasmtimeConfig};
 
 use code::WasmtimeCode;
 use config::Engines;
@@ -76,6 +76,7 @@ impl Engine for WasmtimeEngine {
     }
 
     fn snapshots(&self) -> Option<Arc<dyn Snapshots>> {
-        Some(Arc::new(WasmtimeSnapshots(Arc::clone(&self.engines))))
+        (self.engines.settings.address_space == AddressSpace::Ample)
+            .then(|| Arc::new(WasmtimeSnapshots(Arc::clone(&self.engines))) as _)
     }
 }

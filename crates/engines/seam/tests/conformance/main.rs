@@ -26,7 +26,7 @@ use weir_engine_v8::V8Engine;
 use weir_engine_wamr::WamrEngine;
 use weir_engine_wasmedge::WasmEdgeEngine;
 use weir_engine_wasmi::WasmiEngine;
-use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
+use weir_engine_wasmtime::{AddressSpace, Interruption, WasmtimeConfig, WasmtimeEngine};
 
 /// A test of all engines.
 pub struct Case {
@@ -68,6 +68,15 @@ const ENGINES: &[Maker] = &[
         Box::new(
             WasmtimeEngine::new(&WasmtimeConfig {
                 interruption: Interruption::Fuel,
+                ..WasmtimeConfig::default()
+            })
+            .unwrap(),
+        )
+    }),
+    ("wasmtime with few addresses", || {
+        Box::new(
+            WasmtimeEngine::new(&WasmtimeConfig {
+                address_space: AddressSpace::Scarce,
                 ..WasmtimeConfig::default()
             })
             .unwrap(),
