@@ -91,7 +91,9 @@ pub struct Serving {
 impl Filter {
     /// Compiles the module of a file.
     pub fn load(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES).expect("the filter is built").bytes;
+        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES)
+            .expect("the filter is built")
+            .bytes;
         Self {
             spec: Arc::new(spec(engine, &wasm)),
             configuration: configuration.to_owned(),
@@ -101,7 +103,9 @@ impl Filter {
 
     /// As [`Filter::load`], of a module whose VMs can be frozen.
     pub fn load_for_snapshots(engine: &dyn Engine, file: &Path, configuration: &str) -> Self {
-        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES).expect("the filter is built").bytes;
+        let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES)
+            .expect("the filter is built")
+            .bytes;
         let module = HostModule::compile_for_snapshots(engine, import_sets(), "bench.wasm", &wasm)
             .expect("the guest compiles");
         module.snapshots().map(drop).expect("its VMs can be frozen");

@@ -607,7 +607,10 @@ fn vms_start_where_addresses_are_limited() {
     let serving = Serving::start(&mut command, "");
     let (answer, log) = (serving.get(), &serving.log);
     assert!(answer.ends_with("204 No Content"), "{answer}\n{log}");
-    assert!(log.contains("addresses are limited to 1024 MiB (`ulimit -v`)"), "{log}");
+    assert!(
+        log.contains("addresses are limited to 1024 MiB (`ulimit -v`)"),
+        "{log}"
+    );
 }
 
 #[test]

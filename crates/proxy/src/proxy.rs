@@ -16,8 +16,8 @@ use weir_supervisor::OnFailure;
 use crate::access_log::{Lines, Writer};
 use crate::admin;
 use crate::build::Builder;
-use crate::connection_limit::ConnectionLimit;
 use crate::config_source::{ConfigSource, StampedFiles};
+use crate::connection_limit::ConnectionLimit;
 use crate::control::Controller;
 use crate::error::ProxyError;
 use crate::worker::{self, Message, WorkerLink};
@@ -216,7 +216,9 @@ impl ProxyHandle {
                 let text = error.to_string();
                 let before = self.state().failure.replace(text.clone());
                 if cause == ReloadCause::Watch(Cause::Retry) && before.as_ref() == Some(&text) {
-                    tracing::debug!("reload failed again for the same reason, keeping the running configuration");
+                    tracing::debug!(
+                        "reload failed again for the same reason, keeping the running configuration"
+                    );
                 } else {
                     tracing::error!("reload failed, keeping the running configuration: {text}");
                 }

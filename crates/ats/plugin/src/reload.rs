@@ -90,9 +90,7 @@ fn run(wakes: &Receiver<Wake>, sender: &Sender<Wake>) {
         while let Ok(more) = wakes.recv_timeout(QUIET.min(until.saturating_duration_since(Instant::now()))) {
             all.push(more);
         }
-        let reloads = all
-            .iter()
-            .any(|wake| matches!(wake, Wake::Asked | Wake::File));
+        let reloads = all.iter().any(|wake| matches!(wake, Wake::Asked | Wake::File));
         guard::catch(|| {
             let mut control = plugin().control();
             for wake in &all {

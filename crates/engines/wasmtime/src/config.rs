@@ -83,7 +83,9 @@ pub enum AddressSpace {
 impl AddressSpace {
     /// The one for a process that may have this many bytes of addresses (`RLIMIT_AS`), with a pool of this size.
     pub fn under(limit: Option<u64>, pool_slots: u32) -> Self {
-        let ample = MEMORY_RESERVATION.saturating_mul(u64::from(pool_slots).max(1)).saturating_mul(2);
+        let ample = MEMORY_RESERVATION
+            .saturating_mul(u64::from(pool_slots).max(1))
+            .saturating_mul(2);
         match limit {
             Some(limit) if limit < ample => Self::Scarce,
             _ => Self::Ample,

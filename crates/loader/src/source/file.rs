@@ -129,7 +129,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         // A hole: it takes no room on disk.
         file.as_file().set_len((512 << 20) + 1).unwrap();
-        let error = fetch(&FileSource::new(file.path()), MAX_MODULE_FILE_BYTES).unwrap_err().to_string();
+        let error = fetch(&FileSource::new(file.path()), MAX_MODULE_FILE_BYTES)
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "larger than 512 MiB, the most that a module's file may have"

@@ -191,7 +191,10 @@ mod tests {
     #[test]
     fn another_module_than_expected_is_refused() {
         let expected = ModuleDigest::of(b"reading 1");
-        assert_eq!(fetch(&changing(0, Some(expected)), 1 << 20).unwrap().digest, expected);
+        assert_eq!(
+            fetch(&changing(0, Some(expected)), 1 << 20).unwrap().digest,
+            expected
+        );
         let error = fetch(&changing(0, Some(ModuleDigest::of(b""))), 1 << 20)
             .unwrap_err()
             .to_string();

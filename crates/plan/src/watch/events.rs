@@ -97,7 +97,10 @@ impl Events {
             }
             let before = std::mem::take(&mut self.watched);
             (self.watched, failure) = watch(inotify, &wanted);
-            for gone in before.into_keys().filter(|known| !self.watched.contains_key(known)) {
+            for gone in before
+                .into_keys()
+                .filter(|known| !self.watched.contains_key(known))
+            {
                 // The system itself has ended the watch of what was deleted.
                 let _ = inotify.watches().remove(gone);
             }
@@ -111,7 +114,11 @@ impl Events {
     pub fn wait(&mut self, wake: &OwnedFd, most: Option<Duration>) -> bool {
         let most = most.and_then(|most| Timespec::try_from(most).ok());
         let mut waited = vec![PollFd::new(wake, PollFlags::IN)];
-        waited.extend(self.inotify.as_ref().map(|inotify| PollFd::new(inotify, PollFlags::IN)));
+        waited.extend(
+            self.inotify
+                .as_ref()
+                .map(|inotify| PollFd::new(inotify, PollFlags::IN)),
+        );
         // An interrupted wait is one that ended early.
         let _ = poll(&mut waited, most.as_ref());
         // Empty unless it was written to.

@@ -65,11 +65,7 @@ impl FileWatch {
         Self::start_with(Pace::DEFAULT, Events::new(), due)
     }
 
-    fn start_with(
-        pace: Pace,
-        events: Events,
-        due: impl FnMut(Cause) + Send + 'static,
-    ) -> io::Result<Self> {
+    fn start_with(pace: Pace, events: Events, due: impl FnMut(Cause) + Send + 'static) -> io::Result<Self> {
         let (orders, received) = channel();
         let wake = Arc::new(eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?);
         let watcher = Watcher {
@@ -92,7 +88,10 @@ impl FileWatch {
     /// stamp that it had before it was read, so that a later change is not missed. Called at start, and when what is loaded
     /// has changed without a reload.
     pub fn follow(&self, files: Vec<(PathBuf, FileStamp)>) {
-        self.order(Order { files, reloaded: None });
+        self.order(Order {
+            files,
+            reloaded: None,
+        });
     }
 
     /// As [`FileWatch::follow`], after a reload: whoever asked for that, it was the answer to what was due.
@@ -178,7 +177,8 @@ impl<D: FnMut(Cause)> Watcher<D> {
 
     /// Finds the folders and files again, which may be others by now, and tells whether a file is not what it was.
     fn look(&mut self) -> bool {
-        self.events.follow(self.files.iter().map(|(file, _)| file.as_path()));
+        self.events
+            .follow(self.files.iter().map(|(file, _)| file.as_path()));
         self.files
             .iter()
             .any(|(file, known)| FileStamp::of(file) != *known)
