@@ -3,6 +3,9 @@
 //! A proxy compiles a [`HostModule`], describes a VM with [`VmSpec`] and its plugins with [`PluginSpec`], starts a [`Vm`],
 //! and then calls the callbacks of each stream in order. What the guest asks for reaches the proxy through two traits:
 //! [`Stream`] for one stream, [`Services`] for the VM as a whole.
+//!
+//! Functions that guests may import come in [`sets`], to which a proxy may add its own. The [`life`] of a guest (start,
+//! budgets, account, death) stands apart from Proxy-Wasm, for guests of other kinds.
 #![forbid(unsafe_code)]
 
 mod backoff;
