@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use wasm_encoder::{CustomSection, Section as _};
+use wasmparser::BinaryReader;
 use weir_engine::{AheadOfTime, Engine};
 
 use crate::{Code, CodeError, ModuleDigest};
 
 /// Name of the custom section that holds [`Code`]. A module may have several, for several engines or processors.
-const SECTION: &[u8] = b"weir.code";
+const SECTION: &str = "weir.code";
 /// Magic and version.
 const PREAMBLE: usize = 8;
 /// Number of a custom section.
@@ -106,11 +108,11 @@ pub fn with_code(bytes: &[u8], code: &Code<'_>) -> Vec<u8> {
 }
 
 fn append(out: &mut Vec<u8>, content: &[u8]) {
-    out.push(CUSTOM);
-    leb128(out, 1 + SECTION.len() + content.len());
-    leb128(out, SECTION.len());
-    out.extend(SECTION);
-    out.extend(content);
+    let section = CustomSection {
+        name: SECTION.into(),
+        data: content.into(),
+    };
+    section.append_to(out);
 }
 
 struct Section<'a> {
@@ -122,39 +124,25 @@ struct Section<'a> {
 impl<'a> Section<'a> {
     /// The section that begins at `at`; `None` at the end, or where there is no section.
     fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
-        let (&number, rest) = bytes.get(at..)?.split_first()?;
-        let (size, rest) = read_leb128(rest)?;
-        let content = rest.get(..size)?;
-        let end = bytes.len() - rest.len() + size;
-        let named = || {
-            let (len, rest) = read_leb128(content)?;
-            let (name, rest) = rest.split_at_checked(len)?;
-            (name == SECTION).then_some(rest)
+        let mut reader = BinaryReader::new(bytes.get(at..)?, 0);
+        let number = reader.read_u8().ok()?;
+        let content = sized(&mut reader)?;
+        let mut inside = BinaryReader::new(content, 0);
+        let code = match number == CUSTOM && sized(&mut inside) == Some(SECTION.as_bytes()) {
+            true => inside.read_bytes(inside.bytes_remaining()).ok(),
+            false => None,
         };
-        let code = if number == CUSTOM { named() } else { None };
-        Some(Self { end, code })
+        Some(Self {
+            end: at + reader.current_position(),
+            code,
+        })
     }
 }
 
-/// A length as WebAssembly writes it.
-fn leb128(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn read_leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0;
-    // Lengths have 32 bits, so at most five bytes.
-    for (index, byte) in bytes.iter().take(5).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * index);
-        if byte & 0x80 == 0 {
-            return Some((value, &bytes[index + 1..]));
-        }
-    }
-    None
+/// Bytes that stand behind their number.
+fn sized<'a>(reader: &mut BinaryReader<'a>) -> Option<&'a [u8]> {
+    let size = reader.read_var_u32().ok()?;
+    reader.read_bytes(size as usize).ok()
 }
 
 #[cfg(test)]
@@ -238,11 +226,12 @@ mod tests {
         }
 
         #[test]
-        fn any_length_is_read_as_written(length in 0_usize..1 << 32, rest: Vec<u8>) {
-            let mut bytes = Vec::new();
-            leb128(&mut bytes, length);
-            bytes.extend(&rest);
-            prop_assert_eq!(read_leb128(&bytes), Some((length, &rest[..])));
+        fn code_of_any_length_comes_back(length in 0_usize..1 << 18, rest: u8) {
+            let wasm = module();
+            let with = with_code(&wasm, &code("a", "1", &wasm, &vec![rest; length]));
+            let file = ModuleFile::split(&with);
+            prop_assert_eq!(&*file.wasm, &wasm);
+            prop_assert_eq!(file.code().next().unwrap().unwrap().bytes, &vec![rest; length]);
         }
     }
 }
