@@ -195,7 +195,7 @@ fn write_upstreams(writer: &mut Writer, meters: &Meters) {
         (
             "weir_upstream_errors_total",
             Kind::Counter,
-            "Requests to an upstream that got no response.",
+            "Requests to an upstream that got no response, or none in time.",
             |upstream| upstream.errors,
         ),
         (

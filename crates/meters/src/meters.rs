@@ -121,7 +121,7 @@ impl Deref for Meters {
 }
 
 impl Meters {
-    /// Has the times of callbacks measured from now on, which costs some 20 ns a callback. Called where somebody will read
+    /// Has the times of callbacks measured from now on, which costs some 40 ns a callback. Called where somebody will read
     /// them. The first call finds out how fast the processor's clock runs, which takes up to 200 ms.
     pub fn time_callbacks(&self) {
         self.0.clock.get_or_init(Clock::new);

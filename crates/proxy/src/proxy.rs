@@ -131,10 +131,11 @@ impl Proxy {
         for refusal in &refused {
             tracing::error!("{refusal}");
         }
+        // Before the log says so: whoever waits for that line finds the proxy ready.
+        proxy.handle.0.readiness.started();
         for address in proxy.handle.addresses() {
             tracing::info!(%address, "listening");
         }
-        proxy.handle.0.readiness.started();
         Ok(proxy)
     }
 
