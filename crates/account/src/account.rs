@@ -55,6 +55,11 @@ impl Account {
         Ok(Charge::of(self, bytes))
     }
 
+    /// Returns a charge of nothing that can grow.
+    pub fn empty_charge(self: &Arc<Self>) -> Charge {
+        Charge::of(self, 0)
+    }
+
     /// Raises the limit to this many bytes; a lower one changes nothing. For accounts that VMs with limits of their own share.
     pub fn raise_limit(&self, limit: usize) {
         self.limit.fetch_max(limit, Ordering::Relaxed);

@@ -56,6 +56,12 @@ impl Charge {
         }
     }
 
+    /// Returns true for a charge to this account.
+    #[inline]
+    pub(crate) fn is_of(&self, account: &Arc<Account>) -> bool {
+        self.account.as_ref().is_some_and(|own| Arc::ptr_eq(own, account))
+    }
+
     /// Takes another charge in, if it is to the same account; else gives it back.
     pub fn merge(&mut self, mut other: Self) -> Result<(), Self> {
         match (&self.account, &other.account) {
@@ -86,29 +92,6 @@ impl Drop for Charge {
 impl fmt::Debug for Charge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Charge({})", self.bytes)
-    }
-}
-
-/// Bytes and their charge, as the owner of a `Bytes` that is shared on.
-#[derive(Debug)]
-pub struct Charged {
-    bytes: Vec<u8>,
-    _charge: Charge,
-}
-
-impl Charged {
-    /// Puts both together.
-    pub const fn new(bytes: Vec<u8>, charge: Charge) -> Self {
-        Self {
-            bytes,
-            _charge: charge,
-        }
-    }
-}
-
-impl AsRef<[u8]> for Charged {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

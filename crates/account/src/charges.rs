@@ -1,6 +1,8 @@
 //! Charges to several accounts.
 
-use crate::Charge;
+use std::sync::Arc;
+
+use crate::{Account, Charge, Full};
 
 /// Charges to the accounts of several VMs, for bytes that filters of a chain hold together. The first account, which is mostly
 /// the only one, costs no allocation.
@@ -11,6 +13,28 @@ pub struct Charges {
 }
 
 impl Charges {
+    /// Charges bytes to an account.
+    ///
+    /// # Errors
+    ///
+    /// There is no room; nothing was charged.
+    #[inline]
+    pub fn charge(&mut self, account: &Arc<Account>, bytes: usize) -> Result<(), Full> {
+        if self.first.is_of(account) {
+            return self.first.grow(bytes);
+        }
+        self.add(account.charge(bytes)?);
+        Ok(())
+    }
+
+    /// Credits an account with bytes that it was charged here.
+    pub fn credit(&mut self, account: &Arc<Account>, bytes: usize) {
+        let mut all = std::iter::once(&mut self.first).chain(&mut self.more);
+        if let Some(charge) = all.find(|charge| charge.is_of(account)) {
+            charge.shrink_to(charge.bytes().saturating_sub(bytes));
+        }
+    }
+
     /// Takes a charge in.
     pub fn add(&mut self, charge: Charge) {
         let mut charge = charge;
@@ -68,6 +92,11 @@ mod tests {
         all.add(accounts[1].charge(5).unwrap());
         all.append(&mut charges);
         assert_eq!((charges.bytes(), all.bytes()), (0, 65));
+        all.charge(&accounts[0], 3).unwrap();
+        all.charge(&accounts[1], 4).unwrap();
+        assert_eq!(held(), [43, 29]);
+        all.credit(&accounts[0], 3);
+        all.credit(&accounts[1], 4);
         all.shrink_to(30);
         assert_eq!(held(), [5, 25]);
         all.shrink_to(0);

@@ -14,7 +14,7 @@ mod ticket;
 
 pub use account::{Account, Full};
 pub use ceiling::Ceiling;
-pub use charge::{Charge, Charged};
+pub use charge::Charge;
 pub use charges::Charges;
 pub use ticket::{CallTicket, Calls};
 pub use weir_abi::limits::{HOST_MEMORY_BLOCK, HOST_MEMORY_ITEM};

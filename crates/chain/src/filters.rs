@@ -5,6 +5,7 @@ use std::sync::Arc;
 use atomic_refcell::{AtomicRef, AtomicRefCell};
 use smallvec::SmallVec;
 use weir_abi::Callback;
+use weir_account::Account;
 use weir_host::{BodyAction, ContextId, Finish, HeadersAction, LiveVm, StreamAction, VmGone, VmSlot};
 
 use crate::handle::StreamHandle;
@@ -259,7 +260,7 @@ impl<'a, M: Messages> LentCalls<'a, M> {
         let (slot, plugin) = filter.slot.as_ref().ok_or(VmGone)?;
         let vm = slot.live().ok_or(VmGone)?;
         let plugin = vm.context(*plugin).ok_or(VmGone)?;
-        let handle = StreamHandle::new(self.state.clone(), index);
+        let handle = StreamHandle::new(self.state.clone(), index).paid_by(vm.account());
         let (context, action) = vm.enter(|vm| {
             let context = vm.create_stream(plugin, Box::new(handle))?;
             Ok((context, vm.on_request_headers(context, count, end_of_stream)?))
@@ -303,6 +304,10 @@ impl<M: Messages> FilterCalls for ChainCalls<M> {
         count: usize,
     ) -> Result<StreamAction, VmGone> {
         self.lent().on_trailers(filter, direction, count)
+    }
+
+    fn account(&self, filter: usize) -> Option<Arc<Account>> {
+        self.lent().account(filter)
     }
 }
 
@@ -348,6 +353,11 @@ impl<M: Messages> FilterCalls for LentCalls<'_, M> {
             Direction::Request => vm.on_request_trailers(*context, count),
             Direction::Response => vm.on_response_trailers(*context, count),
         })
+    }
+
+    fn account(&self, filter: usize) -> Option<Arc<Account>> {
+        let (vm, _) = &*self.stream(filter).ok()?;
+        vm.account().cloned()
     }
 }
 

@@ -1,10 +1,15 @@
 //! A stream as one filter's VM holds it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use weir_abi::{BufferType, MapType, StreamType};
+use weir_account::{Account, line_cost};
 use weir_host::{BufferStatus, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream};
 
+use crate::local_reply;
 use crate::messages::Messages;
+use crate::pump::too_large;
 use crate::state::{Direction, SharedState, Side, StreamState};
 
 /// One filter's handle on a stream. What the guest asks for is noted in the state; the pumps carry it out once the
@@ -12,12 +17,25 @@ use crate::state::{Direction, SharedState, Side, StreamState};
 pub struct StreamHandle<M> {
     state: SharedState<M>,
     filter: usize,
+    /// Pays for what the filter adds to the stream.
+    account: Option<Arc<Account>>,
 }
 
 impl<M> StreamHandle<M> {
     /// The handle of the filter with this index in the chain.
     pub fn new(state: SharedState<M>, filter: usize) -> Self {
-        Self { state, filter }
+        Self {
+            state,
+            filter,
+            account: None,
+        }
+    }
+
+    /// The handle of a filter in a VM that has this account.
+    #[must_use]
+    pub fn paid_by(mut self, account: Option<&Arc<Account>>) -> Self {
+        self.account = account.cloned();
+        self
     }
 
     /// The stream's state, for foreign functions of the proxy.
@@ -47,13 +65,26 @@ impl<M: Messages> Stream for StreamHandle<M> {
 
     fn edit_headers(&mut self, map: MapType, edit: HeaderEdit<'_>) -> Edit {
         let state = &mut *self.state.borrow_mut();
-        match map {
+        let cost = cost(&edit);
+        if let Some(account) = &self.account
+            && let Err(full) = state.charges.charge(account, cost)
+        {
+            state.end_for_room(map);
+            return Edit::Full(full);
+        }
+        let outcome = match map {
             MapType::HttpRequestHeaders => state.edit_head(self.filter, Direction::Request, map, edit),
             MapType::HttpResponseHeaders => state.edit_head(self.filter, Direction::Response, map, edit),
             MapType::HttpRequestTrailers => state.edit_trailers(self.filter, Direction::Request, map, edit),
             MapType::HttpResponseTrailers => state.edit_trailers(self.filter, Direction::Response, map, edit),
             _ => Edit::Absent,
+        };
+        if outcome != Edit::Done
+            && let Some(account) = &self.account
+        {
+            state.charges.credit(account, cost);
         }
+        outcome
     }
 
     fn buffer(&self, buffer: BufferType) -> Option<BufferStatus> {
@@ -80,13 +111,18 @@ impl<M: Messages> Stream for StreamHandle<M> {
         let Some(direction) = direction_of_buffer(buffer) else {
             return Edit::Absent;
         };
-        match &mut self.state.borrow_mut().side(self.filter, direction).body {
-            Some(body) => {
-                body.splice(start, len, Bytes::copy_from_slice(data));
-                Edit::Done
-            }
-            None => Edit::Absent,
+        let mut state = self.state.borrow_mut();
+        let Some(body) = &mut state.side(self.filter, direction).body else {
+            return Edit::Absent;
+        };
+        if let Some(account) = &self.account
+            && let Err(full) = body.charge_for(account, data.len())
+        {
+            too_large(&mut state, direction);
+            return Edit::Full(full);
         }
+        body.splice(start, len, Bytes::copy_from_slice(data));
+        Edit::Done
     }
 
     fn fact(&self, fact: Fact) -> Option<FactValue> {
@@ -102,7 +138,8 @@ impl<M: Messages> Stream for StreamHandle<M> {
     }
 
     fn set_filter_state(&mut self, path: &[u8], value: &[u8]) -> bool {
-        self.state.borrow_mut().notes.write(path, value)
+        let account = self.account.as_ref();
+        self.state.borrow_mut().notes.write(path, value, account)
     }
 
     fn resume(&mut self, direction: StreamType) {
@@ -130,7 +167,17 @@ impl<M: Messages> Stream for StreamHandle<M> {
             state.reset_with("local_response_too_late");
             return true;
         }
+        let cost = reply_cost(&response);
+        let charge = |account: &Arc<Account>| account.charge(cost);
+        let (response, charge) = match self.account.as_ref().map(charge) {
+            Some(Err(_)) => (local_reply::plain(500, "host_memory", ""), None),
+            Some(Ok(charge)) => (response, Some(Arc::new(charge))),
+            None => (response, None),
+        };
         let taken = state.reply_with(response);
+        if taken {
+            state.reply_charge = charge;
+        }
         state.filter_replied |= taken;
         taken
     }
@@ -153,6 +200,16 @@ impl<M: Messages> Stream for StreamHandle<M> {
 }
 
 impl<M: Messages> StreamState<M> {
+    /// Ends the stream whose head or trailers would have grown beyond what the VM may have the host hold.
+    #[cold]
+    fn end_for_room(&mut self, map: MapType) {
+        let status = match map {
+            MapType::HttpRequestHeaders | MapType::HttpRequestTrailers => 431,
+            _ => 500,
+        };
+        self.reply_or_reset(local_reply::phrase(status, "host_memory"), "host_memory");
+    }
+
     /// Whether a filter sees a map now, if there is one.
     fn shows(&self, filter: usize, map: MapType) -> bool {
         let Some(filter) = self.filters.get(filter) else {
@@ -196,6 +253,27 @@ impl<M: Messages> StreamState<M> {
     }
 }
 
+/// What a change adds to a map at most.
+#[inline]
+fn cost(edit: &HeaderEdit<'_>) -> usize {
+    match edit {
+        HeaderEdit::Add(name, value) | HeaderEdit::Replace(name, value) => line_cost(name.len(), value.len()),
+        HeaderEdit::Remove(_) => 0,
+        HeaderEdit::SetAll(lines) => lines_cost(lines.iter().map(|(name, value)| (*name, *value))),
+    }
+}
+
+fn reply_cost(response: &LocalResponse) -> usize {
+    let lines = response.headers.iter();
+    response.body.len() + lines_cost(lines.map(|(name, value)| (name.as_slice(), value.as_slice())))
+}
+
+fn lines_cost<'a>(lines: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> usize {
+    lines
+        .map(|(name, value)| line_cost(name.len(), value.len()))
+        .sum()
+}
+
 fn direction_of_buffer(buffer: BufferType) -> Option<Direction> {
     match buffer {
         BufferType::HttpRequestBody => Some(Direction::Request),
@@ -214,6 +292,8 @@ fn direction_of_stream(stream: StreamType) -> Option<Direction> {
 
 #[cfg(test)]
 mod tests {
+    use weir_account::{Ceiling, Full, HOST_MEMORY_ITEM};
+
     use super::*;
     use crate::testing::state;
 
@@ -240,6 +320,87 @@ mod tests {
             handle.edit_headers(MapType::HttpResponseHeaders, HeaderEdit::Remove(b"x")),
             Edit::Absent
         );
+    }
+
+    /// A handle whose filter has this account.
+    fn handle(
+        state: &SharedState<crate::testing::Maps>,
+        account: &Arc<Account>,
+    ) -> StreamHandle<crate::testing::Maps> {
+        StreamHandle::new(state.clone(), 0).paid_by(Some(account))
+    }
+
+    #[test]
+    fn lines_are_paid_for_until_the_stream_is_gone() {
+        let (state, account) = (state(1), Account::new(1000, &Ceiling::default()));
+        let mut handle = handle(&state, &account);
+        let map = MapType::HttpRequestHeaders;
+        let add = HeaderEdit::Add(b"x", &[b'v'; 400]);
+        let cost = line_cost(1, 400);
+        assert_eq!(handle.edit_headers(map, add), Edit::Done);
+        assert_eq!(handle.edit_headers(map, HeaderEdit::Remove(b"y")), Edit::Done);
+        assert_eq!(
+            handle.edit_headers(MapType::HttpResponseHeaders, add),
+            Edit::Absent
+        );
+        assert_eq!(account.held(), cost, "nothing was added to what is not there");
+        assert_eq!(
+            handle.edit_headers(map, HeaderEdit::Replace(b"x", b"")),
+            Edit::Done
+        );
+        assert_eq!(
+            handle.edit_headers(map, add),
+            Edit::Full(Full::Account { limit: 1000 })
+        );
+        assert_eq!(
+            state.borrow_mut().take_reply().map(|reply| reply.status),
+            Some(431)
+        );
+        drop((handle, state));
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn bodies_are_paid_for_until_they_have_gone_on() {
+        let (state, account) = (state(1), Account::new(10_000, &Ceiling::default()));
+        let mut handle = handle(&state, &account);
+        let buffer = BufferType::HttpResponseBody;
+        state.borrow_mut().side(0, Direction::Response).body = Some(Box::default());
+        assert_eq!(handle.splice_buffer(buffer, 0, 0, &[0; 5000]), Edit::Done);
+        assert_eq!(handle.splice_buffer(buffer, 0, 5000, &[0; 4000]), Edit::Done);
+        assert!(
+            (4000..4000 + 2 * HOST_MEMORY_ITEM).contains(&account.held()),
+            "{}",
+            account.held()
+        );
+        assert!(matches!(
+            handle.splice_buffer(buffer, 0, 0, &[0; 8000]),
+            Edit::Full(_)
+        ));
+        assert_eq!(
+            state.borrow_mut().take_reply().map(|reply| reply.status),
+            Some(500)
+        );
+        let body = state.borrow_mut().side(0, Direction::Response).body.take();
+        let piece = body.unwrap().pop();
+        assert_eq!((piece.map(|piece| piece.len()), account.held()), (Some(4000), 0));
+    }
+
+    #[test]
+    fn a_reply_that_finds_no_room_is_a_bare_500() {
+        let account = Account::new(1000, &Ceiling::default());
+        let mut large = local_reply::plain(403, "", "");
+        large.body = vec![0; 900];
+        for (other, status) in [(0, 403), (200, 500)] {
+            let _other = account.charge(other).unwrap();
+            let state = state(1);
+            assert!(handle(&state, &account).send_local_response(large.clone()));
+            let reply = state.borrow_mut().take_reply().unwrap();
+            assert_eq!(
+                (reply.status, reply.body.len()),
+                (status, if status == 403 { 900 } else { 0 })
+            );
+        }
     }
 
     #[test]

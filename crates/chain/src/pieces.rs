@@ -1,12 +1,17 @@
 //! Body bytes that are held for a filter, in the pieces in which they came.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use weir_account::{Account, Charges, Full, HOST_MEMORY_ITEM};
 
 /// Pieces shorter than this are copied together, so that a sender of tiny chunks cannot make us keep one read buffer
 /// for each of its bytes.
 const SMALL: usize = 1024;
+
+/// So many pieces are left as they came.
+const FEW: usize = 8;
 
 /// Up to this size a last piece takes small ones in.
 const JOINED: usize = 16 << 10;
@@ -18,6 +23,8 @@ pub struct Pieces {
     first: Bytes,
     rest: VecDeque<Bytes>,
     len: usize,
+    /// Paid for no more than is here.
+    charges: Charges,
 }
 
 impl From<Bytes> for Pieces {
@@ -26,6 +33,7 @@ impl From<Bytes> for Pieces {
             len: bytes.len(),
             first: bytes,
             rest: VecDeque::new(),
+            charges: Charges::default(),
         }
     }
 }
@@ -47,14 +55,18 @@ impl Pieces {
             return;
         }
         if self.len == 0 {
-            *self = Self::from(bytes);
+            self.len = bytes.len();
+            self.first = bytes;
+            self.rest.clear();
             return;
         }
         self.len += bytes.len();
         let last = self.rest.back_mut().unwrap_or(&mut self.first);
         if bytes.len() < SMALL && last.len() + bytes.len() <= JOINED {
             let mut joined = std::mem::take(last).try_into_mut().unwrap_or_else(|shared| {
-                let mut copy = BytesMut::with_capacity(JOINED);
+                // Room for some more of the kind. A buffer of the full size for each would be many times what it holds.
+                let room = 2 * (shared.len() + bytes.len());
+                let mut copy = BytesMut::with_capacity(room.min(JOINED));
                 copy.extend_from_slice(&shared);
                 copy
             });
@@ -73,18 +85,59 @@ impl Pieces {
             std::mem::take(&mut self.first)
         };
         self.len -= piece.len();
+        self.credit();
         Some(piece)
     }
 
-    /// Moves all of `other` to the end.
+    /// Moves all of `other` to the end; where there are more than a few pieces, small ones are joined.
     pub fn append(&mut self, other: &mut Self) {
+        let mut other = std::mem::take(other);
+        self.charges.append(&mut other.charges);
         if self.len == 0 {
-            *self = std::mem::take(other);
+            (self.first, self.rest, self.len) = (other.first, other.rest, other.len);
             return;
         }
         while let Some(piece) = other.pop() {
-            self.len += piece.len();
-            self.rest.push_back(piece);
+            if self.rest.len() < FEW {
+                self.len += piece.len();
+                self.rest.push_back(piece);
+            } else {
+                self.push(piece);
+            }
+        }
+    }
+
+    /// Charges bytes that are about to be put in by [`Pieces::splice`].
+    ///
+    /// # Errors
+    ///
+    /// The account has no room.
+    pub fn charge_for(&mut self, account: &Arc<Account>, bytes: usize) -> Result<(), Full> {
+        // A splice in the midst of a piece makes three of it.
+        self.charges.charge(account, bytes + 2 * HOST_MEMORY_ITEM)
+    }
+
+    /// Charges all that is not paid for yet, because a filter holds it.
+    ///
+    /// # Errors
+    ///
+    /// The account has no room for it.
+    pub fn charge_all(&mut self, account: &Arc<Account>) -> Result<(), Full> {
+        match self.cost().saturating_sub(self.charges.bytes()) {
+            0 => Ok(()),
+            unpaid => self.charges.charge(account, unpaid),
+        }
+    }
+
+    /// What all of it costs.
+    fn cost(&self) -> usize {
+        self.len + self.rest.len() * HOST_MEMORY_ITEM
+    }
+
+    /// Credits what is charged for more than there is.
+    fn credit(&mut self) {
+        if self.charges.bytes() > 0 {
+            self.charges.shrink_to(self.cost());
         }
     }
 
@@ -121,6 +174,7 @@ impl Pieces {
         self.push(data);
         self.len += tail.len;
         self.rest.extend(tail.rest);
+        self.credit();
     }
 
     fn split_off(&mut self, at: usize) -> Self {
@@ -140,20 +194,34 @@ impl Pieces {
         if left > 0
             && let Some(first) = tail.front_mut()
         {
-            self.rest.push_back(first.split_to(left));
+            // What is left of a piece must not keep the whole piece.
+            self.rest.push_back(unpinned(first.split_to(left)));
+            *first = unpinned(std::mem::take(first));
         }
         let tail = Self {
             len: self.len - at,
             first: Bytes::new(),
             rest: tail,
+            charges: Charges::default(),
         };
         self.len = at;
         tail
     }
 }
 
+/// A small piece on its own, rather than as a part of a buffer that may be large.
+fn unpinned(piece: Bytes) -> Bytes {
+    if piece.len() < SMALL {
+        Bytes::copy_from_slice(&piece)
+    } else {
+        piece
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use weir_account::Ceiling;
+
     use super::*;
 
     fn all(pieces: &Pieces) -> Vec<u8> {
@@ -211,6 +279,43 @@ mod tests {
             all(&pieces),
             (0..5000_u32).map(|byte| byte as u8).collect::<Vec<_>>()
         );
+    }
+
+    #[test]
+    fn what_has_gone_is_credited() {
+        let account = Account::new(100_000, &Ceiling::default());
+        let mut pieces = of(&[&[1; 2000], &[2; 3000]]);
+        pieces.charge_all(&account).unwrap();
+        pieces.charge_all(&account).unwrap();
+        assert_eq!(account.held(), 5000 + 2 * HOST_MEMORY_ITEM, "paid for once");
+        let mut next = Pieces::default();
+        next.append(&mut pieces);
+        assert_eq!(next.pop().map(|piece| piece.len()), Some(2000));
+        assert_eq!(account.held(), 3000 + HOST_MEMORY_ITEM);
+        next.clear();
+        assert_eq!(account.held(), 0);
+    }
+
+    #[test]
+    fn splices_cost_no_more_memory_than_they_are_charged_for() {
+        let account = Account::new(usize::MAX, &Ceiling::new(usize::MAX));
+        let mut pieces = of(&[&[1; 4096]]);
+        for _ in 0..1000 {
+            pieces.charge_for(&account, 1).unwrap();
+            pieces.splice(1, 0, Bytes::from_static(b"x"));
+        }
+        let largest = pieces.rest.iter().map(Bytes::len).max();
+        assert_eq!((pieces.len(), largest), (5096, Some(4095)));
+        assert!(account.held() >= 1000 + pieces.rest.len() * HOST_MEMORY_ITEM);
+    }
+
+    #[test]
+    fn chunks_of_a_byte_are_joined_when_they_are_held() {
+        let mut held = Pieces::default();
+        for _ in 0..5000 {
+            held.append(&mut Pieces::from(Bytes::copy_from_slice(b"x")));
+        }
+        assert_eq!((held.len(), held.rest.len()), (5000, FEW));
     }
 
     #[test]

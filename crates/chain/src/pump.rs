@@ -2,9 +2,11 @@
 //!
 //! What an action means is Envoy's (`filter_manager.cc`), because modules in the field were written against it.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use smallvec::SmallVec;
+use weir_account::Account;
 use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction, VmGone};
 
 use crate::local_reply;
@@ -44,6 +46,12 @@ pub trait FilterCalls {
         direction: Direction,
         count: usize,
     ) -> Result<StreamAction, VmGone>;
+
+    /// Returns the account that pays for body bytes that the filter holds; `None` where nobody does.
+    fn account(&self, filter: usize) -> Option<Arc<Account>> {
+        let _ = filter;
+        None
+    }
 }
 
 /// The callbacks of a filter in a direction.
@@ -338,7 +346,9 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         if stage.hold == Hold::All {
             stage.unseen.append(&mut pieces);
             stage.unseen_end = end_of_stream;
-            if stage.unseen.len() > stage.limit && !stage.watermark {
+            let account = self.calls.account(stage.filter);
+            let fits = account.is_none_or(|account| stage.unseen.charge_all(&account).is_ok());
+            if !fits || (stage.unseen.len() > stage.limit && !stage.watermark) {
                 self.too_large();
             }
         } else {
@@ -416,7 +426,20 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         }
         side.held = stage.hold != Hold::Nothing;
         let held = stage.ready.len() + side.body.as_ref().map_or(0, |body| body.len());
-        if stage.hold != Hold::Nothing && held > stage.limit && !stage.watermark {
+        if stage.hold == Hold::Nothing {
+            return;
+        }
+        let account = if held > 0 {
+            self.calls.account(stage.filter)
+        } else {
+            None
+        };
+        let fits = account.is_none_or(|account| {
+            let body = side.body.as_mut();
+            stage.ready.charge_all(&account).is_ok()
+                && body.is_none_or(|body| body.charge_all(&account).is_ok())
+        });
+        if !fits || (held > stage.limit && !stage.watermark) {
             too_large(state, self.direction);
         }
     }
@@ -528,7 +551,8 @@ fn bypass_or_fail<M: Messages>(stage: &mut Stage, state: &mut StreamState<M>, di
     }
 }
 
-fn too_large<M: Messages>(state: &mut StreamState<M>, direction: Direction) {
+/// Ends a stream of whose body filters hold more than they may.
+pub(crate) fn too_large<M: Messages>(state: &mut StreamState<M>, direction: Direction) {
     let (reply, reason): (LocalResponse, _) = match direction {
         Direction::Request => {
             let reason = "request_payload_too_large";

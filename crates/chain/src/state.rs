@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 
 use atomic_refcell::AtomicRefCell;
 use smallvec::SmallVec;
+use weir_account::{Charge, Charges};
 use weir_host::LocalResponse;
 
 use crate::messages::Messages;
@@ -43,6 +44,10 @@ pub struct StreamState<M> {
     pub route_cleared: bool,
     /// What filters stored with `proxy_set_property`.
     pub notes: Notes,
+    /// What VMs pay for the heads' lines that their filters have added.
+    pub(crate) charges: Charges,
+    /// What a VM pays for the answer of a filter. Whoever has the answer's body when the stream is over keeps a clone.
+    pub reply_charge: Option<Arc<Charge>>,
     request_waker: Option<Waker>,
     response_waker: Option<Waker>,
     service_waker: Option<Waker>,
@@ -107,6 +112,8 @@ impl<M: Messages> StreamState<M> {
             finished: false,
             route_cleared: false,
             notes: Notes::default(),
+            charges: Charges::default(),
+            reply_charge: None,
             request_waker: None,
             response_waker: None,
             service_waker: None,

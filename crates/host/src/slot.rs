@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use atomic_refcell::AtomicRefCell;
 use sync_wrapper::SyncWrapper;
 use weir_abi::Callback;
+use weir_account::Account;
 use weir_meters::VmMeter;
 
 use crate::{ContextId, Vm, VmError};
@@ -62,6 +63,7 @@ pub struct LiveVm {
     vm: AtomicRefCell<SyncWrapper<Option<Vm>>>,
     contexts: Vec<ContextId>,
     meter: Arc<VmMeter>,
+    account: Option<Arc<Account>>,
     keeper: Arc<dyn VmKeeper>,
 }
 
@@ -88,13 +90,19 @@ pub struct VmGone;
 
 impl LiveVm {
     /// Shares a VM that has been started. `contexts` are its plugin contexts in the order of its plan.
-    pub fn new(vm: Vm, contexts: Vec<ContextId>, keeper: Arc<dyn VmKeeper>) -> Arc<Self> {
+    pub fn new(mut vm: Vm, contexts: Vec<ContextId>, keeper: Arc<dyn VmKeeper>) -> Arc<Self> {
         Arc::new(Self {
+            account: vm.account().cloned(),
             meter: Arc::clone(vm.meter()),
             vm: AtomicRefCell::new(SyncWrapper::new(Some(vm))),
             contexts,
             keeper,
         })
+    }
+
+    /// Returns the account of what the host holds for the VM. `None` for a VM that was dead already when it was shared.
+    pub const fn account(&self) -> Option<&Arc<Account>> {
+        self.account.as_ref()
     }
 
     /// Returns the context of the plugin with this index in the plan.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
 use weir_abi::{BufferType, MapType, StreamType};
+use weir_account::Full;
 
 /// One stream (an HTTP request with its response, or a TCP connection) as one filter of its chain sees it.
 ///
@@ -63,7 +64,8 @@ pub trait Stream: Send + Any {
     fn filter_state(&self, path: &[u8], out: &mut Vec<u8>) -> bool;
 
     /// Stores a note for all filters of the stream. False where the stream would hold more than
-    /// [`MAX_STREAM_STATE_BYTES`](weir_abi::limits::MAX_STREAM_STATE_BYTES); then the guest gets `InternalFailure`.
+    /// [`MAX_STREAM_STATE_BYTES`](weir_abi::limits::MAX_STREAM_STATE_BYTES), or the VM's account has no room; then the guest
+    /// gets Ok, since SDKs take nothing else, and a warning says that the note was dropped.
     fn set_filter_state(&mut self, path: &[u8], value: &[u8]) -> bool;
 
     /// Resumes a direction that this filter has paused, after the callback. A direction that flows is left as it is.
@@ -131,6 +133,9 @@ pub enum Edit {
     Absent,
     /// Another thread is at work on the stream. Nothing changed, and the guest gets `InternalFailure`.
     Busy,
+    /// The VM's account has no room for the change. Nothing changed, and the stream ends, because the message must not go on
+    /// without what a filter has put into it. The guest gets Ok.
+    Full(Full),
 }
 
 /// State of a body.

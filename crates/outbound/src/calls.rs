@@ -191,11 +191,15 @@ async fn read(response: Response<Incoming>, limit: usize, account: &Arc<Account>
     if incoming.size_hint().lower() > limit as u64 {
         return Err(Broken::TooLarge { limit });
     }
+    let announced = incoming.size_hint().exact();
+    let most = announced.map_or(limit, |length| {
+        usize::try_from(length).unwrap_or(limit).min(limit)
+    });
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|error| SendError::from_hyper(error, true, false))?;
         match frame.into_data() {
             Ok(data) if answer.body.len() + data.len() > limit => return Err(Broken::TooLarge { limit }),
-            Ok(data) => append(&mut answer.body, &data, limit, &mut charge)?,
+            Ok(data) => append(&mut answer.body, &data, most, &mut charge)?,
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
                     charge.grow(cost(&trailers))?;
@@ -210,12 +214,12 @@ async fn read(response: Response<Incoming>, limit: usize, account: &Arc<Account>
     })
 }
 
-/// Appends to a body that will have `limit` bytes at most, and charges what the body takes before it takes it.
-fn append(body: &mut Vec<u8>, data: &[u8], limit: usize, charge: &mut Charge) -> Result<(), Full> {
+/// Appends to a body that will have `most` bytes at most, and charges what the body takes before it takes it.
+fn append(body: &mut Vec<u8>, data: &[u8], most: usize, charge: &mut Charge) -> Result<(), Full> {
     let needed = body.len() + data.len();
     let capacity = body.capacity();
     if needed > capacity {
-        let grown = needed.max(capacity.saturating_mul(2).min(limit));
+        let grown = needed.max(capacity.saturating_mul(2).min(most));
         charge.grow(grown - capacity)?;
         body.reserve_exact(grown - body.len());
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weir_abi::{Callback, limits};
+use weir_account::Account;
 use weir_engine::FuncId;
 use weir_meters::VmMeter;
 
@@ -74,6 +75,11 @@ impl Vm {
     /// Counts the VM; a proxy keeps it to say that it has retired the VM.
     pub const fn meter(&self) -> &Arc<VmMeter> {
         self.life.meter()
+    }
+
+    /// The account of what the host holds for the VM; `None` once the VM is dead.
+    pub fn account(&mut self) -> Option<&Arc<Account>> {
+        Some(&self.state()?.account)
     }
 
     /// Bytes of linear memory in use.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
-use weir_account::{Account, Calls};
+use weir_account::{Account, Calls, Charge};
 use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
@@ -88,6 +88,8 @@ pub(crate) struct VmState {
 
     /// The bytes that the host holds for the VM.
     pub account: Arc<Account>,
+    /// Pays for the properties that plugin contexts have stored.
+    pub notes: Charge,
     /// HTTP calls that have not ended, awaited or not.
     pub calls: Calls,
     /// HTTP calls whose results are awaited.
@@ -188,6 +190,7 @@ impl VmState {
             came_round: false,
             deferred: VecDeque::new(),
             done: Vec::new(),
+            notes: account.empty_charge(),
             account,
             calls: Calls::default(),
             http_calls: FxHashMap::default(),

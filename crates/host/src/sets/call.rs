@@ -201,18 +201,22 @@ impl<'a> Call<'a> {
         Status::InternalFailure.into()
     }
 
-    /// Answers Ok without effect, because the host holds no more for the VM or the `vm_id` and SDKs take no other answer from
-    /// the hostcall; counted, and one warning.
+    /// Answers Ok without effect, because a limit has been reached and SDKs take no other answer from the hostcall; counted, and
+    /// one warning. `InternalFailure` where the VM is strict.
     #[cold]
-    #[expect(dead_code, reason = "used from the next change on")]
-    pub(crate) fn dropped(&mut self, reason: impl fmt::Display) {
+    pub(crate) fn dropped(&mut self, reason: impl fmt::Display) -> Result<(), Fault> {
         let number = capability_of(self.id);
         let guest = self.guest();
         let name = guest.import_name(number);
-        if let Some(plugin) = guest.vm.plugin() {
+        let strict = guest.vm.spec.strict;
+        if let Some(plugin) = guest.vm.plugin().filter(|_| !strict) {
             plugin.meter.hostcall_failed(name, Status::InternalFailure);
         }
-        self.warn_once(|| format!("{name}: {reason}; nothing was changed (further ones are not reported)"));
+        self.warn_once(|| format!("{name}: {reason} (further ones are not reported)"));
+        if strict {
+            return Err(Status::InternalFailure.into());
+        }
+        Ok(())
     }
 
     /// Refuses something that SDKs take for impossible: `BadArgument` where the VM is strict, else Ok and one warning,

@@ -1,8 +1,11 @@
 //! Ending an exchange otherwise than with the upstream's response.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::task::Context;
 
+use bytes::Bytes;
+use weir_account::Charge;
 use weir_chain::{Abort, Direction, LocalSource, Pump, local_reply};
 use weir_host::LocalResponse;
 use weir_http_rules::flags;
@@ -64,6 +67,15 @@ impl Exchange {
             state.messages.response_trailers = None;
             body
         };
+        // hyper may have the body long after the exchange is over, so the body keeps what pays for it.
+        let charge = self.state.borrow().reply_charge.clone();
+        let body = match charge {
+            Some(charge) if !body.is_empty() => Bytes::from_owner(PaidBody {
+                body,
+                _charge: charge,
+            }),
+            _ => body,
+        };
         let plans = through_filters
             .then(|| self.chain.response_plans())
             .into_iter()
@@ -86,5 +98,17 @@ impl Exchange {
             state.messages.facts.flags |= flags::LOCAL_RESET;
         }
         Aborted(reason)
+    }
+}
+
+/// The body of a filter's answer, and what its VM pays for it.
+struct PaidBody {
+    body: Bytes,
+    _charge: Arc<Charge>,
+}
+
+impl AsRef<[u8]> for PaidBody {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
     }
 }

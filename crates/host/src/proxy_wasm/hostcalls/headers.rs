@@ -160,6 +160,7 @@ pub(super) fn outcome(call: &mut Call<'_>, edit: Edit) -> Result<(), Fault> {
         Edit::TooLate => call.lenient("the message has been sent on already"),
         Edit::Invalid => call.lenient("the name or the value cannot stand in a message"),
         Edit::Absent => call.lenient("there is no such message in this phase"),
+        Edit::Full(full) => call.dropped(format_args!("{full}, so the stream was ended")),
         // Not in silence: the message would go on without what a filter has put into it.
         Edit::Busy => Err(Status::InternalFailure.into()),
     }

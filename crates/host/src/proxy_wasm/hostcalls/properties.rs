@@ -2,6 +2,8 @@
 
 use weir_abi::{Status, limits, property_path};
 
+use weir_account::line_cost;
+
 use crate::property::{self, PluginIdentity};
 use crate::proxy_wasm::VmState;
 use crate::sets::{Call, Fault, slice};
@@ -39,18 +41,18 @@ pub(super) fn proxy_set_property(
     let (memory, state) = call.parts();
     let path = property_path::strip(slice(memory, path, path_len)?);
     let value = slice(memory, value, value_len)?;
-    if path.is_empty() || path.len() > limits::MAX_PROPERTY_PATH {
+    if path.is_empty() {
         return Err(Status::BadArgument.into());
     }
-    let stored = match state.stream() {
-        Some(stream) => stream.set_filter_state(path, value),
-        None => set_note(state, path, value),
-    };
+    let stored = path.len() <= limits::MAX_PROPERTY_PATH
+        && match state.stream() {
+            Some(stream) => stream.set_filter_state(path, value),
+            None => set_note(state, path, value),
+        };
     if stored {
-        Ok(())
-    } else {
-        Err(Status::InternalFailure.into())
+        return Ok(());
     }
+    call.dropped("the path is too long, the properties of the stream or plugin have 1 MiB, or limits.host_memory is reached; the property was not stored")
 }
 
 fn read(state: &VmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
@@ -78,7 +80,10 @@ fn read(state: &VmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
 }
 
 fn set_note(state: &mut VmState, path: &[u8], value: &[u8]) -> bool {
-    let Some(plugin) = state.plugin_id().and_then(|id| state.plugins.get_mut(&id)) else {
+    let Some(id) = state.plugin_id() else {
+        return false;
+    };
+    let Some(plugin) = state.plugins.get_mut(&id) else {
         return false;
     };
     let others = plugin.notes.iter().filter(|(note, _)| note != path);
@@ -86,9 +91,21 @@ fn set_note(state: &mut VmState, path: &[u8], value: &[u8]) -> bool {
     if held + path.len() + value.len() > limits::MAX_STREAM_STATE_BYTES {
         return false;
     }
+    let cost = |notes: &[(Vec<u8>, Vec<u8>)]| -> usize {
+        let notes = notes.iter();
+        notes
+            .map(|(path, value)| line_cost(path.len(), value.len()))
+            .sum()
+    };
+    // What is replaced counts until the value that replaces it has been stored.
+    if state.notes.grow(line_cost(path.len(), value.len())).is_err() {
+        return false;
+    }
     match plugin.notes.iter_mut().find(|(note, _)| note == path) {
         Some((_, old)) => *old = value.to_vec(),
         None => plugin.notes.push((path.to_vec(), value.to_vec())),
     }
+    let all = state.plugins.values().map(|plugin| cost(&plugin.notes)).sum();
+    state.notes.shrink_to(all);
     true
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weir_abi::{LogLevel, Status, StreamType, limits, pairs};
 
+use super::calls::cost_of;
 use crate::proxy_wasm::names;
 use crate::sets::{Call, Fault, slice};
 use crate::{ContextId, LocalResponse};
@@ -104,6 +105,26 @@ pub(super) fn proxy_send_local_response(
     let details = slice(memory, details, details_len)?;
     let body = slice(memory, body, body_len)?;
     let headers = pairs::decode(slice(memory, headers, headers_len)?).map_err(|_| Status::BadArgument)?;
+    let cost = body.len() + cost_of(&headers);
+    // The stream charges the reply for as long as it exists; here is only decided whether there is room for a copy.
+    if let Err(full) = state.account.charge(cost) {
+        // Not in silence: what the filter objects to must not go on.
+        let response = LocalResponse {
+            status: 500,
+            details: "host_memory".to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            grpc_status: None,
+        };
+        let sent = state.callback != "proxy_on_log"
+            && state
+                .stream()
+                .is_some_and(|stream| stream.send_local_response(response));
+        if sent {
+            state.stopped = state.effective;
+        }
+        return call.dropped(format_args!("{full}, so the response was replaced by 500"));
+    }
     let response = LocalResponse {
         status: match u16::try_from(status) {
             Ok(status @ 100..=599) => status,
