@@ -92,6 +92,26 @@ impl FieldLines for RequestHead {
 }
 
 impl RequestHead {
+    /// The head of a request as hyper's server gives it. `scheme` is that of the connection. Without a target URI of its own
+    /// (HTTP/2, a proxy's client) the request's authority is its `host` field.
+    pub fn from_parts(parts: http::request::Parts, scheme: Scheme) -> Self {
+        let own = parts
+            .uri
+            .authority()
+            .map(|authority| authority.as_str().as_bytes());
+        let host = || parts.headers.get(header::HOST).map(HeaderValue::as_bytes);
+        let authority = own.or_else(host).map_or_else(Bytes::new, Bytes::copy_from_slice);
+        let path = parts.uri.path_and_query().cloned();
+        Self {
+            method: parts.method,
+            scheme,
+            authority,
+            path: path.unwrap_or(PathAndQuery::from_static("/")),
+            version: parts.version,
+            fields: parts.headers,
+        }
+    }
+
     fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Edit {
         let done = match name {
             b":path" => set(&mut self.path, pseudo::path(value)),

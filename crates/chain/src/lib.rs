@@ -29,6 +29,7 @@ mod state;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use certificate::certificate_field;
 pub use chunked::{Dechunker, MalformedChunk};
@@ -43,3 +44,4 @@ pub use pieces::Pieces;
 pub use pump::{Abort, FilterCalls, Interest, Length, Pump, StagePlan};
 pub use source::{Item, LocalSource, Source, SourceError};
 pub use state::{Direction, FilterState, Reply, SharedState, Side, StreamState};
+pub use whole::{pass_whole, take_reply};

@@ -10,16 +10,15 @@
 //!    through the same filters in reverse.
 //!
 //! This server has one thread and collects bodies before it shows them to filters. `weir-proxy` is the same with many workers
-//! and with bodies that stream: its sources (`source.rs`) and bodies (`bodies.rs`) poll the same [`Pump`].
+//! and with bodies that stream: it polls a [`Pump`](weir_chain::Pump), as [`pass_whole`] does, from its bodies (`bodies.rs`).
 #![forbid(unsafe_code)]
 
-use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, anyhow, bail};
-use bytes::{Bytes, BytesMut};
-use http::uri::{PathAndQuery, Scheme};
+use bytes::Bytes;
+use http::uri::Scheme;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -28,8 +27,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use weir_abi::{FailPolicy, LogLevel};
 use weir_chain::{
-    Abort, Chain, ChainCalls, ChainFilter, Direction, HttpMessages, Item, LocalSource, Pump, RequestHead,
-    ResponseHead, SharedState, StreamState, local_reply,
+    Chain, ChainFilter, Direction, HttpMessages, RequestHead, ResponseHead, SharedState, StreamState,
+    pass_whole, take_reply,
 };
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::{ForeignFunctions, Shared};
@@ -148,10 +147,6 @@ impl VmThreads for OneThread {
     }
 }
 
-/// The state of one exchange. `()`: this server knows nothing of a request beyond its messages; a proxy that answers
-/// properties such as `source.address` has a type here that implements [`Facts`](weir_chain::Facts).
-type State = SharedState<HttpMessages<()>>;
-
 /// Answers one request: through the filters, the application, and back through the filters.
 async fn exchange(
     chain: Arc<Chain>,
@@ -160,19 +155,9 @@ async fn exchange(
 ) -> anyhow::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let host = parts.headers.get(header::HOST);
-    let head = RequestHead {
-        method: parts.method,
-        scheme: Scheme::HTTP,
-        authority: host.map_or_else(Bytes::new, |host| Bytes::copy_from_slice(host.as_bytes())),
-        path: parts
-            .uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or(PathAndQuery::from_static("/")),
-        version: parts.version,
-        fields: parts.headers,
-    };
+    let head = RequestHead::from_parts(parts, Scheme::HTTP);
+    // `()`: this server knows nothing of a request beyond its messages. A proxy that answers properties such as
+    // `source.address` has a type here that implements [`Facts`](weir_chain::Facts).
     let state = StreamState::new(HttpMessages::new(head, ()), chain.len()).share();
     let response = respond(&chain, &state, body, application).await;
     // The filters' stream contexts end, whatever has become of the request.
@@ -183,30 +168,28 @@ async fn exchange(
 
 async fn respond(
     chain: &Arc<Chain>,
-    state: &State,
+    state: &SharedState<HttpMessages<()>>,
     body: Bytes,
     application: fn(Request<Bytes>) -> Response<Bytes>,
 ) -> anyhow::Result<Response<Full<Bytes>>> {
-    // A message stops where a filter answers by itself, or has died and its fail policy is closed: an answer lies in the state.
-    let mut body = match pass(Direction::Request, chain, state, body).await {
+    // A message stops where a filter answers by itself, or has died and its fail policy is closed: the reply is in the state.
+    let body = match pass_whole(Direction::Request, chain, state, body).await {
         Ok(body) => {
             let mut request = Request::new(body);
             let head = state.borrow().messages.request.clone();
             (*request.method_mut(), *request.headers_mut()) = (head.method, head.fields);
             *request.uri_mut() = head.path.into();
             let (parts, body) = application(request).into_parts();
-            state.borrow_mut().messages.response = Some(ResponseHead {
-                status: parts.status,
-                fields: parts.headers,
-            });
+            let (status, fields) = (parts.status, parts.headers);
+            state.borrow_mut().messages.response = Some(ResponseHead { status, fields });
             body
         }
-        Err(_) => take_reply(state).context("reset")?,
+        Err(_) => take_reply(state).context("the stream was reset")?,
     };
-    body = match pass(Direction::Response, chain, state, body).await {
+    let body = match pass_whole(Direction::Response, chain, state, body).await {
         Ok(body) => body,
-        // The answer to a response goes out as it is.
-        Err(_) => take_reply(state).context("reset")?,
+        // The reply to a response goes out as it is.
+        Err(_) => take_reply(state).context("the stream was reset")?,
     };
     let head = state.borrow_mut().messages.response.take().context("no head")?;
     let mut response = Response::new(Full::new(body));
@@ -214,40 +197,4 @@ async fn respond(
     // hyper writes the length of the body as the filters left it.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     Ok(response)
-}
-
-/// Passes a message through the filters. Its head lies in the state; its body is returned.
-async fn pass(direction: Direction, chain: &Arc<Chain>, state: &State, body: Bytes) -> Result<Bytes, Abort> {
-    let plans: Vec<_> = match direction {
-        Direction::Request => chain.request_plans().collect(),
-        Direction::Response => chain.response_plans().collect(),
-    };
-    let calls = ChainCalls::new(Arc::clone(chain), state.clone());
-    let mut pump = Pump::new(direction, plans, LocalSource::new(body), calls, state.clone());
-    let mut passed = BytesMut::new();
-    loop {
-        // Waits for as long as a filter holds the message: until a tick or a call's response lets the filter resume it.
-        match poll_fn(|cx| pump.poll_item(cx)).await? {
-            Item::Head { end_of_stream: false } => {}
-            Item::Data(mut pieces, end_of_stream) => {
-                while let Some(piece) = pieces.pop() {
-                    passed.extend_from_slice(&piece);
-                }
-                if end_of_stream {
-                    return Ok(passed.freeze());
-                }
-            }
-            Item::Head { end_of_stream: true } | Item::Trailers | Item::End => return Ok(passed.freeze()),
-        }
-    }
-}
-
-/// Makes the answer that lies in the state the response. `None`: the stream was reset.
-fn take_reply(state: &State) -> Option<Bytes> {
-    let mut state = state.borrow_mut();
-    let reply = state.take_reply()?;
-    let request = &state.messages.request;
-    let (head, body) = local_reply::render(reply, &request.fields, &request.method);
-    state.messages.response = Some(head);
-    Some(body)
 }
