@@ -126,6 +126,10 @@ pub const BODY: usize = 1 << 20;
 /// take, so that it is the call that fails first.
 pub const STREAM_DEADLINE: Duration = Duration::from_secs(90);
 
+/// How long a tunnel after a 101 may go without a byte, unless configured. Clients of WebSockets send a ping every minute or
+/// so; those that send none and yet wait are given an hour.
+pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
+
 /// Bytes of notes (`proxy_set_property`, filter state), names and values together, per stream.
 pub const MAX_STREAM_STATE_BYTES: usize = 1 << 20;
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use atomic_refcell::AtomicRefMut;
 use smallvec::SmallVec;
 use weir_account::Account;
 use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction, VmGone};
@@ -14,7 +15,7 @@ use crate::messages::Messages;
 use crate::pieces::Pieces;
 use crate::source::{Item, Source, SourceError};
 use crate::stage::{Head, Hold, Stage, Trailers};
-use crate::state::{Direction, Reply, SharedState, StreamState};
+use crate::state::{Direction, Reply, SharedState, Side, StreamState};
 
 /// Calls the filters of a chain. [`ChainCalls`](crate::ChainCalls) implements it for VMs, tests for themselves.
 ///
@@ -237,7 +238,12 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             if stage.input_ended || !stage.may_pull(self.source.may_read_ahead()) {
                 return Poll::Pending;
             }
-            match ready!(self.poll_stage(index, cx))? {
+            let holds = stage.hold != Hold::Nothing;
+            let polled = self.poll_stage(index, cx);
+            if holds && polled.is_pending() {
+                self.side(index).waits_for_sender = true;
+            }
+            match ready!(polled)? {
                 Item::Head { end_of_stream } => self.on_head(index, end_of_stream),
                 Item::Data(pieces, end_of_stream) => {
                     let stage = &mut self.stages[index];
@@ -274,8 +280,18 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
                 return Err(Abort::Stopped);
             }
         }
-        state.side(stage.filter, self.direction).held = stage.hold != Hold::Nothing;
+        let side = state.side(stage.filter, self.direction);
+        side.held = stage.hold != Hold::Nothing;
+        side.waits_for_sender = false;
         Ok(())
+    }
+
+    /// A stage's part of the stream's state.
+    fn side(&self, index: usize) -> AtomicRefMut<'_, Side> {
+        let filter = self.stages[index].filter;
+        AtomicRefMut::map(self.state.borrow_mut(), |state| {
+            state.side(filter, self.direction)
+        })
     }
 
     /// The next piece that a stage has let go.

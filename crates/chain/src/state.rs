@@ -93,10 +93,19 @@ pub struct Side {
     pub may_add_trailers: bool,
     /// The filter holds this direction.
     pub held: bool,
+    /// The filter holds what it was given and waits for more, which the sender has not sent.
+    pub waits_for_sender: bool,
     /// The filter asked for a held direction to go on.
     pub resume: bool,
     /// The filter wants to see no more of the body.
     pub declined: bool,
+}
+
+impl FilterState {
+    fn holds(&self) -> bool {
+        let sides = [&self.request, &self.response];
+        !self.dead && sides.iter().any(|side| side.held && !side.waits_for_sender)
+    }
 }
 
 impl<M: Messages> StreamState<M> {
@@ -188,6 +197,25 @@ impl<M: Messages> StreamState<M> {
         self.filters
             .iter()
             .any(|filter| filter.request.held || filter.response.held)
+    }
+
+    /// Returns true if a filter holds a direction that nobody else holds up: neither the sender nor an earlier filter.
+    pub fn is_held_by_filter(&self) -> bool {
+        self.filters.iter().any(FilterState::holds)
+    }
+
+    /// Gives the filters of which [`StreamState::is_held_by_filter`] speaks up, as if their VMs had died: the stream gets
+    /// their fail policies. Returns the indices of those filters in the chain.
+    pub fn give_up_held(&mut self) -> SmallVec<[usize; 2]> {
+        let mut given_up = SmallVec::new();
+        for (index, filter) in self.filters.iter_mut().enumerate() {
+            if filter.holds() {
+                filter.dead = true;
+                given_up.push(index);
+            }
+        }
+        self.wake_all();
+        given_up
     }
 
     /// Takes the answer of a filter or of the proxy, to be made the response ([`local_reply::render`](crate::local_reply::render)).

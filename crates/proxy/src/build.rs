@@ -55,7 +55,9 @@ impl Builder {
             let target = routes::target(&route.target, &mut planned.upstreams, &mut upstreams)?;
             plans.push(routes::plan(route, target, &planned));
         }
+        let deadlines = used.iter().map(|filter| filter.stream_deadline);
         let revision = Revision {
+            stream_deadline: deadlines.min(),
             routes: plans,
             upstreams,
             limits: config.limits,

@@ -49,6 +49,11 @@ impl Connection {
         self.activity.begin(version == http::Version::HTTP_2);
     }
 
+    /// How long no byte has moved on it.
+    pub fn still_for(&self) -> Duration {
+        self.activity.still_for()
+    }
+
     /// An exchange ends.
     pub fn end(&self) {
         self.activity.end();

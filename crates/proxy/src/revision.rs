@@ -18,6 +18,8 @@ pub(crate) struct Revision {
     pub limits: Limits,
     /// How long things may take.
     pub timeouts: Timeouts,
+    /// The shortest stream deadline of any filter; `None` where there are no filters.
+    pub stream_deadline: Option<Duration>,
 }
 
 /// A route.

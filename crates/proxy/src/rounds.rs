@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use atomic_refcell::AtomicRefCell;
 use slab::Slab;
 use tokio::sync::Notify;
-use weir_chain::local_reply;
+use weir_abi::limits::STREAM_DEADLINE;
+use weir_chain::{Chain, local_reply};
 use weir_config::Timeouts;
 use weir_http_rules::flags;
 
 use crate::connection::Watch;
+use crate::revision::FilterPlan;
 use crate::stream::{SharedState, StreamState};
-use crate::worker::Worker;
+use crate::worker::{Worker, WorkerRevision};
 
 /// How often log lines are handed to their writer.
 const ROUND: Duration = Duration::from_millis(100);
@@ -27,13 +29,42 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The exchanges of a worker.
 #[derive(Default)]
 pub(crate) struct Streams {
-    slab: RefCell<Slab<(ArcWeak<AtomicRefCell<StreamState>>, u64)>>,
+    slab: RefCell<Slab<Watched>>,
+}
+
+/// What the rounds look at of an exchange.
+pub(crate) struct Watched {
+    /// Its state.
+    pub state: ArcWeak<AtomicRefCell<StreamState>>,
+    /// The number of its connection.
+    pub connection: u64,
+    /// What it is served from.
+    pub revision: Rc<WorkerRevision>,
+    /// The index of its route.
+    pub route: Option<usize>,
+    /// Its filters.
+    pub chain: Arc<Chain>,
+}
+
+impl Watched {
+    /// The plan of a filter of the chain.
+    fn filter(&self, index: usize) -> Option<&FilterPlan> {
+        let route = self.revision.plan.routes.get(self.route?)?;
+        route.filters.get(self.chain.plan(index)?)
+    }
+
+    /// The shortest stream deadline of the chain.
+    fn stream_deadline(&self) -> Duration {
+        let filters = (0..self.chain.len()).filter_map(|index| self.filter(index));
+        let deadlines = filters.map(|filter| filter.config.stream_deadline);
+        deadlines.min().unwrap_or(STREAM_DEADLINE)
+    }
 }
 
 impl Streams {
-    /// Enters an exchange that begins on the connection with this number; returns the key for [`Streams::leave`].
-    pub fn enter(&self, state: &SharedState, connection: u64) -> usize {
-        self.slab.borrow_mut().insert((Arc::downgrade(state), connection))
+    /// Enters an exchange that begins; returns the key for [`Streams::leave`].
+    pub fn enter(&self, exchange: Watched) -> usize {
+        self.slab.borrow_mut().insert(exchange)
     }
 
     /// An exchange is over.
@@ -53,7 +84,7 @@ impl Streams {
         self.slab
             .borrow()
             .iter()
-            .filter_map(|(_, (state, _))| state.upgrade())
+            .filter_map(|(_, watched)| watched.state.upgrade())
             .any(|state| is_held(&state))
     }
 }
@@ -117,10 +148,11 @@ pub(crate) async fn run(worker: Weak<Worker>) {
         };
         worker.flush_log();
         worker.connection_limit.log_refusals();
-        let Some(timeouts) = worker.revision().map(|revision| revision.plan.timeouts) else {
+        let Some(revision) = worker.revision() else {
             continue;
         };
-        if last_look.elapsed() >= look_every(&timeouts) {
+        let timeouts = revision.plan.timeouts;
+        if last_look.elapsed() >= look_every(&timeouts, revision.plan.stream_deadline) {
             last_look = Instant::now();
             look_after_connections(&worker.connections, &timeouts);
             look_after_streams(&worker, timeouts.stream_idle);
@@ -128,8 +160,9 @@ pub(crate) async fn run(worker: Weak<Worker>) {
     }
 }
 
-fn look_every(timeouts: &Timeouts) -> Duration {
-    LOOK.min(timeouts.request_header / 2)
+fn look_every(timeouts: &Timeouts, stream_deadline: Option<Duration>) -> Duration {
+    LOOK.min(stream_deadline.map_or(LOOK, |deadline| deadline / 2))
+        .min(timeouts.request_header / 2)
         .min(timeouts.client_idle / 2)
         .min(timeouts.stream_idle / 2)
 }
@@ -150,24 +183,30 @@ fn look_after_connections(connections: &Connections, timeouts: &Timeouts) {
 fn look_after_streams(worker: &Worker, limit: Duration) {
     let now = Instant::now();
     let mut stuck = Vec::new();
-    for (_, (state, connection)) in worker.streams.slab.borrow().iter() {
-        let Some(state) = state.upgrade() else {
+    for (_, watched) in worker.streams.slab.borrow().iter() {
+        let Some(state) = watched.state.upgrade() else {
             continue;
         };
         let mut state = state.borrow_mut();
-        // A filter may hold a message for as long as it likes; a tunnel has its own ways to end.
-        if state.is_held() || state.messages.facts.switched_to.is_some() {
-            state.messages.facts.moved_at = now;
+        let is_over = state.reset.is_some() || state.finished;
+        if !is_over && state.is_held_by_filter() {
+            look_after_held(worker, watched, &mut state, now);
+            continue;
+        }
+        let facts = &mut state.messages.facts;
+        // A tunnel has its own timeout.
+        if facts.held_at.take().is_some() || facts.switched_to.is_some() {
+            facts.moved_at = now;
             continue;
         }
         let still = now.saturating_duration_since(state.messages.facts.moved_at);
         if still <= limit {
             continue;
         }
-        if state.reset.is_some() || state.finished {
+        if is_over {
             // Reset, and still here: the client does not even take what is left.
             if still > limit + LOOK {
-                stuck.push(*connection);
+                stuck.push(watched.connection);
             }
             continue;
         }
@@ -184,4 +223,29 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
     for connection in stuck {
         worker.connections.close(connection);
     }
+}
+
+/// A stream that filters hold: where nothing has moved for their deadline, it gets their fail policies.
+fn look_after_held(worker: &Worker, watched: &Watched, state: &mut StreamState, now: Instant) {
+    let facts = &mut state.messages.facts;
+    let since = *facts.held_at.get_or_insert(now);
+    let still = now.saturating_duration_since(since.max(facts.moved_at));
+    let limit = watched.stream_deadline();
+    if still < limit {
+        return;
+    }
+    facts.held_at = None;
+    facts.moved_at = now;
+    for filter in state.give_up_held() {
+        let Some(plan) = watched.filter(filter) else {
+            continue;
+        };
+        let policy = if plan.fail_open { "open" } else { "closed" };
+        tracing::warn!(
+            "filter {}: held a stream for longer than `limits.stream_deadline` ({limit:?}); the stream gets \
+             fail_policy={policy}",
+            plan.name
+        );
+    }
+    worker.shared.meters().stream_deadlines.increment();
 }

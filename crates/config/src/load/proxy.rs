@@ -219,6 +219,7 @@ fn timeouts(field: &Field<'_>) -> Option<Timeouts> {
             Field::duration,
         ),
         stream_idle: or(keys.take("stream_idle"), defaults.stream_idle, Field::duration),
+        tunnel_idle: or(keys.take("tunnel_idle"), defaults.tunnel_idle, Field::duration),
         drain: or(keys.take("drain"), defaults.drain, Field::duration),
     };
     keys.finish();

@@ -120,6 +120,8 @@ pub struct Timeouts {
     pub upstream_idle: Duration,
     /// A stream on which no byte moves in either direction; 5 min unless given.
     pub stream_idle: Duration,
+    /// A tunnel after a 101 on which no byte moves in either direction; [`TUNNEL_IDLE`](limits::TUNNEL_IDLE) unless given.
+    pub tunnel_idle: Duration,
     /// What a graceful shutdown leaves to requests that are under way; 30 s unless given.
     pub drain: Duration,
 }
@@ -132,6 +134,7 @@ impl Default for Timeouts {
             upstream: Duration::from_secs(60),
             upstream_idle: Upstream::IDLE_TIMEOUT,
             stream_idle: Duration::from_secs(300),
+            tunnel_idle: limits::TUNNEL_IDLE,
             drain: Duration::from_secs(30),
         }
     }

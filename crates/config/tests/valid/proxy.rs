@@ -124,6 +124,7 @@ fn every_key_of_the_proxy_is_read() {
             upstream: Duration::from_secs(3),
             upstream_idle: idle,
             stream_idle: Duration::from_secs(600),
+            tunnel_idle: Duration::from_secs(1200),
             drain: Duration::from_secs(5),
         }
     );
@@ -321,6 +322,7 @@ fn a_proxy_needs_no_more_than_a_route() {
             upstream: Duration::from_secs(60),
             upstream_idle: Duration::from_secs(60),
             stream_idle: Duration::from_secs(300),
+            tunnel_idle: Duration::from_secs(3600),
             drain: Duration::from_secs(30),
         }
     );

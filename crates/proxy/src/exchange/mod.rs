@@ -30,6 +30,7 @@ use crate::filters::ChainCalls;
 use crate::ingest::{self, Ingested};
 use crate::length::{poll_response_length, settle_request_length};
 use crate::revision::{RoutePlan, Target};
+use crate::rounds::Watched;
 use crate::source::IncomingSource;
 use crate::stream::facts::StreamFacts;
 use crate::stream::{ProxyMessages, SharedState, StreamState};
@@ -102,7 +103,13 @@ pub(crate) async fn serve(
     let (name, cluster, endpoints) = names(&revision, route);
     let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
     let state = StreamState::new(ProxyMessages::new(head, facts), chain.len()).share();
-    let key = connection.worker.streams.enter(&state, connection.facts.id);
+    let key = connection.worker.streams.enter(Watched {
+        state: Arc::downgrade(&state),
+        connection: connection.facts.id,
+        revision: Rc::clone(&revision),
+        route,
+        chain: Arc::clone(&chain),
+    });
     if !chain.is_empty() {
         connection.worker.shared.meters().streams.increment();
     }

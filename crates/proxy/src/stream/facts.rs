@@ -40,6 +40,8 @@ pub(crate) struct StreamFacts {
     pub request_sent_at: Option<Instant>,
     /// When a byte last moved.
     pub moved_at: Instant,
+    /// When a filter was first seen to hold the stream, in the wait that goes on.
+    pub held_at: Option<Instant>,
     /// How long it all took; known at the end.
     pub duration: Option<Duration>,
     /// Body bytes from the client.
@@ -92,6 +94,7 @@ impl StreamFacts {
             began_at: now,
             request_sent_at: None,
             moved_at: now,
+            held_at: None,
             duration: None,
             request_body: 0,
             response_body: 0,

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use weir_testkit::client::{Content, Http1, Http2, Outcome, Request};
-use weir_testkit::config::{Config, filter};
-use weir_testkit::{Origin, PATIENCE, RawOrigin, Weir, blackhole, refused_port};
+use weir_testkit::config::{Config, filter, set};
+use weir_testkit::{Guests, Origin, PATIENCE, RawOrigin, Weir, blackhole, refused_port};
 
 use crate::guest;
 
@@ -109,6 +109,117 @@ fn an_idle_stream_ends() {
         Outcome::Reset => {}
         Outcome::Response(response) => assert!(matches!(response.status, 408 | 504), "{response:?}"),
     }
+}
+
+#[test]
+fn a_stream_that_a_filter_holds_for_too_long_gets_the_fail_policy() {
+    let origin = Origin::start().unwrap();
+    let module = Guests::build().unwrap().filter("misbehave").unwrap();
+    let mut config = Config::new(&origin.url()).set("admin", json!("127.0.0.1:0"));
+    for name in ["open", "closed"] {
+        let mut block = filter(name, &module, "wasmtime");
+        set(&mut block, "fail_open", json!(name == "open"));
+        set(&mut block, "limits.stream_deadline", json!("300ms"));
+        config = config.filter(name, block).route(&format!("/{name}/"), &[name]);
+    }
+    let weir = Weir::start(config.value()).unwrap();
+    let rules = [
+        "pause@request_headers",
+        "pause@request_body",
+        "pause@response_headers",
+        "pause@response_body",
+    ];
+    for rule in rules {
+        for (path, wanted) in [("/open/", 200), ("/closed/", 503)] {
+            let request = Request::post(path, "a body").header("x-misbehave", rule);
+            let http1 = Http1::connect(weir.address()).unwrap().request(&request);
+            let http2 = Http2::connect(weir.address()).unwrap().request(&request);
+            for outcome in [http1.unwrap(), http2.unwrap()] {
+                let response = outcome.response().unwrap();
+                assert_eq!(response.status, wanted, "{path} {rule}\n{}", weir.logs().text());
+            }
+        }
+    }
+    for (name, policy) in [("open", "open"), ("closed", "closed")] {
+        let line = format!("filter {name}: held a stream for longer than `limits.stream_deadline` (300ms)");
+        let logged = weir.logs().wait_for(&line).unwrap();
+        assert!(
+            logged.text.contains(&format!("fail_policy={policy}")),
+            "{}",
+            logged.text
+        );
+    }
+    assert!(!weir.logs().text().contains("died"), "{}", weir.logs().text());
+}
+
+/// A client that sends half a body and no more does not get past a filter that collects bodies: the filter holds nothing
+/// that it could let go.
+#[test]
+fn a_client_that_stalls_does_not_get_past_the_filter() {
+    let origin = Origin::start().unwrap();
+    let module = Guests::build().unwrap().filter("misbehave").unwrap();
+    let mut block = filter("filter", &module, "wasmtime");
+    set(&mut block, "fail_open", json!(true));
+    set(&mut block, "limits.stream_deadline", json!("300ms"));
+    let config = Config::new(&origin.url())
+        .set("timeouts.stream_idle", json!("1500ms"))
+        .filter("filter", block)
+        .route("/", &["filter"]);
+    let weir = Weir::start(config.value()).unwrap();
+    let mut client = Http1::connect(weir.address()).unwrap();
+    client
+        .send(
+            "POST / HTTP/1.1\r\nhost: a\r\nx-misbehave: pause@request_body\r\ncontent-length: 10\r\n\r\nhalf",
+        )
+        .unwrap();
+    match client.outcome("POST").unwrap() {
+        Outcome::Reset => {}
+        Outcome::Response(response) => assert_eq!(response.status, 408),
+    }
+    assert!(
+        !weir.logs().text().contains("held a stream"),
+        "{}",
+        weir.logs().text()
+    );
+    assert!(origin.records().is_empty(), "the request went past the filter");
+}
+
+#[test]
+fn an_idle_tunnel_ends() {
+    let origin = RawOrigin::start(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        // Answers each byte, until Weir closes the connection.
+        let mut byte = [0];
+        while matches!(stream.read(&mut byte), Ok(1)) {
+            stream.write_all(&byte).unwrap();
+        }
+    });
+    let config = Config::new(&format!("http://{}", origin.unwrap().address()))
+        .set("timeouts", json!({ "tunnel_idle": "500ms" }))
+        .route("/", &[]);
+    let weir = Weir::start(config.value()).unwrap();
+    let mut stream = std::net::TcpStream::connect(weir.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1);
+        answer.extend(byte);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101"));
+    // For longer than the timeout, with bytes on their way.
+    for _ in 0..8 {
+        stream.write_all(b"x").unwrap();
+        assert_eq!(stream.read(&mut byte).unwrap(), 1);
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    assert!(matches!(stream.read(&mut byte), Ok(0) | Err(_)));
+    let logged = weir.access_log().wait_for("tunnel_idle_timeout");
+    assert!(logged.is_some(), "{}", weir.access_log().text());
 }
 
 /// The kernel spreads connections over the workers as it likes.

@@ -176,17 +176,8 @@ impl Txn {
         if self.is_closed() {
             return Next::Nothing;
         }
-        let mut held = false;
-        {
-            let mut state = self.state.borrow_mut();
-            for filter in &mut state.filters {
-                if filter.request.held || filter.response.held {
-                    filter.dead = true;
-                    held = true;
-                }
-            }
-        }
-        if held {
+        let given_up = self.state.borrow_mut().give_up_held();
+        if !given_up.is_empty() {
             meters().stream_deadlines.increment();
             tracing::warn!(
                 "a filter has held a stream for longer than its stream_deadline; it gets the fail policy"
