@@ -160,8 +160,8 @@ pub const MAX_QUEUE_BYTES: usize = 16 << 20;
 /// Entries that wait in one shared queue; empty entries cost memory too.
 pub const MAX_QUEUE_ENTRIES: usize = 100_000;
 
-/// Metrics of the whole process. Definitions are never taken back; a guest that puts a client's address into a name
-/// would grow for ever.
+/// Metrics that a `vm_id` may be the first to define. Definitions are never taken back; a guest that puts a client's address
+/// into a name would grow for ever, and take other tenants' metrics if all shared one bound.
 pub const MAX_METRICS: usize = 10_000;
 
 /// Bytes of a metric's name; each is in every scrape.

@@ -60,6 +60,11 @@ impl Account {
         Charge::of(self, 0)
     }
 
+    /// Sets the limit in bytes. What is held beyond stays; nothing is added to it.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
     /// Raises the limit to this many bytes; a lower one changes nothing. For accounts that VMs with limits of their own share.
     pub fn raise_limit(&self, limit: usize) {
         self.limit.fetch_max(limit, Ordering::Relaxed);

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_abi::Status;
 use weir_abi::limits::{MAX_KEY, MAX_QUEUES};
 
+use weir_account::{Ceiling, Charge, HOST_MEMORY_ITEM};
+
 use crate::memory::Account;
 use crate::{MemoryQueue, Queue, Store, Usage};
 
@@ -46,6 +48,7 @@ struct Change {
 struct Value {
     bytes: Vec<u8>,
     cas: u32,
+    _charge: Charge,
 }
 
 #[derive(Default)]
@@ -63,11 +66,11 @@ struct Present {
 
 impl Overlay {
     /// An overlay without changes.
-    pub fn over(below: Arc<dyn Store>) -> Self {
+    pub fn over(below: Arc<dyn Store>, ceiling: &Ceiling) -> Self {
         Self {
             below,
             changes: Mutex::default(),
-            account: Arc::default(),
+            account: Arc::new(Account::under(ceiling)),
         }
     }
 
@@ -127,7 +130,10 @@ impl Store for Overlay {
         if !self.usage_with(&changes).has_room(keys, grown) {
             return Err(Status::CasMismatch);
         }
+        let cost = key.len() + bytes.len() + HOST_MEMORY_ITEM;
+        let charge = self.account.data_memory().charge(cost);
         let value = Value {
+            _charge: charge.map_err(|_| Status::CasMismatch)?,
             bytes: bytes.to_vec(),
             cas: self.below.next_cas(),
         };
@@ -180,8 +186,9 @@ impl Store for Overlay {
         if self.usage_with(&changes).queues >= MAX_QUEUES {
             return Err(Status::InternalFailure);
         }
+        let queue = changes.queue(name, &self.account)?;
         changes.new_queues += 1;
-        Ok(changes.queue(name, &self.account))
+        Ok(queue)
     }
 
     fn find_queue(&self, name: &[u8]) -> Option<Arc<dyn Queue>> {
@@ -189,7 +196,11 @@ impl Store for Overlay {
         if !changes.queues.contains_key(name) {
             self.below.find_queue(name)?;
         }
-        Some(changes.queue(name, &self.account))
+        changes.queue(name, &self.account).ok()
+    }
+
+    fn allow_host_memory(&self, bytes: usize) {
+        self.account.allow_host_memory(bytes);
     }
 
     fn usage(&self) -> Usage {
@@ -228,13 +239,13 @@ impl Changes {
     }
 
     /// The trial's queue of this name.
-    fn queue(&mut self, name: &[u8], account: &Arc<Account>) -> Arc<dyn Queue> {
+    fn queue(&mut self, name: &[u8], account: &Arc<Account>) -> Result<Arc<dyn Queue>, Status> {
         if let Some(queue) = self.queues.get(name) {
-            return Arc::clone(queue) as Arc<dyn Queue>;
+            return Ok(Arc::clone(queue) as Arc<dyn Queue>);
         }
-        let queue = Arc::new(MemoryQueue::new(Arc::clone(account)));
+        let queue = Arc::new(MemoryQueue::new(name, Arc::clone(account))?);
         self.queues.insert(name.into(), Arc::clone(&queue));
-        queue
+        Ok(queue)
     }
 }
 

@@ -44,11 +44,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// `BadArgument` for a name that is too long ([`MAX_KEY`](weir_abi::limits::MAX_KEY)), `InternalFailure` if the `vm_id`
-    /// has too many queues ([`MAX_QUEUES`](weir_abi::limits::MAX_QUEUES)).
+    /// has no room for another, or too many queues ([`MAX_QUEUES`](weir_abi::limits::MAX_QUEUES)).
     fn open_queue(&self, name: &[u8]) -> Result<Arc<dyn Queue>, Status>;
 
     /// The queue of this name; `None` if nobody has opened it.
     fn find_queue(&self, name: &[u8]) -> Option<Arc<dyn Queue>>;
+
+    /// A VM that may have the host hold this many bytes uses the store: the `vm_id` may have as many in its queues. The highest
+    /// limit of its VMs holds. The default does nothing, for stores that have bounds of their own.
+    fn allow_host_memory(&self, bytes: usize) {
+        let _ = bytes;
+    }
 
     /// What the `vm_id` holds now. Quotas act on this account. Costs no more than some loads.
     fn usage(&self) -> Usage;

@@ -56,7 +56,7 @@ impl Stores {
         let mut stores = self.write();
         let store = stores
             .entry(vm_id.into())
-            .or_insert_with(|| Arc::new(MemoryStore::default()));
+            .or_insert_with(|| Arc::new(MemoryStore::under(&self.0.ceiling)));
         Arc::clone(store)
     }
 
@@ -69,7 +69,7 @@ impl Stores {
         let mut stores = self.write();
         let store = stores
             .entry(vm_id.into())
-            .or_insert_with(|| Arc::new(Overlay::over(below)));
+            .or_insert_with(|| Arc::new(Overlay::over(below, &self.0.ceiling)));
         Some(Arc::clone(store))
     }
 

@@ -172,14 +172,16 @@ impl VmState {
         waker: Arc<dyn QueueWaker>,
         account: Arc<Account>,
     ) -> Self {
+        let store = shared.stores().handle(&spec.vm_id, shared.next_vm(), waker);
+        store.store().allow_host_memory(spec.limits.host_memory);
         Self {
             abi: spec.module.abi(),
-            metrics: shared.metrics().cache(),
+            metrics: shared.metrics().cache_of(&spec.vm_id),
             metrics_still: false,
             from_snapshot: false,
             shared: shared.clone(),
             services,
-            store: shared.stores().handle(&spec.vm_id, shared.next_vm(), waker),
+            store,
             spec,
             callback: "_start",
             effective: None,

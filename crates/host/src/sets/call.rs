@@ -12,6 +12,9 @@ use super::composition::{capability_of, set_of};
 use super::{ImportSet, Phases};
 use crate::proxy_wasm::{GuestState, VmState};
 
+/// A VM keeps a scratch buffer of this many bytes between hostcalls; larger ones are given back.
+const KEPT_SCRATCH: usize = 64 << 10;
+
 /// Why a hostcall does not answer Ok.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -130,7 +133,11 @@ impl<'a> Call<'a> {
     pub(crate) fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
         let len = self.state().scratch.len();
         self.give(data_pointer, len_pointer, len, |state, out| {
-            out.copy_from_slice(&state.scratch)
+            out.copy_from_slice(&state.scratch);
+            // Nobody pays for the buffer.
+            if len > KEPT_SCRATCH {
+                state.scratch = Vec::new();
+            }
         })
     }
 

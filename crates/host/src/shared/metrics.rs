@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use weir_abi::limits::{MAX_METRIC_NAME, MAX_METRICS};
 use weir_abi::{MetricType, Status};
+use weir_account::{Account, Ceiling, Charge, HOST_MEMORY_ITEM};
 
 /// Upper bounds (inclusive) of the buckets of every histogram: 1, 2, 5 and their multiples by ten. A guest defines a
 /// histogram by its name alone, so the bounds must suit milliseconds as well as nanoseconds and bytes: a sample is known
@@ -28,12 +29,18 @@ const BOUNDS: usize = 39;
 /// The metrics of a process. A clone is the same registry.
 ///
 /// Names belong to the whole process: VMs that define the same name and type count into the same metric.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Metrics(Arc<Inner>);
 
-#[derive(Debug, Default)]
+/// The number of a metric that could not be defined. It counts nothing and is always 0: SDKs take no status from
+/// `proxy_define_metric` but Ok.
+pub(crate) const NO_METRIC: u32 = u32::MAX - 1;
+
+#[derive(Debug)]
 struct Inner {
     registry: RwLock<Registry>,
+    /// Pays for names and values; the ceiling of the process is its limit.
+    account: Arc<Account>,
     below: Option<Below>,
 }
 
@@ -48,6 +55,8 @@ struct Below {
 #[derive(Debug, Default)]
 struct Registry {
     ids: HashMap<Arc<str>, u32>,
+    /// How many metrics each `vm_id` was the first to define.
+    defined: HashMap<Box<str>, usize>,
     metrics: BTreeMap<u32, Arc<Metric>>,
     /// The number given out last.
     last: u32,
@@ -57,6 +66,7 @@ struct Registry {
 struct Metric {
     name: Arc<str>,
     cell: Cell,
+    _charge: Charge,
 }
 
 #[derive(Debug)]
@@ -104,11 +114,33 @@ pub struct HistogramSnapshot {
     pub sum: u64,
 }
 
+/// Metrics under a ceiling of their own.
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::under(&Ceiling::default())
+    }
+}
+
 impl Metrics {
-    /// A VM's way to the metrics.
+    /// No metrics, in a process with this ceiling.
+    pub(super) fn under(ceiling: &Ceiling) -> Self {
+        Self(Arc::new(Inner {
+            registry: RwLock::default(),
+            account: Account::new(usize::MAX, ceiling),
+            below: None,
+        }))
+    }
+
+    /// The way to the metrics of a VM without `vm_id`.
     pub fn cache(&self) -> MetricCache {
+        self.cache_of("")
+    }
+
+    /// A VM's way to the metrics. What it defines counts for its `vm_id`.
+    pub fn cache_of(&self, vm_id: &str) -> MetricCache {
         MetricCache {
             registry: self.clone(),
+            vm_id: vm_id.into(),
             metrics: Vec::new(),
         }
     }
@@ -129,6 +161,7 @@ impl Metrics {
                 last,
                 ..Registry::default()
             }),
+            account: Arc::clone(&self.0.account),
             below: Some(Below {
                 metrics: self.clone(),
                 last,
@@ -136,7 +169,7 @@ impl Metrics {
         }))
     }
 
-    fn define(&self, kind: MetricType, name: &str) -> Result<u32, Status> {
+    fn define(&self, vm_id: &str, kind: MetricType, name: &str) -> Result<u32, Status> {
         let mut registry = self.write();
         if let Some(known) = registry
             .ids
@@ -151,19 +184,32 @@ impl Metrics {
             };
         }
         if let Some((id, metric)) = self.0.below.as_ref().and_then(|below| below.named(name)) {
-            registry.add(id, &metric.name, metric.cell.kind());
+            registry.add(id, &metric.name, metric.cell.kind(), Charge::none());
             return if metric.cell.kind() == kind {
                 Ok(id)
             } else {
                 Err(Status::BadArgument)
             };
         }
-        if registry.last as usize >= MAX_METRICS {
+        let below = self
+            .0
+            .below
+            .as_ref()
+            .map_or(0, |below| below.metrics.defined(vm_id));
+        if below + registry.defined(vm_id) >= MAX_METRICS || registry.last >= NO_METRIC - 1 {
             return Err(Status::InternalFailure);
+        }
+        let charge = self.0.account.charge(cost(kind, name));
+        let charge = charge.map_err(|_| Status::InternalFailure)?;
+        match registry.defined.get_mut(vm_id) {
+            Some(defined) => *defined += 1,
+            None => {
+                registry.defined.insert(vm_id.into(), 1);
+            }
         }
         registry.last += 1;
         let id = registry.last;
-        registry.add(id, &name.into(), kind);
+        registry.add(id, &name.into(), kind, charge);
         Ok(id)
     }
 
@@ -172,7 +218,15 @@ impl Metrics {
             return Some(Arc::clone(metric));
         }
         let metric = self.0.below.as_ref()?.numbered(id)?;
-        Some(self.write().add(id, &metric.name, metric.cell.kind()))
+        Some(
+            self.write()
+                .add(id, &metric.name, metric.cell.kind(), Charge::none()),
+        )
+    }
+
+    /// How many metrics a `vm_id` has defined.
+    fn defined(&self, vm_id: &str) -> usize {
+        self.read().defined(vm_id)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Registry> {
@@ -202,40 +256,60 @@ impl Below {
 
 impl Registry {
     /// Adds a metric at zero, unless there is one with this number.
-    fn add(&mut self, id: u32, name: &Arc<str>, kind: MetricType) -> Arc<Metric> {
+    fn add(&mut self, id: u32, name: &Arc<str>, kind: MetricType, charge: Charge) -> Arc<Metric> {
         let metric = self.metrics.entry(id).or_insert_with(|| {
             Arc::new(Metric {
                 name: Arc::clone(name),
                 cell: Cell::new(kind),
+                _charge: charge,
             })
         });
         self.ids.insert(Arc::clone(name), id);
         Arc::clone(metric)
     }
+
+    fn defined(&self, vm_id: &str) -> usize {
+        self.defined.get(vm_id).copied().unwrap_or_default()
+    }
+}
+
+/// What a metric takes.
+fn cost(kind: MetricType, name: &str) -> usize {
+    let histogram = if kind == MetricType::Histogram {
+        size_of::<Histogram>()
+    } else {
+        0
+    };
+    name.len() + 4 * HOST_MEMORY_ITEM + histogram
 }
 
 /// A VM's way to the metrics: it asks the registry once for each metric and touches only that metric afterwards.
 #[derive(Debug)]
 pub struct MetricCache {
     registry: Metrics,
+    vm_id: Box<str>,
     metrics: Vec<Option<Arc<Metric>>>,
 }
 
 impl MetricCache {
     /// Defines a metric, or finds the one of this name and type. Returns its number, which is not 0.
     ///
-    /// `BadArgument` where the name is too long or belongs to a metric of another type, `InternalFailure` where the
-    /// process has too many metrics.
+    /// `BadArgument` where the name is too long or belongs to a metric of another type, `InternalFailure` where the `vm_id`
+    /// has defined too many metrics or the process has no room for more.
     pub fn define(&mut self, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
         if name.len() > MAX_METRIC_NAME {
             return Err(Status::BadArgument);
         }
-        self.registry.define(kind, &String::from_utf8_lossy(name))
+        self.registry
+            .define(&self.vm_id, kind, &String::from_utf8_lossy(name))
     }
 
     /// Adds `delta` to a counter (more than 0) or a gauge. `NotFound` for an unknown number, `BadArgument` for a
     /// counter with another delta and for a histogram.
     pub fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
+        if id == NO_METRIC {
+            return Ok(());
+        }
         match self.cell(id)? {
             Cell::Counter(counter) => match u64::try_from(delta) {
                 Ok(delta @ 1..) => counter.fetch_add(delta, Ordering::Relaxed),
@@ -249,6 +323,9 @@ impl MetricCache {
 
     /// Sets a gauge, samples a histogram, or adds to a counter, as Envoy does. `NotFound` for an unknown number.
     pub fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
+        if id == NO_METRIC {
+            return Ok(());
+        }
         match self.cell(id)? {
             Cell::Counter(counter) => {
                 counter.fetch_add(value, Ordering::Relaxed);
@@ -262,6 +339,9 @@ impl MetricCache {
     /// Value of a counter or gauge; a gauge below zero as two's complement. `NotFound` for an unknown number,
     /// `BadArgument` for a histogram.
     pub fn value(&mut self, id: u32) -> Result<u64, Status> {
+        if id == NO_METRIC {
+            return Ok(0);
+        }
         match self.cell(id)? {
             Cell::Counter(counter) => Ok(counter.load(Ordering::Relaxed)),
             Cell::Gauge(gauge) => Ok(gauge.load(Ordering::Relaxed).cast_unsigned()),
@@ -363,6 +443,51 @@ mod tests {
             .find(|metric| metric.name == name)
             .expect("defined")
             .value
+    }
+
+    #[test]
+    fn a_vm_id_takes_nothing_of_anothers_metrics() {
+        let metrics = Metrics::default();
+        let (mut greedy, mut other) = (metrics.cache_of("greedy"), metrics.cache_of("other"));
+        let mut defined = 0;
+        while greedy
+            .define(MetricType::Counter, format!("m{defined}").as_bytes())
+            .is_ok()
+        {
+            defined += 1;
+        }
+        assert_eq!(defined, MAX_METRICS);
+        let id = other.define(MetricType::Counter, b"mine").unwrap();
+        assert!(id < NO_METRIC && other.define(MetricType::Counter, b"m0").is_ok());
+        let mut trial = metrics.overlay().cache_of("greedy");
+        assert_eq!(
+            trial.define(MetricType::Counter, b"tried"),
+            Err(Status::InternalFailure)
+        );
+        assert!(trial.define(MetricType::Counter, b"m0").is_ok());
+    }
+
+    #[test]
+    fn metrics_count_for_the_process() {
+        let ceiling = Ceiling::new(1 << 20);
+        let metrics = Metrics::under(&ceiling);
+        let mut cache = metrics.cache();
+        let mut defined = 0;
+        while cache
+            .define(MetricType::Histogram, format!("m{defined}").as_bytes())
+            .is_ok()
+        {
+            defined += 1;
+        }
+        assert!((500..2000).contains(&defined), "{defined}");
+    }
+
+    #[test]
+    fn what_could_not_be_defined_counts_nothing() {
+        let mut cache = Metrics::default().cache();
+        assert_eq!(cache.increment(NO_METRIC, -1), Ok(()));
+        assert_eq!(cache.record(NO_METRIC, 7), Ok(()));
+        assert_eq!(cache.value(NO_METRIC), Ok(0));
     }
 
     #[test]

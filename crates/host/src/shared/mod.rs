@@ -5,6 +5,7 @@ mod metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub(crate) use metrics::NO_METRIC;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
 use weir_account::Ceiling;
 use weir_meters::Meters;
@@ -34,10 +35,11 @@ impl Shared {
 
     /// As [`Shared::new`], with data and queues in these stores.
     pub fn with_stores(foreign_functions: ForeignFunctions, stores: Stores) -> Self {
+        let ceiling = stores.ceiling().clone();
         Self(Arc::new(State {
-            ceiling: stores.ceiling().clone(),
+            metrics: Metrics::under(&ceiling),
+            ceiling,
             stores,
-            metrics: Metrics::default(),
             meters: Meters::default(),
             foreign_functions,
             last_vm: AtomicU64::new(0),

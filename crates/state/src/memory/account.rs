@@ -1,22 +1,65 @@
 //! What a `vm_id` holds in the process, counted before it is taken.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use weir_abi::Status;
-use weir_abi::limits::{MAX_QUEUES, MAX_SHARED_DATA_BYTES, MAX_SHARED_DATA_KEYS};
+use weir_abi::limits::{HOST_MEMORY, MAX_QUEUES, MAX_SHARED_DATA_BYTES, MAX_SHARED_DATA_KEYS};
+use weir_account::{Account as Memory, Ceiling};
 
 use crate::Usage;
 
 /// The account of a `vm_id`: each reservation is made before memory is taken, and given back when the memory is freed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Account {
     keys: AtomicUsize,
     bytes: AtomicUsize,
     queues: AtomicUsize,
     queue_bytes: AtomicUsize,
+    /// What queues take, names and what lies beside entries included.
+    queue_memory: Arc<Memory>,
+    /// The same of shared data, whose own limits stand above: this one has none but the process's.
+    data_memory: Arc<Memory>,
+    limited: OnceLock<()>,
+}
+
+/// Under a ceiling of its own: for stores that stand alone.
+impl Default for Account {
+    fn default() -> Self {
+        Self::under(&Ceiling::default())
+    }
 }
 
 impl Account {
+    /// An account of nothing under the process's ceiling.
+    pub fn under(ceiling: &Ceiling) -> Self {
+        Self {
+            keys: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            queues: AtomicUsize::new(0),
+            queue_bytes: AtomicUsize::new(0),
+            queue_memory: Memory::new(HOST_MEMORY, ceiling),
+            data_memory: Memory::new(usize::MAX, ceiling),
+            limited: OnceLock::new(),
+        }
+    }
+
+    /// As [`Store::allow_host_memory`](crate::Store::allow_host_memory).
+    pub fn allow_host_memory(&self, bytes: usize) {
+        self.limited.get_or_init(|| self.queue_memory.set_limit(bytes));
+        self.queue_memory.raise_limit(bytes);
+    }
+
+    /// What pays for queues.
+    pub const fn queue_memory(&self) -> &Arc<Memory> {
+        &self.queue_memory
+    }
+
+    /// What pays for shared data.
+    pub const fn data_memory(&self) -> &Arc<Memory> {
+        &self.data_memory
+    }
+
     /// Reserves a new key with `bytes` bytes, the key's own included. `CasMismatch` if the limits leave no room.
     pub fn reserve_key(&self, bytes: usize) -> Result<(), Status> {
         add_below(&self.keys, 1, MAX_SHARED_DATA_KEYS, Status::CasMismatch)?;

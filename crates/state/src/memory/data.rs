@@ -5,8 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use dashmap::{DashMap, Entry};
 use weir_abi::Status;
 use weir_abi::limits::MAX_KEY;
+use weir_account::{Charge, HOST_MEMORY_ITEM};
 
 use super::Account;
+
+/// Values of this many bytes keep little room beyond their length.
+const LARGE: usize = 4 << 10;
 
 /// The shared data of a `vm_id`. What it holds is reserved in the account that each write brings along.
 #[derive(Debug, Default)]
@@ -19,6 +23,7 @@ pub(super) struct Data {
 struct Value {
     bytes: Vec<u8>,
     cas: u32,
+    charge: Charge,
 }
 
 impl Data {
@@ -41,8 +46,15 @@ impl Data {
             // Another thread came first.
             Entry::Occupied(mut entry) => self.replace(entry.get_mut(), bytes, cas, account),
             Entry::Vacant(entry) => {
-                account.reserve_key(key.len() + bytes.len())?;
+                let size = key.len() + bytes.len();
+                account.reserve_key(size)?;
+                let charge = account.data_memory().charge(size + HOST_MEMORY_ITEM);
+                let charge = charge.map_err(|_| {
+                    account.free_key(size);
+                    Status::CasMismatch
+                })?;
                 entry.insert(Value {
+                    charge,
                     bytes: bytes.to_vec(),
                     cas: self.next_cas(),
                 });
@@ -76,13 +88,21 @@ impl Data {
         let (old, new) = (value.bytes.len(), bytes.len());
         if new > old {
             account.reserve_bytes(new - old)?;
+            if value.charge.grow(new - old).is_err() {
+                account.free_bytes(new - old);
+                return Err(Status::CasMismatch);
+            }
         } else if new < old {
             account.free_bytes(old - new);
+            value.charge.shrink_to(value.charge.bytes() - (old - new));
         }
-        // Values mostly keep their size; then nothing is allocated. What shrank for good gives its memory back.
+        // Values mostly keep their size; then nothing is allocated. What shrank for good gives its memory back, a large value
+        // soon, because only its length is paid for.
         value.bytes.clear();
+        value.bytes.reserve_exact(new);
         value.bytes.extend_from_slice(bytes);
-        if value.bytes.capacity() > 64 && value.bytes.capacity() / 4 > new {
+        let capacity = value.bytes.capacity();
+        if (capacity > 64 && capacity / 4 > new) || (capacity > LARGE && capacity - new > new / 4) {
             value.bytes.shrink_to_fit();
         }
         value.cas = self.next_cas();
@@ -99,11 +119,28 @@ mod tests {
     use weir_abi::limits::{MAX_SHARED_DATA_BYTES, MAX_SHARED_DATA_KEYS};
 
     use super::*;
-    use crate::{MemoryStore, Store};
+    use weir_account::Ceiling;
+
+    use crate::{MemoryStore, Store, Usage};
 
     fn read(data: &MemoryStore, key: &[u8]) -> Option<(Vec<u8>, u32)> {
         let mut out = Vec::new();
         data.get(key, &mut out).map(|cas| (out, cas))
+    }
+
+    #[test]
+    fn values_count_for_the_process() {
+        let ceiling = Ceiling::new(1 << 20);
+        let (data, other) = (MemoryStore::under(&ceiling), MemoryStore::under(&ceiling));
+        data.set(b"a", &[0; 900_000], 0).unwrap();
+        assert_eq!(other.set(b"b", &[0; 200_000], 0), Err(Status::CasMismatch));
+        assert_eq!(data.set(b"a", &[0; 1_100_000], 0), Err(Status::CasMismatch));
+        assert_eq!((other.usage(), data.usage().bytes), (Usage::default(), 900_001));
+        data.set(b"a", &[0; 10], 0).unwrap();
+        other.set(b"b", &[0; 200_000], 0).unwrap();
+        other.delete(b"b").unwrap();
+        drop((data, other));
+        assert_eq!(ceiling.held(), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use weir_abi::Status;
 use weir_abi::limits::MAX_KEY;
+use weir_account::Ceiling;
 
 pub(crate) use self::account::Account;
 use self::data::Data;
@@ -21,6 +22,17 @@ pub struct MemoryStore {
     data: Data,
     queues: RwLock<HashMap<Box<[u8]>, Arc<MemoryQueue>>>,
     account: Arc<Account>,
+}
+
+impl MemoryStore {
+    /// A store whose content counts for the process that has this ceiling.
+    pub fn under(ceiling: &Ceiling) -> Self {
+        Self {
+            data: Data::default(),
+            queues: RwLock::default(),
+            account: Arc::new(Account::under(ceiling)),
+        }
+    }
 }
 
 impl Store for MemoryStore {
@@ -48,8 +60,8 @@ impl Store for MemoryStore {
         if let Some(queue) = queues.get(name) {
             return Ok(Arc::clone(queue) as Arc<dyn Queue>);
         }
+        let queue = Arc::new(MemoryQueue::new(name, Arc::clone(&self.account))?);
         self.account.reserve_queue()?;
-        let queue = Arc::new(MemoryQueue::new(Arc::clone(&self.account)));
         queues.insert(name.into(), Arc::clone(&queue));
         Ok(queue)
     }
@@ -58,6 +70,10 @@ impl Store for MemoryStore {
         let queues = self.queues.read().unwrap_or_else(PoisonError::into_inner);
         let queue = queues.get(name)?;
         Some(Arc::clone(queue) as Arc<dyn Queue>)
+    }
+
+    fn allow_host_memory(&self, bytes: usize) {
+        self.account.allow_host_memory(bytes);
     }
 
     fn usage(&self) -> Usage {

@@ -5,32 +5,47 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use weir_abi::Status;
 use weir_abi::limits::{MAX_QUEUE_BYTES, MAX_QUEUE_ENTRIES};
+use weir_account::{Charge, HOST_MEMORY_ITEM};
 
 use super::Account;
 use crate::consumers::{Consumers, Note};
 use crate::{Consumer, Queue, Subscription};
 
+/// What a queue costs without name and entries.
+const QUEUE_COST: usize = 8 * HOST_MEMORY_ITEM;
+
+/// An empty queue keeps room for this many entries; more is given back, because nobody pays for it.
+const KEPT_ENTRIES: usize = 256;
+
 /// A queue in the memory of this process. Stores on other machines keep what they have read ahead in one.
-#[derive(Default)]
 pub struct MemoryQueue {
     state: Mutex<State>,
     account: Arc<Account>,
 }
 
-#[derive(Default)]
 struct State {
     entries: VecDeque<Vec<u8>>,
     bytes: usize,
+    /// Pays for the queue and its entries.
+    charge: Charge,
     consumers: Consumers,
 }
 
 impl MemoryQueue {
-    /// A queue whose entries are counted in this account.
-    pub(crate) fn new(account: Arc<Account>) -> Self {
-        Self {
-            state: Mutex::default(),
+    /// A queue of this name whose entries are counted in this account. `InternalFailure` where the account has no room.
+    pub(crate) fn new(name: &[u8], account: Arc<Account>) -> Result<Self, Status> {
+        // The name stands in the store and in the directory.
+        let cost = 2 * name.len() + QUEUE_COST;
+        let charge = account.queue_memory().charge(cost);
+        Ok(Self {
+            state: Mutex::new(State {
+                entries: VecDeque::new(),
+                bytes: 0,
+                charge: charge.map_err(|_| Status::InternalFailure)?,
+                consumers: Consumers::default(),
+            }),
             account,
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -56,6 +71,8 @@ impl Queue for MemoryQueue {
         if bytes > MAX_QUEUE_BYTES || state.entries.len() >= MAX_QUEUE_ENTRIES {
             return Err(Status::NotFound);
         }
+        let cost = entry.len() + HOST_MEMORY_ITEM;
+        state.charge.grow(cost).map_err(|_| Status::NotFound)?;
         state.bytes = bytes;
         self.account.add_entry(entry.len());
         state.entries.push_back(entry.to_vec());
@@ -72,6 +89,11 @@ impl Queue for MemoryQueue {
         let entry = state.entries.pop_front().ok_or(Status::Empty)?;
         state.bytes -= entry.len();
         self.account.remove_entry(entry.len());
+        let rest = state.charge.bytes() - (entry.len() + HOST_MEMORY_ITEM);
+        state.charge.shrink_to(rest);
+        if state.entries.is_empty() && state.entries.capacity() > KEPT_ENTRIES {
+            state.entries = VecDeque::new();
+        }
         Ok(entry)
     }
 
@@ -99,9 +121,47 @@ mod tests {
     use super::*;
     use crate::testing::{Notes, consumer, subscription};
 
+    fn queue() -> MemoryQueue {
+        MemoryQueue::new(b"q", Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn the_queues_of_a_vm_id_hold_no_more_than_it_may() {
+        let account = Arc::new(Account::default());
+        account.allow_host_memory(10_000);
+        let [first, second] = [b"1", b"2"].map(|name| MemoryQueue::new(name, Arc::clone(&account)).unwrap());
+        first.enqueue(&[0; 5000]).unwrap();
+        assert_eq!(second.enqueue(&[0; 5000]), Err(Status::NotFound));
+        account.allow_host_memory(20_000);
+        second.enqueue(&[0; 5000]).unwrap();
+        let mut empty = 0;
+        while second.enqueue(b"").is_ok() {
+            empty += 1;
+        }
+        assert!(
+            empty <= 10_000 / HOST_MEMORY_ITEM,
+            "{empty} empty entries are not free"
+        );
+        assert!(MemoryQueue::new(&[0; 4000], Arc::clone(&account)).is_err());
+        first.dequeue().unwrap();
+        assert!(MemoryQueue::new(b"3", Arc::clone(&account)).is_ok());
+        drop((first, second));
+        assert_eq!(account.queue_memory().held(), 0);
+    }
+
+    #[test]
+    fn an_empty_queue_gives_its_memory_back() {
+        let queue = queue();
+        for _ in 0..10_000 {
+            queue.enqueue(b"").unwrap();
+        }
+        while queue.dequeue().is_ok() {}
+        assert!(queue.lock().entries.capacity() <= KEPT_ENTRIES);
+    }
+
     #[test]
     fn first_in_first_out() {
-        let queue = MemoryQueue::default();
+        let queue = queue();
         queue.enqueue(b"1").unwrap();
         queue.enqueue(b"").unwrap();
         assert_eq!(queue.dequeue(), Ok(b"1".to_vec()));
@@ -111,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_consumer_that_subscribes_twice_is_woken_once() {
-        let (queue, notes) = (MemoryQueue::default(), Notes::new());
+        let (queue, notes) = (queue(), Notes::new());
         queue.subscribe(subscription(1, &notes));
         queue.subscribe(subscription(1, &notes));
         queue.enqueue(b"entry").unwrap();
@@ -120,7 +180,7 @@ mod tests {
 
     #[test]
     fn consumers_take_turns() {
-        let queue = MemoryQueue::default();
+        let queue = queue();
         let (first, second) = (Notes::new(), Notes::new());
         queue.subscribe(subscription(1, &first));
         queue.subscribe(subscription(2, &second));
@@ -141,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_dead_consumers_entries_go_to_those_that_live() {
-        let queue = MemoryQueue::default();
+        let queue = queue();
         let (dead, living, late) = (Notes::new(), Notes::new(), Notes::new());
         queue.subscribe(subscription(1, &dead));
         queue.enqueue(b"entry").unwrap();
@@ -175,7 +235,7 @@ mod tests {
     #[test]
     fn limits_hold_and_what_is_taken_makes_room() {
         let account = Arc::new(Account::default());
-        let queue = MemoryQueue::new(Arc::clone(&account));
+        let queue = MemoryQueue::new(b"q", Arc::clone(&account)).unwrap();
         queue.enqueue(&vec![0; MAX_QUEUE_BYTES]).unwrap();
         assert_eq!(queue.enqueue(b"x"), Err(Status::NotFound));
         assert_eq!(account.usage().queue_bytes, MAX_QUEUE_BYTES);
@@ -189,7 +249,7 @@ mod tests {
 
     #[test]
     fn threads_lose_nothing() {
-        let (queue, notes) = (MemoryQueue::default(), Notes::new());
+        let (queue, notes) = (queue(), Notes::new());
         queue.subscribe(subscription(1, &notes));
         std::thread::scope(|scope| {
             for _ in 0..4 {
@@ -206,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_like_a_queue(steps in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..20)), 0..80)) {
-            let queue = MemoryQueue::default();
+            let queue = queue();
             let mut model = VecDeque::new();
             for step in steps {
                 match step {

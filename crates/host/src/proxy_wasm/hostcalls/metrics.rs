@@ -3,6 +3,7 @@
 use weir_abi::{MetricType, Status};
 
 use crate::sets::{Call, Fault};
+use crate::shared::NO_METRIC;
 
 /// Defines a metric, or finds the one of this name and type.
 pub(super) fn proxy_define_metric(
@@ -15,7 +16,17 @@ pub(super) fn proxy_define_metric(
     let kind = MetricType::from_wire(kind).ok_or(Status::BadArgument)?;
     call.check_outputs(&[out])?;
     let (name, state) = call.read(name, name_len)?;
-    let id = state.metrics.define(kind, name)?;
+    let id = match state.metrics.define(kind, name) {
+        Ok(id) => id,
+        Err(status) if state.spec.strict => return Err(status.into()),
+        Err(status) => {
+            call.dropped(match status {
+                Status::BadArgument => "the name is too long, or the name of a metric of another type; the metric counts nothing",
+                _ => "the vm_id has defined as many metrics as it may (10000), or host_memory of the process is reached; the metric counts nothing",
+            })?;
+            NO_METRIC
+        }
+    };
     Ok(call.write_u32(out, id)?)
 }
 

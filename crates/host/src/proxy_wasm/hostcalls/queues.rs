@@ -4,6 +4,10 @@ use weir_abi::Status;
 
 use crate::sets::{Call, Fault, slice};
 
+/// The number of a queue that could not be made. It is always empty, and full: SDKs take no status from
+/// `proxy_register_shared_queue` but Ok.
+const NO_QUEUE: u32 = u32::MAX - 1;
+
 /// Opens a queue under a name; the plugin context becomes one of its consumers.
 pub(super) fn proxy_register_shared_queue(
     call: &mut Call<'_>,
@@ -14,7 +18,13 @@ pub(super) fn proxy_register_shared_queue(
     call.check_outputs(&[out])?;
     let (name, state) = call.read(name, name_len)?;
     let plugin = state.plugin_id().ok_or(Status::InternalFailure)?;
-    let queue = state.store.register(name, plugin)?;
+    let queue = match state.store.register(name, plugin) {
+        Ok(queue) => queue,
+        Err(_) => {
+            call.dropped("the name is too long, or the vm_id has no room for another queue (limits.host_memory); the queue holds nothing")?;
+            NO_QUEUE
+        }
+    };
     Ok(call.write_u32(out, queue)?)
 }
 
@@ -55,6 +65,9 @@ pub(super) fn proxy_dequeue_shared_queue(
     out_len: u32,
 ) -> Result<(), Fault> {
     call.check_outputs(&[out, out_len])?;
+    if queue == NO_QUEUE {
+        return Err(Status::Empty.into());
+    }
     let state = call.state();
     state.scratch = state.store.dequeue(queue)?;
     call.give_scratch(out, out_len)
