@@ -114,6 +114,24 @@ fn check_takes_a_file_of_the_traffic_server_plugin() {
 }
 
 #[test]
+fn a_filter_without_a_fail_policy_is_said_to_be_open() {
+    let folder = folder(&[
+        ("none.yaml", &plugin("filter.wasm", "  configuration: blue\n")),
+        (
+            "closed.yaml",
+            &plugin("filter.wasm", "  configuration: blue\n  fail_policy: closed\n"),
+        ),
+    ]);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "none.yaml"]), 0);
+    assert!(
+        errors.contains("filter colour: no `fail_policy`, so it is open"),
+        "{errors}"
+    );
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "closed.yaml"]), 0);
+    assert!(!errors.contains("fail_policy"), "{errors}");
+}
+
+#[test]
 fn check_shows_why_a_guest_refuses_its_configuration() {
     let folder = folder(&[("colour.yaml", &plugin("filter.wasm", ""))]);
     let (_, errors) = assert_ends(&weir(folder.path(), &["check", "colour.yaml"]), 1);
@@ -273,7 +291,10 @@ fn a_proposal_that_a_runtime_lacks_is_named() {
 
 #[test]
 fn code_is_used_where_it_is_allowed() {
-    let allowed = plugin("filter.compiled.wasm", "  configuration: blue\n") + "    allow_precompiled: true\n";
+    let allowed = plugin(
+        "filter.compiled.wasm",
+        "  configuration: blue\n  fail_policy: open\n",
+    ) + "    allow_precompiled: true\n";
     let refused = allowed.replace("true", "false");
     let on_wasmi = allowed.clone() + "    runtime: wasmi\n";
     let folder = folder(&[

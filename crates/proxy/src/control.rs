@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use weir_config::{ProxyConfig, Ticks};
+use weir_config::{ProxyConfig, Start, Ticks};
 use weir_plan::Refusal;
 use weir_supervisor::{Fleet, OnFailure, VmThread};
 
@@ -71,6 +71,9 @@ impl Controller {
         } = self.builder.build(&config)?;
         if on_failure == OnFailure::Keep && !refused.is_empty() {
             return Err(ProxyError::Refused(refused));
+        }
+        if config.start == Start::Strict && !refused.is_empty() {
+            return Err(ProxyError::NotStarted(refused));
         }
         let (listening, sockets) = self.bind(&config)?;
         let fleet = self

@@ -22,9 +22,12 @@ pub enum ProxyError {
     /// A listener's TLS cannot be used.
     #[error("TLS: {0}")]
     Tls(#[from] TlsError),
-    /// Filters were refused. At start that is no error: the rest is served, and those get their fail policy.
+    /// Filters were refused at a reload.
     #[error("{}", lines(.0))]
     Refused(Vec<Refusal>),
+    /// Filters were refused at a start that is strict.
+    #[error("{}\n`start: lenient` serves all the same, by the fail policies of the filters", lines(.0))]
+    NotStarted(Vec<Refusal>),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Bind {

@@ -1,5 +1,6 @@
 //! A proxy that runs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -80,9 +81,9 @@ impl Proxy {
     /// Loads the configuration, compiles the modules, tries and starts the VMs, binds the listeners. Blocks until
     /// requests are accepted.
     ///
-    /// A filter that cannot be used is logged with its module's file and the reason, and stands in
-    /// [`ProxyHandle::refused`]; its requests get its fail policy, and the rest is served. What is wrong with the
-    /// configuration itself, or an address that cannot be listened on, is an error.
+    /// A filter that cannot be used is an error. With `start: lenient` it is logged with its module's file and the reason,
+    /// and stands in [`ProxyHandle::refused`]; its requests get its fail policy, and the rest is served. What is wrong with
+    /// the configuration itself, or an address that cannot be listened on, is an error in any case.
     pub fn start(source: ConfigSource, runtimes: Runtimes) -> Result<Self, ProxyError> {
         let (config, files) = source.read()?;
         let shared = Shared::new(ForeignFunctions::default());
@@ -127,7 +128,11 @@ impl Proxy {
             access_log,
             admin,
         };
+        let open = open_by_default(&config);
         let refused = proxy.handle.serve(config, files, OnFailure::Retry)?;
+        for line in open {
+            tracing::info!("{line}");
+        }
         for refusal in &refused {
             tracing::error!("{refusal}");
         }
@@ -300,4 +305,12 @@ impl ProxyHandle {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A line for each filter of a route whose fail policy nobody has chosen.
+fn open_by_default(config: &ProxyConfig) -> BTreeSet<String> {
+    let filters = config.routes.iter().flat_map(|route| &route.filters);
+    filters
+        .filter_map(|filter| filter.filter.open_by_default())
+        .collect()
 }

@@ -350,7 +350,7 @@ fn a_filter_that_refuses_its_configuration_is_named_and_the_rest_is_served() {
     let site = Site::new();
     site.guest("no.wasm", NO).guest("headers.wasm", HEADERS);
     let (proxy, address) = site
-        .configure(&yaml(&["no", "headers"], "echo", "      fail_open: true"))
+        .configure(&(yaml(&["no", "headers"], "echo", "      fail_open: true") + "start: lenient\n"))
         .start();
     let refused = proxy.refused();
     assert_eq!(refused.len(), 1);
@@ -358,6 +358,11 @@ fn a_filter_that_refuses_its_configuration_is_named_and_the_rest_is_served() {
     assert!(refused[0].to_string().contains("no.wasm"), "{}", refused[0]);
     assert!(get(address).contains("x-seen: 2"));
     proxy.shutdown();
+    site.configure(&yaml(&["no", "headers"], "echo", "      fail_open: true"));
+    match site.try_start() {
+        Err(ProxyError::NotStarted(refused)) => assert_eq!(refused.len(), 1),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use weir_testkit::client::{Http1, Request, Response};
-use weir_testkit::config::{Config, filter};
+use weir_testkit::config::{Config, filter, set};
 use weir_testkit::{Guests, Origin, Weir, repository, usable_runtimes};
 
 /// The texts of `filters/guests/FOLDER`, by name.
@@ -83,6 +83,7 @@ fn broken_modules_are_refused_and_the_rest_serves() {
         let modules = broken(folder.path());
         let good = Guests::build().unwrap().filter("prime-token").unwrap();
         let mut config = Config::new(&origin.url())
+            .set("start", json!("lenient"))
             .filter("good", filter("good", &good, engine))
             .route("/good", &["good"])
             .route("/plain", &[]);
@@ -113,6 +114,30 @@ fn broken_modules_are_refused_and_the_rest_serves() {
         assert_eq!(get(&weir, "/plain").status, 200);
         assert_eq!(get(&weir, "/good").status, 403);
         assert!(weir.is_alive().unwrap());
+    }
+}
+
+#[test]
+fn a_strict_start_ends_with_one_message() {
+    let origin = Origin::start().unwrap();
+    for engine in usable_runtimes() {
+        let folder = tempfile::tempdir().unwrap();
+        let misbehave = Guests::build().unwrap().filter("misbehave").unwrap();
+        let mut block = filter("traps", &misbehave, engine);
+        set(&mut block, "configuration", json!("unreachable@configure"));
+        let config = Config::new(&origin.url())
+            .filter("traps", block)
+            .route("/a", &["traps"])
+            .route("/b", &["traps"]);
+        let log = Weir::refused(folder.path(), config.value()).unwrap();
+        assert_eq!(log.matches("filter traps:").count(), 1, "{engine}:\n{log}");
+        assert!(log.matches("backtrace").count() <= 1, "{engine}:\n{log}");
+        assert!(log.contains("`start: lenient`"), "{engine}:\n{log}");
+        // With that key the rest serves.
+        let config = config.set("start", json!("lenient")).route("/plain", &[]);
+        let weir = Weir::start(config.value()).unwrap();
+        assert_eq!(get(&weir, "/a").status, 503);
+        assert_eq!(get(&weir, "/plain").status, 200);
     }
 }
 

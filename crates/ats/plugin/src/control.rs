@@ -1,8 +1,9 @@
 //! What is loaded: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use weir_abi::LogLevel;
 use weir_config::{ConfigError, Environment, FilterConfig, Ticks};
@@ -95,7 +96,15 @@ impl Control {
         let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
         let mut filters = Vec::new();
         for file in &files {
-            filters.push(self.read(file).unwrap_or_else(|_| self.stand_in(file)));
+            let filter = self.read(file).unwrap_or_else(|_| self.stand_in(file));
+            if let Some(Ok(line)) = filter
+                .open_by_default()
+                .map(|line| CString::new(format!("[wasm] {line}")))
+            {
+                // Whoever set it up should see it, debug output or not.
+                weir_ats_sys::TSNote(&line);
+            }
+            filters.push(filter);
         }
         if let Some(instance) = self.instances.get_mut(instance) {
             instance.files.extend(files);
@@ -118,7 +127,7 @@ impl Control {
             self.instances[number].users += 1;
             return Ok(number);
         }
-        if self.serves {
+        if self.serves || is_verifying() {
             for file in &files {
                 self.read(file).map_err(|error| first_line(&error))?;
             }
@@ -403,6 +412,31 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread
     ThreadChain::new(filters.iter().map(filter).collect())
 }
 
+/// Whether the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
+fn is_verifying() -> bool {
+    static VERIFIES: OnceLock<bool> = OnceLock::new();
+    *VERIFIES.get_or_init(|| {
+        let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        verifies(line.split(|byte| *byte == 0))
+    })
+}
+
+/// Whether a command line asks for `verify_config`, in any of the ways in which the server takes it.
+fn verifies<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut is_command = false;
+    for argument in arguments {
+        let command = argument
+            .strip_prefix(b"--command=")
+            .or_else(|| argument.strip_prefix(b"-C"))
+            .or(is_command.then_some(argument));
+        if command.is_some_and(|command| command.starts_with(b"verify_config")) {
+            return true;
+        }
+        is_command = argument == b"-C" || argument == b"--command";
+    }
+    false
+}
+
 /// The first problem of a document, for the server's own messages.
 fn first_line(error: &ConfigError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
@@ -444,5 +478,23 @@ impl Control {
             }
         }
         reloaded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::verifies;
+
+    #[test]
+    fn a_server_that_verifies_is_known_by_its_command_line() {
+        let verifies = |line: &str| verifies(line.split(' ').map(str::as_bytes));
+        assert!(verifies("traffic_server -C verify_config"));
+        assert!(verifies("/usr/bin/traffic_server -Cverify_config"));
+        assert!(verifies("traffic_server -T wasm --command verify_config"));
+        assert!(verifies("traffic_server --command=verify_config"));
+        assert!(verifies("traffic_server -C verify_config -D/etc/trafficserver"));
+        assert!(!verifies("traffic_server"));
+        assert!(!verifies("traffic_server -C check -T verify_config"));
+        assert!(!verifies("traffic_server --httpport verify_config"));
     }
 }

@@ -169,6 +169,25 @@ impl AtsServer {
         files::put(&self.etc().join(name), content)
     }
 
+    /// Has a process of its own check the configuration: `traffic_server -C verify_config`. Returns true if that found nothing
+    /// wrong, and what it printed.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be run.
+    pub fn verify_config(&self) -> Result<(bool, String)> {
+        let output = Command::new(self.installation.program("traffic_server"))
+            .args(["-C", "verify_config"])
+            .env(RUNROOT, runroot(&self.root))
+            .output()
+            .context("cannot run traffic_server")?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        ))
+    }
+
     /// Runs `traffic_ctl` and returns what it printed. Before 10 the server must be [`Settings::managed`].
     ///
     /// # Errors

@@ -1,11 +1,12 @@
 //! `weir check`: everything that `weir serve` would do, without serving.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use weir_abi::LogLevel;
-use weir_config::{Config, ProcessConfig};
+use weir_config::{Config, FilterConfig, ProcessConfig};
 
 use super::environment;
 use crate::{logging, runtime_args};
@@ -59,10 +60,17 @@ pub fn run(args: &Args) -> Result<()> {
     let (report, filters) = match Config::load(&args.file, &environment)? {
         Config::Proxy(proxy) => {
             let runtimes = runtime_args::cached(&args.runtimes, &proxy.process);
+            say_open(
+                proxy
+                    .routes
+                    .iter()
+                    .flat_map(|route| route.filters.iter().map(|used| &*used.filter)),
+            );
             (weir_proxy::check(&proxy, &runtimes), proxy.filters.len())
         }
         Config::Filter(filter) => {
             let runtimes = runtime_args::cached(&args.runtimes, &ProcessConfig::default());
+            say_open(std::iter::once(&*filter));
             (weir_proxy::check_filters(&[Arc::from(filter)], &runtimes), 1)
         }
     };
@@ -77,4 +85,10 @@ pub fn run(args: &Args) -> Result<()> {
     }
     println!("{file}: all is well (filters: {filters})");
     Ok(())
+}
+
+/// Names the filters whose fail policy nobody has chosen, on standard error.
+fn say_open<'f>(filters: impl Iterator<Item = &'f FilterConfig>) {
+    let lines: BTreeSet<String> = filters.filter_map(FilterConfig::open_by_default).collect();
+    lines.iter().for_each(|line| eprintln!("{line}"));
 }

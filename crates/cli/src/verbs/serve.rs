@@ -69,7 +69,8 @@ A configuration that does not work is logged and the running one stays.
 
 Exit codes:
   0  ended by a signal
-  1  the configuration does not work, or an address cannot be listened on";
+  1  the configuration does not work, a filter does not start (unless `start: lenient`), or an address cannot be
+     listened on";
 
 /// Serves until a signal ends it.
 pub fn run(args: &Args) -> Result<()> {

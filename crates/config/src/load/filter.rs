@@ -63,7 +63,9 @@ pub(super) fn stand_in(field: &Field<'_>, defaults: &Defaults) -> FilterConfig {
     };
     if let Some(keys) = keys {
         filter.name = or(keys.take("name"), filter.name, Field::string);
-        filter.fail_policy = fail_policy(&keys).unwrap_or_default();
+        let given = fail_policy(&keys);
+        filter.fail_policy_given = given.is_some();
+        filter.fail_policy = given.unwrap_or_default();
         filter.matches = or(keys.take("match"), Vec::new(), |field| {
             Some(field.items_or_one().iter().filter_map(route::condition).collect())
         });
@@ -79,6 +81,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
         root_id: String::new(),
         configuration: Vec::new(),
         fail_policy: FailPolicy::default(),
+        fail_policy_given: false,
         allow_on_headers_stop_iteration: false,
         http_call_failure: HttpCallFailure::default(),
         log_level: None,
@@ -110,7 +113,7 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
     let name = or(keys.take("name"), defaults.name.clone(), Field::string);
     let root_id = or(keys.take("root_id"), String::new(), Field::string);
     let plugin_configuration = or(keys.take("configuration"), Vec::new(), configuration);
-    let fail_policy = fail_policy(keys).unwrap_or_default();
+    let fail_policy = fail_policy(keys);
     let allow_on_headers_stop_iteration = or(
         keys.take("allow_on_headers_stop_iteration"),
         false,
@@ -152,7 +155,8 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
         name,
         root_id,
         configuration: plugin_configuration,
-        fail_policy,
+        fail_policy: fail_policy.unwrap_or_default(),
+        fail_policy_given: fail_policy.is_some(),
         allow_on_headers_stop_iteration,
         http_call_failure,
         log_level,

@@ -7,7 +7,7 @@ use crate::read::{Field, Keys};
 use crate::{CodeCacheFolder, Listener, ProcessConfig, WasmtimeOptions};
 
 /// The keys of `weir serve` that a process document must not have, since Traffic Server does these things.
-const OF_THE_PROXY: [&str; 9] = [
+const OF_THE_PROXY: [&str; 10] = [
     "listeners",
     "listen",
     "upstreams",
@@ -17,6 +17,7 @@ const OF_THE_PROXY: [&str; 9] = [
     "timeouts",
     "access_log",
     "watch",
+    "start",
 ];
 
 /// Keys of filters.

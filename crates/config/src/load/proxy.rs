@@ -11,7 +11,7 @@ use super::filter::{self, Defaults};
 use super::route::{self, Known};
 use super::{or, process, upstream};
 use crate::read::{Document, Field, Keys};
-use crate::{AccessLog, FilterConfig, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
+use crate::{AccessLog, FilterConfig, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
 
 const MAX_WORKERS: usize = 1024;
 
@@ -48,6 +48,9 @@ pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
         .take("workers")
         .and_then(|field| field.number(1, MAX_WORKERS));
     let access_log = or(keys.take("access_log"), AccessLog::default(), access_log);
+    let start = or(keys.take("start"), Start::default(), |field| {
+        field.choice(&[("strict", Start::Strict), ("lenient", Start::Lenient)])
+    });
     let process = process::read(&keys, listeners.as_deref().unwrap_or_default());
     let watch = or(keys.take("watch"), true, Field::boolean);
     keys.finish();
@@ -61,6 +64,7 @@ pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
         limits,
         timeouts,
         access_log,
+        start,
         process,
         watch,
     })

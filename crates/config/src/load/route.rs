@@ -165,6 +165,7 @@ fn route_filter(field: &Field<'_>, known: &Known<'_>) -> Option<RouteFilter> {
     }
     if let Some(fail_policy) = fail_policy {
         changed.fail_policy = fail_policy;
+        changed.fail_policy_given = true;
     }
     Some(RouteFilter { name, filter })
 }

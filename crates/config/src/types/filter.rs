@@ -27,6 +27,8 @@ pub struct FilterConfig {
     pub configuration: Vec<u8>,
     /// What a stream gets when the VM is dead.
     pub fail_policy: FailPolicy,
+    /// True if the document says the fail policy; else it is open, which a start tells.
+    pub fail_policy_given: bool,
     /// Whether 1 from a headers callback holds back only the headers (Envoy's switch of this name).
     pub allow_on_headers_stop_iteration: bool,
     /// How the guest learns that an HTTP call failed.
@@ -79,6 +81,16 @@ impl FilterConfig {
         self.upstreams
             .values()
             .for_each(|upstream| upstream.collect_files(files));
+    }
+
+    /// A line for operators about a fail policy that nobody has chosen; `None` where the document says one.
+    pub fn open_by_default(&self) -> Option<String> {
+        (!self.fail_policy_given).then(|| {
+            format!(
+                "filter {}: no `fail_policy`, so it is open: while the filter's VM is dead, requests pass without the filter",
+                self.name
+            )
+        })
     }
 
     /// True if the filter stands in for a document that could not be read ([`FilterConfig::stand_in`]): it has no module,

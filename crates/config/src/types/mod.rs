@@ -9,7 +9,7 @@ mod upstream;
 
 pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
 pub use process::{CodeCacheFolder, ProcessConfig, WasmtimeOptions};
-pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Timeouts};
+pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::{Snapshot, WarmUpRequest};
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};

@@ -32,6 +32,8 @@ pub struct ProxyConfig {
     pub timeouts: Timeouts,
     /// Where the line per request goes.
     pub access_log: AccessLog,
+    /// What a start does with filters that do not start.
+    pub start: Start,
     /// What belongs to the process.
     pub process: ProcessConfig,
     /// Whether a change of one of [`ProxyConfig::files`] makes the proxy read its configuration again; on unless
@@ -56,6 +58,16 @@ impl ProxyConfig {
             .for_each(|filter| filter.collect_files(&mut files));
         files.into_iter().cloned().collect()
     }
+}
+
+/// What a start does with filters that do not start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// It fails. The default.
+    #[default]
+    Strict,
+    /// It serves; requests get the fail policies of those filters.
+    Lenient,
 }
 
 /// Where clients come in.

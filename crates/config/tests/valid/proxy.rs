@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_abi::LogLevel;
 use weir_config::{
     AccessLog, ClientIdentity, CodeCacheFolder, Config, Endpoint, FailPolicy, FilterConfig, HostPattern,
-    Limits, Listener, ListenerTls, ProcessConfig, Protocol, RouteMatch, RouteTarget, StaticResponse,
+    Limits, Listener, ListenerTls, ProcessConfig, Protocol, RouteMatch, RouteTarget, Start, StaticResponse,
     Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
 };
 
@@ -146,6 +146,7 @@ fn every_key_of_the_proxy_is_read() {
         }
     );
     assert!(!proxy.watch);
+    assert_eq!(proxy.start, Start::Lenient);
     assert!(proxy.check_runtimes(&["wasmtime", "wasmi"]).is_ok());
 }
 
@@ -214,6 +215,7 @@ fn routes_carry_everything_they_need() {
         configuration: br#"{"greeting":"hello"}"#.to_vec(),
         root_id: "other".into(),
         fail_policy: FailPolicy::Closed,
+        fail_policy_given: true,
         ..(*proxy.filters["direct"]).clone()
     };
     assert_eq!(*changed.filter, expected);
@@ -329,6 +331,7 @@ fn a_proxy_needs_no_more_than_a_route() {
     assert_eq!(proxy.access_log, AccessLog::Stdout);
     assert_eq!(proxy.process, ProcessConfig::default());
     assert!(proxy.watch);
+    assert_eq!(proxy.start, Start::Strict);
     assert_eq!(proxy.routes[0].matches, RouteMatch::all());
 }
 

@@ -28,6 +28,7 @@ pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Val
         // One VM, so that what a case keeps in memory is there at its next request.
         "workers": 1,
         "watch": false,
+        "start": "lenient",
         "upstreams": upstreams(stage),
         "filters": filters,
         "routes": [{

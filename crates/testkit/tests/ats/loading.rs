@@ -169,6 +169,38 @@ fn a_rule_without_a_file_is_refused() {
     assert!(refused, "nothing says that @pparam is missing:\n{text}");
 }
 
+/// A rule whose document is wrong serves at start, by its fail policy, and does not pass a check.
+#[test]
+fn verify_config_fails_for_a_rule_with_a_wrong_document() {
+    let origin = Origin::start().unwrap();
+    let good = adds("good", "x-seen", "1");
+    let mut wrong = adds("wrong", "x-seen", "1");
+    set(&mut wrong, "nonsense", json!(true));
+    for (block, is_right) in [(&good, true), (&wrong, false)] {
+        let config = AtsConfig::new(origin.address())
+            .filter_file("rule.yaml", block)
+            .rule(format!(
+                "map /x/ {}/ @plugin=wasm.so @pparam=rule.yaml",
+                origin.url()
+            ));
+        let ats = Ats::start(&config).unwrap();
+        let (passed, printed) = ats.server().verify_config().unwrap();
+        assert_eq!(passed, is_right, "{printed}");
+    }
+}
+
+#[test]
+fn a_filter_without_a_fail_policy_is_noted() {
+    let origin = Origin::start().unwrap();
+    let mut block = adds("seen", "x-seen", "1");
+    block.as_object_mut().unwrap().remove("fail_open");
+    let ats = Ats::start(&AtsConfig::new(origin.address()).filter(block)).unwrap();
+    let noted = ats
+        .logs()
+        .wait_for("filter seen: no `fail_policy`, so it is open");
+    assert!(noted.is_some(), "{}", ats.logs().text());
+}
+
 #[test]
 fn two_of_one_name_are_refused() {
     let origin = Origin::start().unwrap();
