@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use support::{Recorder, guest, on_every_engine, plugin, spec};
 use weir_abi::Status;
@@ -58,10 +58,49 @@ on_every_engine! {
 }
 
 #[test]
+fn answers_are_paid_for_and_one_without_room_comes_empty() {
+    let mut functions = ForeignFunctions::default();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&asked);
+    functions.add("slow", move |call, _| {
+        noted.lock().unwrap().extend(call.later());
+        Ok(vec![0; 4])
+    });
+    let recorder = Recorder::default();
+    let mut spec = spec(&weir_engine_wasmi::WasmiEngine::new(), &caller());
+    spec.limits.host_memory = 1000;
+    let mut vm = Vm::start(
+        Arc::new(spec),
+        &Shared::new(functions),
+        Box::new(recorder.clone()),
+        Arc::new(recorder.clone()),
+    )
+    .unwrap();
+    let id = vm.add_plugin(plugin("test")).unwrap();
+    for _ in 0..3 {
+        vm.on_tick(id).unwrap();
+    }
+    let mut laters = std::mem::take(&mut *asked.lock().unwrap()).into_iter();
+    let mut first: Later = laters.next().unwrap();
+    first.reserve(900).unwrap();
+    assert!(laters.next().unwrap().reserve(200).is_err());
+    laters.next().unwrap().deliver(vec![0; 200]);
+    first.deliver(vec![0; 900]);
+    let answers = recorder.with(|record| {
+        record
+            .answers
+            .iter()
+            .map(|(.., answer)| answer.len())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(answers, [0, 900]);
+}
+
+#[test]
 fn a_way_back_that_is_dropped_brings_nothing() {
     let recorder = Recorder::default();
     let answers = recorder.clone();
-    let later = Later::new(1, move |_| answers.with(|record| record.panic_on_log = true));
+    let later = Later::new(1, move |_, _| answers.with(|record| record.panic_on_log = true));
     assert_eq!(later.token(), 1);
     drop(later);
     assert!(!recorder.with(|record| record.panic_on_log));

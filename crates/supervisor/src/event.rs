@@ -38,6 +38,8 @@ pub(crate) enum Event {
         token: u32,
         /// The answer.
         answer: Vec<u8>,
+        /// Pays for the answer.
+        charge: Charge,
         /// Counts the answer among those that are outstanding.
         claim: AnswerClaim,
     },
@@ -85,6 +87,7 @@ impl Event {
                 plugin,
                 token,
                 answer,
+                charge: _charge,
                 claim: _claim,
             } => vm.on_foreign_function(plugin, token, answer),
             Self::Housekeep => vm.housekeep(),

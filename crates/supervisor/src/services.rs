@@ -64,11 +64,12 @@ impl Services for VmServices {
         // Never 0, which guests take for no token.
         self.last_answer = self.last_answer.checked_add(1).unwrap_or(1);
         let (token, instance) = (self.last_answer, Arc::clone(&self.instance));
-        Some(Later::new(token, move |answer| {
+        Some(Later::new(token, move |answer, charge| {
             instance.happened(Event::ForeignAnswer {
                 plugin,
                 token,
                 answer,
+                charge,
                 claim,
             });
         }))

@@ -73,6 +73,9 @@ fn survived(weir: &Weir, what: &str) {
 /// Sends the same request on many connections whose answers nobody reads, and waits until the guest has seen all.
 fn hold(weir: &Weir, path: &str, body: &str) -> Vec<Http1> {
     let what = format!("kept {}", &path[1..]);
+    let seen =
+        |lines: &[weir_testkit::LogLine]| lines.iter().filter(|line| line.message().contains(&what)).count();
+    let before = weir.logs().wait(PATIENCE, |lines| Some(seen(lines))).unwrap();
     let clients: Vec<_> = (0..STREAMS)
         .map(|_| {
             let mut client = Http1::connect(weir.address()).unwrap();
@@ -84,11 +87,10 @@ fn hold(weir: &Weir, path: &str, body: &str) -> Vec<Http1> {
             client
         })
         .collect();
-    let seen = weir.logs().wait(2 * PATIENCE, |lines| {
-        let count = lines.iter().filter(|line| line.message().contains(&what)).count();
-        (count >= STREAMS).then_some(())
+    let all = weir.logs().wait(2 * PATIENCE, |lines| {
+        (seen(lines) >= before + STREAMS).then_some(())
     });
-    assert!(seen.is_some(), "{what}: {}", weir.logs().text());
+    assert!(all.is_some(), "{what}: {}", weir.logs().text());
     clients
 }
 
@@ -139,6 +141,26 @@ fn shared_state_and_ticks_stay_within_the_account() {
         let (log, answer) = (weir.logs().text(), ask(&weir, "one", path));
         assert_eq!(answer, expected, "{path}: {log}");
         stayed_within(&weir, before, path);
+    }
+}
+
+/// `WEIR_RANDOM_ROUNDS` makes it longer: 300 take minutes.
+#[test]
+fn random_hostcalls_stay_within_the_account() {
+    let rounds = std::env::var("WEIR_RANDOM_ROUNDS").ok();
+    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
+    let (weir, ..) = start(&["one"], &[("limits.http_calls", json!(16))]);
+    ask(&weir, "one", "/count");
+    let (before, _) = weir.resident().unwrap();
+    // Queues and shared data have accounts of their own, which each round finds as the one before has left them.
+    for round in 0..rounds {
+        let clients = hold(&weir, "/random", "x");
+        let (_, most) = weir.resident().unwrap();
+        let grown = most.saturating_sub(before) / MIB;
+        let may = (2 * HOST_MEMORY + MEMORY) / MIB + 64 + 32;
+        assert!(grown <= may, "round {round}: {grown} MiB of {may} MiB");
+        survived(&weir, "random");
+        drop(clients);
     }
 }
 

@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use weir_abi::Status;
+use weir_account::Account;
 
 pub use self::later::Later;
 use crate::{ContextId, Services, Store, Stream};
@@ -73,7 +74,7 @@ pub struct ForeignCall<'a> {
     // Spelled out, since the default would be no longer than the reference and could not be downcast.
     stream: Option<&'a mut (dyn Stream + 'static)>,
     /// Who calls, and what can bring an answer to it later.
-    caller: Option<(ContextId, &'a mut dyn Services)>,
+    caller: Option<(ContextId, &'a mut dyn Services, &'a Arc<Account>)>,
     store: &'a dyn Store,
     vm_id: &'a str,
     snapshot_vm: u64,
@@ -101,8 +102,13 @@ impl<'a> ForeignCall<'a> {
     }
 
     /// The call of a plugin context that `services` can bring an answer to later.
-    pub(crate) fn by(mut self, plugin: ContextId, services: &'a mut dyn Services) -> Self {
-        self.caller = Some((plugin, services));
+    pub(crate) fn by(
+        mut self,
+        plugin: ContextId,
+        services: &'a mut dyn Services,
+        account: &'a Arc<Account>,
+    ) -> Self {
+        self.caller = Some((plugin, services, account));
         self
     }
 
@@ -121,8 +127,9 @@ impl<'a> ForeignCall<'a> {
     /// A way to answer after the function has returned. `None` where the proxy has none: for a VM that is only being tried,
     /// and in proxies that do not offer it.
     pub fn later(&mut self) -> Option<Later> {
-        let (plugin, services) = self.caller.as_mut()?;
-        services.deferred_answer(*plugin)
+        let (plugin, services, account) = self.caller.as_mut()?;
+        let later = services.deferred_answer(*plugin)?;
+        Some(later.paid_by(account))
     }
 
     /// The shared data and queues of the calling VM's `vm_id`.

@@ -215,7 +215,7 @@ impl Services for Recorder {
 
     fn deferred_answer(&mut self, plugin: ContextId) -> Option<Later> {
         let (recorder, token) = (self.clone(), 77);
-        Some(Later::new(token, move |answer| {
+        Some(Later::new(token, move |answer, _| {
             recorder.with(|record| record.answers.push((plugin, token, answer)));
         }))
     }

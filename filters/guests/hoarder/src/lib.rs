@@ -133,6 +133,7 @@ impl HttpContext for Stream {
                 self.send_http_response(200, vec![], Some(value.to_string().as_bytes()));
                 Action::Pause
             }
+            "random" => self.random(),
             "ticks" => {
                 for period in 0..200_000 {
                     hold(hostcalls::set_tick_period(Duration::from_millis(100_000 + period)));
@@ -153,6 +154,59 @@ impl HttpContext for Stream {
                 hold(hostcalls::set_buffer(BufferType::HttpRequestBody, size, 0, &vec![b'b'; MIB]));
             }
             info!("kept bodies: 20");
+        }
+        Action::Pause
+    }
+}
+
+impl Stream {
+    /// Has the host keep things of every kind, in an order and of sizes that only the number of the request decides.
+    fn random(&mut self) -> Action {
+        let mut seed = self.requests.get() as u64;
+        let mut next = move |below: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) as usize % below
+        };
+        for _ in 0..100 {
+            let size = [0, 1, 100, KIB, 60 * KIB, MIB][next(6)];
+            let small = size.min(60 * KIB);
+            let name = format!("x-{}", next(2000));
+            let map = [MapType::HttpRequestHeaders, MapType::HttpRequestTrailers][next(2)];
+            match next(13) {
+                0 => hold(hostcalls::add_map_value(map, &name, &"v".repeat(small))),
+                1 => hold(hostcalls::set_map_value(map, &name, Some(&"v".repeat(small)))),
+                2 => hold(hostcalls::set_map_value(map, &name, None)),
+                3 => hold(hostcalls::set_property(vec![&name], Some(&vec![b'p'; size]))),
+                4 => {
+                    let queue = hold(hostcalls::register_shared_queue(&name));
+                    hold(hostcalls::enqueue_shared_queue(queue, Some(&vec![b'q'; size])));
+                }
+                5 => {
+                    let queue = hold(hostcalls::register_shared_queue(&name));
+                    hold(hostcalls::dequeue_shared_queue(queue));
+                }
+                6 => hold(hostcalls::set_shared_data(&name, Some(&vec![b'd'; size]), None)),
+                7 => {
+                    let metric = hold(hostcalls::define_metric(MetricType::Histogram, &name));
+                    hold(hostcalls::record_metric(metric, size as u64));
+                }
+                8 => {
+                    let lines = vec![(":method", "POST"), (":path", "/"), (":authority", "silent")];
+                    let body = vec![b'c'; size];
+                    let _ = self.dispatch_http_call("silent", lines, Some(&body), vec![], Duration::from_secs(60));
+                }
+                9 => hold(hostcalls::set_tick_period(Duration::from_millis(100_000 + size as u64))),
+                10 => hold(hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &vec![b'b'; size])),
+                11 => hold(hostcalls::set_effective_context(1)),
+                _ => hold(hostcalls::set_property(vec![&name, &name], None)),
+            }
+        }
+        self.bodies = next(2) == 0;
+        info!("kept random: 100");
+        match next(4) {
+            0 => self.send_http_response(200, vec![], Some(&vec![b'r'; next(8 * MIB)])),
+            1 => return Action::Continue,
+            _ => {}
         }
         Action::Pause
     }

@@ -20,6 +20,7 @@ use weir_ats_sys::{
     TSIOBufferWrite, TSMutexCreate, TSVConn, TSVConnAbort, TSVConnCacheObjectSizeGet, TSVConnClose,
     TSVConnRead, TSVConnWrite, TSVIO, TSVIOReenable,
 };
+use weir_host::Charge;
 
 /// Most bytes of an object.
 pub(super) const MAX_OBJECT: usize = 16 << 20;
@@ -52,14 +53,21 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// Begins an operation. `answer` gets the outcome exactly once: on a net thread later, or now where it cannot be begun.
-pub(super) fn start(key: &[u8], work: Work, answer: impl FnOnce(Outcome) + Send + 'static) {
+/// Begins an operation, whose object the guest pays for with `charge`. `answer` gets the outcome exactly once: on a net thread later, or now where it cannot be begun.
+pub(super) fn start(
+    key: &[u8],
+    work: Work,
+    mut charge: Charge,
+    answer: impl FnOnce(Outcome) + Send + 'static,
+) {
     let Some(share) = Share::of_jobs() else {
         return answer(Outcome::Failed);
     };
     let mut bytes = Share::none(&BYTES);
     if let Work::Write(content) = &work
-        && (content.len() > MAX_OBJECT || !bytes.grow(content.len(), MAX_BYTES))
+        && (content.len() > MAX_OBJECT
+            || !bytes.grow(content.len(), MAX_BYTES)
+            || charge.grow(content.len()).is_err())
     {
         return answer(Outcome::Failed);
     }
@@ -87,6 +95,7 @@ pub(super) fn start(key: &[u8], work: Work, answer: impl FnOnce(Outcome) + Send 
             content: Vec::new(),
             expected: 0,
             bytes,
+            charge,
             _share: share,
             answer: Some(Box::new(answer)),
         });
@@ -112,6 +121,8 @@ struct Job {
     content: Vec<u8>,
     expected: usize,
     bytes: Share,
+    /// Pays for the object.
+    charge: Charge,
     _share: Share,
     answer: Option<Box<dyn FnOnce(Outcome) + Send>>,
 }
@@ -211,7 +222,9 @@ fn begin_read(cont: TSCont, vc: TSVConn) {
     let fits = with(cont, |job| {
         job.vc = vc;
         job.expected = usize::try_from(size).unwrap_or(usize::MAX);
-        (1..=MAX_OBJECT + 1).contains(&job.expected) && job.bytes.grow(job.expected, MAX_BYTES)
+        (1..=MAX_OBJECT + 1).contains(&job.expected)
+            && job.bytes.grow(job.expected, MAX_BYTES)
+            && job.charge.grow(job.expected).is_ok()
     });
     if fits != Some(true) {
         return finish(cont, Outcome::Failed);
@@ -292,7 +305,10 @@ fn finish(cont: TSCont, outcome: Outcome) {
         TSCacheKeyDestroy(job.key);
         TSContDestroy(cont);
     }
-    if let Some(answer) = job.answer {
+    let Job { answer, charge, .. } = *job;
+    // The answer is charged by itself, and the object must not be paid for twice.
+    drop(charge);
+    if let Some(answer) = answer {
         answer(outcome);
     }
 }

@@ -3,7 +3,7 @@
 //! The cache is asked behind the guest's back: each function answers with a token, 4 bytes little-endian, and what comes of
 //! it is brought to `proxy_on_foreign_function(plugin context, token, size)` later, on the VM's own thread, as one byte and
 //! the content. The byte is 0 when all went well, 1 when there is no such object, 2 when it could not be done: the cache is
-//! not ready, the object is just being written, an object is too large, or too much is going on already. Content has only
+//! not ready, the object is just being written, an object is too large, the guest has no room for it (`limits.host_memory`), or too much is going on already. Content has only
 //! the first answer of a read.
 //!
 //! Keys are those of the guest's `vm_id`, as with shared data, and nobody else's: neither other guests nor requests can
@@ -11,7 +11,7 @@
 //! outside of streams, too.
 
 use weir_abi::Status;
-use weir_host::{ForeignCall, Later};
+use weir_host::{Account, ForeignCall, Later};
 
 use super::cache_job::{self, Outcome, Work};
 
@@ -42,15 +42,17 @@ fn begin(call: &mut ForeignCall<'_>, key: &[u8], work: Work) -> Result<Vec<u8>, 
     let key = full_key(call.vm_id(), key);
     let later = call.later().ok_or(Status::InternalFailure)?;
     let token = later.token().to_le_bytes().to_vec();
-    cache_job::start(&key, work, answer(later));
+    let charge = later.account().map(Account::empty_charge);
+    cache_job::start(&key, work, charge.unwrap_or_default(), answer(later));
     Ok(token)
 }
 
 /// Gives an outcome its form and sends it off.
-fn answer(later: Later) -> impl FnOnce(Outcome) + Send + 'static {
+fn answer(mut later: Later) -> impl FnOnce(Outcome) + Send + 'static {
     move |outcome| {
         let (status, content) = match outcome {
-            Outcome::Done(content) => (0, content),
+            Outcome::Done(content) if later.reserve(1 + content.len()).is_ok() => (0, content),
+            Outcome::Done(_) => (2, Vec::new()),
             Outcome::NotFound => (1, Vec::new()),
             Outcome::Failed => (2, Vec::new()),
         };

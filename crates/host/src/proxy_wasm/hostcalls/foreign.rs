@@ -37,7 +37,7 @@ pub(super) fn proxy_call_foreign_function(
     let mut foreign =
         ForeignCall::new(stream, state.store.store(), &state.spec.vm_id).with_snapshot_vm(snapshot_vm);
     if let Some(plugin) = plugin {
-        foreign = foreign.by(plugin, state.services.as_mut());
+        foreign = foreign.by(plugin, state.services.as_mut(), &state.account);
     }
     let result = function(&mut foreign, arguments)?;
     if !wants_result {
