@@ -111,6 +111,10 @@ pub const HOST_MEMORY_ITEM: usize = 96;
 /// Bytes of one log line; longer ones are cut. A guest can put its whole memory into one.
 pub const MAX_LOG_MESSAGE: usize = 64 << 10;
 
+/// Bytes that wait for a log's target; further lines are lost. Some seconds of a busy access log, for a target that stops as
+/// long.
+pub const LOG_BUFFER: usize = 8 << 20;
+
 /// Bytes of one `random_get`; more is `EINVAL`, as other hosts answer.
 pub const MAX_RANDOM_BYTES: usize = 64 << 10;
 

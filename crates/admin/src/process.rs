@@ -25,6 +25,12 @@ pub(crate) fn write(writer: &mut Writer, shared: &Shared) {
             family.sample(&[], counter.value);
         });
     }
+    writer.family(
+        "weir_log_lines_lost_total",
+        Kind::Counter,
+        "Lines that the logs of weir serve lost, since nobody read them in time or the disk was full.",
+        |family| family.sample(&[], weir_log::lost_lines()),
+    );
     let open = meters
         .streams
         .value()

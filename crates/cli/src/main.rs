@@ -6,6 +6,7 @@ mod progress;
 mod runtime_args;
 mod verbs;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -84,21 +85,28 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says why it did not work, to whoever still reads standard error.
 fn report(error: &anyhow::Error) {
+    let mut stderr = io::stderr().lock();
+    // Nobody is left to be told of an error here.
+    let _ = write_report(error, &mut stderr);
+}
+
+fn write_report(error: &anyhow::Error, out: &mut impl Write) -> io::Result<()> {
     if let Some(problems) = error.downcast_ref::<ConfigError>() {
         // Lines that begin with the file are what editors jump to.
-        eprintln!("{problems}");
-        return;
+        return writeln!(out, "{problems}");
     }
     let mut told = error.to_string();
-    eprintln!("weir: {told}");
+    writeln!(out, "weir: {told}")?;
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Many errors name their cause themselves.
         if !told.contains(&cause) {
-            eprintln!("  because: {cause}");
+            writeln!(out, "  because: {cause}")?;
             told = cause;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

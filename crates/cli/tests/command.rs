@@ -574,13 +574,18 @@ impl Serving {
     fn get(&self) -> String {
         let line = self.log.lines().find(|line| line.contains("listening")).unwrap();
         let address = line.rsplit("address=").next().unwrap().trim();
-        let mut stream = TcpStream::connect(address).unwrap();
-        let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-        stream.write_all(request).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer.lines().next().unwrap_or_default().to_owned()
+        get_from(address)
     }
+}
+
+/// The status line of the answer from an address.
+fn get_from(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer.lines().next().unwrap_or_default().to_owned()
 }
 
 impl Drop for Serving {
@@ -632,6 +637,109 @@ fn vms_start_where_addresses_are_limited() {
         log.contains("addresses are limited to 1024 MiB (`ulimit -v`)"),
         "{log}"
     );
+}
+
+/// Logs 256 KiB at each request, and answers it with 403.
+const LOUD_GATE: &str = r#"(module
+    (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_send_local_response"
+        (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "malloc") (param i32) (result i32) i32.const 1024)
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (local $left i32)
+        (memory.fill (i32.const 0) (i32.const 120) (i32.const 65536))
+        (local.set $left (i32.const 4))
+        (loop $again
+            (drop (call $log (i32.const 4) (i32.const 0) (i32.const 65536)))
+            (br_if $again (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (drop (call $answer (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 0) (i32.const 0) (i32.const -1)))
+        i32.const 1))"#;
+
+/// What `LOUD_GATE` writes fills the log's buffer, what is being written beside it, and a pipe many times.
+const LOUD_REQUESTS: usize = 160;
+
+/// A proxy with `LOUD_GATE`, whose log is not read; and its address.
+fn loud(folder: &Path, stderr: Stdio) -> (Child, String) {
+    fs::write(folder.join("loud.wasm"), wat::parse_str(LOUD_GATE).unwrap()).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let config = format!(
+        "listen: {address}\nworkers: 1\nwatch: false\naccess_log: stderr\nfilters:\n  \
+         gate: {{ fail_policy: open, vm_config: {{ code: {{ local: {{ filename: loud.wasm }} }} }} }}\n\
+         routes:\n  - {{ filters: [gate], static: {{ status: 204 }} }}\n"
+    );
+    fs::write(folder.join("weir.yaml"), config).unwrap();
+    let mut child = command(folder, &["serve", "--config", "weir.yaml"])
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(&address).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "it does not serve");
+        std::thread::yield_now();
+    }
+    (child, address)
+}
+
+#[test]
+fn a_log_that_takes_no_lines_stops_nothing() {
+    for target in ["unread", "gone", "full"] {
+        let folder = folder(&[]);
+        let stderr = match target {
+            "full" => fs::OpenOptions::new()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+                .into(),
+            _ => Stdio::piped(),
+        };
+        let (mut child, address) = loud(folder.path(), stderr);
+        let reader = child.stderr.take().filter(|_| target == "unread");
+        for _ in 0..LOUD_REQUESTS {
+            assert!(get_from(&address).ends_with("403 Forbidden"), "{target}");
+        }
+        // SIGHUP takes the filter out.
+        let config = fs::read_to_string(folder.path().join("weir.yaml")).unwrap();
+        let open = config.replace("filters: [gate], ", "");
+        fs::write(folder.path().join("weir.yaml"), open).unwrap();
+        signal(&child, "HUP");
+        while !get_from(&address).ends_with("204 No Content") {
+            std::thread::yield_now();
+        }
+        signal(&child, "TERM");
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{target}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn the_log_says_how_many_lines_it_lost() {
+    let folder = folder(&[]);
+    let (mut child, address) = loud(folder.path(), Stdio::piped());
+    for _ in 0..LOUD_REQUESTS {
+        get_from(&address);
+    }
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.find_map(|line| {
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let said = line["message"]
+            .as_str()?
+            .starts_with("lines are missing in the log");
+        said.then_some(line)
+    });
+    let said = said.unwrap();
+    assert!(said["lines"].as_u64().unwrap() > 0, "{said}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 #[test]

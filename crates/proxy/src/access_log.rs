@@ -1,13 +1,11 @@
-//! One JSON line for each exchange, written by a thread of its own.
+//! One JSON line for each exchange.
 
-use std::cell::{Cell, RefCell};
-use std::fs::{File, OpenOptions};
+use std::cell::RefCell;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use weir_config::AccessLog;
+use weir_log::{LogTarget, LogWriter};
 
 use crate::stream::StreamState;
 use crate::stream::facts::protocol_name;
@@ -15,83 +13,22 @@ use crate::stream::facts::protocol_name;
 /// Lines are handed over when so many bytes have come together, and every so often by the worker.
 const BATCH: usize = 32 << 10;
 
-/// Batches that wait for the writer. If the disk cannot keep up, lines are lost rather than requests held up.
-const QUEUE: usize = 256;
-
-/// The writer of access logs.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    batches: SyncSender<Vec<u8>>,
-    thread: JoinHandle<()>,
-}
-
-impl Writer {
-    /// Starts the thread; `None` where no log is wanted.
-    pub fn start(log: &AccessLog) -> io::Result<Option<Self>> {
-        let sink = match log {
-            AccessLog::Off => return Ok(None),
-            AccessLog::Stdout => Sink::Stdout,
-            AccessLog::Stderr => Sink::Stderr,
-            AccessLog::File(path) => Sink::File(OpenOptions::new().create(true).append(true).open(path)?),
-        };
-        let (batches, receiver) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("weir-access-log".to_owned())
-            .spawn(move || write(sink, &receiver))?;
-        Ok(Some(Self { batches, thread }))
-    }
-
-    /// A worker's end.
-    pub fn lines(&self) -> Lines {
-        Lines {
-            batches: Some(self.batches.clone()),
-            batch: RefCell::new(Vec::new()),
-            lines: Cell::new(0),
-            dropped: Cell::new(0),
-        }
-    }
-
-    /// Waits until everything is written. All workers' ends must have been dropped.
-    pub fn finish(self) {
-        drop(self.batches);
-        if self.thread.join().is_err() {
-            tracing::error!("the access log's thread panicked");
-        }
-    }
-}
-
-enum Sink {
-    Stdout,
-    Stderr,
-    File(File),
-}
-
-fn write(mut sink: Sink, batches: &Receiver<Vec<u8>>) {
-    let mut failed = false;
-    while let Ok(batch) = batches.recv() {
-        let outcome = match &mut sink {
-            Sink::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(&batch).and_then(|()| out.flush())
-            }
-            Sink::Stderr => io::stderr().lock().write_all(&batch),
-            Sink::File(file) => file.write_all(&batch),
-        };
-        if let Err(error) = outcome
-            && !std::mem::replace(&mut failed, true)
-        {
-            tracing::error!(%error, "the access log cannot be written; lines are lost");
-        }
-    }
+/// Starts the access log; `None` where none is wanted.
+pub(crate) fn start(log: &AccessLog) -> io::Result<Option<LogWriter>> {
+    let target = match log {
+        AccessLog::Off => return Ok(None),
+        AccessLog::Stdout => LogTarget::stdout(),
+        AccessLog::Stderr => LogTarget::stderr(),
+        AccessLog::File(path) => LogTarget::file(path.clone()),
+    }?;
+    LogWriter::start("access log", target).map(Some)
 }
 
 /// A worker's end of the access log.
 #[derive(Default)]
 pub(crate) struct Lines {
-    batches: Option<SyncSender<Vec<u8>>>,
+    writer: Option<LogWriter>,
     batch: RefCell<Vec<u8>>,
-    lines: Cell<u64>,
-    dropped: Cell<u64>,
 }
 
 /// What a line says beyond the stream's state.
@@ -105,16 +42,23 @@ pub(crate) struct Verdict<'a, 'n> {
 }
 
 impl Lines {
+    /// A worker's end of a log, if there is one.
+    pub fn new(writer: Option<LogWriter>) -> Self {
+        Self {
+            writer,
+            batch: RefCell::default(),
+        }
+    }
+
     /// Whether lines are wanted.
     pub fn is_on(&self) -> bool {
-        self.batches.is_some()
+        self.writer.is_some()
     }
 
     /// Adds the line of an exchange.
     pub fn add(&self, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
         let mut batch = self.batch.borrow_mut();
         line(&mut batch, state, verdict);
-        self.lines.set(self.lines.get() + 1);
         let full = batch.len() >= BATCH;
         drop(batch);
         if full {
@@ -124,25 +68,13 @@ impl Lines {
 
     /// Hands over what there is.
     pub fn flush(&self) {
-        let Some(batches) = &self.batches else {
-            return;
-        };
-        let batch = self.batch.take();
-        if batch.is_empty() {
-            return;
+        let mut batch = self.batch.borrow_mut();
+        if let Some(writer) = &self.writer
+            && !batch.is_empty()
+        {
+            writer.push(&batch);
         }
-        let lines = self.lines.take();
-        match batches.try_send(batch) {
-            Ok(()) => {
-                let dropped = self.dropped.take();
-                if dropped > 0 {
-                    tracing::warn!(dropped, "the access log could not keep up; lines were lost");
-                }
-            }
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.set(self.dropped.get() + lines);
-            }
-        }
+        batch.clear();
     }
 }
 
@@ -249,7 +181,7 @@ fn escape(out: &mut Vec<u8>, value: &[u8]) {
         match c {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
-            c if u32::from(c) < 0x20 || c == '\u{7f}' => {
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
                 // Writing to a vector cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(c));
             }
@@ -301,7 +233,8 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_whatever_the_client_sends() {
         let state = state(1);
-        state.borrow_mut().messages.request.authority = bytes::Bytes::from_static(b"a\"b\\\n\xff\x7f");
+        state.borrow_mut().messages.request.authority =
+            bytes::Bytes::from_static(b"a\"b\\\n\xff\x7f\xc2\x85");
         let mut out = Vec::new();
         let mut filters = ["one", "two"].into_iter();
         line(
@@ -314,8 +247,9 @@ mod tests {
             },
         );
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert!(!out.contains(&0x85), "a C1 control");
         let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(value["host"], "a\"b\\\n\u{fffd}\u{7f}");
+        assert_eq!(value["host"], "a\"b\\\n\u{fffd}\u{7f}\u{85}");
         assert_eq!(value["status"], 0);
         assert_eq!(value["filters"], serde_json::json!(["one", "two"]));
         assert_eq!(value["complete"], false);

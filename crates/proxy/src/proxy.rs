@@ -11,10 +11,11 @@ use std::time::Duration;
 use weir_admin::{AdminServer, Readiness};
 use weir_config::{AccessLog, ProxyConfig};
 use weir_host::{ForeignFunctions, Shared};
+use weir_log::LogWriter;
 use weir_plan::{Cause, FileStamp, Refusal, Runtimes};
 use weir_supervisor::OnFailure;
 
-use crate::access_log::{Lines, Writer};
+use crate::access_log::{self, Lines};
 use crate::admin;
 use crate::build::Builder;
 use crate::config_source::{ConfigSource, StampedFiles};
@@ -30,7 +31,6 @@ use crate::worker::{self, Message, WorkerLink};
 pub struct Proxy {
     handle: ProxyHandle,
     threads: Vec<JoinHandle<()>>,
-    access_log: Option<Writer>,
     admin: Option<AdminServer>,
 }
 
@@ -41,6 +41,7 @@ pub struct ProxyHandle(Arc<Inner>);
 struct Inner {
     source: ConfigSource,
     shared: Shared,
+    access_log: Option<LogWriter>,
     readiness: Readiness,
     workers: Vec<WorkerLink>,
     connection_limit: ConnectionLimit,
@@ -91,13 +92,14 @@ impl Proxy {
         let readiness = Readiness::default();
         // First, so that they say what goes on while VMs start.
         let admin = admin::start(config.process.admin, &shared, &readiness)?;
-        let access_log = Writer::start(&config.access_log).map_err(|source| match &config.access_log {
-            AccessLog::File(path) => ProxyError::AccessLog {
-                path: path.clone(),
-                source,
-            },
-            _ => source.into(),
-        })?;
+        let access_log =
+            access_log::start(&config.access_log).map_err(|source| match &config.access_log {
+                AccessLog::File(path) => ProxyError::AccessLog {
+                    path: path.clone(),
+                    source,
+                },
+                _ => source.into(),
+            })?;
         // Built before any worker runs, so that most mistakes cost no thread.
         let count = config.workers.max(1);
         let connection_limit = ConnectionLimit::new(shared.meters().clone());
@@ -105,7 +107,7 @@ impl Proxy {
         let mut threads = Vec::with_capacity(count);
         let mut workers = Vec::with_capacity(count);
         for index in 0..count {
-            let lines = access_log.as_ref().map_or_else(Lines::default, Writer::lines);
+            let lines = Lines::new(access_log.clone());
             let worker = worker::spawn(index, shared.clone(), lines, connection_limit.clone())?;
             workers.push(worker.link);
             threads.push(worker.thread);
@@ -115,6 +117,7 @@ impl Proxy {
         let inner = Inner {
             source,
             shared,
+            access_log,
             readiness,
             workers,
             connection_limit,
@@ -125,7 +128,6 @@ impl Proxy {
         let proxy = Self {
             handle: ProxyHandle(Arc::new(inner)),
             threads,
-            access_log,
             admin,
         };
         let open = open_by_default(&config);
@@ -188,7 +190,7 @@ impl Proxy {
             }
         }
         self.handle.0.connection_limit.log_last_refusals();
-        if let Some(log) = self.access_log.take() {
+        if let Some(log) = &self.handle.0.access_log {
             log.finish();
         }
     }

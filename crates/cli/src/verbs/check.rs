@@ -49,7 +49,7 @@ Exit codes:
 /// Checks the file and says what was found.
 pub fn run(args: &Args) -> Result<()> {
     // What a guest logs when it refuses its configuration is the best reason there is.
-    logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
+    let log = logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
     let file = args.file.display();
     let environment = environment();
     if args.process {
@@ -74,6 +74,8 @@ pub fn run(args: &Args) -> Result<()> {
             (weir_proxy::check_filters(&[Arc::from(filter)], &runtimes), 1)
         }
     };
+    // What guests said comes before what it led to.
+    drop(log);
     report.errors.iter().for_each(|error| eprintln!("{error}"));
     report.refused.iter().for_each(|refusal| eprintln!("{refusal}"));
     if !report.is_ok() {

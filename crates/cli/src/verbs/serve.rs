@@ -79,7 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         .transpose()?;
     // Read before logging starts, because the configuration says what is logged.
     let config = load(args, text.as_deref())?;
-    logging::start(args.log_format, config.process.log_level)?;
+    let _log = logging::start(args.log_format, config.process.log_level)?;
 
     let signals = Signals::catch()?;
     let is_text = text.is_some();
