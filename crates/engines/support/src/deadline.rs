@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use weir_engine::CpuBudget;
 
+use crate::stamp::CallNumber;
 use crate::{Ticker, thread_cpu_time};
 
 /// What a backend does with a guest at a tick.
@@ -18,11 +19,13 @@ pub enum Verdict {
 /// The CPU budget of one call into a guest, nested calls of its allocator included.
 ///
 /// Entering the guest reads no clock, since that clock costs a system call and nearly all calls end long before the
-/// first tick. The clock is read when the first tick is noticed, and from then on at every tick; a guest may thus
-/// use up to one tick more than its budget, and another until the tick that stops it.
+/// first tick. The ticker reads the clock of the thread at the first tick of the call, wherever the thread is then, and the
+/// thread itself reads it at every tick that it notices. A guest may thus use up to one tick more than its budget, and
+/// another until the tick that stops it. Time in host functions counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     budget: CpuBudget,
+    call: CallNumber,
     /// The thread's CPU time at the first tick.
     baseline: Option<Duration>,
     /// The beat at which [`Deadline::poll`] looked last.
@@ -35,6 +38,7 @@ impl Deadline {
     pub fn start(budget: CpuBudget) -> Self {
         Self {
             budget,
+            call: CallNumber::next(),
             baseline: None,
             beat: Ticker::beats(),
         }
@@ -45,7 +49,8 @@ impl Deadline {
         self.tick_at(thread_cpu_time())
     }
 
-    /// As [`Deadline::tick`], for runtimes that are not told of ticks: costs nothing unless the ticker has beaten since.
+    /// As [`Deadline::tick`], after a host function, which no tick interrupts, and for runtimes that are not told of ticks:
+    /// costs nothing unless the ticker has beaten since.
     #[inline]
     pub fn poll(&mut self) -> Verdict {
         let beat = Ticker::beats();
@@ -57,7 +62,9 @@ impl Deadline {
     }
 
     fn tick_at(&mut self, now: Duration) -> Verdict {
-        let baseline = *self.baseline.get_or_insert(now);
+        let baseline = *self
+            .baseline
+            .get_or_insert_with(|| self.call.first_beat().unwrap_or(now));
         if now.saturating_sub(baseline) >= self.budget.0 {
             Verdict::Expired
         } else {
@@ -74,6 +81,7 @@ mod tests {
     fn counts_from_the_first_tick() {
         let mut deadline = Deadline::start(CpuBudget(Duration::from_millis(100)));
         let at = |ms: u64| Duration::from_millis(5_000 + ms);
+        deadline.baseline = Some(at(0));
         assert_eq!(deadline.tick_at(at(0)), Verdict::Continue);
         assert_eq!(deadline.tick_at(at(10)), Verdict::Continue);
         assert_eq!(deadline.tick_at(at(99)), Verdict::Continue);
@@ -84,9 +92,19 @@ mod tests {
     #[test]
     fn a_busy_machine_does_not_count() {
         let mut deadline = Deadline::start(CpuBudget(Duration::from_millis(1)));
+        deadline.baseline = Some(Duration::from_secs(7));
         for _ in 0..1_000 {
             // Ticks pass while the thread waits for a processor: its CPU time stands still.
             assert_eq!(deadline.tick_at(Duration::from_secs(7)), Verdict::Continue);
         }
+    }
+
+    #[test]
+    fn time_before_the_first_look_counts() {
+        let budget = Duration::from_secs(5);
+        let mut deadline = Deadline::start(CpuBudget(budget));
+        // The thread is inside a host function at the first tick, and looks long after.
+        crate::stamp::beat();
+        assert_eq!(deadline.tick_at(thread_cpu_time() + budget), Verdict::Expired);
     }
 }

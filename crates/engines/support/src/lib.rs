@@ -5,7 +5,7 @@
 //! - Modules that a backend changes before its runtime sees them: [`ModuleParts`] takes one apart, [`ModuleWriter`] writes
 //!   it anew, metered ([`ModuleWriter::meter`]) where nothing else can stop the guest.
 //! - Libraries and programs that lie beside Weir: [`Companion`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod allocator;
 mod companion;
@@ -17,11 +17,12 @@ mod fault;
 mod imports;
 mod memory_guard;
 mod module;
+mod stamp;
 mod ticker;
 
 pub use allocator::Allocator;
 pub use companion::{Companion, root_cause};
-pub use cpu_clock::thread_cpu_time;
+pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use deadline::{Deadline, Verdict};
 pub use ended::{Ended, guarded};
 pub use exports::{Export, Exports, MAX_ARGUMENTS, is_callable, wrong_arguments};

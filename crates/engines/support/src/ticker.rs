@@ -22,7 +22,7 @@ impl Ticker {
     /// How often it has beaten.
     #[inline]
     pub(crate) fn beats() -> u64 {
-        BEATS.load(Ordering::Relaxed)
+        BEATS.load(Ordering::Acquire)
     }
 
     /// Starts it, for runtimes that are asked after a deadline ([`Deadline::poll`](crate::Deadline::poll)) and are not
@@ -65,7 +65,9 @@ impl Ticker {
                 reason = "a thread of its own that does nothing else"
             )]
             std::thread::sleep(TICK);
-            BEATS.fetch_add(1, Ordering::Relaxed);
+            // Whoever sees the beat finds the stamps.
+            crate::stamp::beat();
+            BEATS.fetch_add(1, Ordering::Release);
             self.beats
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -66,7 +66,12 @@ pub(crate) unsafe extern "C" fn call(
         let count = func.signature.params.len().min(MAX_PARAMS);
         // SAFETY: the library has room for 16 arguments, as many as a host function has at most.
         let arguments = unsafe { std::slice::from_raw_parts(arguments, count) };
-        func.run(&mut guest, arguments)
+        let value = func.run(&mut guest, arguments)?;
+        // V8 asks only where the guest loops or calls.
+        if guest.data().deadline.poll() == Verdict::Expired {
+            return Err(Trap::new(TrapKind::Deadline));
+        }
+        Ok(value)
     });
     match guest.data().ended.note(outcome) {
         Some(value) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use wamrx_sys::{wasm_module_inst_t, wasm_runtime_terminate};
 use weir_engine::CpuBudget;
-use weir_engine_support::Ticker;
+use weir_engine_support::{ThreadClock, Ticker};
 
 /// No guest runs.
 const IDLE: u8 = 0;
@@ -121,7 +121,7 @@ impl Watched {
         }
         let call = watch.call.load(Ordering::Acquire);
         // A thread that has ended runs no guest.
-        let Some(now) = cpu_time(watch.clock.load(Ordering::Relaxed)) else {
+        let Some(now) = ThreadClock::from_number(watch.clock.load(Ordering::Relaxed)).read() else {
             return true;
         };
         let since = match self.seen {
@@ -149,25 +149,10 @@ impl Watched {
     }
 }
 
-/// The CPU clock of this thread, for other threads to read.
+/// The number of this thread's CPU clock.
 fn thread_clock() -> i32 {
     thread_local! {
-        static CLOCK: i32 = {
-            let mut clock = 0;
-            // SAFETY: this thread lives; the number is written to.
-            unsafe { libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock) };
-            clock
-        };
+        static CLOCK: i32 = ThreadClock::of_this_thread().number();
     }
     CLOCK.with(|clock| *clock)
-}
-
-fn cpu_time(clock: i32) -> Option<Duration> {
-    // SAFETY: all zeros are a time.
-    let mut time: libc::timespec = unsafe { std::mem::zeroed() };
-    // SAFETY: the time is written to; a clock of a thread that has gone is an error.
-    let read = unsafe { libc::clock_gettime(clock, &mut time) } == 0;
-    let seconds = u64::try_from(time.tv_sec).ok()?;
-    let nanoseconds = u32::try_from(time.tv_nsec).ok()?;
-    read.then(|| Duration::new(seconds, nanoseconds))
 }

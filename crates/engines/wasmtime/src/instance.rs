@@ -30,10 +30,10 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    /// Whether the CPU budget is used up after a host function, which burns no fuel. Epochs notice that by themselves.
+    /// True if the CPU budget is used up after a host function, which burns no fuel and sees no epoch.
     #[inline]
     pub(crate) fn took_too_long(&mut self) -> bool {
-        self.interruption == Interruption::Fuel && self.deadline.poll() == Verdict::Expired
+        self.deadline.poll() == Verdict::Expired
     }
 }
 

@@ -19,6 +19,10 @@ pub const LITTLE: CpuBudget = CpuBudget(Duration::from_millis(50));
 /// CPU time that the host function `burn` takes.
 pub const BURN: Duration = Duration::from_millis(5);
 
+/// CPU time that the host function `burn_long` takes: more than [`LITTLE`], and many ticks more, so that a ticker which is
+/// kept waiting does not matter.
+pub const BURN_LONG: Duration = Duration::from_millis(500);
+
 /// State of a guest: what it told the host.
 #[derive(Default)]
 pub struct Heard(pub Vec<u64>);
@@ -69,12 +73,8 @@ pub const FUNCS: HostFuncs = &[
         heard(state).push(u64::from(pointer));
         Ok(u64::from(pointer))
     }),
-    func("burn", &[], None, |caller, _, _| {
-        heard(caller.parts().1).push(0);
-        let end = thread_cpu_time() + BURN;
-        while thread_cpu_time() < end {}
-        Ok(0)
-    }),
+    func("burn", &[], None, |caller, _, _| burn(caller, BURN)),
+    func("burn_long", &[], None, |caller, _, _| burn(caller, BURN_LONG)),
     func("fail", &[], None, |_, _, _| {
         Err(Trap::host("the host has had enough"))
     }),
@@ -85,6 +85,14 @@ pub const FUNCS: HostFuncs = &[
     numbered(u32::MAX, func("other_number", &[I], Some(I), number)),
     func("panic", &[], None, |_, _, _| panic!("a bug of the host")),
 ];
+
+/// Notes a 0 and takes this much CPU time.
+fn burn(caller: &mut dyn Caller, time: Duration) -> Result<u64, Trap> {
+    heard(caller.parts().1).push(0);
+    let end = thread_cpu_time() + time;
+    while thread_cpu_time() < end {}
+    Ok(0)
+}
 
 /// Answers with its own number.
 fn number(_: &mut dyn Caller, id: u32, _: &[u64]) -> Result<u64, Trap> {

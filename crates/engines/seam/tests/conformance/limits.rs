@@ -14,6 +14,11 @@ pub const CASES: &[Case] = &[
         Ability::Interrupt,
         slow_hostcalls,
     ),
+    Case::needing(
+        "one hostcall that takes too long counts",
+        Ability::Interrupt,
+        one_slow_hostcall,
+    ),
     Case::needing("an endless loop ends", Ability::Interrupt, endless),
     Case::needing(
         "an endless loop of tail calls ends",
@@ -91,6 +96,20 @@ fn slow_hostcalls(engine: &dyn Engine) {
     // The bound leaves room for a ticker that is kept waiting, and is far below what fuel alone would let through.
     let calls = told(guest.as_mut()).len();
     assert!((2..1_000).contains(&calls), "{calls} calls");
+}
+
+/// The guest does nothing before the hostcall and next to nothing after it.
+fn one_slow_hostcall(engine: &dyn Engine) {
+    let text = r#"(module
+        (import "env" "burn_long" (func $burn))
+        (import "env" "tell" (func $tell (param i32)))
+        (func (export "run") (call $burn) (call $tell (i32.const 1))))"#;
+    let mut guest = start(engine, text);
+    assert_eq!(
+        run_within(guest.as_mut(), "run", LITTLE).unwrap_err().kind,
+        TrapKind::Deadline
+    );
+    assert_eq!(told(guest.as_mut()), [0], "the guest ran on");
 }
 
 fn endless_allocator(engine: &dyn Engine) {
