@@ -1,10 +1,11 @@
 //! Changes of heads, as far as filters may make them.
 
+use http::StatusCode;
 use weir_host::{Edit, HeaderEdit};
 use weir_http_rules::guest::{is_empty_te, is_reserved};
 use weir_http_rules::names::is_framing_field;
 use weir_http_rules::pseudo::{self, is_request_pseudo};
-use weir_http_rules::status::of_final_response;
+use weir_http_rules::status::{is_bodiless, of_final_response};
 
 use super::mime::{Head, is_name, is_value};
 use super::templates::Templates;
@@ -46,7 +47,7 @@ pub(super) fn edit_request(head: Head, edit: HeaderEdit<'_>) -> Edit {
 pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
     match edit {
         HeaderEdit::Add(b":status", value) | HeaderEdit::Replace(b":status", value) => {
-            match of_final_response(value) {
+            match status_for(head, value) {
                 Some(status) => {
                     head.set_status(status.as_u16());
                     Edit::Done
@@ -58,7 +59,7 @@ pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
         HeaderEdit::SetAll(lines) => {
             let valid = |(name, value): &(&[u8], &[u8])| {
                 if *name == b":status" {
-                    of_final_response(value).is_some()
+                    status_for(head, value).is_some()
                 } else {
                     is_name(name) && is_value(value)
                 }
@@ -77,6 +78,15 @@ pub(super) fn edit_response(head: Head, edit: HeaderEdit<'_>) -> Edit {
         }
         edit => edit_field(head, edit),
     }
+}
+
+/// The status that a response may get; `None` refuses the change. The server has framed the response by the status that it
+/// found: under one that has no body it would still send a body, which the client takes for the next response, and under one
+/// that has a body it would announce no length, so that the client waits for the end of the connection.
+fn status_for(head: Head, value: &[u8]) -> Option<StatusCode> {
+    let status = of_final_response(value)?;
+    let framed_alike = is_bodiless(status.as_u16()) == is_bodiless(head.status());
+    (framed_alike || head.is_empty()).then_some(status)
 }
 
 /// A change of an ordinary field. What frames the message and what belongs to the connection is the server's: such a
