@@ -16,6 +16,8 @@ mod edits_of_guests;
 mod fields;
 #[path = "ats/loading.rs"]
 mod loading;
+#[path = "ats/memory.rs"]
+mod memory;
 #[path = "ats/origins.rs"]
 mod origins;
 #[path = "ats/reload.rs"]
