@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use weir_host::{Shared, Usage};
-use weir_meters::{Meters, TimesReading, VmState};
+use weir_meters::{Meters, TimesReading, UpstreamReading, VmState};
 
 use crate::writer::{Family, Kind, Writer};
+
+/// Name and help of a metric of each `vm_id`, and its value.
+type UsageFamily = (&'static str, &'static str, fn(&Usage) -> usize);
+
+/// Name, kind and help of a metric of each upstream, and its value.
+type UpstreamFamily = (&'static str, Kind, &'static str, fn(&UpstreamReading) -> u64);
 
 /// Writes the metrics of the process.
 pub(crate) fn write(writer: &mut Writer, shared: &Shared) {
@@ -76,7 +82,7 @@ fn write_host_memory(writer: &mut Writer, shared: &Shared) {
     );
     let mut usage = shared.stores().usage();
     usage.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let families: [(_, _, fn(&Usage) -> usize); 2] = [
+    let families: [UsageFamily; 2] = [
         (
             "weir_shared_data_bytes",
             "Bytes of the shared data of a vm_id.",
@@ -191,7 +197,7 @@ fn write_plugins(writer: &mut Writer, meters: &Meters) {
 
 fn write_upstreams(writer: &mut Writer, meters: &Meters) {
     let upstreams = meters.upstream_readings();
-    let families: [(_, _, _, fn(&weir_meters::UpstreamReading) -> u64); 4] = [
+    let families: [UpstreamFamily; 4] = [
         (
             "weir_upstream_requests_total",
             Kind::Counter,

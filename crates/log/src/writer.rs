@@ -207,6 +207,10 @@ fn pause_or_fail(error: io::Error) -> io::Result<()> {
     match error.kind() {
         ErrorKind::Interrupted => Ok(()),
         ErrorKind::WouldBlock => {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the log's own thread, for which nothing but lines waits"
+            )]
             std::thread::sleep(FULL);
             Ok(())
         }

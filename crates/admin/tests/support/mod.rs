@@ -92,10 +92,7 @@ fn read(page: &str, suffixes: impl Fn(&str) -> &'static [&'static str]) -> BTree
         assert!(!line.starts_with('#'), "{line}");
         let sample = read_sample(line);
         let belongs = |suffix: &&str| sample.0 == format!("{current}{suffix}");
-        assert!(
-            suffixes(&family.kind).iter().any(|suffix| belongs(&suffix)),
-            "{line} in {current}"
-        );
+        assert!(suffixes(&family.kind).iter().any(belongs), "{line} in {current}");
         assert!(seen.insert((sample.0.clone(), sample.1.clone())), "{line} twice");
         family.samples.push(sample);
     }
@@ -110,7 +107,7 @@ fn read(page: &str, suffixes: impl Fn(&str) -> &'static [&'static str]) -> BTree
 }
 
 fn check_histogram(name: &str, family: &Family) {
-    let mut groups: BTreeMap<BTreeMap<String, String>, Vec<(&str, f64, f64)>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (sample, labels, value) in &family.samples {
         let mut labels = labels.clone();
         let bound = labels.remove("le");

@@ -225,7 +225,7 @@ impl Control {
             false => self.apply(Some(read), OnFailure::Keep),
             true => Err(Kept),
         };
-        self.tried = applied.is_err().then_some(tried).unwrap_or_default();
+        self.tried = if applied.is_err() { tried } else { Vec::new() };
         applied
     }
 

@@ -38,6 +38,10 @@ pub(crate) fn keep(shared: Shared) -> std::io::Result<()> {
         let mut stats = ServerStats::new();
         loop {
             crate::guard::catch(|| stats.sync(&shared));
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a thread of its own that does nothing else"
+            )]
             std::thread::sleep(PERIOD);
         }
     })?;

@@ -27,11 +27,11 @@ impl ThreadClock {
     pub fn of_this_thread() -> Self {
         let mut clock = 0;
         // It fails for a thread that has ended, and this one runs. The clock 0 of a failure would be the time of day.
-        // SAFETY: the calling thread lives; the number is written to.
         #[expect(
             unsafe_code,
             reason = "no crate in the tree offers the clocks of other threads"
         )]
+        // SAFETY: the calling thread lives; the number is written to.
         unsafe {
             libc::pthread_getcpuclockid(libc::pthread_self(), &mut clock);
         }
@@ -51,11 +51,11 @@ impl ThreadClock {
     /// Returns the CPU time that the thread has used. `None` for a thread that has ended.
     pub fn read(self) -> Option<Duration> {
         let mut time = MaybeUninit::<libc::timespec>::zeroed();
-        // SAFETY: the time is written to; the clock of a thread that has ended is an error. All zeros are a time.
         #[expect(
             unsafe_code,
             reason = "no crate in the tree offers the clocks of other threads"
         )]
+        // SAFETY: the time is written to; the clock of a thread that has ended is an error. All zeros are a time.
         let (error, time) = unsafe { (libc::clock_gettime(self.0, time.as_mut_ptr()), time.assume_init()) };
         let seconds = u64::try_from(time.tv_sec).ok()?;
         let nanoseconds = u32::try_from(time.tv_nsec).ok()?;

@@ -69,7 +69,7 @@ impl Events {
 
     /// Listens for events about these files from now on, and no others. A failure is logged once; the files are still
     /// looked at from time to time.
-    pub fn follow<'f>(&mut self, files: impl Iterator<Item = &'f Path> + Clone) {
+    pub fn follow<'f>(&mut self, files: &(impl Iterator<Item = &'f Path> + Clone)) {
         if self.deaf {
             return;
         }
@@ -83,7 +83,7 @@ impl Events {
         self.logged = failure;
     }
 
-    fn try_follow<'f>(&mut self, files: impl Iterator<Item = &'f Path> + Clone) -> Result<(), String> {
+    fn try_follow<'f>(&mut self, files: &(impl Iterator<Item = &'f Path> + Clone)) -> Result<(), String> {
         let inotify = match &mut self.inotify {
             Some(inotify) => inotify,
             none => none.insert(Inotify::init().map_err(|error| error.to_string())?),

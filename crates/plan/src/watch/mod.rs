@@ -178,7 +178,7 @@ impl<D: FnMut(Cause)> Watcher<D> {
     /// Finds the folders and files again, which may be others by now, and tells whether a file is not what it was.
     fn look(&mut self) -> bool {
         self.events
-            .follow(self.files.iter().map(|(file, _)| file.as_path()));
+            .follow(&self.files.iter().map(|(file, _)| file.as_path()));
         self.files
             .iter()
             .any(|(file, known)| FileStamp::of(file) != *known)

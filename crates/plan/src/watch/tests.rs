@@ -92,6 +92,10 @@ fn neighbours_neither_cause_nor_delay_a_reload() {
                 fs::write(folder.join("weir.log"), number.to_string()).unwrap();
                 fs::write(folder.join(format!("{}.tmp", number % 7)), "").unwrap();
                 let _ = fs::remove_file(folder.join(format!("{}.tmp", (number + 3) % 7)));
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "the test's own thread, which paces its writes"
+                )]
                 std::thread::sleep(Duration::from_millis(5));
             }
         })

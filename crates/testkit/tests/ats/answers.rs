@@ -41,6 +41,7 @@ fn answers_without_a_body(block: Value, status: u16) {
     let begin = Instant::now();
     while get("/0/").status != 200 {
         assert!(begin.elapsed() < PATIENCE, "{}", ats.logs().text());
+        #[expect(clippy::disallowed_methods, reason = "the test polls another process")]
         std::thread::sleep(Duration::from_millis(50));
     }
     for _ in 0..10 {

@@ -13,6 +13,9 @@ use crate::{GrpcCall, HttpCall, Pairs};
 /// Pseudo-headers that a call must have.
 const REQUIRED: [&[u8]; 3] = [b":method", b":path", b":authority"];
 
+/// Names and values as they lie in the guest's memory.
+type BorrowedPairs<'a> = Vec<(&'a [u8], &'a [u8])>;
+
 /// Begins an HTTP call.
 #[allow(clippy::too_many_arguments)] // the specification's signature
 pub(super) fn proxy_http_call(
@@ -202,7 +205,7 @@ fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
     Ok(names::owned(&borrowed_pairs(memory, data, len)?))
 }
 
-fn borrowed_pairs(memory: &[u8], data: u32, len: u32) -> Result<Vec<(&[u8], &[u8])>, Status> {
+fn borrowed_pairs(memory: &[u8], data: u32, len: u32) -> Result<BorrowedPairs<'_>, Status> {
     pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)
 }
 
