@@ -48,7 +48,12 @@ impl Data {
     }
 }
 
-/// `WeirV8Host`.
+/// `WeirV8Host`: the library calls it for each import.
+///
+/// # Safety
+///
+/// `data` is null or the [`Data`] of the instance whose guest is calling on this thread, to which no other reference exists.
+/// `arguments` has room for [`MAX_PARAMS`] values, initialised as far as the function has parameters, and `result` is writable.
 pub(crate) unsafe extern "C" fn call(
     data: *mut c_void,
     index: u32,
@@ -83,9 +88,14 @@ pub(crate) unsafe extern "C" fn call(
     }
 }
 
-/// `WeirV8Expired`.
+/// `WeirV8Expired`: the library asks when a guest has run for a while; 1 ends the guest.
+///
+/// # Safety
+///
+/// `data` is null or the [`Data`] of the instance whose guest runs on this thread, to which no other reference exists.
 pub(crate) unsafe extern "C" fn expired(data: *mut c_void) -> c_int {
-    // SAFETY: as in `call`: V8 asks on the thread of the guest, between two of its instructions.
+    // SAFETY: the data of the instance whose guest runs on this thread. V8 asks between two of the guest's instructions, so no
+    // host function runs that could hold a reference.
     let Some(data) = (unsafe { data.cast::<Data>().as_mut() }) else {
         return 1;
     };

@@ -32,7 +32,7 @@ impl Data {
     ///
     /// `instance` is alive, and was made by `WamrInstance::new`.
     pub unsafe fn of(instance: wasm_module_inst_t) -> Option<NonNull<Self>> {
-        // SAFETY: the caller's.
+        // SAFETY: the caller keeps the instance alive; the call only reads a field of it.
         NonNull::new(unsafe { wasm_runtime_get_custom_data(instance) }.cast())
     }
 
@@ -64,6 +64,10 @@ impl Data {
 }
 
 /// A memory was not made larger: notes it for the explanation of the trap that mostly follows.
+///
+/// # Safety
+///
+/// `instance` is alive, was made by `WamrInstance::new`, and its guest runs on this thread. Only WAMR calls this.
 pub(crate) unsafe extern "C" fn on_memory_refused(
     pages: u32,
     current: u64,

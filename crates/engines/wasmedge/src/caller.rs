@@ -26,13 +26,14 @@ pub(crate) unsafe extern "C" fn call(
     params: *const Value,
     returns: *mut Value,
 ) -> Outcome {
-    // SAFETY: the caller's. The import is not changed as long as the instance lives.
+    // SAFETY: the library hands back the pointer that the import was made with, to an `Import` of the instance that is calling.
+    // Nobody changes an import as long as its instance lives.
     let Some(import) = (unsafe { import.cast::<Import>().as_ref() }) else {
         return FAIL;
     };
     let mut guest = Guest(import.data);
     let outcome = guarded(|| {
-        // SAFETY: the caller's.
+        // SAFETY: parameters and results come from the library, in the number that the import's function type has.
         unsafe { guest.run(import.func, params, returns) }
     });
     match guest.data().ended.note(outcome) {
@@ -55,7 +56,7 @@ impl Guest {
         let types = func.signature.params;
         let mut arguments = [0; MAX_PARAMS];
         for (index, (argument, ty)) in arguments.iter_mut().zip(types).enumerate() {
-            // SAFETY: the caller's.
+            // SAFETY: `index` is below the number of the function's parameters, and the library gives that many values.
             let bits = unsafe { (*params.add(index)).bits[0] };
             *argument = match ty {
                 ValType::I32 => u64::from(bits as u32),
@@ -73,7 +74,7 @@ impl Guest {
             Some(ValType::I64) => (result, library.i64),
             None => return Ok(()),
         };
-        // SAFETY: the caller's.
+        // SAFETY: the function has a result, so the library gives room for one value.
         unsafe { returns.write(Value { bits: [bits, 0], ty }) };
         Ok(())
     }

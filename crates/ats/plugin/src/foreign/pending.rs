@@ -107,6 +107,11 @@ fn begin(txn: TSHttpTxn, slot: c_int) -> TSCont {
 }
 
 /// Runs at the hooks of a transaction that has wishes.
+///
+/// # Safety
+///
+/// `cont` is a continuation of [`begin`] that [`end`] has not destroyed, and `txn` the transaction it was made for, stopped at
+/// this hook. Only the server calls this.
 unsafe extern "C" fn on_hook(cont: TSCont, event: TSEvent, txn: *mut c_void) -> c_int {
     let txn = TSHttpTxn(txn);
     let run = || {
@@ -114,7 +119,8 @@ unsafe extern "C" fn on_hook(cont: TSCont, event: TSEvent, txn: *mut c_void) -> 
             end(cont, txn);
             return;
         }
-        // SAFETY: as in `with`.
+        // SAFETY: the continuation is one of `begin`, whose data is a `Pending` until `end`. The server runs the hooks of a
+        // transaction one after the other, and neither they nor `with` keep a reference once they return.
         let Some(pending) = (unsafe { TSContDataGet(cont).cast::<Pending>().as_mut() }) else {
             return;
         };

@@ -15,6 +15,11 @@ use crate::plugin::{GLOBAL, plugin};
 use crate::thread_chain::ThreadChain;
 
 /// Handles the hooks that stand for all transactions.
+///
+/// # Safety
+///
+/// `data` is a transaction, stopped at the hook that `event` names, with its mutex held by this thread. Only the server calls
+/// this.
 pub(crate) unsafe extern "C" fn on_global_event(_cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
     let http = TSHttpTxn(data);
     let done = crate::guard::catch(|| {
@@ -31,6 +36,10 @@ pub(crate) unsafe extern "C" fn on_global_event(_cont: TSCont, event: TSEvent, d
 }
 
 /// Handles the hooks that were added to one transaction.
+///
+/// # Safety
+///
+/// As [`on_global_event`].
 pub(crate) unsafe extern "C" fn on_transaction_event(
     _cont: TSCont,
     event: TSEvent,

@@ -89,7 +89,8 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceAddFunction(
 ///
 /// `module` is not deleted, and nothing else refers to it as long as the result is used.
 unsafe fn guest<'a>(module: *mut c_void) -> Option<&'a mut Guest> {
-    // SAFETY: the caller's.
+    // SAFETY: the caller says that `module` is a box of this file that is not deleted, and that nothing else refers to it as long
+    // as the result is used.
     match unsafe { &mut *module.cast::<ModuleInstance>() } {
         ModuleInstance::Guest(guest) => Some(guest),
         ModuleInstance::Host(..) => None,

@@ -19,7 +19,7 @@ impl Text {
     ///
     /// The text is readable for its length as long as the result is used.
     pub unsafe fn as_str<'a>(self) -> &'a str {
-        // SAFETY: the caller's.
+        // SAFETY: the caller of `as_str` keeps the bytes readable for the length as long as the result is used.
         let bytes = unsafe { std::slice::from_raw_parts(self.bytes.cast(), self.length as usize) };
         std::str::from_utf8(bytes).unwrap_or_default()
     }

@@ -21,6 +21,11 @@ use super::RequestStage;
 use super::transform::{Passed, Stage};
 
 /// Handles the events of a request's transform.
+///
+/// # Safety
+///
+/// `cont` is a transform that `install_request_transform` made and that nobody has destroyed, with its mutex held by this
+/// thread. Only the server calls this.
 pub(in crate::txn) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
     crate::guard::event(|| {
         let transform = TSVConn::from(cont);
@@ -162,7 +167,7 @@ impl Txn {
             None => {}
             Some(Abort::Stopped) => self.refuse_request_body(),
             Some(Abort::Source(error)) => {
-                tracing::warn!(error = %error.0, "a request's body is refused");
+                tracing::warn!(error = %error.0, "malformed request body: answered 400, or reset where an answer has begun");
                 let reply = local_reply::phrase(400, "malformed_body");
                 self.state.borrow_mut().reply_or_reset(reply, "malformed_body");
                 self.refuse_request_body();

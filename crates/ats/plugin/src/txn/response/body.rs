@@ -28,6 +28,11 @@ const BACKLOG: i64 = 1 << 20;
 const NEXT_LOOK: i64 = 2;
 
 /// Handles the events of a response's transform.
+///
+/// # Safety
+///
+/// `cont` is a transform that `install_response_transform` made and that nobody has destroyed, with its mutex held by this
+/// thread. Only the server calls this.
 pub(in crate::txn) unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
     crate::guard::event(|| {
         let transform = TSVConn::from(cont);
