@@ -66,12 +66,17 @@ impl Default for State {
 }
 
 impl Dechunker {
-    /// Whether the last chunk and the lines after it have come.
+    /// Returns true once the last chunk and the lines after it have been decoded.
     pub fn is_complete(&self) -> bool {
         self.state == State::Complete
     }
 
-    /// Appends the content of `input` to `out`. What follows the end is ignored.
+    /// Appends the content of `input` to `out`. Bytes after the end of the body are ignored.
+    ///
+    /// # Errors
+    ///
+    /// `input` is not chunked coding, or a line of it has more than 16 KiB. `out` then has the content before the
+    /// fault.
     pub fn decode(&mut self, mut input: &[u8], out: &mut BytesMut) -> Result<(), MalformedChunk> {
         while let Some((&byte, rest)) = input.split_first() {
             if let State::Data { left } = self.state {

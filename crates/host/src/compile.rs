@@ -107,7 +107,12 @@ impl HostModule {
         }))
     }
 
-    /// The module as one whose VMs can be frozen; the error says why they cannot.
+    /// Returns the module as one whose VMs can be frozen.
+    ///
+    /// # Errors
+    ///
+    /// The reason why VMs of the module cannot be frozen, for the log: the engine takes no snapshots, or the module does what
+    /// a snapshot cannot hold.
     pub fn snapshots(&self) -> Result<&dyn SnapshotModule, &str> {
         self.snapshots.as_deref().map_err(String::as_str)
     }

@@ -59,7 +59,11 @@ impl<'a> Code<'a> {
         out
     }
 
-    /// Reads what [`Code::encode`] wrote; checks that nothing of it has changed since.
+    /// Reads the bytes that [`Code::encode`] wrote. The key is not compared with anything; see [`CodeKey`].
+    ///
+    /// # Errors
+    ///
+    /// [`CodeError::Damaged`]: the bytes are no code of this layout, or their checksum is wrong.
     pub fn decode(bytes: &'a [u8]) -> Result<Self, CodeError> {
         let mut rest = bytes;
         if take(&mut rest)? != *MAGIC {

@@ -74,8 +74,11 @@ impl Caller {
         }
     }
 
-    /// Checks a call without beginning it, so that the hostcall can answer at once. A failure here has the status
-    /// `BadArgument`: unknown upstream, a pseudo-header missing, a name or value that cannot be sent.
+    /// Checks a call without beginning it, so that the hostcall can answer at once.
+    ///
+    /// # Errors
+    ///
+    /// Status `BadArgument`: the upstream is unknown, a pseudo-header is missing, or a name or value cannot be sent.
     pub fn prepare(&self, call: HttpCall, ticket: CallTicket) -> Result<PreparedCall, CallFailure> {
         let upstream = self.upstream(&call.upstream)?;
         let head = call_request::head(&call.headers)?;

@@ -52,6 +52,10 @@ pub enum PemError {
 }
 
 /// Reads a certificate chain; it has at least one certificate.
+///
+/// # Errors
+///
+/// The file cannot be read, is not PEM, or holds no certificate.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let certificates = CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<Vec<_>, _>>()
@@ -67,7 +71,11 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
     Ok(certificates)
 }
 
-/// Reads a private key.
+/// Reads a private key: the first of the file.
+///
+/// # Errors
+///
+/// The file cannot be read or holds no private key.
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| PemError::NoPrivateKey {
         path: path.to_owned(),
@@ -76,6 +84,10 @@ pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
 }
 
 /// Reads authorities to be trusted, at least one.
+///
+/// # Errors
+///
+/// As [`certificates`], and a certificate that no authority can have.
 pub fn authorities(path: &Path) -> Result<RootCertStore, PemError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {

@@ -90,12 +90,21 @@ where
     /// A connection that turns out to be closed before any byte of the request was written on it is replaced
     /// once, without the caller noticing. There is no bound in time but for connecting. Dropping the future gives
     /// the request up.
+    ///
+    /// # Errors
+    ///
+    /// No endpoint could be connected to, the request cannot be written in the connection's version of HTTP, its body failed, or
+    /// the connection broke before the response's head; see [`SendError`].
     pub async fn send(&self, request: Request<B>) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
         self.send_counted(request, false).await
     }
 
     /// As [`UpstreamPool::send`], on a connection that no request has been on where the protocol is HTTP/1.1: for a
     /// second try after [`SendError::deserves_another_try`].
+    ///
+    /// # Errors
+    ///
+    /// As [`UpstreamPool::send`].
     pub async fn send_anew(
         &self,
         request: Request<B>,

@@ -28,6 +28,11 @@ pub struct Tls {
 impl Tls {
     /// Reads the files named and builds the client side of TLS. Blocks on those files, so belongs to start-up and
     /// reload.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read or holds no certificate or key, the key does not fit its certificate, the system has no
+    /// certificates of authorities where the settings name none, or the server's name is none.
     pub fn load(settings: &UpstreamTls) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))

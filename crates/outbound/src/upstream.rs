@@ -98,7 +98,11 @@ impl Upstreams {
         }
     }
 
-    /// Returns the upstream, loaded; see [`LoadedUpstream::load`].
+    /// Returns the upstream, loaded; the planner calls it for each upstream of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// As [`LoadedUpstream::load`].
     pub fn load(&mut self, config: &Arc<Upstream>) -> Result<Arc<LoadedUpstream>, UpstreamError> {
         if let Some(known) = self.loaded.iter().find(|known| known.config == *config) {
             return Ok(Arc::clone(known));

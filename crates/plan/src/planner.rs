@@ -107,7 +107,12 @@ impl Planner {
         Ok(planned)
     }
 
-    /// Tries filters that nothing serves: what is wrong with them.
+    /// Tries filters that nothing serves, each VM in a canary, and returns the filters that were refused. `weir check` calls
+    /// it for a filter document. Blocks as [`Planner::plan`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Planner::plan`].
     pub fn try_filters(&mut self, filters: &[Arc<FilterConfig>]) -> Result<Vec<Refusal>, PlanError> {
         Ok(self.plan(&[], filters, LogLevel::Info)?.refused)
     }

@@ -1,4 +1,4 @@
-//! The plan of a VM: what it is made of, and what tells it from another.
+//! The plan of a VM: its module, plugins and reach, and the identity that tells it from another.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,17 +12,18 @@ use weir_host::{
 use crate::canary::Canary;
 use crate::reach::Reach;
 
-/// A VM that can be started, as often as it is wanted.
+/// A VM that can be started as often as a proxy needs it: once for each thread, and again after each death. The planner makes
+/// it; the supervisor starts it ([`VmPlan::start`]).
 pub struct VmPlan {
-    /// What it is made of.
+    /// Module, limits and configuration of the VM, as the host takes them.
     pub spec: Arc<VmSpec>,
-    /// Its plugins.
+    /// The plugins that run in the VM, one for each filter, in the order of their contexts.
     pub plugins: Vec<Arc<PluginSpec>>,
-    /// What its guest may reach.
+    /// Upstreams and log levels of the guest. The proxy makes the VM's [`Services`] from it.
     pub reach: Arc<Reach>,
-    /// What it was made from: equal ones are not restarted by a reload.
+    /// Everything that the plan was made from. A reload keeps the VMs of a plan whose identity is equal.
     pub identity: Identity,
-    /// The callbacks of its VMs.
+    /// The callbacks that the module exports; known once a VM of the plan has started.
     pub exported: Arc<ExportedCallbacks>,
     /// The requests that warm up the VM to freeze; `None` where each VM is started by itself.
     warm_up: Option<Vec<WarmUp>>,
@@ -30,20 +31,20 @@ pub struct VmPlan {
     snapshot: OnceLock<Option<Arc<VmSnapshot>>>,
 }
 
-/// What a VM was made from.
+/// Everything that a plan was made from, compared at a reload: VMs of equal plans go on, others are replaced.
 #[derive(PartialEq, Eq)]
 pub struct Identity {
     /// The configuration of the VM.
     pub config: VmConfig,
     /// SHA-256 of the module.
     pub digest: [u8; 32],
-    /// The plugins.
+    /// The plugins, in the order of their contexts.
     pub plugins: Vec<PluginSpec>,
-    /// The upstreams that calls may name.
+    /// The upstreams that calls may name, by the guest's names for them.
     pub upstreams: Vec<(String, Arc<weir_config::Upstream>)>,
-    /// Log levels of the plugins.
+    /// The lowest level that the log keeps of each plugin, in the order of `plugins`.
     pub log_levels: Vec<LogLevel>,
-    /// Whether calls may go by their authority.
+    /// True if a call to an unknown upstream may go to its `:authority`; see [`Reach::knows_by_authority`].
     pub by_authority: bool,
     /// Where the ticks of each plugin run; `None` where its document leaves that to the proxy.
     pub ticks: Vec<Option<Ticks>>,

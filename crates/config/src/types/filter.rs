@@ -21,38 +21,42 @@ pub struct FilterConfig {
     /// Name, for logs and the property `plugin_name`. Unless given, the filter's name in the proxy file or the stem
     /// of the file's name.
     pub name: String,
-    /// Which of a module's root contexts is meant; empty unless given.
+    /// Names the root context of the module, for modules that have several; empty unless given.
     pub root_id: String,
     /// Plugin configuration, handed to the guest byte for byte. A YAML map or list has become JSON.
     pub configuration: Vec<u8>,
-    /// What a stream gets when the VM is dead.
+    /// The fate of streams while the VM is dead: on without the filter (open), or 503 (closed). Open unless given.
     pub fail_policy: FailPolicy,
-    /// True if the document says the fail policy; else it is open, which a start tells.
+    /// True if the document sets the fail policy; a start logs that a policy is open by default.
     pub fail_policy_given: bool,
-    /// Whether 1 from a headers callback holds back only the headers (Envoy's switch of this name).
+    /// True if 1 from a headers callback holds back only the headers (Envoy's switch of this name).
     pub allow_on_headers_stop_iteration: bool,
-    /// How the guest learns that an HTTP call failed.
+    /// The form in which the guest learns that an HTTP call failed.
     pub http_call_failure: HttpCallFailure,
     /// The lowest level of guest log lines that is kept; `None` means the proxy's.
     pub log_level: Option<LogLevel>,
     /// Body bytes that are buffered for the filter while it holds a body back. Unless given, the proxy's limit.
     pub body_limit: u64,
-    /// Where the guest may send calls, by the name it uses: its own, then the proxy's, and each entry of
-    /// `direct_upstreams` under its `host:port`. A name that is not here is refused.
+    /// Upstreams that the guest may call, by the name it uses: the filter's own, then the proxy's, and each entry of
+    /// `direct_upstreams` under its `host:port`. Calls to other names are refused.
     pub upstreams: IndexMap<String, Arc<Upstream>>,
-    /// Requests that the filter sees: those that any of these match. Empty means all.
+    /// Conditions on requests; the filter sees a request that meets any of them. Empty means all requests.
     pub matches: Vec<RouteMatch>,
-    /// How long the filter may hold a stream, in Traffic Server; 90 s unless given.
+    /// The longest that the filter may hold a stream, which then gets the fail policy;
+    /// [`STREAM_DEADLINE`](weir_abi::limits::STREAM_DEADLINE) unless given. Of a chain the shortest counts.
     pub stream_deadline: Duration,
-    /// Whether what the filter makes of a response goes into Traffic Server's cache.
+    /// True if Traffic Server's cache stores responses as the filter has changed them; false unless given. `weir serve` has
+    /// no cache.
     pub cache_transformed: bool,
-    /// Whether a call whose upstream is not known goes to its `:authority`, if `direct_upstreams` lists that.
+    /// True if a call to an unknown upstream goes to its `:authority`, where `direct_upstreams` lists that; false unless
+    /// given.
     pub call_by_authority: bool,
     /// The VMs in which the filter's ticks run; `None` leaves that to the proxy.
     pub ticks: Option<Ticks>,
-    /// Whether Traffic Server's plugin loads again when a file of the filter changes.
+    /// True if Traffic Server's plugin reloads when a file of the filter changes; false unless given. `weir serve` has
+    /// [`ProxyConfig::watch`](crate::ProxyConfig::watch).
     pub watch: bool,
-    /// What makes the VM.
+    /// Module, runtime and limits of the filter's VM.
     pub vm: VmConfig,
 }
 
@@ -99,13 +103,13 @@ impl FilterConfig {
         self.vm.code == CodeSource::NONE
     }
 
-    /// Whether the filter sees a request; see [`RouteMatch::matches`].
+    /// Returns true if the filter sees a request; see [`RouteMatch::matches`]. Proxies ask when a request comes.
     pub fn sees(&self, host: &[u8], path: &[u8]) -> bool {
         self.matches.is_empty() || self.matches.iter().any(|rule| rule.matches(host, path))
     }
 }
 
-/// What makes a VM. Filters whose `VmConfig` are equal share one VM, each with a plugin context of its own.
+/// The settings of a VM. Filters whose `VmConfig` are equal share one VM, each with a plugin context of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VmConfig {
     /// The runtime that executes the module.
@@ -114,17 +118,17 @@ pub struct VmConfig {
     pub vm_id: String,
     /// VM configuration, handed to the guest byte for byte.
     pub configuration: Vec<u8>,
-    /// Whether machine code that was compiled ahead of time is taken from the module file.
+    /// True if machine code in the module's file is executed (`weir compile` puts it there); false unless given.
     pub allow_precompiled: bool,
     /// Environment variables that WASI shows to the guest, in the order written, values already looked up.
     pub environment: Vec<(String, String)>,
-    /// Where the module comes from.
+    /// The source of the module.
     pub code: CodeSource,
     /// Names of the hostcalls, callbacks and WASI functions that are allowed, sorted; `None` allows all.
     pub allowed_capabilities: Option<Vec<String>>,
-    /// Bytes of the module's file; [`MAX_MODULE_FILE_BYTES`](weir_abi::limits::MAX_MODULE_FILE_BYTES) unless given.
+    /// Most bytes of the module's file; [`MAX_MODULE_FILE_BYTES`](weir_abi::limits::MAX_MODULE_FILE_BYTES) unless given.
     pub module_file: u64,
-    /// Bounds.
+    /// Limits of memory, time and number for a guest.
     pub limits: VmLimits,
     /// Answer as strictly as Envoy: a change that comes too late is refused, on which most SDKs panic.
     pub strict: bool,
@@ -132,7 +136,7 @@ pub struct VmConfig {
     pub snapshot: Option<Snapshot>,
 }
 
-/// Where a module comes from: the value of `code`. Displayed, it names the module in messages.
+/// The source of a module: the value of `code`. Displayed, it names the module in messages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CodeSource {
     /// `local.filename`: a regular file, absolute; it existed when the configuration was read.
@@ -167,9 +171,9 @@ impl fmt::Display for CodeSource {
 pub struct Runtime {
     /// Such as `wasmtime` or `wasmi`.
     pub name: String,
-    /// As it stands in the file, such as `ats.wasm.runtime.wamr`.
+    /// The name as written in the file, such as `ats.wasm.runtime.wamr`.
     pub written: String,
-    /// Where it stands, for messages.
+    /// File and line of the name, for messages; `None` for the default.
     pub location: Option<Location>,
 }
 

@@ -1,4 +1,4 @@
-//! What a configuration is once it has been read: plain structs, everything resolved, defaults filled in.
+//! The types of a configuration that has been read: plain structs, everything resolved, defaults filled in.
 
 mod filter;
 mod process;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use weir_abi::LogLevel;
 use weir_abi::limits::HOST_MEMORY_OF_PROCESS;
 
-/// What belongs to the process and not to a filter. `weir serve` has these keys in its document; Traffic Server's plugin
+/// Settings of the process, not of a filter. `weir serve` has these keys in its document; Traffic Server's plugin
 /// has them in one of their own, `wasm.so --config=FILE`.
 ///
 /// All of it is read once, at start.
@@ -17,7 +17,7 @@ pub struct ProcessConfig {
     pub admin: Option<SocketAddr>,
     /// The code cache; `None` means the environment's or else the proxy's default folder.
     pub code_cache: Option<CodeCacheFolder>,
-    /// How Wasmtime works.
+    /// Settings of Wasmtime.
     pub wasmtime: WasmtimeOptions,
     /// The lowest level of log lines that are kept, of filters that name none too; info unless given.
     pub log_level: LogLevel,
@@ -37,7 +37,7 @@ impl Default for ProcessConfig {
     }
 }
 
-/// Where the code cache keeps compiled code.
+/// The folder of the code cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodeCacheFolder {
     /// Nowhere: there is no code cache.

@@ -11,12 +11,12 @@ use weir_abi::limits;
 
 use crate::types::{FilterConfig, ProcessConfig, Route, Upstream};
 
-/// What `weir serve` serves.
+/// The configuration of `weir serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyConfig {
     /// The file that was read, absolute.
     pub source: PathBuf,
-    /// Where clients come in; at least one. Plain text on [`Listener::DEFAULT`] unless given.
+    /// Addresses for clients; at least one. Plain text on [`Listener::DEFAULT`] unless given.
     pub listeners: Vec<Listener>,
     /// The upstreams under `upstreams:`, by name.
     pub upstreams: IndexMap<String, Arc<Upstream>>,
@@ -28,16 +28,15 @@ pub struct ProxyConfig {
     pub workers: usize,
     /// Bounds of a request.
     pub limits: Limits,
-    /// How long things may take.
+    /// Longest times.
     pub timeouts: Timeouts,
-    /// Where the line per request goes.
+    /// Destination of the access log: a line for each request.
     pub access_log: AccessLog,
-    /// What a start does with filters that do not start.
+    /// The effect of filters that do not start on the start of the proxy.
     pub start: Start,
-    /// What belongs to the process.
+    /// Settings of the process, read once at its start.
     pub process: ProcessConfig,
-    /// Whether a change of one of [`ProxyConfig::files`] makes the proxy read its configuration again; on unless
-    /// given.
+    /// True if the proxy reloads its configuration when one of [`ProxyConfig::files`] changes; true unless given.
     pub watch: bool,
 }
 
@@ -60,17 +59,17 @@ impl ProxyConfig {
     }
 }
 
-/// What a start does with filters that do not start.
+/// The effect of filters that do not start on the start of the proxy. A reload fails in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// It fails. The default.
+    /// The start fails. The default.
     #[default]
     Strict,
-    /// It serves; requests get the fail policies of those filters.
+    /// The proxy serves; requests get the fail policies of those filters.
     Lenient,
 }
 
-/// Where clients come in.
+/// An address at which clients connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Address and port; port 0 lets the system choose.
@@ -80,7 +79,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Where the proxy listens if the configuration does not say: out of reach of other machines.
+    /// The address of a configuration that names no listener: out of reach of other machines.
     pub const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 }
 
@@ -119,7 +118,7 @@ impl Default for Limits {
     }
 }
 
-/// How long things may take. None is zero.
+/// Longest times; none is zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// From the first byte of a request to the end of its headers; 10 s unless given.
@@ -152,7 +151,7 @@ impl Default for Timeouts {
     }
 }
 
-/// Where the line per request goes.
+/// Destination of the access log, a line for each request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AccessLog {
     /// Standard output. The default.

@@ -1,4 +1,4 @@
-//! Which request goes through which filters to which upstream.
+//! Routes: each takes some requests through its filters to its target.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,13 @@ use crate::types::{FilterConfig, Upstream};
 pub struct Route {
     /// Name, for logs and the property `xds.route_name`; `route-1`, `route-2`, ... unless given. No two are equal.
     pub name: String,
-    /// Which requests it takes.
+    /// Condition on the requests that the route takes.
     pub matches: RouteMatch,
     /// The filter chain, in the order of requests; responses pass it in reverse.
     pub filters: Vec<RouteFilter>,
-    /// Where the request ends up.
+    /// The end of the chain: an upstream, or an answer of the proxy's own.
     pub target: RouteTarget,
-    /// Whether the matched path prefix is cut off before the request goes upstream.
+    /// True if the proxy cuts the matched path prefix off before the request goes upstream; false unless given.
     pub strip_prefix: bool,
     /// Replaces the request's authority (`Host`) on the way upstream, if given. Goes before the upstream's own.
     pub host_rewrite: Option<String>,
@@ -34,14 +34,14 @@ pub struct RouteFilter {
     pub filter: Arc<FilterConfig>,
 }
 
-/// Where a request ends up.
+/// The target of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteTarget {
-    /// The built-in upstream that answers with what it was sent.
+    /// The built-in upstream that answers with the request's own headers and body.
     Echo,
     /// The built-in upstream that always gives the same answer.
     Static(StaticResponse),
-    /// A real one.
+    /// An upstream of the configuration.
     Upstream(Arc<Upstream>),
 }
 
@@ -74,7 +74,7 @@ impl RouteMatch {
         }
     }
 
-    /// Whether a request meets the condition. `host` is the authority, with or without a port, in any case; `path`
+    /// Returns true if a request meets the condition. `host` is the authority, with or without a port, in any case; `path`
     /// may carry a query.
     pub fn matches(&self, host: &[u8], path: &[u8]) -> bool {
         self.matches_path(path)
@@ -96,7 +96,7 @@ impl RouteMatch {
         prefix.ends_with(b"/") || matches!(rest.first(), None | Some(b'/' | b'?' | b'#'))
     }
 
-    /// Whether every request that meets `other` meets this one too.
+    /// Returns true if every request that meets `other` meets this one too.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         let paths = self.matches_path(other.path_prefix.as_bytes());
         let hosts = self.hosts.is_empty()
@@ -119,7 +119,7 @@ pub enum HostPattern {
 }
 
 impl HostPattern {
-    /// Whether a host without port, in any case, meets the pattern.
+    /// Returns true if a host without port, in any case, meets the pattern.
     pub fn matches(&self, host: &[u8]) -> bool {
         match self {
             Self::Exact(name) => host.eq_ignore_ascii_case(name.as_bytes()),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn covering_is_known() {
+    fn a_condition_covers_narrower_ones_only() {
         assert!(rule(&[], "/").covers(&rule(&["a"], "/x")));
         assert!(rule(&["*.b"], "/x").covers(&rule(&["a.b", "*.c.b"], "/x/y")));
         assert!(!rule(&["*.b"], "/x").covers(&rule(&["a.b", "b"], "/x/y")));

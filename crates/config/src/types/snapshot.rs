@@ -3,11 +3,11 @@
 /// VMs start from a snapshot of one that has been configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// Requests that it is shown before it is frozen.
+    /// Requests that the VM gets before it is frozen, in this order; none unless given.
     pub warm_up: Vec<WarmUpRequest>,
 }
 
-/// A made-up request.
+/// A request made up to warm up the VM of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WarmUpRequest {
     /// `GET` unless given.

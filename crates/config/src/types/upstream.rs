@@ -1,18 +1,18 @@
-//! Where requests and the guests' own calls are sent.
+//! Upstreams: servers for requests and for the guests' own calls.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A named upstream: where it can be reached, and how it is spoken to. Plain data; the client makes it ready.
+/// A named upstream: its endpoints, protocol and TLS. Plain data; `weir-outbound` loads it into a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// The name that routes and guests use.
     pub name: String,
     /// At least one. Requests are spread over them in turn; one that cannot be connected to gives way to the next.
     pub endpoints: Vec<Endpoint>,
-    /// Which HTTP is spoken.
+    /// The version of HTTP.
     pub protocol: Protocol,
     /// TLS; `None` is plain text.
     pub tls: Option<UpstreamTls>,
@@ -20,7 +20,7 @@ pub struct Upstream {
     /// together; [`Upstream::CONNECT_TIMEOUT`] unless given. Also bounds the wait for a free connection where
     /// [`Upstream::max_connections`] are in use.
     pub connect_timeout: Duration,
-    /// How long an unused connection is kept; [`Upstream::IDLE_TIMEOUT`] unless given.
+    /// The longest that an unused connection is kept; [`Upstream::IDLE_TIMEOUT`] unless given.
     pub idle_timeout: Duration,
     /// Replaces the request's authority (`Host`), if given.
     pub authority: Option<String>,
@@ -84,7 +84,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Which HTTP is spoken to an upstream.
+/// The version of HTTP towards an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// What ALPN agrees on under TLS, HTTP/1.1 without.

@@ -92,7 +92,12 @@ impl ModuleInfo {
         functions.any(|function| function == name)
     }
 
-    /// Whether the host can run the module, and in which version of the ABI.
+    /// Returns the version of the ABI in which the host runs the module.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot run the module: it exports no marker of an ABI that the host has, imports functions that no import set
+    /// has, has no memory or one of an unsupported kind, or no allocator. The first of these is returned.
     pub fn check(&self) -> Result<AbiVersion, LoadError> {
         let Some(abi) = self.abi else {
             return Err(match self.markers.first() {

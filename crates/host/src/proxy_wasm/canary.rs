@@ -12,6 +12,10 @@ impl Vm {
     /// Starts a VM with all its plugins and drops it. It sees shared data, queues and metrics through an overlay
     /// ([`Shared::overlay`]) and nobody else sees its changes. Its calls are accepted and forgotten; only what the guest logs
     /// goes through `services`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Vm::start`] and [`Vm::add_plugin`].
     pub fn canary(
         spec: &Arc<VmSpec>,
         plugins: &[Arc<PluginSpec>],

@@ -294,6 +294,8 @@ pub struct MetricCache {
 impl MetricCache {
     /// Defines a metric, or finds the one of this name and type. Returns its number, which is not 0.
     ///
+    /// # Errors
+    ///
     /// `BadArgument` where the name is too long or belongs to a metric of another type, `InternalFailure` where the `vm_id`
     /// has defined too many metrics or the process has no room for more.
     pub fn define(&mut self, kind: MetricType, name: &[u8]) -> Result<u32, Status> {
@@ -304,8 +306,11 @@ impl MetricCache {
             .define(&self.vm_id, kind, &String::from_utf8_lossy(name))
     }
 
-    /// Adds `delta` to a counter (more than 0) or a gauge. `NotFound` for an unknown number, `BadArgument` for a
-    /// counter with another delta and for a histogram.
+    /// Adds `delta` to a counter (more than 0) or a gauge.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown number, `BadArgument` for a counter with another delta and for a histogram.
     pub fn increment(&mut self, id: u32, delta: i64) -> Result<(), Status> {
         if id == NO_METRIC {
             return Ok(());
@@ -321,7 +326,11 @@ impl MetricCache {
         Ok(())
     }
 
-    /// Sets a gauge, samples a histogram, or adds to a counter, as Envoy does. `NotFound` for an unknown number.
+    /// Sets a gauge, samples a histogram, or adds to a counter, as Envoy does.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown number.
     pub fn record(&mut self, id: u32, value: u64) -> Result<(), Status> {
         if id == NO_METRIC {
             return Ok(());
@@ -336,8 +345,11 @@ impl MetricCache {
         Ok(())
     }
 
-    /// Value of a counter or gauge; a gauge below zero as two's complement. `NotFound` for an unknown number,
-    /// `BadArgument` for a histogram.
+    /// Returns the value of a counter or gauge; a gauge below zero as two's complement.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` for an unknown number, `BadArgument` for a histogram.
     pub fn value(&mut self, id: u32) -> Result<u64, Status> {
         if id == NO_METRIC {
             return Ok(0);
