@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_maps() {
+    fn empty_maps_are_decoded_and_encoded() {
         for bytes in [&[][..], &[0], &[0; 4]] {
             assert_eq!(decode(bytes), Ok(vec![]));
         }
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_maps() {
+    fn malformed_maps_are_refused() {
         let good = encode([(&b"key"[..], &b"value"[..])]).unwrap();
         for len in 1..good.len() {
             assert!(decode(&good[..len]).is_err(), "cut to {len}");

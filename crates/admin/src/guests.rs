@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_and_gauges() {
+    fn counters_and_gauges_are_lines_of_their_types() {
         let text = text(&[
             (MetricType::Counter, "a.b", 3),
             (MetricType::Gauge, "7\n\\up", u64::MAX),
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn histograms() {
+    fn histograms_have_buckets_sum_and_count() {
         let text = text(&[(MetricType::Histogram, "h", 3)]);
         assert!(text.starts_with(
             "# HELP wasm_h h\n# TYPE wasm_h histogram\nwasm_h_bucket{le=\"1\"} 0\nwasm_h_bucket{le=\"2\"} 0\n\

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_gone_is_credited() {
+    fn bytes_that_leave_credit_their_account() {
         let account = Account::new(100_000, &Ceiling::default());
         let mut pieces = of(&[&[1; 2000], &[2; 3000]]);
         pieces.charge_all(&account).unwrap();

@@ -74,7 +74,7 @@ fn request(body: Parts) -> Request<TrailingBody<Parts>> {
 }
 
 #[test]
-fn requests_over_http1() {
+fn chunked_requests_carry_trailers_over_http1() {
     run(async {
         let seen: Notes<String> = Notes::default();
         let notes = Rc::clone(&seen);

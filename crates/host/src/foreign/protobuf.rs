@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn messages() {
+    fn messages_are_read_field_by_field() {
         assert_eq!(all(b""), Ok(vec![]));
         assert_eq!(
             all(b"\x0a\x02ab\x10\x96\x01\x2a\x00"),
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed() {
+    fn malformed_messages_are_refused() {
         let bad: [&[u8]; 6] = [
             b"\x0a\x05ab",
             b"\x08",

@@ -99,7 +99,7 @@ fn unknown_imports_are_named_with_their_types() {
 }
 
 #[test]
-fn markers() {
+fn markers_tell_the_abi_or_are_refused() {
     let marker = |name: &str| module("", &FRAME.replace("proxy_abi_version_0_2_1", name));
     for version in AbiVersion::ALL {
         assert_eq!(check(&marker(version.marker())).unwrap(), *version);
@@ -142,7 +142,7 @@ fn markers() {
 }
 
 #[test]
-fn memory_and_allocator() {
+fn memory_and_allocator_are_described() {
     let info = inspect(&module("", FRAME)).unwrap();
     let memory = MemoryInfo {
         min_pages: 2,
@@ -210,7 +210,7 @@ fn every_callback_is_known_in_every_version() {
 }
 
 #[test]
-fn start_and_names() {
+fn start_functions_and_names_are_described() {
     let plain = inspect(&module("", FRAME)).unwrap();
     assert!(!plain.start_section && !plain.has_names);
     assert_eq!(plain.size, module("", FRAME).len());
@@ -228,7 +228,7 @@ fn start_and_names() {
 }
 
 #[test]
-fn toolchains() {
+fn toolchains_are_recognised() {
     let producers = |fields: &str| module("", &format!("(@producers {fields}) {FRAME}"));
     let sdk = |wasm: &[u8]| inspect(wasm).unwrap().sdk;
     let cases = [

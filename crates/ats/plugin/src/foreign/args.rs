@@ -129,7 +129,7 @@ mod tests {
     const BAD: Status = Status::BadArgument;
 
     #[test]
-    fn texts_and_pairs() {
+    fn texts_and_pairs_are_read_without_blanks() {
         assert_eq!(text(b" a b\n\0"), Ok("a b"));
         assert_eq!(text(b"\xff"), Err(BAD));
         assert_eq!(
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn truths_and_numbers() {
+    fn truths_and_numbers_are_read_or_refused() {
         assert_eq!(
             (truth("on"), truth("0"), truth("")),
             (Ok(true), Ok(false), Err(BAD))
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn hops() {
+    fn hops_are_addresses_or_names_with_a_port() {
         let address = |text: &str| Ok(Hop::Address(text.parse().expect("an address")));
         assert_eq!(hop("10.0.0.1:8080"), address("10.0.0.1:8080"));
         assert_eq!(hop("10.0.0.1"), address("10.0.0.1:80"));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn targets() {
+    fn targets_are_whole_urls() {
         let whole = target("HTTPS://b.example:8443/x?y=z").expect("a URL");
         assert_eq!(
             (whole.scheme.as_str(), whole.authority.as_str()),

@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn failures() {
+    fn a_missing_document_differs_from_a_failure() {
         let data = |code: isize| std::ptr::without_provenance_mut::<c_void>(code.cast_unsigned());
         assert!(matches!(failure(data(-20400)), Outcome::NotFound));
         assert!(matches!(failure(data(-20401)), Outcome::Failed));

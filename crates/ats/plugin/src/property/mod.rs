@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings() {
+    fn values_have_the_encoding_of_their_type() {
         let encoded = |value: Value| {
             let mut out = Vec::new();
             value.encode(&mut out);
