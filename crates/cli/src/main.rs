@@ -57,7 +57,7 @@ sandbox that it cannot leave. In three steps:
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  it did not work; the reason stands on standard error
+  1  the command failed; the error is printed to stderr
   2  the command line is wrong
 
 Environment:
@@ -65,7 +65,7 @@ Environment:
                    `info,weir_proxy=debug`, whatever the configuration says
   WEIR_CODE_CACHE  the folder that compiled code is kept in, or `off`";
 
-/// It did not work.
+/// Exit code: the command failed; the error is on stderr.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {

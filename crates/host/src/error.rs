@@ -41,7 +41,7 @@ pub enum StartError {
         plugin: String,
     },
     /// Our own code panicked; the VM is given up.
-    #[error("module {module}: host panicked in {callback}: {message}")]
+    #[error("module {module}: internal error in {callback} (please report): {message}")]
     Panicked {
         /// File name of the module.
         module: String,
@@ -71,7 +71,7 @@ pub enum VmError {
         trap: Trap,
     },
     /// Our own code panicked.
-    #[error("host panicked in {callback}: {message}")]
+    #[error("internal error in {callback} (please report): {message}")]
     Panicked {
         /// Callback that ran.
         callback: &'static str,

@@ -172,16 +172,16 @@ impl Ats {
         Ok(Self { server, logs })
     }
 
-    /// Where it listens in clear text: HTTP/1.1, and HTTP/2 with prior knowledge.
+    /// Plain-text listen address: HTTP/1.1, and HTTP/2 with prior knowledge.
     pub fn address(&self) -> SocketAddr {
         self.server.http()
     }
 
-    /// Where it listens for TLS.
+    /// Listen address for TLS.
     ///
     /// # Errors
     ///
-    /// It was given no certificate.
+    /// The server was given no certificate.
     pub fn tls_address(&self) -> Result<SocketAddr> {
         self.server.https().context("the server has no port for TLS")
     }

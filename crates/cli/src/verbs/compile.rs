@@ -47,7 +47,7 @@ Examples:
 
 Exit codes:
   0  the file is written
-  1  it is not; the reason stands on standard error";
+  1  no file is written; the error is printed to stderr";
 
 /// Compiles the module and writes the file.
 pub fn run(args: &Args) -> Result<()> {

@@ -132,7 +132,10 @@ fn a_panic_ends_the_guest_and_not_the_process() {
     let meters = Meters::default();
     let (mut life, told) = life(&meters);
     let panicked = life.call("on_x", |_, _| -> Result<(), Trap> { panic!("a bug") });
-    assert_eq!(panicked.unwrap_err().to_string(), "host panicked in on_x: a bug");
+    assert_eq!(
+        panicked.unwrap_err().to_string(),
+        "internal error in on_x (please report): a bug"
+    );
     assert_eq!(told.lock().unwrap().last().unwrap(), "dropped");
     let budgets = Budgets::new(Duration::ZERO, Duration::ZERO);
     let begun = Life::<Told>::begin(
@@ -146,6 +149,6 @@ fn a_panic_ends_the_guest_and_not_the_process() {
     );
     assert_eq!(
         begun.err().unwrap().to_string(),
-        "module test.wasm: host panicked in _start: at once"
+        "module test.wasm: internal error in _start (please report): at once"
     );
 }

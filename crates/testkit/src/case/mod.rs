@@ -154,7 +154,7 @@ impl Proxy {
 }
 
 impl Upstream {
-    /// Whether anything must arrive.
+    /// True if the case expects the origin to receive a request.
     pub(crate) fn some(&self) -> bool {
         self.request.is_some()
             || self.body.is_some()
