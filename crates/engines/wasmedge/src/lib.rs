@@ -2,7 +2,8 @@
 //!
 //! No library can be had from the package registries that this project builds from, so the backend is written against
 //! WasmEdge's public C interface, and the ordinary tests run on a stand-in that has the same interface over another runtime
-//! (`stand-in`). Where `WEIR_WASMEDGE_LIB` names a real library they run on that one as well; 0.16.4 has passed them.
+//! (`stand-in`). Where `WEIR_WASMEDGE_LIB` names a real library they run on that one as well; 0.16.4 passes them but for one
+//! known fault (`docs/adr/0018-wasmedge.md`).
 //!
 //! Nothing stops WasmEdge's interpreter from another thread without running each call on a thread of its own, and nothing
 //! bounds its stack. So modules count what they execute and what is on their stack (`ModuleWriter::meter` of `weir-engine-support`).
