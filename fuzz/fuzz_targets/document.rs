@@ -29,7 +29,8 @@ fn refused_with_places<T>(read: Result<T, ConfigError>) {
     assert!(!error.problems().is_empty());
     for problem in error.problems() {
         let line = problem.to_string();
-        assert!(line.starts_with("/nonexistent/fuzz.yaml"), "{line}");
+        // Of this file, or of one that it names.
+        assert!(line.starts_with('/'), "{line}");
         assert!(!line.contains('\n') && !problem.message.is_empty(), "{line}");
     }
 }
