@@ -63,7 +63,15 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// Shortest tick period. A guest that asks for less gets this: a shorter one is a busy loop.
 pub const MIN_TICK_PERIOD: Duration = Duration::from_millis(1);
 
-/// Pause before a VM that died is replaced for the first time. Short enough to go unnoticed after a single bad request.
+/// Deaths that VMs of one VM key may die in [`RESTART_WINDOW`] and be replaced at once. Two poisonous requests a second leave
+/// the filter at work for everybody else, and a VM that dies of each request costs two starts a second.
+pub const RESTARTS: usize = 20;
+
+/// The span in which [`RESTARTS`] are counted. Long enough that a burst of bad requests counts as one, short enough that a
+/// filter which has calmed down is replaced at once again.
+pub const RESTART_WINDOW: Duration = Duration::from_secs(10);
+
+/// Pause before a VM that died is replaced, once its VM key has used up its [`RESTARTS`]. Doubles with each further death.
 pub const RESTART_BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 /// Longest pause before a VM that died is replaced. A VM that dies at once costs one start a minute.

@@ -135,7 +135,10 @@ fn write_vms(writer: &mut Writer, meters: &Meters) {
         family.sample(&[("state", "restarting")], meters.slots_restarting());
     });
     let mut memory: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
-    for vm in vms.iter().filter(|vm| vm.state != VmState::Starting) {
+    for vm in vms
+        .iter()
+        .filter(|vm| !matches!(vm.state, VmState::Starting | VmState::Spare))
+    {
         *memory.entry(&vm.plugins).or_default() += vm.memory;
     }
     writer.family(

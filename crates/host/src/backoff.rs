@@ -1,8 +1,34 @@
 //! When to bring back a VM that died. Pure arithmetic: whoever asks brings the time.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use weir_abi::limits::{RESTART_BACKOFF_MAX, RESTART_BACKOFF_MIN, RESTART_BACKOFF_RESET};
+use weir_abi::limits::{
+    RESTART_BACKOFF_MAX, RESTART_BACKOFF_MIN, RESTART_BACKOFF_RESET, RESTART_WINDOW, RESTARTS,
+};
+
+/// The deaths of a VM key's VMs that are answered at once: [`RESTARTS`] in [`RESTART_WINDOW`]. Beyond, the
+/// [`RestartBackoff`] of the slot says when.
+#[derive(Clone, Debug, Default)]
+pub struct RestartBudget {
+    /// When the restarts of the window were granted, oldest first.
+    granted: VecDeque<Instant>,
+}
+
+impl RestartBudget {
+    /// Asks for a restart at `now`. `false`: the budget is used up.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let is_old = |at: &Instant| now.saturating_duration_since(*at) >= RESTART_WINDOW;
+        while self.granted.front().is_some_and(is_old) {
+            self.granted.pop_front();
+        }
+        let granted = self.granted.len() < RESTARTS;
+        if granted {
+            self.granted.push_back(now);
+        }
+        granted
+    }
+}
 
 /// Pauses between the death of a VM and its replacement: one second, doubling to a minute, and from the start again
 /// once a VM has lived for a minute.
@@ -71,6 +97,23 @@ mod tests {
         let now = Instant::now() + seconds(10);
         backoff.died(now);
         assert_eq!(backoff.died(now) - now, seconds(2));
+    }
+
+    #[test]
+    fn a_budget_grants_its_restarts_in_each_window() {
+        let mut budget = RestartBudget::default();
+        let now = Instant::now();
+        let grants = |budget: &mut RestartBudget, at| (0..100).filter(|_| budget.take(at)).count();
+        assert_eq!(grants(&mut budget, now), RESTARTS);
+        assert_eq!(grants(&mut budget, now + RESTART_WINDOW / 2), 0);
+        assert_eq!(grants(&mut budget, now + RESTART_WINDOW), RESTARTS);
+    }
+
+    #[test]
+    fn a_death_a_second_never_uses_the_budget_up() {
+        let mut budget = RestartBudget::default();
+        let now = Instant::now();
+        assert!((0..1000).all(|second| budget.take(now + seconds(second))));
     }
 
     proptest! {

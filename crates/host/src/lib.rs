@@ -26,13 +26,13 @@ mod snapshot;
 mod spec;
 mod stream;
 
-pub use backoff::RestartBackoff;
+pub use backoff::{RestartBackoff, RestartBudget};
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
-pub use proxy_wasm::{BodyAction, Finish, HeadersAction, StreamAction, Vm};
+pub use proxy_wasm::{BodyAction, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm};
 pub use services::Services;
 pub use sets::ImportSets;
 pub use shared::{

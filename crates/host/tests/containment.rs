@@ -39,10 +39,14 @@ on_every_engine! {
     }
 
     fn an_endless_loop_is_stopped(engine: &dyn Engine) {
-        let (mut vm, plugin_id, _) = running(engine, &guest("", &request_headers("(loop (br 0)) unreachable")));
+        let (mut vm, plugin_id, recorder) = running(engine, &guest("", &request_headers("(loop (br 0)) unreachable")));
         let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
         let error = vm.on_request_headers(id, 1, true).unwrap_err();
         assert!(matches!(error, VmError::Trapped { trap: Trap { kind: TrapKind::Deadline, .. }, .. }), "{error}");
+        let log = recorder.lines().join("\n");
+        let says = "filter test: module test.wasm: the VM has died: proxy_on_request_headers trapped: CPU time exceeded (";
+        assert!(log.contains(says), "{log}");
+        assert!(log.contains("limits.callback_deadline is "), "{log}");
     }
 
     fn an_endless_loop_in_a_start_function_is_stopped(engine: &dyn Engine) {

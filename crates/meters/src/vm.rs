@@ -13,6 +13,8 @@ use crate::meters::Meters;
 pub enum VmState {
     /// The VM is being started and configured.
     Starting,
+    /// The VM has been started and waits for another to die.
+    Spare,
     /// The VM takes streams.
     Live,
     /// A newer configuration has no use for the VM; streams that began in it keep it.
@@ -23,12 +25,13 @@ pub enum VmState {
 
 impl VmState {
     /// Every state, in the order of a VM's life.
-    pub const ALL: [Self; 4] = [Self::Starting, Self::Live, Self::Retired, Self::Dead];
+    pub const ALL: [Self; 5] = [Self::Starting, Self::Spare, Self::Live, Self::Retired, Self::Dead];
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
+            Self::Spare => "spare",
             Self::Live => "live",
             Self::Retired => "retired",
             Self::Dead => "dead",
@@ -101,6 +104,11 @@ impl VmMeter {
         self.meters.vm_started.increment();
     }
 
+    /// The VM has been started to wait for another to die. It counts as started when it takes over.
+    pub fn set_aside(&self) {
+        self.set_state(VmState::Spare);
+    }
+
     /// A newer configuration has no use for the VM.
     pub fn retired(&self) {
         if self.state() == VmState::Live {
@@ -135,7 +143,7 @@ impl VmMeter {
 
 impl Drop for VmMeter {
     fn drop(&mut self) {
-        if self.state() != VmState::Starting {
+        if !matches!(self.state(), VmState::Starting | VmState::Spare) {
             self.meters.vm_ended.increment();
         }
     }

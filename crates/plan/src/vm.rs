@@ -84,11 +84,62 @@ impl VmPlan {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
+        let (mut vm, contexts) = self.start_spare(shared, services, waker)?;
+        vm.mark_live();
+        Ok((vm, contexts))
+    }
+
+    /// As [`VmPlan::start`], for a VM that does not serve yet: the caller says [`Vm::mark_live`], or [`Vm::set_aside`].
+    ///
+    /// # Errors
+    ///
+    /// As [`VmPlan::start`].
+    pub fn start_spare(
+        &self,
+        shared: &Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Result<(Vm, Vec<ContextId>), StartError> {
         let started = self.try_start(shared, services, waker);
         if started.is_err() {
             shared.meters().vm_start_failed.increment();
         }
         started
+    }
+
+    /// Starts a VM from the snapshot where it has been taken, in a fraction of a millisecond and without running the guest:
+    /// for the thread of a VM that has just died. `None` where there is no snapshot.
+    pub fn continue_snapshot(
+        &self,
+        shared: &Shared,
+        services: impl FnOnce() -> (Box<dyn Services>, Arc<dyn QueueWaker>),
+    ) -> Option<Result<(Vm, Vec<ContextId>), StartError>> {
+        let snapshot = self.taken_snapshot()?;
+        let (services, waker) = services();
+        let started = snapshot.start(shared, services, waker);
+        Some(started.map(|(mut vm, contexts)| {
+            vm.mark_live();
+            (vm, contexts)
+        }))
+    }
+
+    /// Returns true if the plan's VMs need a spare: always without a snapshot, since starts take time; with one, only after a VM
+    /// from it has died before it had finished a stream, when one is to be started as usual.
+    pub fn needs_spare(&self) -> bool {
+        self.taken_snapshot()
+            .is_none_or(|snapshot| snapshot.has_died_early())
+    }
+
+    /// A spare has taken over from a VM that died: if that one was from the snapshot, the spare is its ordinary successor.
+    pub fn spare_took_over(&self) {
+        if let Some(snapshot) = self.taken_snapshot() {
+            // The answer counts the death as answered.
+            let _ = snapshot.is_distrusted();
+        }
+    }
+
+    fn taken_snapshot(&self) -> Option<&Arc<VmSnapshot>> {
+        self.snapshot.get()?.as_ref()
     }
 
     fn try_start(
@@ -99,9 +150,8 @@ impl VmPlan {
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
         if let Some(snapshot) = self.snapshot(shared) {
             if !snapshot.is_distrusted() {
-                let (mut vm, contexts) = snapshot.start(shared, services, waker)?;
+                let (vm, contexts) = snapshot.start(shared, services, waker)?;
                 self.exported.learn(&vm);
-                vm.mark_live();
                 return Ok((vm, contexts));
             }
             let module = &self.reach.module;
@@ -117,7 +167,6 @@ impl VmPlan {
             .iter()
             .map(|plugin| vm.add_plugin(Arc::clone(plugin)))
             .collect::<Result<_, _>>()?;
-        vm.mark_live();
         Ok((vm, contexts))
     }
 

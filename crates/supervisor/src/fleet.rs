@@ -67,7 +67,8 @@ impl Fleet {
                     slots: known.slots.clone(),
                 },
                 None => {
-                    let slot = |thread: &VmThread| Slot::new(plan, &thread.supervisor, thread.index, ticks);
+                    let reserve = Arc::default();
+                    let slot = |thread: &VmThread| Slot::new(plan, &reserve, thread, ticks);
                     let slots: Vec<_> = threads.iter().map(slot).collect();
                     fresh.extend(slots.iter().cloned());
                     Member {

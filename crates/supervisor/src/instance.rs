@@ -1,9 +1,10 @@
 //! One VM of the process, from the moment before its start until it is no more: its number, its mailbox, its keeper.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
+use weir_abi::LogLevel;
 use weir_host::{ContextId, LiveVm, QueueWaker, Vm, VmKeeper};
 use weir_plan::VmPlan;
 
@@ -19,15 +20,13 @@ const MAX_OUTSTANDING_ANSWERS: usize = 1024;
 pub(crate) struct Instance {
     /// Number of the VM in the process.
     pub number: u64,
-    /// Index of the thread that the VM belongs to.
-    pub thread: usize,
     /// What the VM is made of.
     pub plan: Arc<VmPlan>,
     pub mailbox: Mailbox,
-    pub supervisor: Supervisor,
-    /// For each plugin of the plan, true if its ticks run in this VM.
-    runs_ticks: Arc<[bool]>,
-    slot: Weak<Slot>,
+    /// The lowest level that the proxy's log keeps.
+    pub log_level: fn() -> LogLevel,
+    /// Unset for a spare.
+    home: OnceLock<Home>,
     /// Its plugin contexts have been told to end.
     shut_down: AtomicBool,
     /// Answers of foreign functions that have not been delivered.
@@ -35,6 +34,16 @@ pub(crate) struct Instance {
     /// The log has been told that an answer was dropped.
     warned_of_no_room: AtomicBool,
     own: Weak<Self>,
+}
+
+/// Where a VM belongs.
+struct Home {
+    /// Index of the thread.
+    thread: usize,
+    supervisor: Supervisor,
+    /// For each plugin of the plan, true if its ticks run in this VM.
+    runs_ticks: Arc<[bool]>,
+    slot: Weak<Slot>,
 }
 
 /// The right to one answer that comes later. Dropped when the answer has been delivered, or will never come.
@@ -49,15 +58,21 @@ impl Drop for AnswerClaim {
 impl Instance {
     /// A VM that is about to be started for a slot.
     pub fn new(slot: &Arc<Slot>) -> Arc<Self> {
+        let instance = Self::spare(slot);
+        instance.move_in(slot);
+        instance
+    }
+
+    /// A VM that is about to be started as a spare for this slot and those beside it. What it asks for waits in its mailbox
+    /// until [`Instance::move_in`].
+    pub fn spare(slot: &Slot) -> Arc<Self> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Arc::new_cyclic(|own| Self {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            thread: slot.thread,
             plan: Arc::clone(slot.plan()),
             mailbox: Mailbox::default(),
-            supervisor: slot.supervisor.clone(),
-            runs_ticks: Arc::clone(&slot.runs_ticks),
-            slot: Arc::downgrade(slot),
+            log_level: slot.supervisor.log_level(),
+            home: OnceLock::new(),
             shut_down: AtomicBool::new(false),
             answers: AtomicUsize::new(0),
             warned_of_no_room: AtomicBool::new(false),
@@ -65,9 +80,27 @@ impl Instance {
         })
     }
 
+    /// The VM belongs to this slot from now on. Called once. The caller tells the supervisor of what waits in the mailbox
+    /// ([`Instance::note`]) when the VM has arrived.
+    pub fn move_in(&self, slot: &Arc<Slot>) {
+        // A VM never moves again.
+        let _ = self.home.set(Home {
+            thread: slot.thread,
+            supervisor: slot.supervisor.clone(),
+            runs_ticks: Arc::clone(&slot.runs_ticks),
+            slot: Arc::downgrade(slot),
+        });
+    }
+
+    /// Returns the index of the thread that the VM belongs to; `None` for a spare.
+    pub fn thread(&self) -> Option<usize> {
+        Some(self.home.get()?.thread)
+    }
+
     /// Returns true if the ticks of the plugin with this index in the plan run in this VM.
     pub fn runs_ticks(&self, plugin: usize) -> bool {
-        self.runs_ticks.get(plugin).copied().unwrap_or(false)
+        let here = self.home.get().and_then(|home| home.runs_ticks.get(plugin));
+        here.copied().unwrap_or(false)
     }
 
     /// Something has happened to the VM. Called on any thread.
@@ -118,12 +151,12 @@ impl Instance {
         }
     }
 
-    /// Tells the supervisor to look into the mailbox.
+    /// Tells the supervisor to look into the mailbox. A spare's is looked into once it has moved in.
     pub fn note(&self) {
-        let Some(own) = self.own.upgrade() else {
+        let (Some(own), Some(home)) = (self.own.upgrade(), self.home.get()) else {
             return;
         };
-        if !self.supervisor.send(Command::Look(own)) {
+        if !home.supervisor.send(Command::Look(own)) {
             // Nobody looks any more: what waits would keep the VM for ever.
             let _ = self.mailbox.close();
         }
@@ -143,7 +176,7 @@ impl VmKeeper for Instance {
 
     fn died(&self) {
         self.close();
-        if let Some(slot) = self.slot.upgrade() {
+        if let Some(slot) = self.home.get().and_then(|home| home.slot.upgrade()) {
             slot.died(self.number, Instant::now());
         }
     }

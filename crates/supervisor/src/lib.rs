@@ -26,6 +26,7 @@ mod life;
 mod mailbox;
 #[cfg(test)]
 mod models;
+mod reserve;
 mod services;
 mod slot;
 mod sync;

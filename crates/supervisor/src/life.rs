@@ -8,6 +8,9 @@
 //!                        └─────────────────────────────────────┘
 //! ```
 //!
+//! A VM that died within the budget of restarts leaves BackOff at once: a spare takes over on the thread on which the VM died, or
+//! a start begins.
+//!
 //! A retired slot starts nothing more: a VM that arrives late is not let in, one that dies leaves the slot empty. A VM that
 //! lives in it serves the streams that still hold the slot.
 
@@ -28,7 +31,7 @@ pub enum Phase {
     Starting,
     /// The VM with this number lives.
     Live(u64),
-    /// A VM has died or could not be started; the next is started after a pause.
+    /// A VM has died or could not be started; the next is started at once or after a pause.
     BackOff,
 }
 
@@ -73,14 +76,24 @@ impl Life {
         true
     }
 
-    /// The VM with this number has died: `empty` hides it from streams. Returns when the next is to be started; `None` where
-    /// none is to be.
-    pub fn died(&self, number: u64, now: Instant, empty: impl FnOnce()) -> Option<Instant> {
+    /// The VM with this number has died: `empty` hides it from streams. Returns when the next is to be started: `now` where
+    /// `at_once` grants that, else after a pause; `None` where none is to be.
+    pub fn died(
+        &self,
+        number: u64,
+        now: Instant,
+        at_once: impl FnOnce() -> bool,
+        empty: impl FnOnce(),
+    ) -> Option<Instant> {
         let mut state = self.lock();
         if state.phase != Phase::Live(number) {
             return None;
         }
         empty();
+        if !state.retired && at_once() {
+            state.phase = Phase::BackOff;
+            return Some(now);
+        }
         state.back_off(now)
     }
 
@@ -96,6 +109,11 @@ impl Life {
     /// Starts nothing more in this slot.
     pub fn retire(&self) {
         self.lock().retired = true;
+    }
+
+    /// True once the slot starts nothing more.
+    pub fn is_retired(&self) -> bool {
+        self.lock().retired
     }
 
     /// Returns what the slot does now.

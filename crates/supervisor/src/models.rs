@@ -55,7 +55,7 @@ impl Slot {
     /// The VM of this number has died; true if another is to be started.
     fn die(&self, number: u64) -> bool {
         let empty = || *self.vm.lock().expect("not poisoned") = None;
-        let restart = self.life.died(number, Instant::now(), empty).is_some();
+        let restart = self.life.died(number, Instant::now(), || true, empty).is_some();
         if restart {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }

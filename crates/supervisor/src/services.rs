@@ -76,7 +76,7 @@ impl Services for VmServices {
     }
 
     fn log_level(&self) -> LogLevel {
-        let floor = self.instance.supervisor.log_level();
+        let floor = (self.instance.log_level)();
         self.instance.plan.reach.log_level.max(floor)
     }
 

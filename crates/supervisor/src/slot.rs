@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weir_config::Ticks;
-use weir_host::{LiveVm, StartError, VmSlot};
+use weir_host::{ContextId, LiveVm, StartError, Vm, VmSlot};
 use weir_plan::VmPlan;
 
+use crate::fleet::VmThread;
 use crate::instance::Instance;
 use crate::life::{Life, Phase};
+use crate::reserve::{Reserve, Spare};
 use crate::services::VmServices;
 use crate::task::{Command, Supervisor};
 
-/// A thread's holder of the VM of a plan. Its VM is replaced when it dies, with a growing pause, until the slot is retired.
+/// A thread's holder of the VM of a plan. Its VM is replaced when it dies, until the slot is retired: at once within the VM
+/// key's budget of restarts ([`RESTARTS`](weir_abi::limits::RESTARTS)), then with a growing pause.
 pub struct Slot {
     plan: Arc<VmPlan>,
+    /// Shared by the plan's slots on all threads.
+    reserve: Arc<Reserve>,
     vm: Arc<VmSlot>,
     life: Life,
     pub(crate) thread: usize,
@@ -23,15 +28,21 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Makes an empty slot on a thread of the supervisor's. `ticks` holds for plugins whose documents do not say.
-    pub fn new(plan: &Arc<VmPlan>, supervisor: &Supervisor, thread: usize, ticks: Ticks) -> Arc<Self> {
-        let runs = |own: &Option<Ticks>| own.unwrap_or(ticks) == Ticks::EveryVm || thread == 0;
+    /// Makes an empty slot on a thread. `reserve` is that of the plan; `ticks` holds for plugins whose documents do not say.
+    pub(crate) fn new(
+        plan: &Arc<VmPlan>,
+        reserve: &Arc<Reserve>,
+        thread: &VmThread,
+        ticks: Ticks,
+    ) -> Arc<Self> {
+        let runs = |own: &Option<Ticks>| own.unwrap_or(ticks) == Ticks::EveryVm || thread.index == 0;
         Arc::new(Self {
             plan: Arc::clone(plan),
+            reserve: Arc::clone(reserve),
             vm: VmSlot::new(Arc::clone(&plan.exported)),
             life: Life::default(),
-            thread,
-            supervisor: supervisor.clone(),
+            thread: thread.index,
+            supervisor: thread.supervisor.clone(),
             runs_ticks: plan.identity.ticks.iter().map(runs).collect(),
         })
     }
@@ -62,6 +73,11 @@ impl Slot {
         if !self.life.begin() {
             return Ok(());
         }
+        // A spare that became ready meanwhile.
+        if let Some((instance, vm, contexts)) = self.take_spare() {
+            self.admit(&instance, vm, contexts);
+            return Ok(());
+        }
         let instance = Instance::new(self);
         let services = Box::new(VmServices::new(&instance));
         let started = self
@@ -69,15 +85,7 @@ impl Slot {
             .start(self.supervisor.shared(), services, Arc::clone(&instance) as _);
         match started {
             Ok((vm, contexts)) => {
-                let live = LiveVm::new(vm, contexts, Arc::clone(&instance) as _);
-                let mut old = None;
-                // A slot that has been retired meanwhile does not take the VM, which ends here.
-                if self
-                    .life
-                    .arrived(instance.number, || old = self.vm.fill(Arc::clone(&live)))
-                {
-                    instance.arrived(&live);
-                }
+                self.admit(&instance, vm, contexts);
                 Ok(())
             }
             Err(error) => {
@@ -85,6 +93,79 @@ impl Slot {
                 Err(error)
             }
         }
+    }
+
+    /// Lets a VM in, after [`Life::begin`]. A slot that has been retired meanwhile does not take the VM, which ends here.
+    fn admit(&self, instance: &Arc<Instance>, vm: Vm, contexts: Vec<ContextId>) {
+        let live = LiveVm::new(vm, contexts, Arc::clone(instance) as _);
+        let mut old = None;
+        if self
+            .life
+            .arrived(instance.number, || old = self.vm.fill(Arc::clone(&live)))
+        {
+            instance.arrived(&live);
+            // What a spare has asked for waits there.
+            instance.note();
+        }
+    }
+
+    /// Takes the plan's spare for this slot, where there is one.
+    fn take_spare(self: &Arc<Self>) -> Option<(Arc<Instance>, Vm, Vec<ContextId>)> {
+        let spare = self.reserve.take()?;
+        let instance = Arc::clone(&spare.instance);
+        instance.move_in(self);
+        let (vm, contexts) = spare.into_vm()?;
+        self.plan.spare_took_over();
+        Some((instance, vm, contexts))
+    }
+
+    /// Continues from the plan's snapshot, where there is one.
+    fn continue_snapshot(self: &Arc<Self>) -> Option<(Arc<Instance>, Vm, Vec<ContextId>)> {
+        let instance = Instance::new(self);
+        let services = || {
+            let services = Box::new(VmServices::new(&instance)) as _;
+            (services, Arc::clone(&instance) as _)
+        };
+        match self.plan.continue_snapshot(self.supervisor.shared(), services)? {
+            Ok((vm, contexts)) => Some((instance, vm, contexts)),
+            Err(error) => {
+                tracing::error!(module = self.plan.reach.module, "{error}");
+                instance.close();
+                None
+            }
+        }
+    }
+
+    /// Starts a spare for the plan's slots, unless there is one or the plan needs none. Blocks for as long as the guest takes.
+    pub(crate) fn start_spare(&self) {
+        if !self.plan.needs_spare() || self.life.is_retired() {
+            return;
+        }
+        self.reserve.fill(|| {
+            let instance = Instance::spare(self);
+            let services = Box::new(VmServices::new(&instance));
+            let waker = Arc::clone(&instance) as _;
+            match self.plan.start_spare(self.supervisor.shared(), services, waker) {
+                Ok((vm, contexts)) => {
+                    let spare = Spare::new(instance, vm, contexts);
+                    tracing::info!(
+                        module = self.plan.reach.module,
+                        filters = self.filters(),
+                        "spare VM ready"
+                    );
+                    Some(spare)
+                }
+                Err(error) => {
+                    instance.close();
+                    tracing::warn!(
+                        module = self.plan.reach.module,
+                        filters = self.filters(),
+                        "no spare VM, so that the next VM which dies is replaced after a start: {error}"
+                    );
+                    None
+                }
+            }
+        });
     }
 
     /// Has the supervisor start a VM after a pause, because [`Slot::start`] has failed.
@@ -106,18 +187,79 @@ impl Slot {
     /// The VM with this number has died.
     pub(crate) fn died(self: &Arc<Self>, number: u64, now: Instant) {
         let mut dead = None;
-        if let Some(at) = self.life.died(number, now, || dead = self.vm.empty()) {
-            self.restart(at);
+        let at_once = || self.reserve.grants_restart(now);
+        let died = self.life.died(number, now, at_once, || dead = self.vm.empty());
+        match died {
+            None => {}
+            Some(at) if at > now => self.restart(at),
+            Some(_) => self.replace(now),
         }
+    }
+
+    /// Replaces a VM that died within the budget of restarts: on this thread where a spare or a snapshot is ready, so that the
+    /// next request has its filter; else by a start in the background.
+    fn replace(self: &Arc<Self>, now: Instant) {
+        tracing::warn!(
+            module = self.plan.reach.module,
+            filters = self.filters(),
+            "restarting the VM at once"
+        );
+        let ready = self
+            .take_spare()
+            .map(|ready| ("spare", ready))
+            .or_else(|| Some(("snapshot", self.continue_snapshot()?)));
+        let Some((from, (instance, vm, contexts))) = ready else {
+            self.send_restart(now);
+            return;
+        };
+        // Retired meanwhile.
+        if !self.life.begin() {
+            drop(vm);
+            instance.close();
+            return;
+        }
+        self.supervisor.shared().meters().vm_restarts.increment();
+        self.admit(&instance, vm, contexts);
+        tracing::info!(
+            module = self.plan.reach.module,
+            filters = self.filters(),
+            from,
+            "VM restarted"
+        );
+        if self.plan.needs_spare() {
+            self.supervisor.send(Command::StartSpare(Arc::clone(self)));
+        }
+    }
+
+    /// Returns true if a spare is ready.
+    #[cfg(test)]
+    pub(crate) fn has_spare(&self) -> bool {
+        self.reserve.is_ready()
+    }
+
+    /// Returns the names of the plan's filters, for the log.
+    pub(crate) fn filters(&self) -> String {
+        let names: Vec<_> = self
+            .plan
+            .plugins
+            .iter()
+            .map(|plugin| plugin.name.as_str())
+            .collect();
+        names.join(",")
     }
 
     fn restart(self: &Arc<Self>, at: Instant) {
         let pause = at.saturating_duration_since(Instant::now());
         tracing::warn!(
             module = self.plan.reach.module,
+            filters = self.filters(),
             "restarting the VM in {:.0} s; requests get the filter's fail policy meanwhile",
             pause.as_secs_f64()
         );
+        self.send_restart(at);
+    }
+
+    fn send_restart(self: &Arc<Self>, at: Instant) {
         // Without a supervisor the process or the worker is ending.
         self.supervisor.send(Command::Restart {
             slot: Arc::clone(self),

@@ -48,8 +48,9 @@ struct Inner {
     log_level: fn() -> LogLevel,
 }
 
-/// What a supervisor is told. The channel has no bound of its own and needs none: each VM has at most one `Look` in it, each
-/// slot at most one `Restart`.
+/// What a supervisor is told. The channel has no bound of its own and needs none: each VM has at most one `Look` in it (a
+/// spare that has just taken over one more), each slot at most one `Restart`, and each death within the budget of restarts
+/// one `StartSpare`.
 pub(crate) enum Command {
     /// The mailbox of a VM has something.
     Look(Arc<Instance>),
@@ -59,6 +60,8 @@ pub(crate) enum Command {
         at: Instant,
         waiting: Restarting,
     },
+    /// The plan of a slot is to get a spare, if it needs one and has none.
+    StartSpare(Arc<Slot>),
 }
 
 /// The work of a supervisor: [`SupervisorTask::run`] is to run for as long as VMs live.
@@ -84,8 +87,8 @@ impl Supervisor {
         &self.0.shared
     }
 
-    pub(crate) fn log_level(&self) -> LogLevel {
-        (self.0.log_level)()
+    pub(crate) fn log_level(&self) -> fn() -> LogLevel {
+        self.0.log_level
     }
 
     /// Sends a command. `false`: the task has ended, and nothing will be done.
@@ -194,6 +197,7 @@ impl<T: VmThreads> Waiting<T> {
             Command::Restart { slot, at, waiting } => {
                 self.timers.set(at, Timer::Restart(slot, waiting));
             }
+            Command::StartSpare(slot) => start_spare(slot),
         }
     }
 
@@ -242,7 +246,10 @@ impl<T: VmThreads> Waiting<T> {
             None => None,
         };
         if look.post {
-            self.threads.post(instance.thread, Mail(Arc::clone(instance)));
+            // A VM that has arrived has a thread.
+            if let Some(thread) = instance.thread() {
+                self.threads.post(thread, Mail(Arc::clone(instance)));
+            }
         }
         // The last owner of a VM runs its guest's end.
         drop(done);
@@ -278,7 +285,8 @@ impl<T: VmThreads> Waiting<T> {
             .live()
             .and_then(|live| live.contexts().iter().position(|context| *context == plugin));
         let runs_here = index.is_some_and(|index| instance.runs_ticks(index));
-        if runs_here || self.threads.has_waiting(instance.thread) {
+        let is_awaited = |thread| self.threads.has_waiting(thread);
+        if runs_here || instance.thread().is_some_and(is_awaited) {
             // A guest that is slower than its own tick finds one in the mailbox, not a pile of them.
             self.deliver(&instance, Event::Tick { plugin });
         }
@@ -393,7 +401,15 @@ impl Watched {
     }
 }
 
-/// Starts a VM elsewhere, after a pause.
+/// Starts a spare elsewhere, if the slot's plan needs one and has none.
+fn start_spare(slot: Arc<Slot>) {
+    tokio::task::spawn_local(async move {
+        // The log has been told how it ended.
+        let _ = tokio::task::spawn_blocking(move || slot.start_spare()).await;
+    });
+}
+
+/// Starts a VM elsewhere, when its time has come.
 fn restart(slot: Arc<Slot>, waiting: Restarting) {
     slot.supervisor.shared().meters().vm_restarts.increment();
     tokio::task::spawn_local(async move {
@@ -403,8 +419,9 @@ fn restart(slot: Arc<Slot>, waiting: Restarting) {
         match started {
             Ok(Ok(())) => {
                 if matches!(slot.phase(), Phase::Live(_)) {
-                    tracing::info!(module, "VM restarted");
+                    tracing::info!(module, filters = slot.filters(), "VM restarted");
                 }
+                start_spare(slot);
                 return;
             }
             Ok(Err(error)) => tracing::error!(module, "{error}"),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, LocalSet};
+use weir_abi::limits::RESTARTS;
 use weir_abi::{LogLevel, Status};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_engine_wasmi::WasmiEngine;
@@ -15,7 +16,7 @@ use weir_host::{ForeignFunctions, Later, Shared, VmSlot};
 use weir_meters::{Meters, VmState};
 use weir_plan::{Planner, Runtimes, VmPlan};
 
-use crate::{Fleet, Mail, OnFailure, Phase, Supervisor, VmThread, VmThreads};
+use crate::{Fleet, Mail, OnFailure, Phase, Slot, Supervisor, VmThread, VmThreads};
 
 /// What guests import.
 const IMPORTS: &str = r#"
@@ -213,27 +214,151 @@ const fn milliseconds(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
 
+/// Waits until the plan of a slot has a spare.
+async fn spare_of(slot: &Slot) {
+    while !slot.has_spare() {
+        tokio::time::sleep(milliseconds(10)).await;
+    }
+}
+
 #[test]
-fn a_dead_vm_is_replaced_after_a_pause() {
+fn the_first_death_brings_a_restart_and_a_spare_and_further_ones_the_spare_until_the_budget_is_used() {
     run(|| async {
         let proxy = Proxy::new(1);
         let fleet = proxy.fleet(&proxy.plan(MORTAL, ""), Ticks::EveryVm);
         proxy.wait_for(&["conf"]).await;
         let slot = fleet.slots().next().unwrap();
+        assert!(!slot.has_spare(), "a filter that has never died needs none");
         kill(slot.vm());
         assert_eq!(proxy.meters.slots_restarting(), 1);
         assert!(slot.vm().live().is_none());
+        proxy.wait_for(&["conf", "conf"]).await;
+        for death in 2..=RESTARTS {
+            spare_of(slot).await;
+            kill(slot.vm());
+            assert!(slot.vm().live().is_some(), "after death {death}");
+            assert_eq!(proxy.meters.slots_restarting(), 0);
+            proxy.wait_for(&["conf"]).await;
+        }
+        spare_of(slot).await;
+        kill(slot.vm());
+        assert_eq!(proxy.meters.slots_restarting(), 1);
         proxy.pass(milliseconds(500)).await;
         assert_eq!((slot.phase(), proxy.notes()), (Phase::BackOff, Vec::new()));
+        // The spare that is ready, and one more.
         proxy.wait_for(&["conf"]).await;
-        while !matches!(slot.phase(), Phase::Live(_)) {
-            proxy.pass(milliseconds(10)).await;
-        }
         assert!(slot.vm().live().is_some());
+        let restarts = u64::try_from(RESTARTS).unwrap() + 1;
         assert_eq!(
             (proxy.meters.slots_restarting(), proxy.meters.vm_restarts.value()),
-            (0, 1)
+            (0, restarts)
         );
+        assert_eq!(
+            proxy.meters.vm_started.value(),
+            restarts + 1,
+            "spares are not counted"
+        );
+    });
+}
+
+#[test]
+fn one_spare_and_one_budget_serve_all_threads() {
+    run(|| async {
+        let proxy = Proxy::new(3);
+        let fleet = proxy.fleet(&proxy.plan(MORTAL, ""), Ticks::EveryVm);
+        let slots: Vec<_> = fleet.slots().collect();
+        kill(slots[0].vm());
+        spare_of(slots[0]).await;
+        let spares = || {
+            let readings = proxy.meters.vm_readings();
+            readings.iter().filter(|vm| vm.state == VmState::Spare).count()
+        };
+        assert_eq!(spares(), 1);
+        for death in 1..RESTARTS {
+            spare_of(slots[0]).await;
+            let slot = slots[death % 3];
+            kill(slot.vm());
+            assert!(slot.vm().live().is_some(), "after death {death}");
+        }
+        spare_of(slots[0]).await;
+        kill(slots[1].vm());
+        assert_eq!(slots[1].phase(), Phase::BackOff);
+    });
+}
+
+#[test]
+fn a_spare_takes_no_part_until_it_takes_over() {
+    /// Ticks, consumes a queue, and dies or fills the queue when told.
+    const BUSY: &str = r#"
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $period (i32.const 20)))
+            (drop (call $register (i32.const 100) (i32.const 4) (i32.const 300)))
+            (i32.const 1))
+        (func (export "proxy_on_tick") (param i32) (call $note (i32.const 204)))
+        (func (export "proxy_on_queue_ready") (param i32 i32) (call $note (i32.const 208)))
+        (func (export "proxy_on_foreign_function") (param i32 i32 i32)
+            (local $i i32)
+            (if (i32.eq (local.get 1) (i32.const 1)) (then unreachable))
+            (loop $again
+                (drop (call $enqueue (i32.load (i32.const 300)) (i32.const 100) (i32.const 4)))
+                (local.set $i (i32.add (local.get $i) (i32.const 1)))
+                (br_if $again (i32.lt_u (local.get $i) (i32.const 4)))))
+    "#;
+    run(|| async {
+        let proxy = Proxy::new(1);
+        let fleet = proxy.fleet(&proxy.plan(BUSY, ""), Ticks::EveryVm);
+        let slot = fleet.slots().next().unwrap();
+        kill(slot.vm());
+        spare_of(slot).await;
+        let told = |what: &str| {
+            let notes = proxy.notes();
+            notes.iter().filter(|note| *note == what).count()
+        };
+        let fill = || {
+            let vm = slot.vm().live().unwrap();
+            let plugin = vm.context(0).unwrap();
+            vm.enter(|vm| vm.on_foreign_function(plugin, 2, Vec::new()))
+                .unwrap();
+        };
+        // The second time the spare is the one that lives.
+        for _ in 0..2 {
+            told("queu");
+            fill();
+            let mut entries = 0;
+            while entries < 4 {
+                proxy.pass(milliseconds(10)).await;
+                entries += told("queu");
+            }
+            while told("tick") == 0 {
+                proxy.pass(milliseconds(10)).await;
+            }
+            kill(slot.vm());
+            assert!(slot.vm().live().is_some());
+            spare_of(slot).await;
+        }
+    });
+}
+
+#[test]
+fn a_spare_ends_with_its_fleet() {
+    /// Dies when told, and never says that its plugin context has ended.
+    const SAYS: &str = r#"
+        (func (export "proxy_on_configure") (param i32 i32) (result i32) (i32.const 1))
+        (func (export "proxy_on_done") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_foreign_function") (param i32 i32 i32) unreachable)
+    "#;
+    run(|| async {
+        let proxy = Proxy::new(1);
+        let mut fleet = proxy.fleet(&proxy.plan(SAYS, ""), Ticks::EveryVm);
+        let slot = Arc::clone(fleet.slots().next().unwrap());
+        kill(slot.vm());
+        spare_of(&slot).await;
+        drop(slot);
+        fleet.replace(Fleet::default());
+        let is_spare = |vm: &weir_meters::VmReading| vm.state == VmState::Spare;
+        while proxy.meters.vm_readings().iter().any(is_spare) {
+            proxy.pass(milliseconds(10)).await;
+        }
     });
 }
 

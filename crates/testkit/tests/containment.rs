@@ -319,10 +319,16 @@ fn fail_open_goes_on_without_the_filter() {
 fn fail_closed_refuses_until_the_vm_is_back() {
     let origin = Origin::start().unwrap();
     let weir = start("wasmtime", &origin, &[("panic", "request_headers")], &[]);
-    let trapped = send(&weir, &request("panic", "request_headers"))
-        .response()
-        .unwrap();
-    assert_eq!(trapped.status, 503);
+    let mut deaths = 0;
+    // Until the restarts at once are used up.
+    while !weir.logs().text().contains("restarting the VM in 1 s") {
+        assert!(deaths < 1000, "{}", weir.logs().text());
+        let trapped = send(&weir, &request("panic", "request_headers"))
+            .response()
+            .unwrap();
+        assert_eq!(trapped.status, 503);
+        deaths += 1;
+    }
     // The back-off is a second; this comes at once.
     let refused = send(&weir, &Request::get("/panic/request_headers/"))
         .response()
@@ -335,6 +341,89 @@ fn fail_closed_refuses_until_the_vm_is_back() {
             .all(|record| !record.path.starts_with("/panic"))
     );
     comes_back(&weir, "panic", "request_headers");
+}
+
+/// How often the log has this.
+fn logged(weir: &Weir, message: &str) -> usize {
+    let lines = weir.logs().lines();
+    lines
+        .iter()
+        .filter(|line| line.message().contains(message))
+        .count()
+}
+
+/// Sends a poisonous request and many others after it, ten times over. As in a second, `prepared` has what it waits for between
+/// two of them. Returns how many of the others were sent, and how many of them the filter did not see.
+fn poison(weir: &Weir, prepared: impl Fn(usize)) -> (usize, usize) {
+    let (mut sent, mut missed) = (0, 0);
+    for death in 1..=10 {
+        let poisonous = send(weir, &request("panic", "request_headers"))
+            .response()
+            .unwrap();
+        assert_eq!(poisonous.status, 503);
+        for _ in 0..100 {
+            let other = send(weir, &Request::get("/panic/request_headers/"))
+                .response()
+                .unwrap();
+            sent += 1;
+            missed += usize::from(other.status != 200);
+        }
+        prepared(death);
+    }
+    (sent, missed)
+}
+
+fn wait_until(weir: &Weir, is_true: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < until, "{}", weir.logs().text());
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn poisonous_requests_leave_the_filter_to_others() {
+    for engine in usable_runtimes() {
+        let origin = Origin::start().unwrap();
+        let weir = start(engine, &origin, &[("panic", "request_headers")], &[]);
+        // The first death costs one start; it brings the spare.
+        send(&weir, &request("panic", "request_headers"));
+        comes_back(&weir, "panic", "request_headers");
+        let spare = |death| wait_until(&weir, || logged(&weir, "spare VM ready") > death);
+        spare(0);
+        let (sent, missed) = poison(&weir, spare);
+        assert_eq!((sent, missed), (1000, 0), "{engine}\n{}", weir.logs().text());
+    }
+}
+
+#[test]
+fn a_snapshot_replaces_a_vm_before_the_next_request() {
+    let origin = Origin::start().unwrap();
+    let keys = [("snapshot", json!(true))];
+    let weir = start("wasmtime", &origin, &[("panic", "request_headers")], &keys);
+    assert_eq!(logged(&weir, "VMs start from a snapshot"), 1);
+    let (sent, missed) = poison(&weir, |_| {});
+    assert_eq!((sent, missed), (1000, 0), "{}", weir.logs().text());
+}
+
+#[test]
+fn a_deadline_in_the_log_names_filter_route_key_and_time() {
+    for engine in usable_runtimes() {
+        let origin = Origin::start().unwrap();
+        let weir = start(engine, &origin, &[("loop", "request_headers")], &[]);
+        send(&weir, &request("loop", "request_headers"));
+        let line = weir
+            .logs()
+            .wait_for("limits.callback_deadline is 100 ms")
+            .unwrap()
+            .text;
+        for part in [
+            "filter loop-request_headers: route ",
+            "misbehave.wasm: the VM has died: proxy_on_request_headers trapped: CPU time exceeded (at least 1",
+        ] {
+            assert!(line.contains(part), "{engine}: {part} is not in {line}");
+        }
+    }
 }
 
 #[test]

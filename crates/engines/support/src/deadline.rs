@@ -65,7 +65,9 @@ impl Deadline {
         let baseline = *self
             .baseline
             .get_or_insert_with(|| self.call.first_beat().unwrap_or(now));
-        if now.saturating_sub(baseline) >= self.budget.0 {
+        let spent = now.saturating_sub(baseline);
+        if spent >= self.budget.0 {
+            CpuBudget::note_spent(spent);
             Verdict::Expired
         } else {
             Verdict::Continue
@@ -85,8 +87,10 @@ mod tests {
         assert_eq!(deadline.tick_at(at(0)), Verdict::Continue);
         assert_eq!(deadline.tick_at(at(10)), Verdict::Continue);
         assert_eq!(deadline.tick_at(at(99)), Verdict::Continue);
+        assert_eq!(CpuBudget::take_spent(), None);
         assert_eq!(deadline.tick_at(at(100)), Verdict::Expired);
         assert_eq!(deadline.tick_at(at(110)), Verdict::Expired);
+        assert_eq!(CpuBudget::take_spent(), Some(Duration::from_millis(110)));
     }
 
     #[test]

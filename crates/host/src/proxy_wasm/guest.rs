@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, LogLevel};
-use weir_engine::{Instance, InstantiateError};
+use weir_engine::{CpuBudget, Instance, InstantiateError, TrapKind};
 
 use super::exports::Exports;
 use super::state::{GuestState, VmState};
 use crate::life::Guest;
 use crate::snapshot::VmSnapshot;
-use crate::{ContextId, StartError, VmError, VmSpec};
+use crate::{ContextId, Fact, FactValue, StartError, VmError, VmSpec};
 
 /// An instance of a Proxy-Wasm module.
 pub(crate) struct WasmGuest {
     instance: Box<dyn Instance>,
     pub(super) exports: Exports,
-    spec: Arc<VmSpec>,
     /// The snapshot that the guest continues from, until it has finished a stream.
     pub(super) untried_snapshot: Option<Arc<VmSnapshot>>,
 }
@@ -42,7 +41,7 @@ impl Guest for WasmGuest {
             streams.for_each(|context| context.stream.vm_died());
         },
         |guest, error| {
-            let text = format!("module {}: the VM has died: {error}", guest.spec.module.name());
+            let text = obituary(guest.vm_state(), error);
             guest.state().vm.log(LogLevel::Critical, text.as_bytes());
         },
     ];
@@ -64,6 +63,43 @@ impl Guest for WasmGuest {
     }
 }
 
+/// The log's line about a death: filter, route, module, callback, and the limit that was exceeded.
+fn obituary(vm: &mut VmState, error: &VmError) -> String {
+    let mut text = String::new();
+    if let Some(plugin) = vm.plugin() {
+        text = format!("filter {}: ", plugin.spec.name);
+    }
+    if let Some(FactValue::Bytes(route)) = vm.stream().and_then(|stream| stream.fact(Fact::RouteName))
+        && !route.is_empty()
+    {
+        text += &format!("route {}: ", String::from_utf8_lossy(&route));
+    }
+    let (module, limits) = (vm.spec.module.name(), &vm.spec.limits);
+    text += &format!("module {module}: the VM has died: ");
+    let VmError::Trapped { callback, trap } = error else {
+        return text + &error.to_string();
+    };
+    if trap.kind != TrapKind::Deadline {
+        return text + &error.to_string();
+    }
+    let configures = [Callback::VmStart, Callback::Configure].map(Callback::name);
+    let (key, limit) = match configures.contains(callback) {
+        true => ("limits.start_deadline", limits.start_deadline),
+        false => ("limits.callback_deadline", limits.callback_deadline),
+    };
+    // A runtime that reads no clock on this thread stops the guest when the limit is used up.
+    let used = CpuBudget::take_spent().unwrap_or(limit);
+    text += &format!(
+        "{callback} trapped: CPU time exceeded (at least {} ms used, {key} is {} ms)",
+        used.as_millis(),
+        limit.as_millis()
+    );
+    // The trap's own first line says no more than that; its stack follows.
+    let trap = trap.to_string();
+    let stack = trap.find('\n').and_then(|end| trap.get(end..));
+    text + stack.unwrap_or_default()
+}
+
 impl WasmGuest {
     /// The guest of an instance that has just been made. `made` carries a [`GuestState`].
     pub fn new(
@@ -81,7 +117,6 @@ impl WasmGuest {
         Ok(Self {
             exports: Exports::resolve(instance.as_mut(), spec),
             instance,
-            spec: Arc::clone(spec),
             untried_snapshot: None,
         })
     }

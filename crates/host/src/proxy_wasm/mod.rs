@@ -28,6 +28,7 @@ use weir_meters::VmMeter;
 pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
 use self::guest::{Entry, WasmGuest};
 pub(crate) use self::set::ProxyWasm;
+pub use self::start::ConsumedQueues;
 pub(crate) use self::state::{GrpcToken, GuestState, PluginContext, VmState};
 use crate::life::Life;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};

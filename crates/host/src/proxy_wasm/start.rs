@@ -15,6 +15,10 @@ use crate::sets::SetStates;
 use crate::snapshot::NoSnapshot;
 use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
+/// The queues that a spare consumes once it has taken over.
+#[derive(Debug, Default)]
+pub struct ConsumedQueues(Vec<(u32, ContextId)>);
+
 impl Vm {
     /// Instantiates the module and runs its start functions: the start section, then `_initialize` with `main`, or
     /// `_start`, each within [`VmLimits::start_deadline`](crate::VmLimits::start_deadline). [`Vm::add_plugin`] comes next.
@@ -123,6 +127,28 @@ impl Vm {
             });
         }
         Ok(id)
+    }
+
+    /// Sets the VM aside as a spare: it consumes no queue until [`Vm::take_over`], so that nobody's entries wait for it.
+    /// Returns what it will consume. Called once, when all plugins have been added, instead of [`Vm::mark_live`].
+    pub fn set_aside(&mut self) -> ConsumedQueues {
+        self.meter().set_aside();
+        let Some(state) = self.state() else {
+            return ConsumedQueues::default();
+        };
+        let queues = state.store.consumed().collect();
+        state.store.forget_consumers();
+        ConsumedQueues(queues)
+    }
+
+    /// Makes a spare the VM that serves; called before its first stream.
+    pub fn take_over(&mut self, queues: ConsumedQueues) {
+        if let Some(state) = self.state() {
+            for (queue, plugin) in queues.0 {
+                state.store.consume(queue, plugin);
+            }
+        }
+        self.mark_live();
     }
 
     /// Counts the VM as one that serves from now on. Called once, by the proxy, when all plugins have been added.

@@ -101,6 +101,12 @@ impl VmSnapshot {
         taken.is_ok()
     }
 
+    /// True if a VM from the snapshot has died before it had finished a stream, and none has been started from the module for
+    /// that yet.
+    pub fn has_died_early(&self) -> bool {
+        self.early_deaths.load(Ordering::Relaxed) > 0
+    }
+
     /// Bytes of memory that VMs from the snapshot share.
     pub fn memory_size(&self) -> usize {
         self.frozen.memory_size()

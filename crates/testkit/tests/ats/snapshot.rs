@@ -76,8 +76,11 @@ fn one_vm_is_configured_for_all_threads_and_replacements() {
     });
     assert!(died.is_some(), "{}", ats.logs().text());
     // A trial, one that is frozen, and one after each death of a VM that had served nothing yet.
-    let usual = count(&ats, "the next is started as usual");
-    assert_eq!(count(&ats, "configured"), 2 + usual, "{}", ats.logs().text());
+    let as_said = ats.logs().wait(PATIENCE, |lines| {
+        let said = |text| lines.iter().filter(|line| line.text.contains(text)).count();
+        (said("configured") == 2 + said("the next is started as usual")).then_some(())
+    });
+    assert!(as_said.is_some(), "{}", ats.logs().text());
 
     ats.write_filter("mortal", &block("second")).unwrap();
     ats.reload().unwrap();

@@ -67,6 +67,11 @@ fn serves(weir: &Weir) {
 
 /// How often a VM was configured, but for those that follow one from the snapshot which had not served yet.
 fn configured(weir: &Weir) -> usize {
+    wait_for(
+        weir,
+        "spare VM ready",
+        count(weir, "the next is started as usual"),
+    );
     count(weir, "\"configured\"") - count(weir, "the next is started as usual")
 }
 
@@ -96,8 +101,9 @@ fn a_vm_that_dies_at_once_is_replaced_without_snapshot() {
     wait_for(&weir, "the next is started as usual", 1);
     wait_for(&weir, "VM restarted", 1);
     serves(&weir);
+    // A VM from the snapshot has taken over, and the one that is started as usual waits for the next death.
+    wait_for(&weir, "spare VM ready", 1);
     assert_eq!(count(&weir, "\"configured\""), CONFIGURED + 1);
-    // The next is from the snapshot again.
     assert_eq!(request(&weir, &Request::get("/").header("x-die", "1")), 503);
     wait_for(&weir, "VM restarted", 2);
     serves(&weir);
