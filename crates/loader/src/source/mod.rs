@@ -21,8 +21,8 @@ pub trait ModuleSource: fmt::Debug + fmt::Display + Send + Sync {
     ///
     /// # Errors
     ///
-    /// The module is not there, is no regular file, or has more than `max_bytes`. A source must find the last out
-    /// without reading on.
+    /// The module is not there, is no regular file, or has more than `max_bytes`. A source must stop reading at that
+    /// bound; [`fetch`] checks the length again.
     fn read(&self, max_bytes: u64) -> Result<Vec<u8>, FetchError>;
 
     /// The digest that the operator expects; `None`, unless a source has its own, takes any module.
@@ -110,7 +110,8 @@ impl fmt::Display for Size {
 ///
 /// # Errors
 ///
-/// As [`ModuleSource::read`]; the module changes while it is read, or is another one than expected.
+/// As [`ModuleSource::read`]; the source returned more than `max_bytes`; the module changes while it is read, or is another
+/// one than expected.
 pub fn fetch(source: &dyn ModuleSource, max_bytes: u64) -> Result<FetchedModule, FetchError> {
     let bytes = read_whole(source, max_bytes)?;
     let digest = ModuleDigest::of(&bytes);
@@ -128,6 +129,10 @@ fn read_whole(source: &dyn ModuleSource, max_bytes: u64) -> Result<Vec<u8>, Fetc
     for _ in 0..MAX_READINGS {
         let before = source.revision();
         let bytes = source.read(max_bytes)?;
+        // A source that reads past the bound must not have the module compiled.
+        if bytes.len() as u64 > max_bytes {
+            return Err(FetchError::TooLarge { max_bytes });
+        }
         if source.revision() == before {
             return Ok(bytes);
         }
@@ -186,6 +191,13 @@ mod tests {
         assert_eq!(fetched.bytes, b"reading 3");
         let error = fetch(&changing(usize::MAX, None), 1 << 20).unwrap_err();
         assert!(matches!(error, FetchError::Changing), "{error}");
+    }
+
+    #[test]
+    fn a_source_that_returns_more_than_the_bound_is_refused() {
+        assert_eq!(fetch(&changing(0, None), 9).unwrap().bytes, b"reading 1");
+        let error = fetch(&changing(0, None), 8).unwrap_err();
+        assert!(matches!(error, FetchError::TooLarge { max_bytes: 8 }), "{error}");
     }
 
     #[test]
