@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use weir_abi::Callback;
 use weir_account::Account;
 use weir_host::{BodyAction, ContextId, Finish, HeadersAction, LiveVm, StreamAction, VmGone, VmSlot};
+use weir_meters::Meters;
 
 use crate::handle::StreamHandle;
 use crate::messages::Messages;
@@ -209,10 +210,20 @@ impl Chain {
             })
     }
 
-    /// Ends the stream in all filters, in the order of the chain: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`. Called
-    /// once, on the thread that may enter the VMs, when no pump of the stream will be polled any more. The messages are read
-    /// until this returns.
-    pub fn finish(&self) {
+    /// Begins a stream whose request has just come: makes its state, and counts the stream in the process's meters where
+    /// the chain has filters. [`Chain::finish`] is called with the state in the end, whatever becomes of the stream.
+    pub fn begin<M: Messages>(&self, messages: M, meters: &Meters) -> SharedState<M> {
+        let mut state = StreamState::new(messages, 0);
+        state.extend(self.len(), meters);
+        state.share()
+    }
+
+    /// Ends the stream: counts its end and its fate, then tells all filters, in the order of the chain: `proxy_on_done`,
+    /// `proxy_on_log`, `proxy_on_delete`. Called once, on the thread that may enter the VMs, when no pump of the stream will
+    /// be polled any more. The messages are read until this returns.
+    pub fn finish<M: Messages>(&self, state: &SharedState<M>, meters: &Meters) {
+        // Before a VM is entered: neither a death in `proxy_on_log` nor a panic changes the numbers.
+        state.borrow_mut().end(meters);
         for (_, _, member) in self.iter() {
             let stream = member.stream.borrow();
             let Some((vm, context)) = &*stream else {
@@ -394,7 +405,8 @@ mod tests {
     #[test]
     fn a_filter_without_a_living_vm_gets_the_fail_policy() {
         let chain = chain([None, Some(BODIES)]);
-        let mut calls = ChainCalls::new(Arc::clone(&chain), testing::state(2));
+        let state = testing::state(2);
+        let mut calls = ChainCalls::new(Arc::clone(&chain), state.clone());
         for filter in 0..2 {
             assert_eq!(
                 calls.on_headers(filter, Direction::Request, 1, false),
@@ -402,7 +414,69 @@ mod tests {
             );
         }
         assert_eq!(chain.response_plans().count(), 0, "neither knows of the stream");
-        chain.finish();
+        chain.finish(&state, &Meters::default());
+    }
+
+    #[test]
+    fn a_stream_is_counted_once_it_has_filters_and_once_at_its_end() {
+        let meters = Meters::default();
+        let (empty, chain) = (Chain::empty(), chain([None, None]));
+        let state = empty.begin(testing::Maps::default(), &meters);
+        assert_eq!(meters.streams.value(), 0, "no filter sees it");
+        for _ in 0..2 {
+            state.borrow_mut().extend(chain.len(), &meters);
+            assert_eq!(meters.streams.value(), 1);
+        }
+        for _ in 0..2 {
+            chain.finish(&state, &meters);
+            assert_eq!(meters.streams_ended.value(), 1);
+        }
+        let state = empty.begin(testing::Maps::default(), &meters);
+        empty.finish(&state, &meters);
+        assert_eq!(meters.streams_ended.value(), 1, "its begin was not counted");
+    }
+
+    #[test]
+    fn the_fate_of_a_stream_is_counted_at_its_end() {
+        type Fate = fn(&mut StreamState<testing::Maps>);
+        let answer = || crate::local_reply::plain(503, "", "");
+        let fates: [(Fate, [u64; 3]); 5] = [
+            (|_| (), [0, 0, 0]),
+            (|state| state.filter_replied = true, [1, 0, 0]),
+            (|state| state.filters[0].dead = true, [0, 1, 0]),
+            (
+                |state| {
+                    state.filters[0].dead = true;
+                    state.reset_with("filter_failed");
+                },
+                [0, 0, 1],
+            ),
+            // A filter answers, and another dies of the answer.
+            (
+                |state| {
+                    state.filters[0].dead = true;
+                    state.filter_replied = true;
+                    state.reply = crate::Reply::Given;
+                },
+                [1, 1, 0],
+            ),
+        ];
+        let counted = |change: &dyn Fn(&mut StreamState<testing::Maps>)| {
+            let (chain, meters) = (chain([None, None]), Meters::default());
+            let state = chain.begin(testing::Maps::default(), &meters);
+            change(&mut state.borrow_mut());
+            chain.finish(&state, &meters);
+            [&meters.local_responses, &meters.fail_open, &meters.fail_closed].map(|counter| counter.value())
+        };
+        for (index, (fate, expected)) in fates.iter().enumerate() {
+            assert_eq!(counted(fate), *expected, "{index}");
+        }
+        let refused = counted(&|state| {
+            state.filters[1].dead = true;
+            state.reply_with(answer());
+            state.take_reply();
+        });
+        assert_eq!(refused, [0, 0, 1], "the fail policy has answered");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use atomic_refcell::AtomicRefCell;
 use smallvec::SmallVec;
 use weir_account::{Charge, Charges};
 use weir_host::LocalResponse;
+use weir_meters::Meters;
 
 use crate::messages::Messages;
 use crate::notes::Notes;
@@ -38,7 +39,7 @@ pub struct StreamState<M> {
     pub reset: Option<&'static str>,
     /// True once the response's head has gone to the client; set by the proxy.
     pub response_sent: bool,
-    /// True once all is over; set by the proxy before [`Chain::finish`](crate::Chain::finish).
+    /// True once all is over; set by [`Chain::finish`](crate::Chain::finish), or by a proxy that stops its pumps before.
     pub finished: bool,
     /// True if a filter asked for the route to be looked up again; cleared by the proxy.
     pub route_cleared: bool,
@@ -51,6 +52,8 @@ pub struct StreamState<M> {
     request_waker: Option<Waker>,
     response_waker: Option<Waker>,
     service_waker: Option<Waker>,
+    /// Counted as begun and not as ended.
+    counted: bool,
 }
 
 /// An answer that does not come from the upstream.
@@ -126,9 +129,45 @@ impl<M: Messages> StreamState<M> {
             request_waker: None,
             response_waker: None,
             service_waker: None,
+            counted: false,
         };
         state.filters.resize_with(filters, FilterState::default);
         state
+    }
+
+    /// Makes room for the filters of a chain that has been extended to this number of filters. Counts the stream once it has
+    /// any.
+    pub fn extend(&mut self, filters: usize, meters: &Meters) {
+        self.filters.resize_with(filters, FilterState::default);
+        if filters > 0 && !self.counted {
+            self.counted = true;
+            meters.streams.increment();
+        }
+    }
+
+    /// Ends the stream, and counts its end and its fate if its begin was counted.
+    pub(crate) fn end(&mut self, meters: &Meters) {
+        self.finished = true;
+        if !std::mem::take(&mut self.counted) {
+            return;
+        }
+        meters.streams_ended.increment();
+        if self.filter_replied {
+            meters.local_responses.increment();
+        }
+        if self.filters.iter().any(|filter| filter.dead) {
+            let refused = self.reset.is_some() || (self.is_local() && !self.filter_replied);
+            if refused {
+                meters.fail_closed.increment();
+            } else {
+                meters.fail_open.increment();
+            }
+        }
+    }
+
+    /// Returns true if the response came from a filter or from the proxy itself.
+    pub fn is_local(&self) -> bool {
+        matches!(self.reply, Reply::Given)
     }
 
     /// Moves the state to where pumps and VMs share it.

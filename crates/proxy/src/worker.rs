@@ -22,7 +22,7 @@ use crate::accept::{self, Accepting};
 use crate::access_log::{Lines, Verdict};
 use crate::bodies::RequestBody;
 use crate::connection_limit::ConnectionLimit;
-use crate::exchange::{self, Exchange};
+use crate::exchange::Exchange;
 use crate::filters::of_route;
 use crate::revision::Revision;
 use crate::rounds::{self, Connections, Streams};
@@ -199,7 +199,7 @@ impl Worker {
         });
         let state = exchange.state.borrow();
         let mut verdict = Verdict {
-            local: exchange::is_local(&state),
+            local: state.is_local(),
             complete: exchange.is_complete(),
             filters: &mut names,
         };

@@ -10,7 +10,8 @@
 //!    through the same filters in reverse.
 //!
 //! This server has one thread and collects bodies before it shows them to filters. `weir-proxy` is the same with many workers
-//! and with bodies that stream: it polls a [`Pump`](weir_chain::Pump), as [`pass_whole`] does, from its bodies (`bodies.rs`).
+//! and with bodies that stream: it polls a [`Pump`](weir_chain::Pump), as [`OpenStream::pass_whole`] does,
+//! from its bodies (`bodies.rs`).
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -26,10 +27,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use weir_abi::{FailPolicy, LogLevel};
-use weir_chain::{
-    Chain, ChainFilter, Direction, HttpMessages, RequestHead, ResponseHead, SharedState, StreamState,
-    pass_whole, take_reply,
-};
+use weir_chain::{Chain, ChainFilter, Direction, HttpMessages, OpenStream, RequestHead, ResponseHead};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::{ForeignFunctions, Shared};
 use weir_plan::{Planner, Runtimes};
@@ -40,6 +38,8 @@ pub struct Filters {
     loader: Mutex<Loader>,
     /// What requests are served with; a reload replaces it.
     serving: Mutex<Arc<[ChainFilter]>>,
+    /// Shared data, queues, metrics, meters and foreign functions of all VMs of the process.
+    shared: Shared,
 }
 
 struct Loader {
@@ -52,17 +52,17 @@ struct Loader {
 impl Filters {
     /// Makes a server's filters, none so far, and the supervisor's task for [`Filters::run`].
     pub fn new(runtimes: Runtimes) -> (Arc<Self>, SupervisorTask) {
-        // Shared data, queues, metrics and foreign functions of all VMs of the process.
         let shared = Shared::new(ForeignFunctions::default());
         let (supervisor, task) = Supervisor::new(shared.clone(), || LogLevel::Trace);
         let loader = Loader {
-            planner: Planner::new(runtimes, shared),
+            planner: Planner::new(runtimes, shared.clone()),
             threads: [VmThread { supervisor, index: 0 }],
             fleet: Fleet::default(),
         };
         let filters = Self {
             loader: Mutex::new(loader),
             serving: Mutex::new(Arc::new([])),
+            shared,
         };
         (Arc::new(filters), task)
     }
@@ -115,7 +115,7 @@ impl Filters {
         loop {
             let (socket, _) = listener.accept().await?;
             let filters = Arc::clone(&self);
-            let service = service_fn(move |request| exchange(filters.chain(), request, application));
+            let service = service_fn(move |request| exchange(Arc::clone(&filters), request, application));
             let connection =
                 hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service);
             tokio::task::spawn_local(connection);
@@ -149,49 +149,38 @@ impl VmThreads for OneThread {
 
 /// Answers one request: through the filters, the application, and back through the filters.
 async fn exchange(
-    chain: Arc<Chain>,
+    filters: Arc<Filters>,
     request: Request<Incoming>,
     application: fn(Request<Bytes>) -> Response<Bytes>,
 ) -> anyhow::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let head = RequestHead::from_parts(parts, Scheme::HTTP);
     // `()`: this server knows nothing of a request beyond its messages. A proxy that answers properties such as
     // `source.address` has a type here that implements [`Facts`](weir_chain::Facts).
-    let state = StreamState::new(HttpMessages::new(head, ()), chain.len()).share();
-    let response = respond(&chain, &state, body, application).await;
-    // The filters' stream contexts end, whatever has become of the request.
-    state.borrow_mut().finished = true;
-    chain.finish();
-    response
-}
-
-async fn respond(
-    chain: &Arc<Chain>,
-    state: &SharedState<HttpMessages<()>>,
-    body: Bytes,
-    application: fn(Request<Bytes>) -> Response<Bytes>,
-) -> anyhow::Result<Response<Full<Bytes>>> {
+    let messages = HttpMessages::new(RequestHead::from_parts(parts, Scheme::HTTP), ());
+    // Dropped, it ends the filters' stream contexts: at the end of this function, or where the client leaves before.
+    let stream = OpenStream::begin(filters.chain(), messages, filters.shared.meters());
     // A message stops where a filter answers by itself, or has died and its fail policy is closed: the reply is in the state.
-    let body = match pass_whole(Direction::Request, chain, state, body).await {
+    let body = match stream.pass_whole(Direction::Request, body).await {
         Ok(body) => {
             let mut request = Request::new(body);
-            let head = state.borrow().messages.request.clone();
+            let head = stream.state().borrow().messages.request.clone();
             (*request.method_mut(), *request.headers_mut()) = (head.method, head.fields);
             *request.uri_mut() = head.path.into();
             let (parts, body) = application(request).into_parts();
             let (status, fields) = (parts.status, parts.headers);
-            state.borrow_mut().messages.response = Some(ResponseHead { status, fields });
+            stream.state().borrow_mut().messages.response = Some(ResponseHead { status, fields });
             body
         }
-        Err(_) => take_reply(state).context("the stream was reset")?,
+        Err(_) => stream.take_reply().context("the stream was reset")?,
     };
-    let body = match pass_whole(Direction::Response, chain, state, body).await {
+    let body = match stream.pass_whole(Direction::Response, body).await {
         Ok(body) => body,
         // The reply to a response goes out as it is.
-        Err(_) => take_reply(state).context("the stream was reset")?,
+        Err(_) => stream.take_reply().context("the stream was reset")?,
     };
-    let head = state.borrow_mut().messages.response.take().context("no head")?;
+    let head = stream.state().borrow_mut().messages.response.take();
+    let head = head.context("no head")?;
     let mut response = Response::new(Full::new(body));
     (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields);
     // hyper writes the length of the body as the filters left it.

@@ -14,14 +14,17 @@ use weir_embed::Filters;
 use weir_engine_wasmi::WasmiEngine;
 use weir_plan::Runtimes;
 
-/// Adds its configuration to responses as `x-filter`, answers `/refused` by itself, and dies of `/die`.
+/// Adds its configuration to responses as `x-filter`, answers `/refused` by itself, dies of `/die`, and holds `/hold`. Responses
+/// have `x-held` while it holds a request, and `x-left` once the stream of that request has ended.
 const GUEST: &str = r#"(module
     (import "env" "proxy_get_buffer_bytes" (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_get_header_map_value" (func $header (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 2)
-    (data (i32.const 0) ":pathx-filterrefused")
+    (data (i32.const 0) ":pathx-filterrefusedx-heldx-left")
+    (global $held (mut i32) (i32.const 0))
+    (global $left (mut i32) (i32.const 0))
     (global $heap (mut i32) (i32.const 4096))
     (func (export "proxy_abi_version_0_2_1"))
     (func (export "malloc") (param i32) (result i32)
@@ -37,9 +40,18 @@ const GUEST: &str = r#"(module
             (drop (call $reply (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 13) (i32.const 7)
                 (i32.const 0) (i32.const 0) (i32.const -1)))
             (return (i32.const 1))))
+        (if (i32.eq (i32.load (i32.load (i32.const 200))) (i32.const 0x6c6f682f)) (then                ;; "/hol"
+            (global.set $held (local.get 0))
+            (return (i32.const 1))))
         (i32.const 0))
+    (func (export "proxy_on_delete") (param i32)
+        (if (i32.eq (local.get 0) (global.get $held)) (then (global.set $left (i32.const 1)))))
     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
         (drop (call $add (i32.const 2) (i32.const 5) (i32.const 8) (i32.load (i32.const 100)) (i32.load (i32.const 104))))
+        (if (global.get $held) (then
+            (drop (call $add (i32.const 2) (i32.const 20) (i32.const 6) (i32.const 5) (i32.const 1)))))
+        (if (global.get $left) (then
+            (drop (call $add (i32.const 2) (i32.const 26) (i32.const 6) (i32.const 5) (i32.const 1)))))
         (i32.const 0)))"#;
 
 struct Site {
@@ -87,14 +99,33 @@ impl Site {
         self.filters.load(&[self.path("guest.yaml")])
     }
 
-    /// Sends a request with a body, and returns the whole response.
-    fn post(&self, path: &str) -> String {
+    /// Sends a request with a body.
+    fn send(&self, path: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
             stream,
             "POST {path} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody"
         )
         .unwrap();
+        stream
+    }
+
+    /// Sends requests until a response contains `expected`.
+    fn post_until(&self, expected: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let response = self.post("/");
+            if response.contains(expected) {
+                return;
+            }
+            assert!(Instant::now() < until, "no {expected}: {response}");
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
+    }
+
+    /// Sends a request with a body, and returns the whole response.
+    fn post(&self, path: &str) -> String {
+        let mut stream = self.send(path);
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         response
@@ -135,9 +166,18 @@ fn a_vm_that_dies_costs_its_requests_and_is_replaced() {
         let response = site.post(path);
         assert!(response.starts_with("HTTP/1.1 503"), "{path}: {response}");
     }
-    let until = Instant::now() + Duration::from_secs(30);
-    while !site.post("/").contains("x-filter: first\r\n") {
-        assert!(Instant::now() < until, "the VM does not come back");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    site.post_until("x-filter: first\r\n");
+}
+
+#[test]
+fn a_client_that_leaves_ends_the_stream_that_a_filter_holds() {
+    let site = Site::start("first");
+    let client = site.send("/hold");
+    site.post_until("x-held: x\r\n");
+    assert!(
+        !site.post("/").contains("x-left"),
+        "the filter still holds the request"
+    );
+    drop(client);
+    site.post_until("x-left: x\r\n");
 }

@@ -16,9 +16,7 @@ use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use weir_chain::{
-    Abort, Chain, Direction, Item, Length, LocalSource, Pump, Reply, ResponseHead, local_reply,
-};
+use weir_chain::{Abort, Chain, Direction, Item, Length, LocalSource, Pump, ResponseHead, local_reply};
 use weir_http_rules::{fields, flags};
 use weir_outbound::TrailingBody;
 
@@ -33,7 +31,7 @@ use crate::revision::{RoutePlan, Target};
 use crate::rounds::Watched;
 use crate::source::IncomingSource;
 use crate::stream::facts::StreamFacts;
-use crate::stream::{ProxyMessages, SharedState, StreamState};
+use crate::stream::{ProxyMessages, SharedState};
 use crate::worker::WorkerRevision;
 use crate::{echo, filters, forward, upgrade};
 use head::{take_head, trailer_path};
@@ -102,7 +100,7 @@ pub(crate) async fn serve(
     };
     let (name, cluster, endpoints) = names(&revision, route);
     let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
-    let state = StreamState::new(ProxyMessages::new(head, facts), chain.len()).share();
+    let state = chain.begin(ProxyMessages::new(head, facts), connection.worker.shared.meters());
     let key = connection.worker.streams.enter(Watched {
         state: Arc::downgrade(&state),
         connection: connection.facts.id,
@@ -110,9 +108,6 @@ pub(crate) async fn serve(
         route,
         chain: Arc::clone(&chain),
     });
-    if !chain.is_empty() {
-        connection.worker.shared.meters().streams.increment();
-    }
     let exchange = Exchange {
         connection,
         revision,
@@ -341,27 +336,6 @@ impl Exchange {
         route
     }
 
-    /// Counts what became of the stream.
-    fn count(&self) {
-        if self.chain.is_empty() {
-            return;
-        }
-        let meters = self.connection.worker.shared.meters();
-        meters.streams_ended.increment();
-        let state = self.state.borrow();
-        if state.filter_replied {
-            meters.local_responses.increment();
-        }
-        if state.filters.iter().any(|filter| filter.dead) {
-            let refused = state.reset.is_some() || (is_local(&state) && !state.filter_replied);
-            if refused {
-                meters.fail_closed.increment();
-            } else {
-                meters.fail_open.increment();
-            }
-        }
-    }
-
     /// The response has been sent to its end.
     pub fn completed(&mut self) {
         self.complete = true;
@@ -376,17 +350,17 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         {
             let mut state = self.state.borrow_mut();
-            state.finished = true;
             state.messages.facts.duration = Some(state.messages.facts.began_at.elapsed());
             if !self.complete && state.reset.is_none() {
                 // hyper gave the exchange up: the client has gone.
                 state.source_failed(Direction::Request);
             }
             // Whoever still sends the request has to stop.
+            state.finished = true;
             state.wake_all();
         }
-        self.chain.finish();
-        self.count();
+        let meters = self.connection.worker.shared.meters();
+        self.chain.finish(&self.state, meters);
         self.connection.worker.streams.leave(self.key);
         self.connection.worker.log_exchange(self);
         self.connection.end();
@@ -414,9 +388,4 @@ fn names(revision: &WorkerRevision, route: Option<usize>) -> (Arc<str>, Arc<str>
         }
         None => (revision.nothing(), revision.nothing(), 0),
     }
-}
-
-/// Whether an answer came from the proxy itself.
-pub(crate) fn is_local(state: &StreamState) -> bool {
-    matches!(state.reply, Reply::Given)
 }

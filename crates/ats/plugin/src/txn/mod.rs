@@ -37,7 +37,7 @@ use weir_ats_sys::{
     TS_EVENT_ERROR, TSHttpTxn, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet,
     TSVIO,
 };
-use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState, StreamState};
+use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState};
 
 pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 pub(crate) use pointer::TxnPtr;
@@ -123,7 +123,6 @@ fn input_of(transform: TSVConn) -> Option<TSVIO> {
 impl Txn {
     /// Makes the state of a transaction that begins with the filters of an instance; the transaction holds it.
     fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
-        meters().streams.increment();
         thread.set_at_work_on(Some(http));
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
         let messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
@@ -132,7 +131,7 @@ impl Txn {
             http,
             users: Cell::new(1),
             thread,
-            state: StreamState::new(messages, chain.len()).share(),
+            state: chain.begin(messages, meters()),
             chain,
             origins: smallvec![Origin {
                 first: 0,
@@ -239,7 +238,7 @@ impl Txn {
             first: known,
             chain: origin,
         });
-        state.filters.resize_with(self.chain.len(), Default::default);
+        state.extend(self.chain.len(), meters());
         known
     }
 
@@ -274,7 +273,6 @@ impl Txn {
     /// The server ends the transaction.
     fn close(&mut self) {
         self.position = Position::Closed;
-        meters().streams_ended.increment();
         self.end_waiting();
         self.request.close();
         self.response.let_go();
@@ -285,19 +283,12 @@ impl Txn {
             if matches!(messages.response, messages::Response::None) {
                 messages.response = messages::Response::Client;
             }
-            let failed = state.filters.iter().any(|filter| filter.dead);
-            if failed && self.response.reply().is_some() {
-                meters().fail_closed.increment();
-            } else if failed {
-                meters().fail_open.increment();
-            }
             // The first who broke off is the reason: the server may then break off the other side.
             if state.messages.facts.flags == 0 {
                 state.messages.facts.flags = facts::abort_flag(self.http);
             }
-            state.finished = true;
         }
-        self.chain.finish();
+        self.chain.finish(&self.state, meters());
         let waits = Arc::strong_count(&self.state) > 1;
         self.state.borrow_mut().messages.end(waits);
         if self.users.get() > 1 {

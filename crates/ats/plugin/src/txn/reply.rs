@@ -13,7 +13,6 @@ use super::mime::Head;
 use super::response::ResponseProgress;
 use super::source::TxnSource;
 use super::{Flow, Position, Txn, TxnPump};
-use crate::plugin::meters;
 
 /// An answer that has come through the filters.
 pub(super) struct FinalReply {
@@ -65,7 +64,6 @@ impl FinalReply {
 impl Txn {
     /// Sends an answer through the filters that know of the request.
     pub(super) fn begin_reply(&mut self, reply: LocalResponse) -> Flow {
-        meters().local_responses.increment();
         let body = {
             let mut state = self.state.borrow_mut();
             state.messages.facts.details = match reply.details.as_str() {
@@ -156,7 +154,6 @@ impl Txn {
 
     /// Makes an answer the one that filters read as the response from here on.
     pub(super) fn final_reply(&mut self, reply: LocalResponse) -> Box<FinalReply> {
-        meters().local_responses.increment();
         let mut state = self.state.borrow_mut();
         if !reply.details.is_empty() {
             state.messages.facts.details = reply.details.clone().into();
