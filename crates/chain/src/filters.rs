@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use atomic_refcell::{AtomicRef, AtomicRefCell};
 use smallvec::SmallVec;
-use weir_abi::Callback;
+use weir_abi::{Callback, FailPolicy};
 use weir_account::Account;
 use weir_host::{BodyAction, ContextId, Finish, HeadersAction, LiveVm, StreamAction, VmGone, VmSlot};
 use weir_meters::Meters;
@@ -30,7 +30,7 @@ pub struct Chain {
 pub struct ChainFilter {
     /// `None` where the filter was refused at start.
     slot: Option<(Arc<VmSlot>, usize)>,
-    fail_open: bool,
+    fail_policy: FailPolicy,
     limit: usize,
 }
 
@@ -47,14 +47,14 @@ impl ChainFilter {
     ///
     /// - `slot`: the slot of the filter's VM, and the index of the filter's plugin in the VM's plan. `None` where the filter
     ///   was refused: every stream gets the fail policy.
-    /// - `fail_open`: with `true`, streams continue without the filter while its VM is dead; with `false`, they are answered
-    ///   with 503, or reset once the response's head has gone out.
+    /// - `fail_policy`: the fate of streams while the filter's VM is dead. `Open`: they continue without the filter; `Closed`:
+    ///   they are answered with 503, or reset once the response's head has gone out.
     /// - `limit`: bytes of a body that the filter may hold back. A longer request is answered with 413, a longer response
     ///   with 500.
-    pub fn new(slot: Option<(Arc<VmSlot>, usize)>, fail_open: bool, limit: usize) -> Self {
+    pub fn new(slot: Option<(Arc<VmSlot>, usize)>, fail_policy: FailPolicy, limit: usize) -> Self {
         Self {
             slot,
-            fail_open,
+            fail_policy,
             limit,
         }
     }
@@ -168,7 +168,7 @@ impl Chain {
                     body: has(Callback::RequestBody),
                     trailers: has(Callback::RequestTrailers),
                 },
-                fail_open: filter.fail_open,
+                fail_policy: filter.fail_policy,
                 limit: filter.limit,
             }
         })
@@ -189,7 +189,7 @@ impl Chain {
             (interest != Interest::default()).then_some(StagePlan {
                 filter: index,
                 interest,
-                fail_open: filter.fail_open,
+                fail_policy: filter.fail_policy,
                 limit: filter.limit,
             })
         })
@@ -391,7 +391,7 @@ mod tests {
 
     fn chain(filters: [Option<&[Callback]>; 2]) -> Arc<Chain> {
         let filter = |callbacks: Option<&[Callback]>| {
-            ChainFilter::new(callbacks.map(|callbacks| (slot(callbacks), 0)), true, 10)
+            ChainFilter::new(callbacks.map(|callbacks| (slot(callbacks), 0)), FailPolicy::Open, 10)
         };
         Chain::new(&filters.into_iter().map(filter).collect(), 0..2)
     }

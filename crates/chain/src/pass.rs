@@ -77,7 +77,7 @@ mod tests {
     use std::task::{Context, Poll, Waker};
 
     use bytes::Bytes;
-    use weir_abi::StreamType;
+    use weir_abi::{FailPolicy, StreamType};
     use weir_host::{BodyAction, Stream, StreamAction, VmGone};
 
     use super::*;
@@ -122,7 +122,7 @@ mod tests {
                 headers: true,
                 ..Interest::default()
             },
-            fail_open: false,
+            fail_policy: FailPolicy::Closed,
             limit: 10,
         };
         let actions = calls.actions.clone();

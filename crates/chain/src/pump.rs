@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use atomic_refcell::AtomicRefMut;
 use smallvec::SmallVec;
+use weir_abi::FailPolicy;
 use weir_account::Account;
 use weir_host::{BodyAction, HeadersAction, LocalResponse, StreamAction, VmGone};
 
@@ -73,8 +74,8 @@ pub struct StagePlan {
     pub filter: usize,
     /// The filter's callbacks in the pump's direction.
     pub interest: Interest,
-    /// With `true`, the stream continues without the filter when its VM is dead.
-    pub fail_open: bool,
+    /// Fate of the stream when the filter's VM is dead.
+    pub fail_policy: FailPolicy,
     /// Bytes of the body that the filter may hold back.
     pub limit: usize,
 }
@@ -560,7 +561,7 @@ fn bypass_or_fail<M: Messages>(stage: &mut Stage, state: &mut StreamState<M>, di
     // A reply that is on its way has been decided on, perhaps because this very filter failed.
     let replying =
         direction == Direction::Response && matches!(state.reply, Reply::Given) && !state.response_sent;
-    if stage.fail_open || replying {
+    if stage.fail_policy == FailPolicy::Open || replying {
         stage.bypassed = true;
     } else {
         state.reply_or_reset(local_reply::plain(503, "filter_failed", ""), "filter_failed");

@@ -1,5 +1,7 @@
 //! One filter's stage in one direction: what it has seen, what it holds back, what it may pass on.
 
+use weir_abi::FailPolicy;
+
 use crate::pieces::Pieces;
 use crate::pump::{Interest, StagePlan};
 
@@ -9,8 +11,8 @@ pub(crate) struct Stage {
     pub filter: usize,
     /// Which callbacks the filter has in this direction.
     pub interest: Interest,
-    /// What a stream gets when the filter's VM is dead: `true` goes on without it.
-    pub fail_open: bool,
+    /// Fate of the stream when the filter's VM is dead.
+    pub fail_policy: FailPolicy,
     /// Bytes that may be held back.
     pub limit: usize,
     /// Where the head is.
@@ -82,13 +84,13 @@ impl Stage {
         let StagePlan {
             filter,
             interest,
-            fail_open,
+            fail_policy,
             limit,
         } = plan;
         Self {
             filter,
             interest,
-            fail_open,
+            fail_policy,
             limit,
             head: Head::Awaited,
             hold: Hold::Nothing,

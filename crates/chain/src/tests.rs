@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
-use weir_abi::{BufferType, MapType, StreamType};
+use weir_abi::{BufferType, FailPolicy, MapType, StreamType};
 use weir_host::{BodyAction, HeaderEdit, HeadersAction, LocalResponse, Stream, StreamAction, VmGone};
 
 use crate::testing::{self, Maps};
@@ -116,20 +116,20 @@ const ALL: Interest = Interest {
 
 impl Rig {
     fn new(plays: Vec<Play>) -> Self {
-        Self::with(plays, |_| (ALL, true))
+        Self::with(plays, |_| (ALL, FailPolicy::Open))
     }
 
-    fn with(plays: Vec<Play>, plan: impl Fn(usize) -> (Interest, bool)) -> Self {
+    fn with(plays: Vec<Play>, plan: impl Fn(usize) -> (Interest, FailPolicy)) -> Self {
         let state = testing::state(plays.len());
         let input = Rc::new(RefCell::new(VecDeque::new()));
         let seen = Rc::new(RefCell::new(Vec::new()));
         let plans: Vec<StagePlan> = (0..plays.len())
             .map(|filter| {
-                let (interest, fail_open) = plan(filter);
+                let (interest, fail_policy) = plan(filter);
                 StagePlan {
                     filter,
                     interest,
-                    fail_open,
+                    fail_policy,
                     limit: 10,
                 }
             })
@@ -511,7 +511,7 @@ fn filters_without_body_callbacks_are_passed_by() {
         trailers: false,
     };
     let mut rig = Rig::with(vec![answers(HeadersAction::Continue, &[])], |_| {
-        (headers_only, true)
+        (headers_only, FailPolicy::Open)
     });
     rig.feed([head(), data("ab", false)]);
     assert_eq!(rig.drain(), "[head]ab,…");

@@ -17,7 +17,7 @@ pub(crate) type ChainCalls = weir_chain::ChainCalls<ProxyMessages>;
 pub(crate) fn of_route(filters: &[FilterPlan], slots: &[Arc<VmSlot>]) -> Arc<[ChainFilter]> {
     let filter = |filter: &FilterPlan| {
         let slot = filter.vm.map(|(vm, plugin)| (Arc::clone(&slots[vm]), plugin));
-        ChainFilter::new(slot, filter.fail_open, filter.limit)
+        ChainFilter::new(slot, filter.config.fail_policy, filter.limit)
     };
     filters.iter().map(filter).collect()
 }

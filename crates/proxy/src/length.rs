@@ -134,7 +134,7 @@ mod tests {
                 body: true,
                 trailers: false,
             },
-            fail_open: true,
+            fail_policy: weir_config::FailPolicy::Open,
             limit: 10,
         };
         let source = LocalSource::new(Bytes::from_static(b"body"));

@@ -70,8 +70,6 @@ pub(crate) struct FilterPlan {
     pub config: Arc<FilterConfig>,
     /// Index of its VM among those of the configuration, and of its plugin in that VM; `None` where the filter was refused.
     pub vm: Option<(usize, usize)>,
-    /// Whether streams go on without it when its VM is dead.
-    pub fail_open: bool,
     /// Body bytes that it may hold back.
     pub limit: usize,
 }

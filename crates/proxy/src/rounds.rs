@@ -12,7 +12,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 use weir_abi::limits::STREAM_DEADLINE;
 use weir_chain::{Chain, local_reply};
-use weir_config::Timeouts;
+use weir_config::{FailPolicy, Timeouts};
 use weir_http_rules::flags;
 
 use crate::connection::Watch;
@@ -240,7 +240,10 @@ fn look_after_held(worker: &Worker, watched: &Watched, state: &mut StreamState, 
         let Some(plan) = watched.filter(filter) else {
             continue;
         };
-        let policy = if plan.fail_open { "open" } else { "closed" };
+        let policy = match plan.config.fail_policy {
+            FailPolicy::Open => "open",
+            FailPolicy::Closed => "closed",
+        };
         tracing::warn!(
             "filter {}: held a stream for longer than `limits.stream_deadline` ({limit:?}); the stream gets \
              fail_policy={policy}",

@@ -33,7 +33,6 @@ fn plan_filter(name: &str, filter: &Arc<FilterConfig>, planned: &Planned) -> Fil
         name: name.into(),
         config: Arc::clone(filter),
         vm: planned.position(filter),
-        fail_open: filter.fail_policy == weir_config::FailPolicy::Open,
         limit: usize::try_from(filter.body_limit).unwrap_or(usize::MAX),
     }
 }

@@ -26,7 +26,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use weir_abi::{FailPolicy, LogLevel};
+use weir_abi::LogLevel;
 use weir_chain::{Chain, ChainFilter, Direction, HttpMessages, OpenStream, RequestHead, ResponseHead};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::{ForeignFunctions, Shared};
@@ -90,10 +90,9 @@ impl Filters {
         let member = |config: &Arc<FilterConfig>| {
             let (vm, plugin) = planned.position(config)?;
             let slot = (Arc::clone(next.slot(vm, 0)?), plugin);
-            let fail_open = config.fail_policy == FailPolicy::Open;
             Some(ChainFilter::new(
                 Some(slot),
-                fail_open,
+                config.fail_policy,
                 config.body_limit as usize,
             ))
         };

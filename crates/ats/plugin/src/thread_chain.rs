@@ -38,7 +38,7 @@ impl ThreadChain {
         let member = |filter: &ThreadFilter| {
             ChainFilter::new(
                 filter.slot.clone(),
-                filter.config.fail_policy == weir_config::FailPolicy::Open,
+                filter.config.fail_policy,
                 usize::try_from(filter.config.body_limit).unwrap_or(usize::MAX),
             )
         };

@@ -4,22 +4,22 @@ use super::*;
 
 #[test]
 fn a_dead_vm_lets_the_stream_go_or_fails_it() {
-    for (fail_open, expected) in [(true, "[head]abc."), (false, "!")] {
+    for (fail_policy, expected) in [(FailPolicy::Open, "[head]abc."), (FailPolicy::Closed, "!")] {
         let dies: Play = Box::new(|_, _| Answer::Dead);
-        let mut rig = Rig::with(vec![dies], |_| (ALL, fail_open));
+        let mut rig = Rig::with(vec![dies], |_| (ALL, fail_policy));
         rig.feed([head(), data("abc", true)]);
         assert_eq!(rig.drain(), expected);
         let failed = matches!(&rig.state.borrow().reply, Reply::Pending(reply) if reply.status == 503);
-        assert_eq!(failed, !fail_open);
+        assert_eq!(failed, fail_policy == FailPolicy::Closed);
         assert_eq!(rig.seen().len(), 1);
     }
 }
 
 #[test]
 fn a_held_stream_of_a_vm_that_dies_gets_the_fail_policy_at_once() {
-    for (fail_open, expected) in [(true, "[head]abc."), (false, "!")] {
+    for (fail_policy, expected) in [(FailPolicy::Open, "[head]abc."), (FailPolicy::Closed, "!")] {
         let holds = answers(HeadersAction::StopAllAndWatermark, &[]);
-        let mut rig = Rig::with(vec![holds], |_| (ALL, fail_open));
+        let mut rig = Rig::with(vec![holds], |_| (ALL, fail_policy));
         rig.feed([head(), data("abc", true)]);
         assert_eq!(rig.drain(), "…");
         StreamHandle::new(rig.state.clone(), 0).vm_died();
