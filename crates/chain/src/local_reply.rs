@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use weir_host::LocalResponse;
+use weir_http_rules::content_type;
 use weir_http_rules::guest::is_reserved;
 use weir_http_rules::status::{is_bodiless, reason_phrase};
 
@@ -75,12 +76,8 @@ fn line(name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 }
 
 fn is_grpc(request: &HeaderMap) -> bool {
-    request.get(header::CONTENT_TYPE).is_some_and(|value| {
-        match value.as_bytes().strip_prefix(b"application/grpc") {
-            Some(rest) => rest.is_empty() || rest.starts_with(b"+"),
-            None => false,
-        }
-    })
+    let kind = request.get(header::CONTENT_TYPE);
+    kind.is_some_and(|value| content_type::is_grpc(value.as_bytes()))
 }
 
 fn grpc_head(response: &LocalResponse) -> ResponseHead {

@@ -3,6 +3,8 @@
 //! - [`names`]: classes of field names, and which bytes names and values may hold.
 //! - [`fields`]: operations on header maps that keep the order of lines, among them the removal of a connection's fields.
 //! - [`guest`]: fields that are never a guest's to set.
+//! - [`method`]: methods whose requests have no body, or state a length in any case.
+//! - [`content_type`]: gRPC, and bodies that are streams of events.
 //! - [`pseudo`]: pseudo-headers and the values that they may have.
 //! - [`status`]: statuses that end an exchange, statuses without a body, reason phrases.
 //! - [`flags`]: Envoy's response flags.
@@ -11,9 +13,11 @@
 //! documentation says otherwise.
 #![forbid(unsafe_code)]
 
+pub mod content_type;
 pub mod fields;
 pub mod flags;
 pub mod guest;
+pub mod method;
 pub mod names;
 pub mod pseudo;
 pub mod status;

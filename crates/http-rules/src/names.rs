@@ -19,6 +19,32 @@ pub fn is_connection_field(name: impl AsRef<[u8]>) -> bool {
     }
 }
 
+/// Returns true for a field of the connection in a message that may lack a `connection` field; `named`: it has one.
+///
+/// `keep-alive` and `upgrade` mean nothing without a `connection` that names them (RFC 9110, 7.6.1), and are like any other
+/// field there.
+#[inline]
+pub fn is_connection_field_of(name: impl AsRef<[u8]>, named: bool) -> bool {
+    let name = name.as_ref();
+    is_connection_field(name) && (named || !matches!(name, b"keep-alive" | b"upgrade"))
+}
+
+/// Returns true for a field by which the sender of a response tells of itself: `date`, `server` and `via`. A proxy that
+/// answers keeps its own.
+pub fn is_sender_field(name: impl AsRef<[u8]>) -> bool {
+    matches!(name.as_ref(), b"date" | b"server" | b"via")
+}
+
+/// The fields that [`is_framing_field`] accepts, for messages to people.
+pub const FRAMING_FIELDS: [&str; 6] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Returns true for a field that says where a message ends or belongs to one connection: the proxy sets it, and neither a
 /// configuration nor a guest has a say in it.
 #[inline]
@@ -141,6 +167,25 @@ mod tests {
         for value in [&b"a\r\nb"[..], b"\0", b"\x7f"] {
             assert!(!is_value(value), "{value:?}");
         }
+    }
+
+    #[test]
+    fn framing_fields_are_those_that_the_list_names() {
+        assert!(FRAMING_FIELDS.iter().all(|name| is_framing_field(name)));
+        for name in ["te", "host", "http2-settings", "trailer", "content-type", "date"] {
+            assert!(!is_framing_field(name) && !FRAMING_FIELDS.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn keep_alive_and_upgrade_are_of_the_connection_where_it_is_named() {
+        for name in ["keep-alive", "upgrade"] {
+            assert!(is_connection_field_of(name, true) && !is_connection_field_of(name, false));
+        }
+        for name in ["connection", "proxy-connection", "transfer-encoding"] {
+            assert!(is_connection_field_of(name, true) && is_connection_field_of(name, false));
+        }
+        assert!(!is_connection_field_of("te", true));
     }
 
     #[test]

@@ -64,7 +64,7 @@ struct Pseudo {
 impl Pseudo {
     fn set(&mut self, name: &[u8], value: &[u8]) -> Result<(), CallFailure> {
         match name {
-            b"method" => fill(&mut self.method, Method::from_bytes(value).ok(), ":method"),
+            b"method" => fill(&mut self.method, pseudo::method(value), ":method"),
             b"path" => {
                 // A fragment is not sent, and does not make a call impossible.
                 let sent = value.split(|byte| *byte == b'#').next().unwrap_or_default();
@@ -82,9 +82,6 @@ impl Pseudo {
         let method = self.method.ok_or_else(|| missing(":method"))?;
         let path = self.path.ok_or_else(|| missing(":path"))?;
         let authority = self.authority.ok_or_else(|| missing(":authority"))?;
-        if method == Method::CONNECT {
-            return Err(bad("CONNECT is not a call".to_owned()));
-        }
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
             .authority(authority)
@@ -171,7 +168,7 @@ mod tests {
             (missing(":path"), "missing :path"),
             (missing(":authority"), "missing :authority"),
             (replaced(":method", b"GE T"), "invalid :method"),
-            (replaced(":method", b"CONNECT"), "CONNECT is not a call"),
+            (replaced(":method", b"CONNECT"), "invalid :method"),
             (replaced(":path", b"a"), "invalid :path"),
             (replaced(":path", b"/ HTTP/1.1\r\nx: y"), "invalid :path"),
             (replaced(":path", b""), "invalid :path"),

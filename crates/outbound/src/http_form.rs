@@ -5,6 +5,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Method, Request, Uri, Version};
 use http_body::Body;
 use weir_http_rules::fields::{lists, strip_hop_by_hop};
+use weir_http_rules::method::needs_length;
 
 use crate::error::SendError;
 
@@ -50,7 +51,7 @@ fn frame_http1<B: Body>(request: &mut Request<B>, room_for_trailers: bool) {
         return;
     }
     if request.body().is_end_stream() {
-        if [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+        if needs_length(request.method().as_str().as_bytes()) {
             request
                 .headers_mut()
                 .insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -1,5 +1,7 @@
 //! `snapshot:`.
 
+use weir_http_rules::pseudo;
+
 use super::bytes::configuration;
 use super::headers::headers;
 use super::or;
@@ -24,11 +26,7 @@ fn request(field: &Field<'_>) -> Option<WarmUpRequest> {
     let keys = field.keys()?;
     let method = or(keys.take("method"), "GET".to_owned(), |field| {
         let name = field.string()?;
-        let is_token = !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if is_token {
+        if pseudo::method(name.as_bytes()).is_some() {
             return Some(name);
         }
         field.report(format!("expected a method such as GET, found {}", quoted(&name)));
@@ -36,7 +34,7 @@ fn request(field: &Field<'_>) -> Option<WarmUpRequest> {
     });
     let path = or(keys.take("path"), "/".to_owned(), |field| {
         let path = field.string()?;
-        if path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if pseudo::path(path.as_bytes()).is_some() {
             return Some(path);
         }
         field.report(format!(

@@ -17,6 +17,7 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use weir_chain::{Abort, Chain, Direction, Item, Length, LocalSource, Pump, ResponseHead, local_reply};
+use weir_http_rules::content_type::is_event_stream;
 use weir_http_rules::{fields, flags};
 use weir_outbound::TrailingBody;
 
@@ -277,11 +278,7 @@ impl Exchange {
     /// still sends, or one that listens for events that come when they come.
     fn is_patient(&self) -> bool {
         let state = self.state.borrow();
-        let listens = |value: &HeaderValue| {
-            [&b"text/event-stream"[..], b"application/grpc"]
-                .iter()
-                .any(|kind| value.as_bytes().starts_with(kind))
-        };
+        let listens = |value: &HeaderValue| is_event_stream(value.as_bytes());
         let kind = state
             .messages
             .response

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use weir_host::{Edit, HeaderEdit};
 use weir_http_rules::guest::{is_empty_te, is_reserved};
+use weir_http_rules::method::needs_length;
 use weir_http_rules::names::is_framing_field;
 use weir_http_rules::pseudo::{self, is_request_pseudo};
 use weir_http_rules::status::{is_bodiless, of_final_response};
@@ -138,8 +139,7 @@ fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
     let done = match name {
         b":method" => {
             // The server refuses these without a length, and a request that had no body has none now.
-            let needs_length = matches!(value, b"POST" | b"PUT" | b"PUSH");
-            if needs_length && !(head.has(names().content_length) || head.has(names().transfer_encoding)) {
+            if needs_length(value) && !(head.has(names().content_length) || head.has(names().transfer_encoding)) {
                 head.add(b"Content-Length", b"0");
             }
             head.set_method(value)

@@ -11,6 +11,7 @@ use weir_ats_sys::{
     TSHttpTxnTransformedRespCache, TSHttpTxnUntransformedRespCache, TSTransformCreate,
 };
 use weir_chain::Direction;
+use weir_http_rules::status::is_bodiless;
 
 use super::mime::Head;
 use super::request::{self, RequestStage, RequestTransform};
@@ -117,7 +118,9 @@ impl Txn {
             && self.response.transform.is_none()
             && self.response.reply().is_none()
             && head.status() >= 200
-            && !matches!(head.status(), 204..=206 | 304)
+            && !is_bodiless(head.status())
+            // A filter has to see the whole of a body.
+            && head.status() != 206
             && head.content_length() != Some(0)
             && !self.state.borrow().messages.is_head
             && self.wants_response_body()

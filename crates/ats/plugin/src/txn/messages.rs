@@ -10,7 +10,8 @@ use weir_ats_sys::{
 use weir_chain::{Direction, FieldLines, Messages, ResponseHead};
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};
 use weir_http_rules::flags;
-use weir_http_rules::names::is_connection_field;
+use weir_http_rules::method::is_bodiless;
+use weir_http_rules::names::{is_connection_field, is_connection_field_of};
 
 use super::access::Access;
 use super::client;
@@ -181,7 +182,7 @@ impl TxnMessages {
             None if self.request_is_coded => true,
             // HTTP/2 need not announce a body, and the server does not tell: it is expected where the method has one. What
             // comes with another method is refused before it is sent on (`Txn::on_send_request`).
-            None => !is_bodiless_method(method) && client::is_http2(txn),
+            None => !is_bodiless(method) && client::is_http2(txn),
         }
     }
 
@@ -201,7 +202,7 @@ impl TxnMessages {
             }
             b":method" => out.extend_from_slice(head.method()),
             b":scheme" => out.extend_from_slice(self.scheme(head).as_ref()),
-            name if is_connection_field(name) && is_hidden(name, head.has(names().connection)) => {
+            name if is_connection_field(name) && is_connection_field_of(name, head.has(names().connection)) => {
                 return Lookup::Missing;
             }
             name => return found(head.value(name, out)),
@@ -228,7 +229,7 @@ impl TxnMessages {
         visit(b":scheme", self.scheme(head).as_ref());
         let named = head.has(names().connection);
         head.visit(&mut |name, value| {
-            if name != b"host" && !is_hidden(name, named) {
+            if name != b"host" && !is_connection_field_of(name, named) {
                 visit(name, value);
             }
         });
@@ -287,7 +288,7 @@ impl TxnMessages {
                 }
                 None => Lookup::Missing,
             },
-            name if is_connection_field(name) && is_hidden(name, head.has(names().connection)) => {
+            name if is_connection_field(name) && is_connection_field_of(name, head.has(names().connection)) => {
                 Lookup::Missing
             }
             name => found(head.value(name, out)),
@@ -309,7 +310,7 @@ impl TxnMessages {
         let transformed = matches!(self.response, Response::Transform(_));
         let named = head.has(names().connection);
         head.visit(&mut |name, value| {
-            if !(is_hidden(name, named) || (transformed && name == b"content-length")) {
+            if !(is_connection_field_of(name, named) || (transformed && name == b"content-length")) {
                 visit(name, value);
             }
         });
@@ -468,14 +469,7 @@ fn authority(head: Head, out: &mut Vec<u8>) {
     }
 }
 
-fn is_bodiless_method(method: &[u8]) -> bool {
-    matches!(
-        method,
-        b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"CONNECT" | b"DELETE"
-    )
-}
-
-/// Number of lines of the fields that filters do not see ([`is_hidden`]); `coded`: one may be `Transfer-Encoding`.
+/// Number of lines of the fields that filters do not see ([`is_connection_field_of`]); `coded`: one may be `Transfer-Encoding`.
 fn hidden_lines(head: Head, coded: bool) -> usize {
     // Each look is a call of the server.
     let names = names();
@@ -487,12 +481,6 @@ fn hidden_lines(head: Head, coded: bool) -> usize {
         0 => lines,
         named => lines + named + head.lines_of(names.keep_alive) + head.lines_of(names.upgrade),
     }
-}
-
-/// True if filters do not see a field: one of the server's connection. Two of those mean nothing, and are like any other
-/// field, without a `Connection` that names them (RFC 9110, 7.6.1); `named`: there is one.
-fn is_hidden(name: &[u8], named: bool) -> bool {
-    is_connection_field(name) && (named || !matches!(name, b"keep-alive" | b"upgrade"))
 }
 
 fn found(found: bool) -> Lookup {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use weir_ats_sys::{Given, TSHttpTxnErrorBodySet, TSHttpTxnStatusSet};
 use weir_chain::{Abort, Direction, Item, LocalSource, ResponseHead, local_reply};
 use weir_host::LocalResponse;
-use weir_http_rules::names::is_framing_field;
+use weir_http_rules::names::{is_framing_field, is_sender_field};
 
 use super::messages::{Response, content_type_and_method};
 use super::mime::Head;
@@ -53,7 +53,7 @@ impl FinalReply {
 
     /// Makes a head in the server's memory that of the answer. Framing, the date and the server's name are the server's.
     pub fn write(&self, head: Head) {
-        head.retain(|name| is_framing_field(name) || matches!(name, b"date" | b"server" | b"via"));
+        head.retain(|name| is_framing_field(name) || is_sender_field(name));
         head.set_status(self.status);
         for (name, value) in &self.lines {
             head.add(name, value);

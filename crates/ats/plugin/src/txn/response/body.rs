@@ -11,6 +11,7 @@ use weir_ats_sys::{
     TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces, local_reply};
+use weir_http_rules::content_type::is_event_stream;
 
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
@@ -300,9 +301,7 @@ impl Txn {
     fn is_patient(&self) -> bool {
         let state = self.state.borrow();
         let listens = state.messages.server_response().and_then(|head| {
-            head.with_value(names().content_type, |value| {
-                value.starts_with(b"text/event-stream") || value.starts_with(b"application/grpc")
-            })
+            head.with_value(names().content_type, is_event_stream)
         });
         !listens.unwrap_or(false)
     }
