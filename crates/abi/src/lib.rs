@@ -19,7 +19,7 @@ pub use context::ContextId;
 pub use enums::{BufferType, LogLevel, MapType, MetricType, PeerType, Status, StreamType};
 pub use exports::{ALLOCATORS, Callback, INITIALIZE, MAINS, MEMORY, START};
 pub use limits::VmLimits;
-pub use policy::{FailPolicy, HttpCallFailure};
+pub use policy::{FailPolicy, HttpCallFailure, WarmUp};
 pub use signature::{Signature, ValType};
 pub use version::AbiVersion;
 pub use wasi::Errno;

@@ -391,7 +391,11 @@ mod tests {
 
     fn chain(filters: [Option<&[Callback]>; 2]) -> Arc<Chain> {
         let filter = |callbacks: Option<&[Callback]>| {
-            ChainFilter::new(callbacks.map(|callbacks| (slot(callbacks), 0)), FailPolicy::Open, 10)
+            ChainFilter::new(
+                callbacks.map(|callbacks| (slot(callbacks), 0)),
+                FailPolicy::Open,
+                10,
+            )
         };
         Chain::new(&filters.into_iter().map(filter).collect(), 0..2)
     }

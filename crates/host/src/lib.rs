@@ -39,13 +39,13 @@ pub use shared::{
     HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, Shared,
 };
 pub use slot::{ExportedCallbacks, LiveVm, VmGone, VmKeeper, VmSlot};
-pub use snapshot::{NoSnapshot, VmSnapshot, WarmUp};
+pub use snapshot::{NoSnapshot, VmSnapshot};
 pub use spec::{PluginSpec, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,
 };
 pub use weir_abi::{
-    CallFailure, FailPolicy, GrpcCall, HttpCall, HttpCallFailure, HttpCallResponse, Pairs, VmLimits,
+    CallFailure, FailPolicy, GrpcCall, HttpCall, HttpCallFailure, HttpCallResponse, Pairs, VmLimits, WarmUp,
 };
 
 pub use weir_abi::ContextId;

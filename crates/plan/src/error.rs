@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use weir_config::CodeSource;
+use weir_config::{CodeSource, ConfigError};
 use weir_outbound::UpstreamError;
 
 /// A filter that cannot be used, and why.
@@ -26,16 +26,9 @@ impl fmt::Display for Refusal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// A runtime that this build does not have.
-    #[error("{place}the runtime {written} is not built in; there are: {available}")]
-    Runtime {
-        /// Where it stands, with `: `; or empty.
-        place: String,
-        /// As it was written.
-        written: String,
-        /// What there is.
-        available: String,
-    },
+    /// A filter's runtime is not built in.
+    #[error(transparent)]
+    Runtime(#[from] ConfigError),
     /// An upstream's certificates.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),

@@ -10,7 +10,6 @@ use weir_host::{HostModule, LoadError};
 use weir_loader::{FetchError, FetchedModule, ModuleDigest};
 use weir_meters::Meters;
 
-use crate::error::PlanError;
 use crate::import_sets::import_sets;
 use crate::runtimes::Runtimes;
 use crate::sources::Sources;
@@ -68,27 +67,8 @@ impl Modules {
         self.previous.clear();
     }
 
-    /// Whether there is a runtime of the name that a VM gives.
-    pub fn check_runtime(&self, config: &VmConfig) -> Result<(), PlanError> {
-        let names = self.runtimes.names();
-        if names.contains(&config.runtime.name.as_str()) {
-            return Ok(());
-        }
-        Err(PlanError::Runtime {
-            place: config
-                .runtime
-                .location
-                .as_ref()
-                .map(|place| format!("{place}: "))
-                .unwrap_or_default(),
-            written: config.runtime.written.clone(),
-            available: names.join(", "),
-        })
-    }
-
     /// The module of a VM. The error says why there is none.
     pub fn compile(&self, config: &VmConfig) -> Result<Arc<HostModule>, String> {
-        self.check_runtime(config).map_err(|error| error.to_string())?;
         let engine = self.engine(&config.runtime.name)?;
         let source = self.sources.open(&config.code);
         let fetched = weir_loader::fetch(source.as_ref(), config.module_file).map_err(|error| {

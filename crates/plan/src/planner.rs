@@ -81,6 +81,10 @@ impl Planner {
         spare: &[Arc<FilterConfig>],
         log_level: LogLevel,
     ) -> Result<Planned, PlanError> {
+        let runtimes = self.modules.runtimes();
+        for filter in serving.iter().chain(spare) {
+            filter.check_runtime(&runtimes)?;
+        }
         let mut groups = trial::group(serving.iter());
         let count = groups.len();
         groups.extend(trial::group(spare.iter()));
@@ -127,7 +131,6 @@ impl Planner {
         self.modules.begin();
         let mut ready = Vec::with_capacity(groups.len());
         for group in groups {
-            self.modules.check_runtime(&group.config)?;
             let mut own = HashMap::new();
             for (name, upstream) in &group.upstreams {
                 own.insert(name.clone(), upstreams.load(upstream)?);

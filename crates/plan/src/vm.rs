@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use weir_abi::LogLevel;
-use weir_config::{Ticks, VmConfig, WarmUpRequest};
+use weir_config::{Ticks, VmConfig};
 use weir_host::{
     ContextId, ExportedCallbacks, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot,
-    VmSpec, WarmUp,
+    VmSpec,
 };
 
 use crate::canary::Canary;
@@ -25,8 +25,6 @@ pub struct VmPlan {
     pub identity: Identity,
     /// The callbacks that the module exports; known once a VM of the plan has started.
     pub exported: Arc<ExportedCallbacks>,
-    /// The requests that warm up the VM to freeze; `None` where each VM is started by itself.
-    warm_up: Option<Vec<WarmUp>>,
     /// The snapshot that VMs continue from, taken for the first start; `None` where that could not be done.
     snapshot: OnceLock<Option<Arc<VmSnapshot>>>,
 }
@@ -58,15 +56,12 @@ impl VmPlan {
         reach: Arc<Reach>,
         identity: Identity,
     ) -> Self {
-        let snapshot = identity.config.snapshot.as_ref();
-        let warm_up = snapshot.map(|snapshot| snapshot.warm_up.iter().map(made_up).collect());
         Self {
             spec,
             plugins,
             reach,
             identity,
             exported: Arc::default(),
-            warm_up,
             snapshot: OnceLock::new(),
         }
     }
@@ -172,7 +167,7 @@ impl VmPlan {
 
     /// The snapshot that VMs continue from. The first caller takes it, and others wait.
     fn snapshot(&self, shared: &Shared) -> Option<&Arc<VmSnapshot>> {
-        let requests = self.warm_up.as_ref()?;
+        let requests = &self.identity.config.snapshot.as_ref()?.warm_up;
         let make = || {
             let services = Box::new(Canary(Arc::clone(&self.reach)));
             let module = &self.reach.module;
@@ -195,25 +190,5 @@ impl VmPlan {
             }
         };
         self.snapshot.get_or_init(make).as_ref()
-    }
-}
-
-/// The request as the guest sees it.
-fn made_up(request: &WarmUpRequest) -> WarmUp {
-    let line = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
-    let mut headers = vec![
-        line(":method", &request.method),
-        line(":path", &request.path),
-        line(":authority", &request.authority),
-        line(":scheme", "http"),
-    ];
-    let written = request.headers.iter();
-    headers.extend(written.map(|(name, value)| line(&name.to_ascii_lowercase(), value)));
-    if !request.body.is_empty() {
-        headers.push(line("content-length", &request.body.len().to_string()));
-    }
-    WarmUp {
-        headers,
-        body: request.body.clone(),
     }
 }

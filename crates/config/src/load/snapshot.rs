@@ -6,7 +6,7 @@ use super::bytes::configuration;
 use super::headers::headers;
 use super::or;
 use crate::read::{Field, quoted};
-use crate::{Snapshot, WarmUpRequest};
+use crate::{Snapshot, WarmUp};
 
 /// `true`, `false`, or a map with what is to be done before.
 pub(super) fn read(field: &Field<'_>) -> Option<Snapshot> {
@@ -22,7 +22,8 @@ pub(super) fn read(field: &Field<'_>) -> Option<Snapshot> {
     Some(Snapshot { warm_up })
 }
 
-fn request(field: &Field<'_>) -> Option<WarmUpRequest> {
+/// Reads one made-up request into the form in which a guest sees it.
+fn request(field: &Field<'_>) -> Option<WarmUp> {
     let keys = field.keys()?;
     let method = or(keys.take("method"), "GET".to_owned(), |field| {
         let name = field.string()?;
@@ -48,14 +49,20 @@ fn request(field: &Field<'_>) -> Option<WarmUpRequest> {
         "localhost".to_owned(),
         Field::string,
     );
-    let headers = or(keys.take("headers"), Vec::new(), headers);
+    let fields = or(keys.take("headers"), Vec::new(), headers);
     let body = or(keys.take("body"), Vec::new(), configuration);
     keys.finish();
-    Some(WarmUpRequest {
-        method,
-        path,
-        authority,
-        headers,
-        body,
-    })
+    let line = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let mut headers = vec![
+        line(":method", &method),
+        line(":path", &path),
+        line(":authority", &authority),
+        line(":scheme", "http"),
+    ];
+    let fields = fields.iter();
+    headers.extend(fields.map(|(name, value)| line(&name.to_ascii_lowercase(), value)));
+    if !body.is_empty() {
+        headers.push(line("content-length", &body.len().to_string()));
+    }
+    Some(WarmUp { headers, body })
 }

@@ -11,9 +11,9 @@ pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
 pub use process::{CodeCacheFolder, ProcessConfig, WasmtimeOptions};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
 pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
-pub use snapshot::{Snapshot, WarmUpRequest};
+pub use snapshot::Snapshot;
 pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
-pub use weir_abi::{FailPolicy, HttpCallFailure, VmLimits};
+pub use weir_abi::{FailPolicy, HttpCallFailure, VmLimits, WarmUp};
 
 /// A document of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,17 +74,29 @@ fn every_key_of_a_filter_is_read() {
     );
     let requests = vm.snapshot.unwrap().warm_up;
     assert_eq!(requests.len(), 2);
-    assert_eq!(
-        (requests[0].method.as_str(), requests[0].authority.as_str()),
-        ("GET", "localhost")
-    );
-    assert_eq!(requests[0].path, "/search?q=1");
-    let lines = [("x-a", "1"), ("x-a", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(requests[0].headers, lines);
-    assert_eq!(
-        (requests[1].path.as_str(), requests[1].body.as_slice()),
-        ("/", &b"text"[..])
-    );
+    let line = |(name, value): &(&str, &str)| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+    let pseudo = |method, path, authority| {
+        [
+            (":method", method),
+            (":path", path),
+            (":authority", authority),
+            (":scheme", "http"),
+        ]
+    };
+    let lines = [
+        &pseudo("GET", "/search?q=1", "localhost")[..],
+        &[("x-a", "1"), ("x-a", "2")],
+    ]
+    .concat();
+    assert_eq!(requests[0].headers, lines.iter().map(line).collect::<Vec<_>>());
+    assert!(requests[0].body.is_empty());
+    let lines = [
+        &pseudo("POST", "/", "example.com")[..],
+        &[("content-length", "4")],
+    ]
+    .concat();
+    assert_eq!(requests[1].headers, lines.iter().map(line).collect::<Vec<_>>());
+    assert_eq!(requests[1].body, b"text");
     assert_eq!(vm.vm_id, "shared");
     assert_eq!(vm.configuration, b"text of the VM");
     assert!(vm.allow_precompiled);

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex};
 
 use weir_engine::{InstantiateError, Snapshot};
 
-pub use self::warm_up::WarmUp;
 use crate::proxy_wasm::{PluginContext, Vm};
 use crate::sets::SetStates;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, VmError, VmSpec};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use weir_abi::{LogLevel, Status};
+use weir_abi::{LogLevel, Status, WarmUp};
 
-use super::{NoSnapshot, Told, VmSnapshot, WarmUp, warm_up};
+use super::{NoSnapshot, Told, VmSnapshot, warm_up};
 use crate::proxy_wasm::{Vm, VmState};
 use crate::{
     CallTicket, ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec,

@@ -2,21 +2,12 @@
 
 use std::collections::HashMap;
 
-use weir_abi::{BufferType, MapType, StreamType};
+use weir_abi::{BufferType, MapType, StreamType, WarmUp};
 
 use crate::Vm;
 use crate::{
     BufferStatus, ContextId, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Pairs, Stream, VmError,
 };
-
-/// A made-up request. It is answered with 200 and no body, unless the guest answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WarmUp {
-    /// Header lines in order, names in lower case, `:method`, `:path` and the other pseudo-headers first.
-    pub headers: Pairs,
-    /// The body; may be empty.
-    pub body: Vec<u8>,
-}
 
 /// Shows a request to a plugin, with an answer. What the guest asks for is done to the made-up stream; a pause ends by
 /// itself.

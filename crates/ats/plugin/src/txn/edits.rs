@@ -139,7 +139,9 @@ fn set_pseudo(head: Head, name: &[u8], value: &[u8]) -> Edit {
     let done = match name {
         b":method" => {
             // The server refuses these without a length, and a request that had no body has none now.
-            if needs_length(value) && !(head.has(names().content_length) || head.has(names().transfer_encoding)) {
+            if needs_length(value)
+                && !(head.has(names().content_length) || head.has(names().transfer_encoding))
+            {
                 head.add(b"Content-Length", b"0");
             }
             head.set_method(value)

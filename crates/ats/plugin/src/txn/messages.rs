@@ -202,7 +202,9 @@ impl TxnMessages {
             }
             b":method" => out.extend_from_slice(head.method()),
             b":scheme" => out.extend_from_slice(self.scheme(head).as_ref()),
-            name if is_connection_field(name) && is_connection_field_of(name, head.has(names().connection)) => {
+            name if is_connection_field(name)
+                && is_connection_field_of(name, head.has(names().connection)) =>
+            {
                 return Lookup::Missing;
             }
             name => return found(head.value(name, out)),
@@ -288,7 +290,9 @@ impl TxnMessages {
                 }
                 None => Lookup::Missing,
             },
-            name if is_connection_field(name) && is_connection_field_of(name, head.has(names().connection)) => {
+            name if is_connection_field(name)
+                && is_connection_field_of(name, head.has(names().connection)) =>
+            {
                 Lookup::Missing
             }
             name => found(head.value(name, out)),

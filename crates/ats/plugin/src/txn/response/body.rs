@@ -300,9 +300,10 @@ impl Txn {
     /// come.
     fn is_patient(&self) -> bool {
         let state = self.state.borrow();
-        let listens = state.messages.server_response().and_then(|head| {
-            head.with_value(names().content_type, is_event_stream)
-        });
+        let listens = state
+            .messages
+            .server_response()
+            .and_then(|head| head.with_value(names().content_type, is_event_stream));
         !listens.unwrap_or(false)
     }
 }
