@@ -7,14 +7,11 @@ pub mod inspect;
 pub mod serve;
 
 use weir_config::Environment;
+use weir_engine::ByteSize;
 
-/// Such as `103.7 KiB`.
+/// Returns a measured size for people, such as `103.7 KiB`.
 pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_024 => format!("{bytes} bytes"),
-        1_024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1_024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
-    }
+    format!("{:.1}", ByteSize(bytes))
 }
 
 /// The surroundings that a configuration is read in: this process, and the import sets of this build.

@@ -8,6 +8,7 @@
 mod abilities;
 mod ahead_of_time;
 mod budget;
+mod byte_size;
 mod error;
 mod layer;
 mod limits;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 pub use abilities::{Abilities, Ability, Declared};
 pub use ahead_of_time::{AheadOfTime, CodeCompiler};
 pub use budget::CpuBudget;
+pub use byte_size::ByteSize;
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
 pub use layer::EngineLayer;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};

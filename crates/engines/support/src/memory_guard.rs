@@ -1,6 +1,6 @@
 //! The memory limit, for all backends.
 
-use weir_engine::{InstantiateError, TrapKind};
+use weir_engine::{ByteSize, InstantiateError, TrapKind};
 
 use crate::Fault;
 
@@ -112,19 +112,12 @@ impl MemoryGuard {
     /// ends in an `unreachable` that says nothing.
     pub fn explain(&self, reason: &str) -> String {
         match self.refused {
-            Some(_) => format!("{reason} (memory limit of {} reached)", human(self.limit)),
+            Some(_) => {
+                let limit = ByteSize(self.limit as u64);
+                format!("{reason} (memory limit of {limit} reached)")
+            }
             None => reason.to_owned(),
         }
-    }
-}
-
-/// Bytes in the largest binary unit that divides them.
-fn human(bytes: usize) -> String {
-    match bytes {
-        0 => "0 bytes".to_owned(),
-        _ if bytes.is_multiple_of(1 << 20) => format!("{} MiB", bytes >> 20),
-        _ if bytes.is_multiple_of(1 << 10) => format!("{} KiB", bytes >> 10),
-        _ => format!("{bytes} bytes"),
     }
 }
 
@@ -168,7 +161,5 @@ mod tests {
             guard.explain("unreachable"),
             "unreachable (memory limit of 128 MiB reached)"
         );
-        assert_eq!(human(192 << 10), "192 KiB");
-        assert_eq!(human(1_001), "1001 bytes");
     }
 }

@@ -6,6 +6,7 @@ use std::error::Error;
 use std::{fmt, io};
 
 pub use file::{FileSource, FileStamp};
+use weir_engine::ByteSize;
 
 use crate::{ModuleDigest, ModuleFile};
 
@@ -71,7 +72,7 @@ pub enum FetchError {
     #[error("not a regular file")]
     NotAFile,
     /// More bytes than a module's file may have.
-    #[error("larger than {}, the most that a module's file may have", Size(*max_bytes))]
+    #[error("larger than {}, the most that a module's file may have", ByteSize(*max_bytes))]
     TooLarge {
         /// The most that was asked for.
         max_bytes: u64,
@@ -90,19 +91,6 @@ pub enum FetchError {
     /// A failure that only one kind of source has.
     #[error(transparent)]
     Other(Box<dyn Error + Send + Sync>),
-}
-
-/// Bytes in the largest unit that gives a whole number.
-struct Size(u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            bytes if bytes.is_multiple_of(1 << 20) => write!(f, "{} MiB", bytes >> 20),
-            bytes if bytes.is_multiple_of(1 << 10) => write!(f, "{} KiB", bytes >> 10),
-            bytes => write!(f, "{bytes} bytes"),
-        }
-    }
 }
 
 /// Fetches a module: whole, `max_bytes` at most, and with the digest that its source expects. Blocks; called while a configuration
