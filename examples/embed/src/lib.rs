@@ -20,18 +20,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use weir_abi::LogLevel;
-use weir_chain::{Chain, ChainFilter, Direction, HttpMessages, OpenStream, RequestHead, ResponseHead};
+use weir_chain::{Chain, ChainFilter, Direction, OpenStream};
 use weir_config::{Environment, FilterConfig, Ticks};
 use weir_host::{ForeignFunctions, Shared};
 use weir_plan::{Planner, Runtimes};
 use weir_supervisor::{Fleet, Mail, OnFailure, Supervisor, SupervisorTask, VmThread, VmThreads};
+
+/// Most bytes of a request's body, which the server holds whole in memory. Longer ones are answered with 413.
+const MAX_BODY: usize = 1 << 20;
 
 /// The filters of a server. Shared between the server's thread and the thread that reloads.
 pub struct Filters {
@@ -153,24 +156,23 @@ async fn exchange(
     application: fn(Request<Bytes>) -> Response<Bytes>,
 ) -> anyhow::Result<Response<Full<Bytes>>> {
     let (parts, body) = request.into_parts();
-    let body = body.collect().await?.to_bytes();
+    let body = match Limited::new(body, MAX_BODY).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let mut refused = Response::default();
+            *refused.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            return Ok(refused);
+        }
+        Err(error) => bail!("the client broke off: {error}"),
+    };
     // `()`: this server knows nothing of a request beyond its messages. A proxy that answers properties such as
     // `source.address` has a type here that implements [`Facts`](weir_chain::Facts).
-    let messages = HttpMessages::new(RequestHead::from_parts(parts, Scheme::HTTP), ());
+    let meters = filters.shared.meters();
     // Dropped, it ends the filters' stream contexts: at the end of this function, or where the client leaves before.
-    let stream = OpenStream::begin(filters.chain(), messages, filters.shared.meters());
+    let stream = OpenStream::receive(filters.chain(), parts, Scheme::HTTP, (), meters);
     // A message stops where a filter answers by itself, or has died and its fail policy is closed: the reply is in the state.
     let body = match stream.pass_whole(Direction::Request, body).await {
-        Ok(body) => {
-            let mut request = Request::new(body);
-            let head = stream.state().borrow().messages.request.clone();
-            (*request.method_mut(), *request.headers_mut()) = (head.method, head.fields);
-            *request.uri_mut() = head.path.into();
-            let (parts, body) = application(request).into_parts();
-            let (status, fields) = (parts.status, parts.headers);
-            stream.state().borrow_mut().messages.response = Some(ResponseHead { status, fields });
-            body
-        }
+        Ok(body) => stream.respond(application(stream.request(body))),
         Err(_) => stream.take_reply().context("the stream was reset")?,
     };
     let body = match stream.pass_whole(Direction::Response, body).await {
@@ -178,11 +180,5 @@ async fn exchange(
         // The reply to a response goes out as it is.
         Err(_) => stream.take_reply().context("the stream was reset")?,
     };
-    let head = stream.state().borrow_mut().messages.response.take();
-    let head = head.context("no head")?;
-    let mut response = Response::new(Full::new(body));
-    (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields);
-    // hyper writes the length of the body as the filters left it.
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    Ok(response)
+    Ok(stream.response(body).context("no response")?.map(Full::new))
 }

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Request, Response};
 use tokio::task::LocalSet;
 use weir_embed::Filters;
 use weir_engine_wasmi::WasmiEngine;
 use weir_plan::Runtimes;
 
-/// Adds its configuration to responses as `x-filter`, answers `/refused` by itself, dies of `/die`, and holds `/hold`. Responses
-/// have `x-held` while it holds a request, and `x-left` once the stream of that request has ended.
+/// Adds its configuration to responses as `x-filter`, answers `/refused` by itself, dies of `/die`, replaces the body of
+/// `/longer`, and holds `/hold`. Responses have `x-held` while it holds a request, and `x-left` once the stream of that request has ended.
 const GUEST: &str = r#"(module
     (import "env" "proxy_get_buffer_bytes" (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_get_header_map_value" (func $header (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_set_buffer_bytes" (func $set (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 2)
     (data (i32.const 0) ":pathx-filterrefusedx-heldx-left")
@@ -43,6 +45,12 @@ const GUEST: &str = r#"(module
         (if (i32.eq (i32.load (i32.load (i32.const 200))) (i32.const 0x6c6f682f)) (then                ;; "/hol"
             (global.set $held (local.get 0))
             (return (i32.const 1))))
+        (i32.const 0))
+    (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32)
+        (if (i32.eq (local.get 0) (global.get $held)) (then (return (i32.const 1))))
+        (drop (call $header (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 200) (i32.const 204)))
+        (if (i32.eq (i32.load (i32.load (i32.const 200))) (i32.const 0x6e6f6c2f)) (then                ;; "/lon"
+            (drop (call $set (i32.const 0) (i32.const 0) (local.get 1) (i32.const 5) (i32.const 8)))))
         (i32.const 0))
     (func (export "proxy_on_delete") (param i32)
         (if (i32.eq (local.get 0) (global.get $held)) (then (global.set $left (i32.const 1)))))
@@ -104,7 +112,7 @@ impl Site {
         let mut stream = TcpStream::connect(self.address).unwrap();
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\ncontent-length: 4\r\n\r\nbody"
+            "POST {path} HTTP/1.1\r\nhost: a.example\r\nconnection: close, x-hop\r\nx-hop: 1\r\ncontent-length: 4\r\n\r\nbody"
         )
         .unwrap();
         stream
@@ -132,8 +140,20 @@ impl Site {
     }
 }
 
+/// Returns the request's body, and its fields as `x-echo-` fields.
 fn echo(request: Request<Bytes>) -> Response<Bytes> {
-    Response::new(request.into_body())
+    let (parts, body) = request.into_parts();
+    let mut response = Response::new(body);
+    for (name, value) in &parts.headers {
+        let name = HeaderName::try_from(format!("x-echo-{name}")).unwrap();
+        response.headers_mut().append(name, value.clone());
+    }
+    let connection = HeaderValue::from_static("x-secret");
+    response.headers_mut().insert(header::CONNECTION, connection);
+    response
+        .headers_mut()
+        .insert("x-secret", HeaderValue::from_static("1"));
+    response
 }
 
 #[test]
@@ -147,6 +167,35 @@ fn requests_and_responses_pass_the_filter() {
     let refused = site.post("/refused");
     assert!(refused.starts_with("HTTP/1.1 403"), "{refused}");
     assert!(refused.ends_with("\r\n\r\nrefused"), "{refused}");
+}
+
+#[test]
+fn the_application_gets_the_length_of_the_body_that_filters_made() {
+    let response = Site::start("first").post("/longer");
+    assert!(response.contains("x-echo-content-length: 8\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nx-filter"), "{response}");
+}
+
+#[test]
+fn fields_of_a_connection_are_not_passed_on() {
+    let response = Site::start("first").post("/");
+    assert!(response.contains("x-echo-host: a.example\r\n"), "{response}");
+    for field in ["x-echo-connection", "x-echo-x-hop", "x-secret"] {
+        assert!(!response.contains(field), "{field}: {response}");
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_is_refused() {
+    let site = Site::start("first");
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    // More is announced than is sent, so that the server has read all of it when it closes the connection.
+    let head = "POST / HTTP/1.1\r\nhost: a.example\r\ncontent-length: 9000000\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&vec![b'x'; (1 << 20) + 1]).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 413"), "{response}");
 }
 
 #[test]
