@@ -122,7 +122,14 @@ fn read(text: &[u8]) {
         look_at(error);
     }
     match FilterConfig::parse(text, path, &environment) {
-        Ok(filter) => assert!(filter.vm.code.file().is_some_and(|file| file.is_absolute())),
+        Ok(filter) => assert!(
+            filter
+                .vm
+                .code
+                .as_ref()
+                .and_then(|code| code.file())
+                .is_some_and(|file| file.is_absolute())
+        ),
         Err(error) => look_at(error),
     }
 }

@@ -10,15 +10,18 @@ use weir_outbound::UpstreamError;
 pub struct Refusal {
     /// The filter's name.
     pub filter: String,
-    /// Where the module comes from.
-    pub module: CodeSource,
+    /// The source of the module; `None` where the filter stands in for a document that could not be read.
+    pub module: Option<CodeSource>,
     /// The reason; [`Refusal`] is displayed with the module before it.
     pub reason: String,
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: filter {}: {}", self.module, self.filter, self.reason)
+        if let Some(module) = &self.module {
+            write!(f, "{module}: ")?;
+        }
+        write!(f, "filter {}: {}", self.filter, self.reason)
     }
 }
 

@@ -70,7 +70,8 @@ impl Modules {
     /// The module of a VM. The error says why there is none.
     pub fn compile(&self, config: &VmConfig) -> Result<Arc<HostModule>, String> {
         let engine = self.engine(&config.runtime.name)?;
-        let source = self.sources.open(&config.code);
+        let code = config.code.as_ref().ok_or("the filter has no module")?;
+        let source = self.sources.open(code);
         let fetched = weir_loader::fetch(source.as_ref(), config.module_file).map_err(|error| {
             let key = match error {
                 FetchError::TooLarge { .. } => "; `limits.module_file` sets it",
@@ -79,7 +80,7 @@ impl Modules {
             format!("cannot be read: {error}{key}")
         })?;
         let key = Key {
-            source: config.code.clone(),
+            source: code.clone(),
             runtime: engine.name(),
             takes_code: config.allow_precompiled,
             for_snapshots: config.snapshot.is_some(),

@@ -187,7 +187,12 @@ fn plan(
         }),
         // The filters of a VM share what it may reach, so one that does not want it keeps the others from it.
         by_authority: filters.iter().all(|filter| filter.call_by_authority),
-        module: group.config.code.to_string(),
+        module: group
+            .config
+            .code
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
     };
     let identity = Identity {
         by_authority: reach.by_authority,

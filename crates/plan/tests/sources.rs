@@ -106,7 +106,7 @@ impl Plans {
         let shared = Shared::new(ForeignFunctions::default());
         let runtimes = Runtimes::new([Arc::new(WasmiEngine::new()) as _]);
         let mut filter = FilterConfig::stand_in(Path::new("guest.yaml"), &Environment::empty());
-        filter.vm.code = CodeSource::Local(PathBuf::from("on the shelf"));
+        filter.vm.code = Some(CodeSource::Local(PathBuf::from("on the shelf")));
         filter.vm.runtime.name = "wasmi".to_owned();
         let shelves = Shelves(Arc::clone(&shelf));
         Self {

@@ -12,8 +12,7 @@ use super::bytes::configuration;
 use super::{or, route, upstream, vm};
 use crate::read::{Field, Keys};
 use crate::{
-    CodeSource, FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream,
-    VmConfig, VmLimits,
+    FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream, VmConfig, VmLimits,
 };
 
 /// What a filter gets from around it.
@@ -99,7 +98,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
             configuration: Vec::new(),
             allow_precompiled: false,
             environment: Vec::new(),
-            code: CodeSource::NONE,
+            code: None,
             allowed_capabilities: None,
             module_file: MAX_MODULE_FILE_BYTES,
             limits: VmLimits::default(),

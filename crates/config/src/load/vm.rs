@@ -30,7 +30,7 @@ pub(super) fn read(block: &Keys<'_>, limits: VmLimits, module_file: u64, strict:
         configuration: vm_configuration,
         allow_precompiled,
         environment,
-        code: code?,
+        code: Some(code?),
         allowed_capabilities,
         module_file,
         limits,

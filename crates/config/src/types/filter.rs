@@ -81,7 +81,7 @@ impl FilterConfig {
 
     pub(crate) fn collect_files<'a>(&'a self, files: &mut BTreeSet<&'a PathBuf>) {
         files.insert(&self.source);
-        files.extend(self.vm.code.file());
+        files.extend(self.vm.code.as_ref().and_then(CodeSource::file));
         self.upstreams
             .values()
             .for_each(|upstream| upstream.collect_files(files));
@@ -100,7 +100,7 @@ impl FilterConfig {
     /// True if the filter stands in for a document that could not be read ([`FilterConfig::stand_in`]): it has no module,
     /// and its streams get its fail policy.
     pub fn is_stand_in(&self) -> bool {
-        self.vm.code == CodeSource::NONE
+        self.vm.code.is_none()
     }
 
     /// Returns true if the filter sees a request; see [`RouteMatch::matches`]. Proxies ask when a request comes.
@@ -122,8 +122,8 @@ pub struct VmConfig {
     pub allow_precompiled: bool,
     /// Environment variables that WASI shows to the guest, in the order written, values already looked up.
     pub environment: Vec<(String, String)>,
-    /// The source of the module.
-    pub code: CodeSource,
+    /// The source of the module; `None` in a filter that stands in for a document ([`FilterConfig::stand_in`]).
+    pub code: Option<CodeSource>,
     /// Names of the hostcalls, callbacks and WASI functions that are allowed, sorted; `None` allows all.
     pub allowed_capabilities: Option<Vec<String>>,
     /// Most bytes of the module's file; [`MAX_MODULE_FILE_BYTES`](weir_abi::limits::MAX_MODULE_FILE_BYTES) unless given.
@@ -144,14 +144,10 @@ pub enum CodeSource {
 }
 
 impl CodeSource {
-    /// No module: the value of a filter that stands in for a document which could not be read.
-    pub(crate) const NONE: Self = Self::Local(PathBuf::new());
-
     /// The file that the module lies in, for a watch; `None` where it lies in none.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
-            Self::Local(file) if self != &Self::NONE => Some(file),
-            Self::Local(_) => None,
+            Self::Local(file) => Some(file),
         }
     }
 }

@@ -110,7 +110,7 @@ fn every_key_of_a_filter_is_read() {
         vm.environment,
         variables.map(|(name, value)| (name.to_owned(), value.to_owned()))
     );
-    assert_eq!(vm.code, CodeSource::Local(file("module.wasm")));
+    assert_eq!(vm.code, Some(CodeSource::Local(file("module.wasm"))));
     assert_eq!(
         vm.allowed_capabilities.unwrap(),
         ["fd_write", "proxy_log", "proxy_on_request_headers"]
@@ -251,7 +251,7 @@ fn a_module_may_stand_in_a_folder_of_the_environment() {
     let filter = FilterConfig::parse(text, &documents().join("valid/text.yaml"), &environment).unwrap();
     assert_eq!(
         filter.vm.code,
-        CodeSource::Local(documents().join("files/module.wasm"))
+        Some(CodeSource::Local(documents().join("files/module.wasm")))
     );
 }
 
