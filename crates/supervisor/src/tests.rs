@@ -24,6 +24,7 @@ const IMPORTS: &str = r#"
     (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
     (import "env" "proxy_register_shared_queue" (func $register (param i32 i32 i32) (result i32)))
     (import "env" "proxy_enqueue_shared_queue" (func $enqueue (param i32 i32 i32) (result i32)))
+    (import "env" "proxy_dequeue_shared_queue" (func $dequeue (param i32 i32 i32) (result i32)))
     (import "env" "proxy_get_shared_data" (func $get (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_set_shared_data" (func $set (param i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_done" (func $done (result i32)))
@@ -456,19 +457,24 @@ fn the_last_period_of_many_counts() {
 }
 
 #[test]
-fn queues_wake_their_consumer() {
+fn queues_wake_their_consumer_for_each_entry() {
     const QUEUE: &str = r#"
         (func (export "proxy_on_configure") (param i32 i32) (result i32)
             (drop (call $register (i32.const 100) (i32.const 4) (i32.const 300)))
-            (drop (call $enqueue (i32.load (i32.const 300)) (i32.const 100) (i32.const 4)))
-            (drop (call $enqueue (i32.load (i32.const 300)) (i32.const 100) (i32.const 4)))
+            (drop (call $enqueue (i32.load (i32.const 300)) (i32.const 104) (i32.const 4)))
+            (drop (call $enqueue (i32.load (i32.const 300)) (i32.const 216) (i32.const 4)))
             (i32.const 1))
-        (func (export "proxy_on_queue_ready") (param i32 i32) (call $note (i32.const 208)))
+        (func (export "proxy_on_queue_ready") (param i32) (param $queue i32)
+            (if (call $dequeue (local.get $queue) (i32.const 304) (i32.const 308))
+                (then (call $note (i32.const 208)))
+                (else (call $note (i32.load (i32.const 304))))))
     "#;
     run(|| async {
         let proxy = Proxy::new(1);
         let _fleet = proxy.fleet(&proxy.plan(QUEUE, ""), Ticks::EveryVm);
-        proxy.wait_for(&["queu", "queu"]).await;
+        proxy.wait_for(&["late", "done"]).await;
+        proxy.pass(milliseconds(100)).await;
+        assert_eq!(proxy.notes(), Vec::<String>::new(), "a wake-up for each entry");
     });
 }
 
@@ -571,12 +577,29 @@ fn a_reload_whose_vm_does_not_start_changes_nothing() {
     "#;
     run(|| async {
         let proxy = Proxy::new(2);
+        let served = proxy.fleet(&proxy.plan(TICKS, ""), Ticks::EveryVm);
         let plans = proxy.plan(TWICE, "");
-        let next = |on_failure| Fleet::default().next(&plans, &proxy.threads, Ticks::EveryVm, on_failure);
+        let next = |on_failure| served.next(&plans, &proxy.threads, Ticks::EveryVm, on_failure);
+        let (started, ended) = (proxy.meters.vm_started.value(), proxy.meters.vm_ended.value());
         let errors = next(OnFailure::Keep).err().unwrap();
         assert_eq!(errors.len(), 1, "one of two starts");
-        let served = next(OnFailure::Retry).unwrap();
-        let phases: Vec<_> = served.slots().map(|slot| slot.phase()).collect();
+        assert_eq!(proxy.meters.vm_started.value(), started + 1);
+        for _ in 0..1000 {
+            if proxy.meters.vm_ended.value() > ended {
+                break;
+            }
+            proxy.pass(milliseconds(10)).await;
+        }
+        assert_eq!(
+            proxy.meters.vm_ended.value(),
+            ended + 1,
+            "the VM that started ends"
+        );
+        assert!(served.slots().all(|slot| matches!(slot.phase(), Phase::Live(_))));
+        assert!(served.slots().all(|slot| slot.vm().live().is_some()));
+        assert_eq!(proxy.threads_that_tick().await, [0, 1]);
+        let retried = next(OnFailure::Retry).unwrap();
+        let phases: Vec<_> = retried.slots().map(|slot| slot.phase()).collect();
         assert_eq!(phases, [Phase::BackOff; 2]);
     });
 }
