@@ -13,6 +13,23 @@ fn request_headers(body: &str) -> String {
     format!(r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) {body})"#)
 }
 
+/// A guest that writes to its standard streams at each request and then does what `end` says.
+fn printing(writes: &[(u32, &str)], end: &str) -> Vec<u8> {
+    let (mut data, mut calls, mut at) = (String::new(), String::new(), 0);
+    for (fd, text) in writes {
+        let len = text.replace("\\0a", "\n").len();
+        data += &format!(r#"(data (i32.const {at}) "{text}")"#);
+        calls += &format!(
+            "(i32.store (i32.const 4096) (i32.const {at})) (i32.store (i32.const 4100) (i32.const {len})) \
+             (drop (call $write (i32.const {fd}) (i32.const 4096) (i32.const 1) (i32.const 4104)))"
+        );
+        at += len;
+    }
+    let import =
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))"#;
+    guest(import, &(data + &request_headers(&(calls + end))))
+}
+
 on_every_engine! {
     fn a_trap_ends_the_vm_and_tells_its_streams(engine: &dyn Engine) {
         let body = request_headers("unreachable").replace("(func (export", "(func $the_culprit (export");
@@ -36,6 +53,38 @@ on_every_engine! {
         if Abilities::of(engine).has(Ability::Backtrace) {
             assert!(log.contains("the_culprit"), "{log}");
         }
+    }
+
+    fn what_a_guest_prints_is_logged_by_lines(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &printing(
+            &[(1, "one\\0atw"), (2, "a "), (1, "o\\0arest"), (2, "word\\0aof warning")],
+            "(i32.const 0)",
+        ));
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap();
+        assert_eq!(recorder.lines(), ["one", "two", "rest", "a word", "of warning"]);
+    }
+
+    fn what_a_guest_prints_comes_before_what_it_logs_then(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &printing(
+            &[(1, "printed"), (2, "warned")],
+            "(call $say (i32.const 0) (i32.const 2)) (i32.const 0)",
+        ));
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap();
+        assert_eq!(recorder.lines(), ["printed", "warned", "pr"]);
+    }
+
+    fn what_a_guest_prints_before_it_dies_is_one_record(engine: &dyn Engine) {
+        let (mut vm, plugin_id, recorder) = running(engine, &printing(
+            &[(2, "panic: "), (2, "nil map\\0a"), (1, "out"), (2, "\\0agoroutine "), (2, "1\\0a")],
+            "unreachable",
+        ));
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap_err();
+        let lines = recorder.lines();
+        assert_eq!(lines[..2], ["out", "panic: nil map\n\ngoroutine 1"]);
+        assert!(lines.len() == 3 && lines[2].contains("the VM has died"), "{lines:?}");
     }
 
     fn an_endless_loop_is_stopped(engine: &dyn Engine) {

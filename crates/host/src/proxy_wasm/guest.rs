@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, LogLevel};
-use weir_engine::{CpuBudget, Instance, InstantiateError, TrapKind};
+use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Trap, TrapKind};
 
 use super::exports::Exports;
 use super::state::{GuestState, VmState};
@@ -30,6 +30,7 @@ impl Guest for WasmGuest {
     type Call = Entry;
 
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
+        |guest, _| guest.vm_state().log_last_words(),
         |guest, _| {
             if let Some(snapshot) = guest.untried_snapshot.take() {
                 snapshot.died_early();
@@ -139,6 +140,14 @@ impl WasmGuest {
     /// True if the module exports `callback` and its capabilities allow it.
     pub const fn has(&self, callback: Callback) -> bool {
         self.exports.has(callback)
+    }
+
+    /// Enters the instance, and logs what the guest has written by then.
+    #[inline]
+    pub fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
+        let answer = self.instance.call(func, args, budget)?;
+        self.vm_state().log_written();
+        Ok(answer)
     }
 
     /// The instance, to be entered.

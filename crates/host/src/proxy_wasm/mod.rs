@@ -9,6 +9,7 @@ mod guest;
 mod hostcalls;
 mod maps;
 mod names;
+mod output;
 mod plugin;
 mod set;
 mod snapshot;
@@ -27,6 +28,7 @@ use weir_meters::VmMeter;
 
 pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
 use self::guest::{Entry, WasmGuest};
+pub(crate) use self::output::StandardStream;
 pub(crate) use self::set::ProxyWasm;
 pub use self::start::ConsumedQueues;
 pub(crate) use self::state::{GrpcToken, GuestState, PluginContext, VmState};
@@ -119,7 +121,7 @@ impl Vm {
         let entry = Entry { callback, context };
         let answer = self
             .life
-            .call_at_start(entry, |guest, budget| guest.instance().call(func, args, budget))?;
+            .call_at_start(entry, |guest, budget| guest.call(func, args, budget))?;
         Ok(Some(answer))
     }
 
@@ -139,7 +141,7 @@ impl Vm {
     fn run(&mut self, func: FuncId, entry: Entry, args: &[u32]) -> Result<u32, VmError> {
         self.life.call(entry, |guest, budget| {
             let args = guest.exports.args(entry.callback, args);
-            guest.instance().call(func, args, budget)
+            guest.call(func, args, budget)
         })
     }
 

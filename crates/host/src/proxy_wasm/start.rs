@@ -221,13 +221,19 @@ fn run(
     args: &[u32],
 ) -> Result<(), StartError> {
     guest.vm_state().callback = name;
-    match guest.instance().call(func, args, budgets.start) {
-        Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => Err(StartError::Trapped {
-            module: spec.module.name().into(),
-            callback: name,
-            trap,
-        }),
-        _ => Ok(()),
+    match guest.call(func, args, budgets.start) {
+        Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => {
+            guest.vm_state().log_last_words();
+            Err(StartError::Trapped {
+                module: spec.module.name().into(),
+                callback: name,
+                trap,
+            })
+        }
+        _ => {
+            guest.vm_state().log_written();
+            Ok(())
+        }
     }
 }
 

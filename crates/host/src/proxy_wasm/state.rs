@@ -11,6 +11,7 @@ use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
 use super::context_map::ContextMap;
+use super::output::Written;
 use crate::sets::{Gate, SetStates, StreamStates};
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
@@ -102,6 +103,8 @@ pub(crate) struct VmState {
     /// What `proxy_get_status` answers.
     pub status: (u32, String),
 
+    /// What the guest has written to its standard streams and the log has not got yet.
+    pub written: Written,
     pub metrics: MetricCache,
     /// What the guest counts is not counted.
     pub metrics_still: bool,
@@ -200,6 +203,7 @@ impl VmState {
             next_token: 1,
             delivery: Delivery::None,
             status: (0, String::new()),
+            written: Written::default(),
             scratch: Vec::new(),
             name: Vec::new(),
         }

@@ -10,7 +10,7 @@ use weir_engine::{Caller, Trap};
 
 use super::composition::{capability_of, set_of};
 use super::{ImportSet, Phases};
-use crate::proxy_wasm::{GuestState, VmState};
+use crate::proxy_wasm::{GuestState, StandardStream, VmState};
 
 /// A VM keeps a scratch buffer of this many bytes between hostcalls; larger ones are given back.
 const KEPT_SCRATCH: usize = 64 << 10;
@@ -366,6 +366,11 @@ impl<S: ImportSet> SetCall<'_, S> {
     /// Writes a line to the log, under the name of the plugin whose context is effective.
     pub fn log(&mut self, level: LogLevel, message: &[u8]) {
         self.call.state().log(level, message);
+    }
+
+    /// Writes to a standard stream of the guest.
+    pub(crate) fn write_standard(&mut self, stream: StandardStream, text: &[u8]) {
+        self.call.state().write(stream, text);
     }
 
     /// Logs a warning about this import, once in the life of the VM.

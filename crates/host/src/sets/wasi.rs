@@ -7,12 +7,13 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use weir_abi::{Errno, LogLevel, Status, limits};
+use weir_abi::{Errno, Status, limits};
 use weir_engine::{Trap, TrapKind};
 
 use super::call::{slice, slice_mut};
 use super::{Import, ImportSet, Phases, SetCall};
 use crate::clock::unix_nanoseconds;
+use crate::proxy_wasm::StandardStream;
 use crate::{VmSpec, import};
 
 /// WASI preview 1.
@@ -174,11 +175,11 @@ fn random_get(call: &mut Call<'_>, out: u32, len: u32) -> Answer {
     Ok(Errno::Success)
 }
 
-/// Standard output is logged at level info, standard error at level error; one trailing newline is cut.
+/// Goes to the log by lines; what is too long for a line of the log ends there.
 fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) -> Answer {
-    let level = match fd {
-        STDOUT => LogLevel::Info,
-        STDERR => LogLevel::Error,
+    let stream = match fd {
+        STDOUT => StandardStream::Output,
+        STDERR => StandardStream::Error,
         _ => return Ok(Errno::BadF),
     };
     if count as usize > limits::MAX_IO_SLICES {
@@ -188,12 +189,10 @@ fn fd_write(call: &mut Call<'_>, fd: u32, vectors: u32, count: u32, out: u32) ->
     let Ok((mut text, total)) = gather(memory, vectors, count) else {
         return Ok(Errno::Fault);
     };
-    if text.last() == Some(&b'\n') {
-        text.pop();
+    if text.len() < total as usize && text.last() != Some(&b'\n') {
+        text.push(b'\n');
     }
-    if total > 0 {
-        call.log(level, &text);
-    }
+    call.write_standard(stream, &text);
     write(call, out, &total.to_le_bytes())
 }
 
