@@ -206,13 +206,19 @@ impl Drop for Proxy {
 
 impl ProxyHandle {
     /// Reads the configuration and the modules again, and serves them. Blocks until all workers do; requests under way
-    /// end on what they began with. A configuration that does not work changes nothing.
+    /// end on what they began with. A configuration that does not work changes nothing. The file of the access log is opened
+    /// again in any case, for rotation by renaming.
     pub fn reload(&self) -> Result<(), ProxyError> {
         self.reload_for(ReloadCause::Asked)
     }
 
     /// As [`ProxyHandle::reload`]. A retry that fails as the reload before it logs that at debug level.
     pub(crate) fn reload_for(&self, cause: ReloadCause) -> Result<(), ProxyError> {
+        if cause == ReloadCause::Asked
+            && let Some(log) = &self.0.access_log
+        {
+            log.reopen();
+        }
         let outcome = self.try_reload();
         match &outcome {
             Ok(()) => {

@@ -62,7 +62,8 @@ Examples:
   WEIR_LOG=debug weir serve --config weir.yaml
 
 Signals:
-  SIGHUP           reads the configuration and the modules again; so does a change of one of the files
+  SIGHUP           reads the configuration and the modules again; so does a change of one of the files. Opens the access
+                   log's file again
   SIGTERM, SIGINT  accept nothing more, let the requests under way end, then exit
 
 A configuration that does not work is logged and the running one stays.

@@ -278,6 +278,38 @@ fn hop_by_hop_headers_stay_on_their_hop() {
 }
 
 #[test]
+fn the_access_log_can_be_rotated_by_renaming() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, old) = (
+        folder.path().join("access.log"),
+        folder.path().join("access.log.1"),
+    );
+    let config = Config::new("http://127.0.0.1:1")
+        .set("access_log", json!(path))
+        .route_with("/", json!({ "upstream": "echo" }));
+    let mut weir = Weir::start(config.value()).unwrap();
+    let get = |path: &str| {
+        let mut client = Http1::connect(weir.address()).unwrap();
+        client.request(&Request::get(path)).unwrap().response().unwrap();
+    };
+    get("/before");
+    while !std::fs::read_to_string(&path).unwrap().contains("/before") {
+        std::thread::yield_now();
+    }
+    std::fs::rename(&path, &old).unwrap();
+    weir.signal("HUP").unwrap();
+    assert!(weir.logs().wait_for("configuration reloaded").is_some());
+    while !path.exists() {
+        std::thread::yield_now();
+    }
+    get("/after");
+    assert!(weir.stop().unwrap().success());
+    let [new, old] = [&path, &old].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(new.contains("/after") && !new.contains("/before"), "{new}");
+    assert!(old.contains("/before") && !old.contains("/after"), "{old}");
+}
+
+#[test]
 fn the_access_log_has_a_line_for_each_request() {
     let (_origin, weir) = served();
     for number in 0..3 {
