@@ -187,8 +187,18 @@ pub const MAX_FOREIGN_NAME: usize = 256;
 /// Bytes of a foreign function's arguments.
 pub const MAX_FOREIGN_ARGUMENTS: usize = 16 << 20;
 
-/// Bytes of a foreign function's results. Compressed data of some kilobytes can unfold to gigabytes.
-pub const MAX_FOREIGN_RESULTS: usize = 16 << 20;
+/// Bytes that one call of `compress` takes: the largest body that a filter holds by default. Compressing them takes some tens of
+/// milliseconds, during which the thread serves nobody else. The result is at most some hundred bytes longer than the
+/// argument.
+pub const MAX_COMPRESS_ARGUMENT: usize = 1 << 20;
+
+/// Bytes that one call of `uncompress` takes: all that `compress` may give, which is longer than its argument where that does not
+/// get shorter.
+pub const MAX_UNCOMPRESS_ARGUMENT: usize = MAX_COMPRESS_ARGUMENT + (4 << 10);
+
+/// Bytes that one call of `uncompress` gives, so that a few kilobytes do not unfold to gigabytes and the thread is kept for
+/// some tens of milliseconds at most.
+pub const MAX_UNCOMPRESS_RESULT: usize = 4 << 20;
 
 // Modules.
 

@@ -147,6 +147,26 @@ on_every_engine! {
         assert_eq!(recorder.numbers(), [6, 6, 6, 0]);
     }
 
+    /// One call keeps the thread for as long as its argument is large.
+    fn compressing_is_bounded(engine: &dyn Engine) {
+        let imports = r#"(import "env" "proxy_call_foreign_function"
+            (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))"#;
+        let body = r#"
+            (data (i32.const 16) "compress") (data (i32.const 32) "uncompress")
+            (func (export "proxy_on_tick") (param i32)
+              (drop (memory.grow (i32.const 32)))
+              (call $number (call $foreign (i32.const 16) (i32.const 8) (i32.const 0) (i32.const 1048576) (i32.const 0) (i32.const 0)))
+              (call $number (call $foreign (i32.const 16) (i32.const 8) (i32.const 0) (i32.const 1048577) (i32.const 0) (i32.const 0)))
+              (call $number (call $foreign (i32.const 32) (i32.const 10) (i32.const 0) (i32.const 2000000) (i32.const 0) (i32.const 0))))"#;
+        let mut spec = spec(engine, &guest(imports, body));
+        // The test's build compresses slowly.
+        spec.limits.callback_deadline = std::time::Duration::from_secs(60);
+        let (mut vm, recorder) = start(spec).unwrap();
+        let plugin_id = vm.add_plugin(plugin("test")).unwrap();
+        vm.on_tick(plugin_id).unwrap();
+        assert_eq!(recorder.numbers(), [0, 2, 2]);
+    }
+
     fn a_broken_allocator_ends_the_vm(engine: &dyn Engine) {
         for answer in ["0", "-4", "131072"] {
             let module = format!(

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use weir_abi::limits::MAX_FOREIGN_RESULTS;
+use weir_abi::limits::{MAX_COMPRESS_ARGUMENT, MAX_UNCOMPRESS_ARGUMENT, MAX_UNCOMPRESS_RESULT};
 use weir_abi::{Status, StreamType};
 
 use super::protobuf::{self, Field};
@@ -23,8 +23,11 @@ pub(super) fn add_to(functions: &mut ForeignFunctions) {
     functions.add("vm_cloned", vm_cloned);
 }
 
-/// The argument as zlib data.
+/// Returns the argument as zlib data. `BadArgument` for more than [`MAX_COMPRESS_ARGUMENT`] bytes.
 fn compress(_: &mut ForeignCall<'_>, plain: &[u8]) -> Result<Vec<u8>, Status> {
+    if plain.len() > MAX_COMPRESS_ARGUMENT {
+        return Err(Status::BadArgument);
+    }
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder
         .write_all(plain)
@@ -32,15 +35,19 @@ fn compress(_: &mut ForeignCall<'_>, plain: &[u8]) -> Result<Vec<u8>, Status> {
         .map_err(|_| Status::SerializationFailure)
 }
 
-/// The argument, which is zlib data, unfolded. `SerializationFailure` for other data and for more than
-/// [`MAX_FOREIGN_RESULTS`] bytes.
+/// Returns the plain bytes of the argument, which is zlib data. `BadArgument` for an argument of more than
+/// [`MAX_UNCOMPRESS_ARGUMENT`] bytes, `SerializationFailure` for other data and for a result of more than
+/// [`MAX_UNCOMPRESS_RESULT`] bytes.
 fn uncompress(_: &mut ForeignCall<'_>, zlib: &[u8]) -> Result<Vec<u8>, Status> {
+    if zlib.len() > MAX_UNCOMPRESS_ARGUMENT {
+        return Err(Status::BadArgument);
+    }
     let mut plain = Vec::new();
-    let mut decoder = ZlibDecoder::new(zlib).take(MAX_FOREIGN_RESULTS as u64 + 1);
+    let mut decoder = ZlibDecoder::new(zlib).take(MAX_UNCOMPRESS_RESULT as u64 + 1);
     decoder
         .read_to_end(&mut plain)
         .map_err(|_| Status::SerializationFailure)?;
-    if plain.len() > MAX_FOREIGN_RESULTS {
+    if plain.len() > MAX_UNCOMPRESS_RESULT {
         Err(Status::SerializationFailure)
     } else {
         Ok(plain)
@@ -186,14 +193,36 @@ mod tests {
 
     #[test]
     fn uncompress_stops_at_the_limit() {
-        let bomb = call("compress", &vec![0; MAX_FOREIGN_RESULTS + 1]).unwrap();
+        let zeros = |count: usize| {
+            let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+            encoder.write_all(&vec![0; count]).unwrap();
+            encoder.finish().unwrap()
+        };
+        let bomb = zeros(MAX_UNCOMPRESS_RESULT + 1);
         assert!(bomb.len() < 64 << 10);
         assert_eq!(call("uncompress", &bomb), Err(Status::SerializationFailure));
-        let most = call("compress", &vec![0; MAX_FOREIGN_RESULTS]).unwrap();
         assert_eq!(
-            call("uncompress", &most).map(|plain| plain.len()),
-            Ok(MAX_FOREIGN_RESULTS)
+            call("uncompress", &zeros(MAX_UNCOMPRESS_RESULT)).map(|plain| plain.len()),
+            Ok(MAX_UNCOMPRESS_RESULT)
         );
+    }
+
+    #[test]
+    fn uncompress_takes_all_that_compress_may_give_and_no_more() {
+        // Bytes that do not get shorter.
+        let mut noise = vec![0; MAX_COMPRESS_ARGUMENT + 1];
+        let mut state = 1_u64;
+        for byte in &mut noise {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            *byte = (state >> 56) as u8;
+        }
+        assert_eq!(call("compress", &noise), Err(Status::BadArgument));
+        noise.pop();
+        let zlib = call("compress", &noise).unwrap();
+        assert!(zlib.len() > MAX_COMPRESS_ARGUMENT);
+        assert_eq!(call("uncompress", &zlib), Ok(noise));
+        let padded = [zlib, vec![0; MAX_UNCOMPRESS_ARGUMENT]].concat();
+        assert_eq!(call("uncompress", &padded), Err(Status::BadArgument));
     }
 
     #[test]
