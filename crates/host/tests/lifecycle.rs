@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use support::{TestStream, guest, on_every_engine, plugin, running, spec, start};
 use weir_host::{Finish, StartError, Vm};
 
@@ -111,6 +113,51 @@ on_every_engine! {
         assert_eq!(recorder.numbers(), [5, 0, 0, 6, 7]);
         assert!(record.lock().unwrap().dropped);
         assert_eq!(vm.open_streams(), 0);
+    }
+
+    fn proxy_done_counts_once_for_a_context(engine: &dyn Engine) {
+        let body = r#"
+            (func (export "proxy_on_done") (param i32) (result i32) (i32.const 0))
+            (func (export "proxy_on_log") (param i32) (call $number (i32.const 6)))
+            (func (export "proxy_on_delete") (param i32) (call $number (i32.const 7)))
+            (func (export "proxy_on_tick") (param i32)
+              (drop (call $effective (i32.const 2)))
+              (call $number (call $done)) (call $number (call $done)) (call $number (call $done)))"#;
+        let imports = r#"(import "env" "proxy_done" (func $done (result i32)))
+            (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))"#;
+        let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, body));
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+        assert_eq!(vm.finish_stream(id).unwrap(), Finish::Deferred);
+        vm.on_tick(plugin_id).unwrap();
+        assert_eq!(recorder.numbers(), [0, 0, 0, 6, 7]);
+        assert!(!vm.has_pending_done());
+    }
+
+    /// One callback completes three contexts, each of which takes the time of a callback to end.
+    fn contexts_that_take_long_to_end_do_so_one_after_the_other(engine: &dyn Engine) {
+        let complete = |id: u32| format!("(drop (call $effective (i32.const {id}))) (drop (call $done))");
+        let body = format!(
+            r#"(func (export "proxy_on_done") (param i32) (result i32) (i32.const 0))
+            (func (export "proxy_on_log") (param i32) (call $number (i32.const 6)))
+            (func (export "proxy_on_tick") (param i32) {} {} {})"#,
+            complete(2), complete(3), complete(4)
+        );
+        let imports = r#"(import "env" "proxy_done" (func $done (result i32)))
+            (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))"#;
+        let (mut vm, plugin_id, recorder) = running(engine, &guest(imports, &body));
+        for _ in 0..3 {
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+            assert_eq!(vm.finish_stream(id).unwrap(), Finish::Deferred);
+        }
+        recorder.with(|record| record.log_takes = vm.spec().limits.callback_deadline + Duration::from_millis(1));
+        vm.on_tick(plugin_id).unwrap();
+        for left in [2, 1, 0] {
+            assert_eq!((recorder.numbers(), vm.open_streams()), (vec![6], left));
+            assert_eq!(vm.has_pending_done(), left > 0);
+            if left > 0 {
+                vm.housekeep().unwrap();
+            }
+        }
     }
 
     fn done_inside_of_done_completes_at_once(engine: &dyn Engine) {

@@ -4,6 +4,7 @@ mod action;
 mod calls;
 mod canary;
 mod context_map;
+mod done_waits;
 mod exports;
 mod guest;
 mod hostcalls;
@@ -21,7 +22,7 @@ mod tcp;
 use std::sync::Arc;
 use std::time::Instant;
 
-use weir_abi::{Callback, limits};
+use weir_abi::Callback;
 use weir_account::Account;
 use weir_engine::FuncId;
 use weir_meters::VmMeter;
@@ -145,23 +146,21 @@ impl Vm {
         })
     }
 
-    /// Runs what the guest completed with `proxy_done` in the callback that has just returned, and what has waited for it
-    /// for too long.
+    /// Ends the contexts that the guest has completed with `proxy_done`, and those that have waited for it for too long. What
+    /// takes longer than one callback may take is left to the next callback or [`Vm::housekeep`].
     fn settle(&mut self) -> Result<(), VmError> {
         let Some(state) = self.state() else {
             return Ok(());
         };
-        if state.deferred.is_empty() {
+        if state.done_waits.is_empty() {
             return Ok(());
         }
-        let mut ready = std::mem::take(&mut state.done);
-        ready.retain(|id| state.deferred.iter().any(|(_, deferred)| deferred == id));
-        let now = Instant::now();
-        let expired = |(since, _): &&(Instant, ContextId)| now.duration_since(*since) >= limits::DONE_WAIT;
-        ready.extend(state.deferred.iter().take_while(expired).map(|(_, id)| *id));
-        state.deferred.retain(|(_, id)| !ready.contains(id));
-        for id in ready {
+        let begun = Instant::now();
+        while let Some(id) = self.state().and_then(|state| state.done_waits.next(begun)) {
             self.log_and_delete(id)?;
+            if begun.elapsed() >= self.spec.limits.callback_deadline {
+                break;
+            }
         }
         Ok(())
     }

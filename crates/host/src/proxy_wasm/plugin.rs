@@ -80,7 +80,7 @@ impl Vm {
 
     /// True while a context waits for `proxy_done`.
     pub fn has_pending_done(&mut self) -> bool {
-        self.state().is_some_and(|state| !state.deferred.is_empty())
+        self.state().is_some_and(|state| !state.done_waits.is_empty())
     }
 
     /// Calls a callback of a plugin context while `delivery` is readable.

@@ -1,8 +1,7 @@
 //! What a VM knows while its guest runs: the state of the instance, which every hostcall reaches.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 use weir_abi::{AbiVersion, Callback, LogLevel};
@@ -12,6 +11,7 @@ use weir_state::StateHandle;
 
 use super::context_map::ContextMap;
 use super::output::Written;
+use super::done_waits::DoneWaits;
 use crate::sets::{Gate, SetStates, StreamStates};
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
@@ -82,10 +82,8 @@ pub(crate) struct VmState {
     pub next_context: u32,
     /// Numbers have come round: one that comes next may be in use.
     came_round: bool,
-    /// Contexts that answered false from `on_done`, oldest first.
-    pub deferred: VecDeque<(Instant, ContextId)>,
-    /// Those of them for which the guest has called `proxy_done`.
-    pub done: Vec<ContextId>,
+    /// Contexts that answered false from `on_done`.
+    pub done_waits: DoneWaits,
 
     /// The bytes that the host holds for the VM.
     pub account: Arc<Account>,
@@ -193,8 +191,7 @@ impl VmState {
             streams: ContextMap::default(),
             next_context: 1,
             came_round: false,
-            deferred: VecDeque::new(),
-            done: Vec::new(),
+            done_waits: DoneWaits::default(),
             notes: account.empty_charge(),
             account,
             calls: Calls::default(),

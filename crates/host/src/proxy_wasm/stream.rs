@@ -144,18 +144,18 @@ impl Vm {
         let answer = self.enter(Callback::Done, id, &[id.wire()])?;
         let state = self.state().ok_or(VmError::Dead)?;
         if answer == Some(0) {
-            state.deferred.push_back((Instant::now(), id));
+            state.done_waits.begin(id, Instant::now());
             self.settle()?;
             // It may have called `proxy_done` before it said that it would.
             let state = self.state().ok_or(VmError::Dead)?;
-            return Ok(if state.deferred.iter().any(|(_, deferred)| *deferred == id) {
+            return Ok(if state.done_waits.contains(id) {
                 Finish::Deferred
             } else {
                 Finish::Complete
             });
         }
-        let others_wait = !state.deferred.is_empty();
-        state.done.retain(|done| *done != id);
+        let others_wait = !state.done_waits.is_empty();
+        state.done_waits.forget(id);
         self.log_and_delete(id)?;
         if others_wait {
             self.settle()?;
@@ -278,7 +278,7 @@ impl Vm {
         let value = self.run(func, entry, args)?;
         let state = self.state().ok_or(VmError::Dead)?;
         let stopped = state.stopped == Some(id);
-        if !state.deferred.is_empty() {
+        if !state.done_waits.is_empty() {
             self.settle()?;
         }
         Ok(Some((value, stopped)))

@@ -138,6 +138,8 @@ pub struct Record {
     pub woken: Vec<(ContextId, u32)>,
     pub answers: Vec<(ContextId, u32, Vec<u8>)>,
     pub panic_on_log: bool,
+    /// How long the log takes for a line.
+    pub log_takes: Duration,
 }
 
 /// Shared handle to a [`Record`].
@@ -231,6 +233,11 @@ impl Services for Recorder {
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.with(|record| {
             assert!(!record.panic_on_log, "the log is on fire");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the test's own thread, which serves nothing"
+            )]
+            std::thread::sleep(record.log_takes);
             record
                 .logs
                 .push((level, plugin.map(str::to_owned), message.to_vec()));

@@ -37,12 +37,10 @@ pub(super) fn proxy_set_effective_context(call: &mut Call<'_>, id: u32) -> Resul
 pub(super) fn proxy_done(call: &mut Call<'_>) -> Result<(), Fault> {
     let state = call.state();
     match state.effective {
+        Some(id) if state.done_waits.complete(id) => Ok(()),
         // A guest may complete inside of the very callback that it is about to answer with false.
-        Some(id)
-            if state.callback == "proxy_on_done"
-                || state.deferred.iter().any(|(_, deferred)| *deferred == id) =>
-        {
-            state.done.push(id);
+        Some(id) if state.callback == "proxy_on_done" => {
+            state.done_waits.complete_early(id);
             Ok(())
         }
         _ if state.spec.strict => Err(Status::NotFound.into()),
