@@ -187,8 +187,8 @@ pub const MAX_FOREIGN_NAME: usize = 256;
 /// Bytes of a foreign function's arguments.
 pub const MAX_FOREIGN_ARGUMENTS: usize = 16 << 20;
 
-/// Bytes that one call of `compress` takes: the largest body that a filter holds by default. Compressing them takes some tens of
-/// milliseconds, during which the thread serves nobody else. The result is at most some hundred bytes longer than the
+/// Bytes that one call of `compress` takes: the largest body that a filter holds by default. Compressing them takes 2 to
+/// 100 ms, during which the thread serves nobody else: no longer than a callback may take by default. The result is at most some hundred bytes longer than the
 /// argument.
 pub const MAX_COMPRESS_ARGUMENT: usize = 1 << 20;
 
@@ -197,7 +197,7 @@ pub const MAX_COMPRESS_ARGUMENT: usize = 1 << 20;
 pub const MAX_UNCOMPRESS_ARGUMENT: usize = MAX_COMPRESS_ARGUMENT + (4 << 10);
 
 /// Bytes that one call of `uncompress` gives, so that a few kilobytes do not unfold to gigabytes and the thread is kept for
-/// some tens of milliseconds at most.
+/// some ten milliseconds.
 pub const MAX_UNCOMPRESS_RESULT: usize = 4 << 20;
 
 // Modules.

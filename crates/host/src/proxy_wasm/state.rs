@@ -10,8 +10,8 @@ use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
 use super::context_map::ContextMap;
-use super::output::Written;
 use super::done_waits::DoneWaits;
+use super::output::Written;
 use crate::sets::{Gate, SetStates, StreamStates};
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
