@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn framing_fields_are_those_that_the_list_names() {
-        assert!(FRAMING_FIELDS.iter().all(|name| is_framing_field(name)));
+        assert!(FRAMING_FIELDS.iter().all(is_framing_field));
         for name in ["te", "host", "http2-settings", "trailer", "content-type", "date"] {
             assert!(
                 !is_framing_field(name) && !FRAMING_FIELDS.contains(&name),

@@ -24,7 +24,7 @@ enum Place {
     Empty,
     /// A spare is being started.
     Starting,
-    Ready(Spare),
+    Ready(Box<Spare>),
 }
 
 /// A VM that has been started, belongs to no slot, and is told of nothing.
@@ -44,7 +44,7 @@ impl Reserve {
     pub fn take(&self) -> Option<Spare> {
         let mut place = lock(&self.spare);
         match std::mem::take(&mut *place) {
-            Place::Ready(spare) => Some(spare),
+            Place::Ready(spare) => Some(*spare),
             other => {
                 *place = other;
                 None
@@ -70,7 +70,7 @@ impl Reserve {
         }
         let clear = Clear(self);
         if let Some(spare) = start() {
-            *lock(&self.spare) = Place::Ready(spare);
+            *lock(&self.spare) = Place::Ready(Box::new(spare));
         }
         drop(clear);
     }
