@@ -23,7 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     writer.export_start();
     if let Some((pages, _)) = parts.memory {
-        writer.import_memory("weir:host", "memory", pages).expect("it is valid");
+        writer
+            .import_memory("weir:host", "memory", pages)
+            .expect("it is valid");
     }
     let written = writer.finish();
     assert!(

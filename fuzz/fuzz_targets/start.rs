@@ -127,7 +127,10 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     }
     let mut mutate = WasmMutate::default();
     mutate.seed(u64::from(seed)).fuel(1000);
-    let mutated = mutate.run(&data[..size]).ok().and_then(|mut all| all.find_map(Result::ok));
+    let mutated = mutate
+        .run(&data[..size])
+        .ok()
+        .and_then(|mut all| all.find_map(Result::ok));
     match mutated {
         Some(module) if module.len() <= max_size => {
             data[..module.len()].copy_from_slice(&module);

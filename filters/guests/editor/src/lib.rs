@@ -86,7 +86,9 @@ impl Stream {
                 Edit::Call(lines, trailers) => {
                     let (lines, trailers) = (borrowed(lines), borrowed(trailers));
                     let timeout = Duration::from_secs(5);
-                    if hostcalls::dispatch_http_call("origin", lines, Some(b"call"), trailers, timeout).is_ok() {
+                    if hostcalls::dispatch_http_call("origin", lines, Some(b"call"), trailers, timeout)
+                        .is_ok()
+                    {
                         action = Action::Pause;
                     }
                 }
@@ -97,7 +99,10 @@ impl Stream {
 }
 
 fn borrowed(lines: &[(String, String)]) -> Vec<(&str, &str)> {
-    lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    lines
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 impl Context for Stream {

@@ -62,7 +62,11 @@ impl HttpContext for Stream {
             "headers" => {
                 for line in 0..300 {
                     let name = format!("x-line-{line}");
-                    hold(hostcalls::add_map_value(MapType::HttpRequestHeaders, &name, &"h".repeat(60 * KIB)));
+                    hold(hostcalls::add_map_value(
+                        MapType::HttpRequestHeaders,
+                        &name,
+                        &"h".repeat(60 * KIB),
+                    ));
                 }
                 info!("kept headers: 300");
                 Action::Pause
@@ -76,7 +80,10 @@ impl HttpContext for Stream {
                     let name = format!("property-{property}");
                     hold(hostcalls::set_property(vec![&name], Some(&vec![b'p'; 100 * KIB])));
                 }
-                hold(hostcalls::set_property(vec![&"long".repeat(3 * KIB)], Some(b"value")));
+                hold(hostcalls::set_property(
+                    vec![&"long".repeat(3 * KIB)],
+                    Some(b"value"),
+                ));
                 info!("kept properties: 20");
                 Action::Pause
             }
@@ -95,7 +102,8 @@ impl HttpContext for Stream {
                 let mut entries = 0;
                 for queue in 0..1100 {
                     let queue = hold(hostcalls::register_shared_queue(&format!("queue-{queue}")));
-                    entries += usize::from(hostcalls::enqueue_shared_queue(queue, Some(&vec![b'q'; MIB])).is_ok());
+                    entries +=
+                        usize::from(hostcalls::enqueue_shared_queue(queue, Some(&vec![b'q'; MIB])).is_ok());
                 }
                 let long = hold(hostcalls::register_shared_queue(&"long".repeat(3 * KIB)));
                 let taken = hostcalls::dequeue_shared_queue(long);
@@ -105,7 +113,9 @@ impl HttpContext for Stream {
             }
             "data" => {
                 let value = vec![b'd'; MIB];
-                let kept = (0..300).filter(|key| hostcalls::set_shared_data(&format!("key-{key}"), Some(&value), None).is_ok());
+                let kept = (0..300).filter(|key| {
+                    hostcalls::set_shared_data(&format!("key-{key}"), Some(&value), None).is_ok()
+                });
                 self.send_http_response(200, vec![], Some(format!("{}", kept.count()).as_bytes()));
                 Action::Pause
             }
@@ -114,7 +124,10 @@ impl HttpContext for Stream {
                 let scope = String::from_utf8_lossy(&scope).into_owned();
                 let mut last = 0;
                 for metric in 0..10_100 {
-                    last = hold(hostcalls::define_metric(MetricType::Counter, &format!("{scope}.{metric}")));
+                    last = hold(hostcalls::define_metric(
+                        MetricType::Counter,
+                        &format!("{scope}.{metric}"),
+                    ));
                 }
                 hold(hostcalls::increment_metric(last, 2));
                 hold(hostcalls::record_metric(last, 3));
@@ -136,7 +149,9 @@ impl HttpContext for Stream {
             "random" => self.random(),
             "ticks" => {
                 for period in 0..200_000 {
-                    hold(hostcalls::set_tick_period(Duration::from_millis(100_000 + period)));
+                    hold(hostcalls::set_tick_period(Duration::from_millis(
+                        100_000 + period,
+                    )));
                 }
                 self.send_http_response(200, vec![], Some(b"set"));
                 Action::Pause
@@ -151,7 +166,12 @@ impl HttpContext for Stream {
     fn on_http_request_body(&mut self, size: usize, _: bool) -> Action {
         if self.bodies {
             for _ in 0..20 {
-                hold(hostcalls::set_buffer(BufferType::HttpRequestBody, size, 0, &vec![b'b'; MIB]));
+                hold(hostcalls::set_buffer(
+                    BufferType::HttpRequestBody,
+                    size,
+                    0,
+                    &vec![b'b'; MIB],
+                ));
             }
             info!("kept bodies: 20");
         }
@@ -164,7 +184,9 @@ impl Stream {
     fn random(&mut self) -> Action {
         let mut seed = self.requests.get() as u64;
         let mut next = move |below: usize| {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (seed >> 33) as usize % below
         };
         for _ in 0..100 {
@@ -193,10 +215,23 @@ impl Stream {
                 8 => {
                     let lines = vec![(":method", "POST"), (":path", "/"), (":authority", "silent")];
                     let body = vec![b'c'; size];
-                    let _ = self.dispatch_http_call("silent", lines, Some(&body), vec![], Duration::from_secs(60));
+                    let _ = self.dispatch_http_call(
+                        "silent",
+                        lines,
+                        Some(&body),
+                        vec![],
+                        Duration::from_secs(60),
+                    );
                 }
-                9 => hold(hostcalls::set_tick_period(Duration::from_millis(100_000 + size as u64))),
-                10 => hold(hostcalls::set_buffer(BufferType::HttpRequestBody, 0, size, &vec![b'b'; size])),
+                9 => hold(hostcalls::set_tick_period(Duration::from_millis(
+                    100_000 + size as u64,
+                ))),
+                10 => hold(hostcalls::set_buffer(
+                    BufferType::HttpRequestBody,
+                    0,
+                    size,
+                    &vec![b'b'; size],
+                )),
                 11 => hold(hostcalls::set_effective_context(1)),
                 _ => hold(hostcalls::set_property(vec![&name, &name], None)),
             }
