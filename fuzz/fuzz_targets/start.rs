@@ -81,7 +81,7 @@ impl Fuzz {
         let names = engines.iter().map(|engine| engine.name().to_owned());
         let filters = names.map(|name| {
             let mut filter = FilterConfig::stand_in(Path::new(&name), &Environment::empty());
-            filter.vm.code = CodeSource::Local("fuzz.wasm".into());
+            filter.vm.code = Some(CodeSource::Local("fuzz.wasm".into()));
             filter.vm.limits.memory = MEMORY;
             filter.vm.limits.start_deadline = START;
             filter.vm.limits.callback_deadline = START;
