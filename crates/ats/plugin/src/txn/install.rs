@@ -14,8 +14,8 @@ use weir_chain::Direction;
 use weir_http_rules::status::is_bodiless;
 
 use super::mime::Head;
-use super::request::{self, RequestStage, RequestTransform};
-use super::response::{self, ResponseTransform};
+use super::request::{self, Announced, RequestStage, RequestTransform};
+use super::response;
 use super::well_known::names;
 use super::{Next, Txn, shield};
 use crate::plugin::plugin;
@@ -35,10 +35,8 @@ impl Txn {
                 // A filter has to see the whole of what the client gets a part of.
                 head.remove_known(names().range);
             }
-            if !std::mem::replace(&mut self.hooks.response, true) {
-                self.add_hook(TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK);
-                self.add_hook(TS_HTTP_READ_RESPONSE_HDR_HOOK);
-            }
+            self.stop_at(TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK);
+            self.stop_at(TS_HTTP_READ_RESPONSE_HDR_HOOK);
         }
     }
 
@@ -48,7 +46,7 @@ impl Txn {
         if !wanted || self.request.transform.is_some() {
             return;
         }
-        let (chunked, length) = {
+        let announced = {
             let state = self.state.borrow();
             let Some(head) = state.messages.client_request() else {
                 return;
@@ -57,7 +55,12 @@ impl Txn {
                 // The answer to the body would be lost behind the origin's own 100 Continue.
                 head.remove(b"expect");
             }
-            (head.has(names().transfer_encoding), head.content_length())
+            match head.has(names().transfer_encoding) {
+                true => Announced::Chunks,
+                false => head
+                    .content_length()
+                    .map_or(Announced::Nothing, Announced::Length),
+            }
         };
         // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
         // holds (`keep`) until it is closed.
@@ -67,8 +70,8 @@ impl Txn {
             shield::shield(transform);
             self.keep();
             let input = self.request.input();
-            input.attach(transform, chunked);
-            let part = RequestTransform::new(transform, input, chunked, length);
+            input.attach(transform, announced == Announced::Chunks);
+            let part = RequestTransform::new(transform, input, announced);
             self.request.transform = Some(Box::new(part));
             TSHttpTxnHookAdd(self.http, TS_HTTP_REQUEST_TRANSFORM_HOOK, transform.into());
         }
@@ -77,9 +80,7 @@ impl Txn {
 
     /// Stops the transaction once more before the request goes to the origin.
     fn watch_request(&mut self) {
-        if !std::mem::replace(&mut self.hooks.send_request, true) {
-            self.add_hook(TS_HTTP_SEND_REQUEST_HDR_HOOK);
-        }
+        self.stop_at(TS_HTTP_SEND_REQUEST_HDR_HOOK);
     }
 
     /// The cache has answered: the last moment to have a cached response pass through a transform.
@@ -115,7 +116,7 @@ impl Txn {
             Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS)
         };
         if let Some(head) = head
-            && self.response.transform.is_none()
+            && !self.response.has_transform()
             && self.response.reply().is_none()
             && head.status() >= 200
             && !is_bodiless(head.status())
@@ -132,7 +133,7 @@ impl Txn {
     }
 
     fn install_response_transform(&mut self) {
-        if self.response.transform.is_some() {
+        if self.response.has_transform() {
             return;
         }
         let transformed = c_int::from(self.keeps_transformed());
@@ -142,7 +143,7 @@ impl Txn {
             let transform = TSTransformCreate(response::on_event, self.http);
             TSContDataSet(transform.into(), std::ptr::from_mut(self).cast());
             self.keep();
-            self.response.transform = Some(Box::new(ResponseTransform::new(transform)));
+            self.response.add_transform(transform);
             TSHttpTxnHookAdd(self.http, TS_HTTP_RESPONSE_TRANSFORM_HOOK, transform.into());
             TSHttpTxnUntransformedRespCache(self.http, 1 - transformed);
             TSHttpTxnTransformedRespCache(self.http, transformed);
@@ -157,20 +158,21 @@ impl Txn {
 
     /// Adds the hooks at the end of the transaction, where no global hook is there for all of them.
     pub(super) fn watch_the_end(&mut self) {
-        if !std::mem::replace(&mut self.hooks.own_end, true) {
-            self.add_hook(TS_HTTP_SEND_RESPONSE_HDR_HOOK);
-            self.add_hook(TS_HTTP_TXN_CLOSE_HOOK);
-        }
+        self.stop_at(TS_HTTP_SEND_RESPONSE_HDR_HOOK);
+        self.stop_at(TS_HTTP_TXN_CLOSE_HOOK);
     }
 
     /// Stops the transaction once more when its URL has been mapped.
     pub(super) fn stop_after_remap(&mut self) {
-        if !std::mem::replace(&mut self.hooks.post_remap, true) {
-            self.add_hook(TS_HTTP_POST_REMAP_HOOK);
-        }
+        self.stop_at(TS_HTTP_POST_REMAP_HOOK);
     }
 
-    fn add_hook(&self, hook: TSHttpHookID) {
+    /// Adds a hook, unless it has been added.
+    fn stop_at(&mut self, hook: TSHttpHookID) {
+        if self.hooks.contains(&hook) {
+            return;
+        }
+        self.hooks.push(hook);
         // SAFETY: the transaction exists; the continuation lives as long as the process.
         unsafe { TSHttpTxnHookAdd(self.http, hook, plugin().txn_cont) };
     }

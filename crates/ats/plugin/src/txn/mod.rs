@@ -5,6 +5,7 @@
 //! lock is let go before the server is given control again ([`Next`]), since it may call us from inside.
 
 pub(crate) mod access;
+mod awaits;
 mod client;
 mod edits;
 pub(crate) mod facts;
@@ -34,8 +35,8 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 use weir_abi::Callback;
 use weir_ats_sys::{
-    TS_EVENT_ERROR, TSHttpTxn, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet, TSVConnWriteVIOGet,
-    TSVIO,
+    TS_EVENT_ERROR, TSHttpHookID, TSHttpTxn, TSTransformOutputVConnGet, TSVConn, TSVConnClosedGet,
+    TSVConnWriteVIOGet, TSVIO,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState};
 
@@ -49,7 +50,7 @@ use facts::TxnFacts;
 use messages::TxnMessages;
 use next::{Flow, Next};
 use request::{RequestDirection, RequestStage};
-use response::{ResponseDirection, ResponseProgress};
+use response::ResponseDirection;
 use source::TxnSource;
 use waiting::Waiting;
 
@@ -72,7 +73,8 @@ pub(crate) struct Txn {
     request: RequestDirection,
     response: ResponseDirection,
     waiting: Waiting,
-    hooks: Hooks,
+    /// The hooks that have been added to the transaction.
+    hooks: SmallVec<[TSHttpHookID; 6]>,
 }
 
 /// The server's position in the transaction.
@@ -95,15 +97,6 @@ struct Origin {
     /// Index of the first of them in the transaction's chain.
     first: usize,
     chain: Arc<ThreadChain>,
-}
-
-/// Which hooks have been added to the transaction.
-#[derive(Clone, Copy, Debug, Default)]
-struct Hooks {
-    post_remap: bool,
-    send_request: bool,
-    response: bool,
-    own_end: bool,
 }
 
 /// True if a transform has been opened by the server and not been closed. It is opened some time after it was added, and the
@@ -141,7 +134,7 @@ impl Txn {
             request: RequestDirection::default(),
             response: ResponseDirection::default(),
             waiting: Waiting::default(),
-            hooks: Hooks::default(),
+            hooks: SmallVec::new(),
         });
         let txn = TxnPtr(NonNull::from(Box::leak(txn)));
         thread.known.insert(http, txn);
@@ -161,7 +154,7 @@ impl Txn {
         let mut next = Next::flow(self.http, Flow::Continue);
         match self.position {
             Position::Running | Position::Mapped(_) => {
-                let response = self.response.transform.as_ref();
+                let response = self.response.transform();
                 let request = self.request.transform.as_ref();
                 let busy = match (response, request) {
                     (Some(part), _) if part.is_busy() => Some(part.transform),
@@ -205,20 +198,22 @@ impl Txn {
 
     /// True if a head, an answer or the end of a body is with the filters, and the server waits for it at a hook.
     fn is_advancing(&self) -> bool {
-        matches!(
-            self.response.progress,
-            ResponseProgress::Local { .. } | ResponseProgress::Head(_)
-        ) || matches!(self.request.stage, RequestStage::Head(_) | RequestStage::Tail(_))
+        let response = self.response.is_local() || self.response.is_head_held();
+        response || matches!(self.request.stage, RequestStage::Head(_) | RequestStage::Tail(_))
     }
 
     /// Moves on what the server waits for at a hook.
     fn advance(&mut self) -> Flow {
-        match (&self.response.progress, &self.request.stage) {
-            (ResponseProgress::Local { .. }, _) => self.advance_reply(),
-            (ResponseProgress::Head(_), _) => self.advance_response(),
-            (_, RequestStage::Head(_)) => self.advance_request(),
-            (_, RequestStage::Tail(_)) => self.advance_request_tail(),
-            _ => Flow::Continue,
+        if self.response.is_local() {
+            return self.advance_reply();
+        }
+        if self.response.is_head_held() {
+            return self.advance_response();
+        }
+        match self.request.stage {
+            RequestStage::Head(_) => self.advance_request(),
+            RequestStage::Tail(_) => self.advance_request_tail(),
+            RequestStage::Idle | RequestStage::HeadDeferred(_) | RequestStage::Body(_) => Flow::Continue,
         }
     }
 

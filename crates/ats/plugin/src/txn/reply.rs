@@ -10,7 +10,6 @@ use weir_http_rules::names::{is_framing_field, is_sender_field};
 
 use super::messages::{Response, content_type_and_method};
 use super::mime::Head;
-use super::response::ResponseProgress;
 use super::source::TxnSource;
 use super::{Flow, Position, Txn, TxnPump};
 
@@ -83,7 +82,7 @@ impl Txn {
             self.calls(),
             self.state.clone(),
         ));
-        self.response.progress = ResponseProgress::Local { pump, reply: None };
+        self.response.begin_reply(pump);
         self.advance()
     }
 
@@ -91,9 +90,7 @@ impl Txn {
     pub(super) fn advance_reply(&mut self) -> Flow {
         let outcome = self.poll(|txn, cx| {
             loop {
-                let ResponseProgress::Local { pump, reply } = &mut txn.response.progress else {
-                    return None;
-                };
+                let (pump, reply) = txn.response.local()?;
                 match pump.poll_item(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(Err(abort)) => return Some(Err(abort)),
@@ -121,19 +118,17 @@ impl Txn {
         });
         match outcome {
             None => Flow::Pause,
-            Some(Ok(())) => match std::mem::take(&mut self.response.progress) {
-                ResponseProgress::Local {
-                    reply: Some(reply), ..
-                } => {
+            Some(Ok(())) => match self.response.end_local() {
+                Some(reply) => {
                     self.response.set_reply(reply);
                     self.give_reply();
                     Flow::Error
                 }
                 // A head comes first.
-                _ => self.reset(),
+                None => self.reset(),
             },
             Some(Err(Abort::Stopped | Abort::Source(_))) => {
-                self.response.progress = ResponseProgress::Unseen;
+                drop(self.response.end_local());
                 let other = self.state.borrow_mut().take_reply();
                 match other {
                     // What the filters have said of an answer by another answer is not shown to them again.

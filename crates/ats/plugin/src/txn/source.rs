@@ -44,11 +44,23 @@ pub(crate) enum TxnSource {
 pub(crate) struct BodyInput {
     transform: Cell<Option<TSVConn>>,
     asked: Cell<bool>,
-    ended: Cell<bool>,
+    end: Cell<End>,
     broken: Cell<bool>,
     dechunker: Cell<Option<Box<Dechunker>>>,
     /// Bytes taken so far.
     taken: Cell<u64>,
+}
+
+/// The end of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum End {
+    /// More may come.
+    #[default]
+    Ahead,
+    /// The body has been taken to its end.
+    Reached,
+    /// The sender has been told that all is done.
+    Told,
 }
 
 impl BodyInput {
@@ -62,7 +74,7 @@ impl BodyInput {
     /// Nothing more comes: the transform is gone, or will not be run.
     pub fn detach(&self) {
         self.transform.set(None);
-        self.ended.set(true);
+        self.reach_end();
     }
 
     /// True if more was asked for than was there; forgets it.
@@ -72,7 +84,12 @@ impl BodyInput {
 
     /// True if the body has been taken to its end.
     pub fn has_ended(&self) -> bool {
-        self.ended.get()
+        self.end.get() != End::Ahead
+    }
+
+    /// Takes note that the sender is told that all is done. False if it has been told before.
+    pub fn tell_end(&self) -> bool {
+        self.end.replace(End::Told) != End::Told
     }
 
     /// Bytes that have been taken, framing included.
@@ -87,13 +104,19 @@ impl BodyInput {
                 Ok(Taken::Some(..)) => {}
                 Ok(Taken::Nothing | Taken::End) => return,
                 // What cannot be read has no end that could be waited for.
-                Err(_) => return self.ended.set(true),
+                Err(_) => return self.reach_end(),
             }
         }
     }
 
+    fn reach_end(&self) {
+        if self.end.get() == End::Ahead {
+            self.end.set(End::Reached);
+        }
+    }
+
     fn take(&self) -> Result<Taken, SourceError> {
-        if self.ended.get() {
+        if self.has_ended() {
             return Ok(Taken::End);
         }
         let Some(transform) = self.transform.get() else {
@@ -103,12 +126,14 @@ impl BodyInput {
             // SAFETY: the transform exists until it is detached; this runs under the transaction's mutex.
             let Some((raw, complete)) = (unsafe { take_raw(TSVConnWriteVIOGet(transform)) }) else {
                 // A write side without a buffer is that of a body of no bytes.
-                self.ended.set(true);
+                self.reach_end();
                 return Ok(Taken::End);
             };
             self.taken.set(self.taken.get() + raw.len() as u64);
             let Some(mut dechunker) = self.dechunker.take() else {
-                self.ended.set(complete);
+                if complete {
+                    self.reach_end();
+                }
                 return Ok(match raw.is_empty() {
                     true if complete => Taken::End,
                     true => Taken::Nothing,
@@ -123,7 +148,9 @@ impl BodyInput {
             if complete && !ended {
                 return Err(SourceError("the chunked body ends early".into()));
             }
-            self.ended.set(ended);
+            if ended {
+                self.reach_end();
+            }
             match out.is_empty() {
                 true if ended => return Ok(Taken::End),
                 true if raw.is_empty() => return Ok(Taken::Nothing),
@@ -185,7 +212,7 @@ impl Source for TxnSource {
             Self::Server { head, input } => {
                 if let Some(end_of_stream) = head.take() {
                     if end_of_stream {
-                        input.ended.set(true);
+                        input.reach_end();
                     }
                     return Poll::Ready(Ok(Item::Head { end_of_stream }));
                 }

@@ -84,7 +84,7 @@ impl Txn {
             return next;
         }
         self.waiting.request_woken = false;
-        if self.response.transform.is_some() && (response || !request) {
+        if self.response.has_transform() && (response || !request) {
             return self.drive_response_body();
         }
         if self.request.transform.is_some() {

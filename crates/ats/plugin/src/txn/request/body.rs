@@ -98,7 +98,7 @@ impl Txn {
             return Next::Nothing;
         };
         let asked = part.input.take_asked();
-        part.held = part.takes_more() && !asked;
+        part.polled(asked);
         part.drain();
         let event = if part.input.has_ended() {
             part.tell().then_some(TS_EVENT_VCONN_WRITE_COMPLETE)
@@ -122,7 +122,7 @@ impl Txn {
         let Some(part) = &mut self.request.transform else {
             return Next::Nothing;
         };
-        let Stage::Taken { output, looks, .. } = &mut part.stage else {
+        let Stage::Taken { output, looks } = &mut part.stage else {
             return Next::Nothing;
         };
         // SAFETY: the transaction exists while its transform is open.
@@ -230,7 +230,7 @@ impl Txn {
                 false => Next::flow(self.http, Flow::Continue),
             };
         };
-        let chunked = part.chunked;
+        let chunked = part.is_chunked();
         if !part.has_started() {
             if self.unseen_body_comes() {
                 return self.refuse_unseen_body();

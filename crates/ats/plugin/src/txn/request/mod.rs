@@ -14,7 +14,7 @@ use super::TxnPump;
 use super::source::BodyInput;
 
 pub(super) use body::on_event;
-pub(super) use transform::RequestTransform;
+pub(super) use transform::{Announced, RequestTransform};
 
 /// The request's side of a transaction.
 #[derive(Default)]
@@ -101,7 +101,7 @@ impl RequestDirection {
 
     /// True while a filter holds the body.
     pub fn is_held(&self) -> bool {
-        self.transform.as_ref().is_some_and(|part| part.held)
+        self.transform.as_ref().is_some_and(|part| part.is_held())
     }
 
     /// The server has ended the transaction.

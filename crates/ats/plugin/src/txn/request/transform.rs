@@ -10,6 +10,7 @@ use bytes::Bytes;
 use weir_ats_sys::TSVConn;
 use weir_chain::Pieces;
 
+use super::super::awaits::Awaits;
 use super::super::output::Output;
 use super::super::source::BodyInput;
 
@@ -20,15 +21,21 @@ const DRAIN: u64 = 1 << 20;
 pub(in crate::txn) struct RequestTransform {
     /// The server's handle.
     pub transform: TSVConn,
-    /// The body comes in the framing of HTTP/1.1, whose header must go with it.
-    pub chunked: bool,
-    /// A filter holds the body.
-    pub held: bool,
     /// The bytes from the client.
     pub input: Rc<BodyInput>,
-    /// Length that the client has announced.
-    announced: Option<u64>,
+    announced: Announced,
     pub(super) stage: Stage,
+}
+
+/// The client's announcement of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::txn) enum Announced {
+    /// The body comes in the chunks of HTTP/1.1, whose header must go with it.
+    Chunks,
+    /// The body has this length, in bytes.
+    Length(u64),
+    /// The body ends with the client's stream.
+    Nothing,
 }
 
 /// The position of the body in the transform.
@@ -36,9 +43,9 @@ pub(super) enum Stage {
     /// No event has come yet.
     New,
     /// The bytes that have come through the filters wait for the rest.
-    Collecting(Pieces),
+    Collecting { collected: Pieces, awaits: Awaits },
     /// Too long to be collected: it goes to the server as it comes through the filters.
-    Streaming(Output),
+    Streaming { output: Output, awaits: Awaits },
     /// All has come through the filters, and the server takes it.
     Sending(Output),
     /// The server has taken all of the output. It may not have sent it yet.
@@ -46,16 +53,12 @@ pub(super) enum Stage {
         output: Output,
         /// Looks that the plugin has taken at the bytes sent.
         looks: u32,
-        /// The client's side has been told that all is done.
-        told: bool,
     },
     /// The origin gets nothing of it, since an answer is on its way; the rest of the body goes nowhere.
     Refused {
         /// Bytes that had come by then.
         since: u64,
         output: Option<Output>,
-        /// The client's side has been told that all is done.
-        told: bool,
     },
     /// The origin has answered before it had taken all. The server may still know the output.
     Aborted { _output: Option<Output> },
@@ -72,13 +75,11 @@ pub(in crate::txn) enum Passed {
 }
 
 impl RequestTransform {
-    pub fn new(transform: TSVConn, input: Rc<BodyInput>, chunked: bool, announced: Option<u64>) -> Self {
+    pub fn new(transform: TSVConn, input: Rc<BodyInput>, announced: Announced) -> Self {
         Self {
             transform,
-            chunked,
-            held: false,
             input,
-            announced: if chunked { None } else { announced },
+            announced,
             stage: Stage::New,
         }
     }
@@ -88,9 +89,37 @@ impl RequestTransform {
         !matches!(self.stage, Stage::New)
     }
 
+    /// True if the body comes in chunks.
+    pub fn is_chunked(&self) -> bool {
+        self.announced == Announced::Chunks
+    }
+
     /// True while the body is with the filters.
     pub fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Collecting(_) | Stage::Streaming(_))
+        matches!(self.stage, Stage::Collecting { .. } | Stage::Streaming { .. })
+    }
+
+    /// True while a filter holds the body.
+    pub fn is_held(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Collecting {
+                awaits: Awaits::Filters,
+                ..
+            } | Stage::Streaming {
+                awaits: Awaits::Filters,
+                ..
+            }
+        )
+    }
+
+    /// The filters have been polled. `asked`: one has asked for more of the body than was there.
+    pub fn polled(&mut self, asked: bool) {
+        match &mut self.stage {
+            Stage::Collecting { awaits, .. } => *awaits = Awaits::of(false, asked),
+            Stage::Streaming { output, awaits } => *awaits = Awaits::of(output.is_full(), asked),
+            _ => {}
+        }
     }
 
     /// True if an answer takes the place of the body.
@@ -101,8 +130,8 @@ impl RequestTransform {
     /// True if more of the body can come through the filters.
     pub fn takes_more(&self) -> bool {
         match &self.stage {
-            Stage::New | Stage::Collecting(_) => true,
-            Stage::Streaming(output) => !output.is_full(),
+            Stage::New | Stage::Collecting { .. } => true,
+            Stage::Streaming { output, .. } => !output.is_full(),
             Stage::Sending(_) | Stage::Taken { .. } | Stage::Refused { .. } | Stage::Aborted { .. } => false,
         }
     }
@@ -110,31 +139,38 @@ impl RequestTransform {
     /// The first event has come: bytes follow.
     pub fn start(&mut self) {
         if let Stage::New = self.stage {
-            self.stage = Stage::Collecting(Pieces::default());
+            self.stage = Stage::Collecting {
+                collected: Pieces::default(),
+                awaits: Awaits::Input,
+            };
         }
     }
 
     /// A part of the body has come through the filters; `limit` is the most that is collected.
     pub fn pass(&mut self, mut pieces: Pieces, end: bool, limit: u64) -> Passed {
-        let mut output = match std::mem::replace(&mut self.stage, Stage::Aborted { _output: None }) {
-            Stage::Collecting(mut collected) => {
+        let (mut output, awaits) = match std::mem::replace(&mut self.stage, Stage::Aborted { _output: None })
+        {
+            Stage::Collecting {
+                mut collected,
+                awaits,
+            } => {
                 collected.append(&mut pieces);
                 let len = collected.len() as u64;
                 let length = match self.announced {
                     _ if end => Some(len),
-                    Some(announced) if announced > limit && len > limit => Some(announced),
+                    Announced::Length(announced) if announced > limit && len > limit => Some(announced),
                     announced => {
-                        self.stage = Stage::Collecting(collected);
+                        self.stage = Stage::Collecting { collected, awaits };
                         return match announced {
-                            None if len > limit => Passed::TooLong,
+                            Announced::Chunks | Announced::Nothing if len > limit => Passed::TooLong,
                             _ => Passed::Accepted,
                         };
                     }
                 };
                 pieces = collected;
-                Output::open(self.transform, length)
+                (Output::open(self.transform, length), awaits)
             }
-            Stage::Streaming(output) => output,
+            Stage::Streaming { output, awaits } => (output, awaits),
             other => {
                 self.stage = other;
                 return Passed::Accepted;
@@ -142,7 +178,7 @@ impl RequestTransform {
         };
         output.write(&mut pieces);
         if !end {
-            self.stage = Stage::Streaming(output);
+            self.stage = Stage::Streaming { output, awaits };
             return Passed::Accepted;
         }
         let complete = output.is_complete();
@@ -150,20 +186,18 @@ impl RequestTransform {
         if complete {
             Passed::Accepted
         } else {
-            Passed::LengthChanged {
-                announced: self.announced,
-            }
+            let announced = match self.announced {
+                Announced::Length(length) => Some(length),
+                Announced::Chunks | Announced::Nothing => None,
+            };
+            Passed::LengthChanged { announced }
         }
     }
 
     /// The server has taken the whole of the output.
     pub fn taken(&mut self) {
         self.replace(|stage| match stage {
-            Stage::Streaming(output) | Stage::Sending(output) => Stage::Taken {
-                output,
-                looks: 0,
-                told: false,
-            },
+            Stage::Streaming { output, .. } | Stage::Sending(output) => Stage::Taken { output, looks: 0 },
             other => other,
         });
     }
@@ -174,14 +208,12 @@ impl RequestTransform {
         self.replace(|stage| Stage::Refused {
             since,
             output: stage.into_output(),
-            told: false,
         });
         matches!(self.stage, Stage::Refused { output: Some(_), .. })
     }
 
     /// The origin has answered before it had taken all.
     pub fn abort(&mut self) {
-        self.held = false;
         self.replace(|stage| Stage::Aborted {
             _output: stage.into_output(),
         });
@@ -189,7 +221,7 @@ impl RequestTransform {
 
     /// Takes what comes of a refused body, and opens the output when the client has said it all or too much.
     pub fn drain(&mut self) {
-        let Stage::Refused { since, output, .. } = &mut self.stage else {
+        let Stage::Refused { since, output } = &mut self.stage else {
             return;
         };
         self.input.drain();
@@ -202,17 +234,16 @@ impl RequestTransform {
 
     /// Takes note that the client's side is told that all is done. False if it has been told before, or must not be.
     pub fn tell(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Taken { told, .. } | Stage::Refused { told, .. } => !std::mem::replace(told, true),
-            _ => false,
-        }
+        matches!(self.stage, Stage::Taken { .. } | Stage::Refused { .. }) && self.input.tell_end()
     }
 
     /// The output to the server, once it is open.
     pub fn output(&mut self) -> Option<&mut Output> {
         match &mut self.stage {
-            Stage::New | Stage::Collecting(_) => None,
-            Stage::Streaming(output) | Stage::Sending(output) | Stage::Taken { output, .. } => Some(output),
+            Stage::New | Stage::Collecting { .. } => None,
+            Stage::Streaming { output, .. } | Stage::Sending(output) | Stage::Taken { output, .. } => {
+                Some(output)
+            }
             Stage::Refused { output, .. } | Stage::Aborted { _output: output } => output.as_mut(),
         }
     }
@@ -227,8 +258,10 @@ impl Stage {
     /// The output, if it is open; collected bytes are dropped.
     fn into_output(self) -> Option<Output> {
         match self {
-            Self::New | Self::Collecting(_) => None,
-            Self::Streaming(output) | Self::Sending(output) | Self::Taken { output, .. } => Some(output),
+            Self::New | Self::Collecting { .. } => None,
+            Self::Streaming { output, .. } | Self::Sending(output) | Self::Taken { output, .. } => {
+                Some(output)
+            }
             Self::Refused { output, .. } | Self::Aborted { _output: output } => output,
         }
     }

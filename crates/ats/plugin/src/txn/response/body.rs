@@ -16,11 +16,11 @@ use weir_http_rules::content_type::is_event_stream;
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
 use super::super::reply::FinalReply;
-use super::super::source::TxnSource;
+use super::super::source::{BodyInput, TxnSource};
 use super::super::well_known::names;
 use super::super::{Flow, Next, Txn, TxnPtr, TxnPump, client, facts, input_of, is_open};
-use super::ResponseProgress;
-use super::transform::Stage;
+use super::SentTransform;
+use super::transform::{Part, ResponseTransform, Stage};
 
 /// Bytes that may wait for a client before no more are made.
 const BACKLOG: i64 = 1 << 20;
@@ -69,20 +69,24 @@ impl Txn {
     /// The transform is no more. Where the origin has broken off before the server had begun to take our output, it would
     /// wait for that until its own timeouts end the transaction: the client gets an error instead.
     fn on_response_closed(&mut self, was_run: bool) -> Next {
-        let Some(part) = self.response.transform.take() else {
+        let Some(transform) = self.response.take_transform() else {
             return Next::Nothing;
         };
-        part.input.detach();
+        if let SentTransform::Running(part) = &transform {
+            part.detach();
+        }
         self.mind_filters();
         let sending = self.response.is_sending();
-        let broken = match &part.stage {
+        let broken = match &transform {
             // The transform may have been closed before we heard of it; or it was not meant to be run for this response.
-            Stage::New => was_run && !sending,
-            Stage::Broken(output) => output.is_none(),
-            Stage::Head(_) | Stage::Length { .. } | Stage::Body { .. } | Stage::Done(_) => !sending,
+            SentTransform::None | SentTransform::Added(_) => was_run && !sending,
+            SentTransform::Running(part) => match &part.stage {
+                Stage::Broken(output) => output.is_none(),
+                Stage::Filtering { .. } | Stage::Done(_) => !sending,
+            },
         };
         // The filters let go of the response before they hear of its end.
-        drop(part);
+        drop(transform);
         if !broken || self.is_closed() || self.is_parked() {
             return Next::Nothing;
         }
@@ -98,10 +102,10 @@ impl Txn {
 
     /// Moves the response on.
     pub(in crate::txn) fn drive_response_body(&mut self) -> Next {
-        let Some(part) = &self.response.transform else {
+        let running = self.response.transform().map(|part| part.transform);
+        let Some(transform) = running.or_else(|| self.response.added()) else {
             return Next::Nothing;
         };
-        let (transform, body) = (part.transform, Rc::clone(&part.input));
         if !is_open(transform) {
             return Next::Nothing;
         }
@@ -111,14 +115,18 @@ impl Txn {
         if self.is_closed() {
             return Next::Nothing;
         }
-        if let Stage::New = part.stage {
+        if running.is_none() {
             self.begin_response(transform);
         }
+        let Some(part) = self.response.transform() else {
+            return Next::Nothing;
+        };
+        let body = Rc::clone(&part.input);
         body.take_asked();
         self.look_at_client();
         self.pump_response();
         let asked = body.take_asked();
-        let Some(part) = &mut self.response.transform else {
+        let Some(part) = self.response.transform_mut() else {
             return Next::Nothing;
         };
         if part.is_broken() {
@@ -128,9 +136,9 @@ impl Txn {
         if done {
             body.drain();
         }
-        part.held = !(done || asked || part.output().is_some_and(|output| output.is_full()));
+        part.polled(asked);
         let told = if body.has_ended() {
-            (!std::mem::replace(&mut part.input_told, true)).then_some(TS_EVENT_VCONN_WRITE_COMPLETE)
+            body.tell_end().then_some(TS_EVENT_VCONN_WRITE_COMPLETE)
         } else {
             (asked || done).then_some(TS_EVENT_VCONN_WRITE_READY)
         };
@@ -146,34 +154,32 @@ impl Txn {
     /// its client has not taken, without a bound and without a word; so the transform looks by itself, and again after a
     /// while.
     fn look_at_client(&mut self) {
-        let Some(part) = &mut self.response.transform else {
+        let Some(ResponseTransform { transform, stage, .. }) = self.response.transform_mut() else {
             return;
         };
-        let Stage::Body { client_is_slow, .. } = &mut part.stage else {
+        let Stage::Filtering {
+            part: Part::Body { client_is_slow, .. },
+            ..
+        } = stage
+        else {
             return;
         };
         *client_is_slow = client::backlog(self.http) > BACKLOG;
         if *client_is_slow {
             // SAFETY: the transform is open, and the thread that runs is one of the server's.
-            unsafe { TSContScheduleOnThread(part.transform.into(), NEXT_LOOK, TSEventThreadSelf()) };
+            unsafe { TSContScheduleOnThread((*transform).into(), NEXT_LOOK, TSEventThreadSelf()) };
         }
     }
 
     /// The first event of the transform: the head is there, and can be changed until the output is opened.
     fn begin_response(&mut self, transform: TSVConn) {
-        let Some(part) = &self.response.transform else {
-            return;
-        };
-        part.input.attach(transform, false);
-        let input = Rc::clone(&part.input);
+        let input = Rc::<BodyInput>::default();
+        input.attach(transform, false);
         // SAFETY: the transform has not been closed; its write side is there.
         let announced = input_of(transform).map(|vio| unsafe { TSVIONBytesGet(vio) });
         let length = announced
             .filter(|bytes| *bytes != i64::MAX)
             .and_then(|bytes| u64::try_from(bytes).ok());
-        if !self.response.is_sending() {
-            self.response.progress = ResponseProgress::Transformed;
-        }
         {
             let mut state = self.state.borrow_mut();
             state.messages.response = Response::Transform(Framing {
@@ -190,32 +196,33 @@ impl Txn {
             plans,
             TxnSource::Server {
                 head: Some(length == Some(0)),
-                input,
+                input: Rc::clone(&input),
             },
             self.calls(),
             self.state.clone(),
         ));
-        if let Some(part) = &mut self.response.transform {
-            part.stage = Stage::Head(pump);
-        }
+        self.response
+            .run(Box::new(ResponseTransform::new(transform, input, pump)));
     }
 
     fn pump_response(&mut self) {
         let abort = self.poll(|txn, cx| {
             loop {
-                let part = txn.response.transform.as_mut()?;
-                if part.is_full() {
+                let transform = txn.response.transform_mut()?;
+                if transform.is_full() {
                     return None;
                 }
-                match &mut part.stage {
-                    Stage::New | Stage::Done(_) | Stage::Broken(_) => return None,
-                    Stage::Head(pump) => match pump.poll_item(cx) {
+                let Stage::Filtering { pump, part, .. } = &mut transform.stage else {
+                    return None;
+                };
+                match part {
+                    Part::Head => match pump.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
-                        Poll::Ready(Ok(Item::Head { end_of_stream })) => part.head_passed(end_of_stream),
-                        Poll::Ready(Ok(_)) => part.head_passed(true),
+                        Poll::Ready(Ok(Item::Head { end_of_stream })) => transform.head_passed(end_of_stream),
+                        Poll::Ready(Ok(_)) => transform.head_passed(true),
                     },
-                    Stage::Length { pump, end_of_stream } => {
+                    Part::Length { end_of_stream } => {
                         let end_of_stream = *end_of_stream;
                         let length = match pump.poll_length(cx, end_of_stream) {
                             Poll::Ready(length) => length,
@@ -227,9 +234,9 @@ impl Txn {
                             return Some(Abort::Stopped);
                         }
                         txn.state.borrow_mut().response_sent = true;
-                        txn.response.transform.as_mut()?.open(length);
+                        txn.response.transform_mut()?.open(length);
                     }
-                    Stage::Body { pump, .. } => match pump.poll_item(cx) {
+                    Part::Body { .. } => match pump.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
                         Poll::Ready(Ok(Item::Data(pieces, end))) => {
@@ -237,10 +244,12 @@ impl Txn {
                             if txn.state.borrow().stopped(Direction::Response) {
                                 return Some(Abort::Stopped);
                             }
-                            txn.response.transform.as_mut()?.pass(pieces, end);
+                            txn.response.transform_mut()?.pass(pieces, end);
                         }
                         Poll::Ready(Ok(Item::Head { .. })) => {}
-                        Poll::Ready(Ok(Item::Trailers | Item::End)) => part.pass(Pieces::default(), true),
+                        Poll::Ready(Ok(Item::Trailers | Item::End)) => {
+                            transform.pass(Pieces::default(), true);
+                        }
                     },
                 }
             }
@@ -255,8 +264,7 @@ impl Txn {
     fn check_end(&mut self) {
         let ended = self
             .response
-            .transform
-            .as_ref()
+            .transform()
             .is_some_and(|part| part.input.has_ended());
         let flag = if ended { facts::abort_flag(self.http) } else { 0 };
         if flag != 0 {
@@ -270,7 +278,7 @@ impl Txn {
     /// The response goes no further: an answer takes its place while its head has not gone out; later it is broken off.
     fn replace_response(&mut self) {
         let reply = self.state.borrow_mut().take_reply();
-        let Some(part) = &mut self.response.transform else {
+        let Some(part) = self.response.transform_mut() else {
             return;
         };
         // The filters let go of the response before its answer is made.
@@ -291,7 +299,7 @@ impl Txn {
             head.remove_known(names().content_length);
         }
         self.state.borrow_mut().response_sent = true;
-        if let Some(part) = &mut self.response.transform {
+        if let Some(part) = self.response.transform_mut() {
             part.answer(Pieces::from(Bytes::from(reply.body)));
         }
     }

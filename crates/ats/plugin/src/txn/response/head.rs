@@ -11,27 +11,18 @@ use super::super::messages::Response;
 use super::super::reply::FinalReply;
 use super::super::source::TxnSource;
 use super::super::{Flow, Next, Txn, TxnPump};
-use super::ResponseProgress;
+use super::{Known, SentHead};
 
 impl Txn {
     /// The server is about to send the response's head.
     pub(in crate::txn) fn on_send_response(&mut self) -> Next {
-        let progress = std::mem::replace(&mut self.response.progress, ResponseProgress::Sending(None));
-        match progress {
-            ResponseProgress::Local {
-                reply: Some(reply), ..
-            }
-            | ResponseProgress::Reply(reply)
-            | ResponseProgress::Sending(Some(reply)) => {
+        match self.response.send() {
+            Known::Reply(reply) => {
                 self.write_reply(&reply);
-                self.response.progress = ResponseProgress::Sending(Some(reply));
+                self.response.set_sent(SentHead::Reply(reply));
                 Next::flow(self.http, Flow::Continue)
             }
-            // They were shown what the transform sends, or have made what comes out of the cache.
-            ResponseProgress::MadeBefore
-            | ResponseProgress::Transformed
-            | ResponseProgress::Head(_)
-            | ResponseProgress::Sending(None) => {
+            Known::Seen => {
                 let mut state = self.state.borrow_mut();
                 // From here on they read what the client gets; the transform's head does not live as long.
                 if !matches!(state.messages.response, Response::Local(_)) {
@@ -40,7 +31,7 @@ impl Txn {
                 state.response_sent = true;
                 Next::flow(self.http, Flow::Continue)
             }
-            ResponseProgress::Unseen | ResponseProgress::Local { reply: None, .. } => self.show_response(),
+            Known::Unseen => self.show_response(),
         }
     }
 
@@ -81,7 +72,7 @@ impl Txn {
                 Next::flow(self.http, Flow::Continue)
             }
             Ok(Passed::Held(pump)) => {
-                self.response.progress = ResponseProgress::Head(pump);
+                self.response.set_sent(SentHead::Held(pump));
                 self.advance_at_hook()
             }
             Err(_) => {
@@ -93,19 +84,14 @@ impl Txn {
 
     /// Moves the response's head on.
     pub(in crate::txn) fn advance_response(&mut self) -> Flow {
-        let outcome = self.poll(|txn, cx| {
-            let ResponseProgress::Head(pump) = &mut txn.response.progress else {
-                return None;
-            };
-            match pump.poll_item(cx) {
-                Poll::Ready(item) => Some(item),
-                Poll::Pending => None,
-            }
+        let outcome = self.poll(|txn, cx| match txn.response.held_head()?.poll_item(cx) {
+            Poll::Ready(item) => Some(item),
+            Poll::Pending => None,
         });
         match outcome {
             None => Flow::Pause,
             Some(Ok(Item::Head { .. } | Item::Data(..) | Item::Trailers | Item::End)) => {
-                self.response.progress = ResponseProgress::Sending(None);
+                self.response.set_sent(SentHead::Server);
                 self.state.borrow_mut().response_sent = true;
                 Flow::Continue
             }
@@ -115,7 +101,7 @@ impl Txn {
 
     /// The response goes no further: answers as the state says, or resets.
     fn response_stopped(&mut self) -> Flow {
-        self.response.progress = ResponseProgress::Sending(None);
+        self.response.set_sent(SentHead::Server);
         let reply = self.state.borrow_mut().take_reply();
         match reply {
             Some(reply) => self.answer_with(reply),

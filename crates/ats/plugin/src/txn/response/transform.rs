@@ -6,36 +6,26 @@ use weir_ats_sys::TSVConn;
 use weir_chain::{Length, Pieces};
 
 use super::super::TxnPump;
+use super::super::awaits::Awaits;
 use super::super::output::Output;
 use super::super::source::BodyInput;
 
-/// A transform between server and client.
+/// A transform between server and client, which the server runs.
 pub(in crate::txn) struct ResponseTransform {
     /// The server's handle.
     pub transform: TSVConn,
     /// The bytes from the server.
     pub input: Rc<BodyInput>,
-    /// A filter holds the response.
-    pub held: bool,
-    /// The input has been told that all of it has been taken.
-    pub input_told: bool,
     pub(super) stage: Stage,
 }
 
 /// The position of the response in the transform.
 pub(super) enum Stage {
-    /// No event has come yet.
-    New,
-    /// The head is with the filters.
-    Head(Box<TxnPump>),
-    /// The head has come through the filters; the length of the body is being found out.
-    Length { pump: Box<TxnPump>, end_of_stream: bool },
-    /// The head has gone out; the body comes through the filters.
-    Body {
+    /// The response is with the filters.
+    Filtering {
         pump: Box<TxnPump>,
-        output: Output,
-        /// The client has more to take than should wait for it.
-        client_is_slow: bool,
+        part: Part,
+        awaits: Awaits,
     },
     /// Everything has gone out; the rest of the input goes nowhere.
     Done(Output),
@@ -43,20 +33,37 @@ pub(super) enum Stage {
     Broken(Option<Output>),
 }
 
+/// The part of a response that comes next through the filters.
+pub(super) enum Part {
+    /// The head.
+    Head,
+    /// The head has come through; the length of the body is being found out.
+    Length { end_of_stream: bool },
+    /// The head has gone out, and the body follows.
+    Body {
+        output: Output,
+        /// The client has more to take than should wait for it.
+        client_is_slow: bool,
+    },
+}
+
 impl ResponseTransform {
-    pub fn new(transform: TSVConn) -> Self {
+    /// Begins with a head, which `pump` sends through the filters.
+    pub fn new(transform: TSVConn, input: Rc<BodyInput>, pump: Box<TxnPump>) -> Self {
         Self {
             transform,
-            input: Rc::default(),
-            held: false,
-            input_told: false,
-            stage: Stage::New,
+            input,
+            stage: Stage::Filtering {
+                pump,
+                part: Part::Head,
+                awaits: Awaits::Input,
+            },
         }
     }
 
-    /// True while the response is with the filters.
+    /// True while the response is with the filters, or if it has been broken off.
     pub fn is_busy(&self) -> bool {
-        !matches!(self.stage, Stage::New | Stage::Done(_))
+        !self.is_done()
     }
 
     /// True if everything has gone out.
@@ -69,44 +76,79 @@ impl ResponseTransform {
         matches!(self.stage, Stage::Broken(_))
     }
 
+    /// True while a filter holds the response.
+    pub fn is_held(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Filtering {
+                awaits: Awaits::Filters,
+                ..
+            }
+        )
+    }
+
     /// True if the client has enough to take for the moment.
     pub fn is_full(&self) -> bool {
-        matches!(&self.stage, Stage::Body { output, client_is_slow, .. } if *client_is_slow || output.is_full())
+        match &self.stage {
+            Stage::Filtering {
+                part:
+                    Part::Body {
+                        output,
+                        client_is_slow,
+                    },
+                ..
+            } => *client_is_slow || output.is_full(),
+            _ => false,
+        }
+    }
+
+    /// The filters have been polled. `asked`: one has asked for more of the body than was there.
+    pub fn polled(&mut self, asked: bool) {
+        let full = matches!(
+            &self.stage,
+            Stage::Filtering { part: Part::Body { output, .. }, .. } if output.is_full()
+        );
+        if let Stage::Filtering { awaits, .. } = &mut self.stage {
+            *awaits = Awaits::of(full, asked);
+        }
     }
 
     /// The output to the client, once it is open.
     pub fn output(&mut self) -> Option<&mut Output> {
         match &mut self.stage {
-            Stage::New | Stage::Head(_) | Stage::Length { .. } => None,
-            Stage::Body { output, .. } | Stage::Done(output) => Some(output),
+            Stage::Filtering { part, .. } => match part {
+                Part::Head | Part::Length { .. } => None,
+                Part::Body { output, .. } => Some(output),
+            },
+            Stage::Done(output) => Some(output),
             Stage::Broken(output) => output.as_mut(),
         }
     }
 
     /// The head has come through the filters.
     pub fn head_passed(&mut self, end_of_stream: bool) {
-        self.replace(|stage| match stage {
-            Stage::Head(pump) => Stage::Length { pump, end_of_stream },
-            other => other,
-        });
+        if let Stage::Filtering { part, .. } = &mut self.stage
+            && let Part::Head = part
+        {
+            *part = Part::Length { end_of_stream };
+        }
     }
 
     /// The head goes out, with what is known of the body's length.
     pub fn open(&mut self, length: Length) {
-        let transform = self.transform;
         let length = match length {
             Length::None => Some(0),
             Length::Exact(length) => Some(length),
             Length::Open => None,
         };
-        self.replace(|stage| match stage {
-            Stage::Length { pump, .. } => Stage::Body {
-                pump,
-                output: Output::open(transform, length),
+        if let Stage::Filtering { part, .. } = &mut self.stage
+            && let Part::Length { .. } = part
+        {
+            *part = Part::Body {
+                output: Output::open(self.transform, length),
                 client_is_slow: false,
-            },
-            other => other,
-        });
+            };
+        }
         if length == Some(0) {
             self.pass(Pieces::default(), true);
         }
@@ -114,7 +156,11 @@ impl ResponseTransform {
 
     /// A part of the body has come through the filters.
     pub fn pass(&mut self, mut pieces: Pieces, end: bool) {
-        if let Stage::Body { output, .. } = &mut self.stage {
+        if let Stage::Filtering {
+            part: Part::Body { output, .. },
+            ..
+        } = &mut self.stage
+        {
             output.write(&mut pieces);
             if end {
                 self.replace(|stage| match stage.into_output() {
@@ -145,10 +191,14 @@ impl ResponseTransform {
 
     /// The filters have no further part in it: a response that is with them breaks off.
     pub fn let_go(&mut self) {
-        self.held = false;
-        if let Stage::Head(_) | Stage::Length { .. } | Stage::Body { .. } = self.stage {
+        if let Stage::Filtering { .. } = self.stage {
             self.break_off();
         }
+    }
+
+    /// Nothing more comes out of the input.
+    pub fn detach(&self) {
+        self.input.detach();
     }
 
     fn replace(&mut self, next: impl FnOnce(Stage) -> Stage) {
@@ -161,8 +211,11 @@ impl Stage {
     /// The output, without the filters.
     fn into_output(self) -> Option<Output> {
         match self {
-            Self::New | Self::Head(_) | Self::Length { .. } => None,
-            Self::Body { output, .. } | Self::Done(output) => Some(output),
+            Self::Filtering { part, .. } => match part {
+                Part::Head | Part::Length { .. } => None,
+                Part::Body { output, .. } => Some(output),
+            },
+            Self::Done(output) => Some(output),
             Self::Broken(output) => output,
         }
     }
