@@ -18,8 +18,9 @@ const WAKE_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone)]
 pub(crate) struct Hub(UnboundedSender<Command>);
 
-/// A command to the thread, beside those that VMs send to their supervisor. The channel gets an entry only
-/// for a wake-up that finds its transaction's mutex taken, and lets go of it when the event has been sent.
+/// A command to the thread, beside those that VMs send to their supervisor. The channel has no bound of its own and needs
+/// none: a transaction has at most one entry, from a wake-up that finds the transaction's mutex taken until the event has
+/// been sent ([`weir_supervisor::Wakeup::send`]).
 pub(crate) enum Command {
     /// A transaction is to be woken that another thread is working on.
     Wake(Arc<Wakeup>),
@@ -86,7 +87,7 @@ fn take(command: Command) {
     match command {
         Command::Wake(wakeup) => {
             tokio::task::spawn_local(async move {
-                while !wakeup.try_schedule() {
+                while !wakeup.retry() {
                     tokio::time::sleep(WAKE_PAUSE).await;
                 }
             });

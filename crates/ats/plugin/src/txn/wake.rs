@@ -68,7 +68,7 @@ impl Wakeup {
         }
     }
 
-    /// Whether it has been woken since this was last asked.
+    /// Returns true if a wake-up has come since the last call.
     pub fn take(&self) -> bool {
         self.0.take()
     }
@@ -93,13 +93,13 @@ impl Wakeup {
         self.0.arrived();
     }
 
-    /// Sends the event; `false` where that is not possible right now.
-    pub fn try_schedule(&self) -> bool {
-        self.0.send()
+    /// Sends the event that could not be sent at once; `false` where that is still not possible. The hub alone calls this.
+    pub fn retry(&self) -> bool {
+        self.0.retry()
     }
 
     fn schedule(self: &Arc<Self>) {
-        if !self.try_schedule() {
+        if !self.0.send() {
             plugin().hub.send(Command::Wake(Arc::clone(self)));
         }
     }
