@@ -3,6 +3,7 @@
 
 mod instructions;
 mod origin;
+mod rules;
 mod scaling;
 mod subject;
 
@@ -23,6 +24,9 @@ pub struct Args {
     /// Measure one thing alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
+    /// Remap rules that a server has at most where rules are measured.
+    #[arg(long, default_value_t = 10_000)]
+    most_rules: usize,
     #[command(flatten)]
     load: Load,
 }
@@ -36,6 +40,8 @@ enum Part {
     Wrk,
     /// Throughput with one net thread and with two, where each request takes a computation.
     Scaling,
+    /// Starts and reloads with up to 10,000 remap rules.
+    Rules,
 }
 
 /// Net threads of a server, each setting measured on its own.
@@ -45,7 +51,8 @@ const THREADS: [usize; 2] = [1, 2];
 pub fn run(args: &Args) -> Result<()> {
     setup::ats()?;
     guests::build_bench()?;
-    let setup = Setup::new(library()?)?;
+    let library = library()?;
+    let setup = Setup::new(library.clone())?;
     let wanted = |part| args.only.is_none_or(|only| only == part);
     if wanted(Part::Instructions) {
         setup::debian("valgrind", "valgrind")?;
@@ -58,6 +65,10 @@ pub fn run(args: &Args) -> Result<()> {
     if wanted(Part::Scaling) {
         setup::debian("wrk", "wrk")?;
         print!("{}", scaling::table(&setup, args.load)?);
+    }
+    if wanted(Part::Rules) {
+        guests::build_filters()?;
+        rules::run(&library, args.most_rules)?;
     }
     Ok(())
 }

@@ -16,5 +16,5 @@ mod yaml;
 
 pub use environment::Environment;
 pub use error::{ConfigError, Location, Problem};
-pub use load::read_text;
+pub use load::{FilterDocuments, read_text};
 pub use types::*;

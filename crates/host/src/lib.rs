@@ -32,7 +32,7 @@ pub use compile::HostModule;
 pub use error::{StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
-pub use proxy_wasm::{BodyAction, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm};
+pub use proxy_wasm::{BodyAction, CanaryRefusal, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm};
 pub use services::Services;
 pub use sets::ImportSets;
 pub use shared::{

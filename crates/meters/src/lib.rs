@@ -18,4 +18,4 @@ pub use meters::{CounterReading, Death, Meters, Restarting};
 pub use plugin::{CallbackTimes, HostcallErrors, PluginMeter, PluginReading};
 pub use times::{Bound, CALLBACK_BOUNDS, COMPILE_BOUNDS, TimesReading};
 pub use upstream::{UpstreamMeter, UpstreamReading};
-pub use vm::{VmMeter, VmReading, VmState};
+pub use vm::{VmMeter, VmReading, VmState, plugin_names};

@@ -52,7 +52,7 @@ pub(crate) struct Shown {
     state: AtomicU8,
     memory: AtomicUsize,
     account: Arc<Account>,
-    /// Names of the plugins, one after the other with commas; set once the VM is live.
+    /// Names of the plugins, as [`plugin_names`] shows them; set once the VM is live.
     plugins: OnceLock<Arc<str>>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct Vms(Mutex<Vec<Weak<Shown>>>);
 pub struct VmReading {
     /// The VM's state.
     pub state: VmState,
-    /// Names of its plugins with commas between them; empty while the VM starts.
+    /// Names of its plugins, as [`plugin_names`] shows them; empty while the VM starts.
     pub plugins: Arc<str>,
     /// Bytes of linear memory, as of the last stream that ended in the VM.
     pub memory: usize,
@@ -73,6 +73,19 @@ pub struct VmReading {
     pub host_memory: usize,
     /// How often the host refused to hold more for the VM.
     pub host_memory_refused: u64,
+}
+
+/// The names of the plugins of a VM, for a label or a line of the log: with commas between them, and a number for those beyond
+/// the eighth.
+pub fn plugin_names<'a>(plugins: impl IntoIterator<Item = &'a str>) -> String {
+    const SHOWN: usize = 8;
+    let mut plugins = plugins.into_iter();
+    let mut names = plugins.by_ref().take(SHOWN).collect::<Vec<_>>().join(",");
+    match plugins.count() {
+        0 => {}
+        more => names.push_str(&format!(",+{more}")),
+    }
+    names
 }
 
 impl VmMeter {
@@ -97,9 +110,8 @@ impl VmMeter {
 
     /// The VM has been started and configured, with these plugins.
     pub fn started<'a>(&self, plugins: impl IntoIterator<Item = &'a str>) {
-        let names: Vec<&str> = plugins.into_iter().collect();
         // A VM starts once.
-        let _ = self.shown.plugins.set(names.join(",").into());
+        let _ = self.shown.plugins.set(plugin_names(plugins).into());
         self.set_state(VmState::Live);
         self.meters.vm_started.increment();
     }
@@ -159,7 +171,12 @@ impl Shown {
 impl Vms {
     fn add(&self, shown: &Arc<Shown>) {
         let mut vms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        vms.retain(|vm| vm.strong_count() > 0);
+        // As often as the list would grow, so that a VM costs the same however many there are.
+        if vms.len() == vms.capacity() {
+            vms.retain(|vm| vm.strong_count() > 0);
+            let room = vms.len().max(16);
+            vms.reserve(room);
+        }
         vms.push(Arc::downgrade(shown));
     }
 

@@ -1,5 +1,6 @@
 //! Upstreams of the configuration, made ready for connections.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::uri::Authority;
@@ -86,7 +87,7 @@ enum Fault {
 #[derive(Debug, Default)]
 pub struct Upstreams {
     meters: Meters,
-    loaded: Vec<Arc<LoadedUpstream>>,
+    loaded: HashMap<Arc<Upstream>, Arc<LoadedUpstream>>,
 }
 
 impl Upstreams {
@@ -94,7 +95,7 @@ impl Upstreams {
     pub fn new(meters: Meters) -> Self {
         Self {
             meters,
-            loaded: Vec::new(),
+            loaded: HashMap::new(),
         }
     }
 
@@ -104,14 +105,14 @@ impl Upstreams {
     ///
     /// As [`LoadedUpstream::load`].
     pub fn load(&mut self, config: &Arc<Upstream>) -> Result<Arc<LoadedUpstream>, UpstreamError> {
-        if let Some(known) = self.loaded.iter().find(|known| known.config == *config) {
+        if let Some(known) = self.loaded.get(config) {
             return Ok(Arc::clone(known));
         }
         let loaded = Arc::new(LoadedUpstream {
             meter: self.meters.upstream(&config.name),
             ..LoadedUpstream::load(Arc::clone(config))?
         });
-        self.loaded.push(Arc::clone(&loaded));
+        self.loaded.insert(Arc::clone(config), Arc::clone(&loaded));
         Ok(loaded)
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
-use weir_host::{CallTicket, ContextId, HttpCall, Services, Shared, StartError, Vm};
+use weir_host::{CallTicket, CanaryRefusal, ContextId, HttpCall, Services, Shared, Vm};
 
 use crate::reach::Reach;
 use crate::vm::VmPlan;
 
 /// Starts a VM of a plan, and throws it away.
-pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), StartError> {
+pub(crate) fn run(plan: &VmPlan, shared: &Shared) -> Result<(), CanaryRefusal> {
     let services = Canary(Arc::clone(&plan.reach));
     Vm::canary(&plan.spec, &plan.plugins, shared, Box::new(services))
 }

@@ -8,6 +8,7 @@
 mod canary;
 mod error;
 mod import_sets;
+mod known;
 mod modules;
 mod parallel;
 mod planner;

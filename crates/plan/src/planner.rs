@@ -9,6 +9,7 @@ use weir_host::Shared;
 use weir_outbound::Upstreams;
 
 use crate::error::{PlanError, Refusal};
+use crate::known::KnownPlans;
 use crate::modules::Modules;
 use crate::parallel::in_parallel;
 use crate::runtimes::Runtimes;
@@ -20,6 +21,8 @@ use crate::vm::VmPlan;
 pub struct Planner {
     shared: Shared,
     modules: Modules,
+    /// Plans of earlier configurations, while their VMs exist.
+    known: KnownPlans,
 }
 
 /// What came of planning.
@@ -27,8 +30,8 @@ pub struct Planner {
 pub struct Planned {
     /// The VMs of the filters that serve, without those that were refused.
     pub vms: Vec<Arc<VmPlan>>,
-    /// Each filter that was accepted, the index of its VM among `vms`, and the index of its plugin in that VM's plan.
-    pub accepted: Vec<(Arc<FilterConfig>, usize, usize)>,
+    /// The index of each accepted filter's VM among `vms`, and of its plugin in that VM's plan.
+    accepted: HashMap<Arc<FilterConfig>, (usize, usize)>,
     /// Filters that were refused.
     pub refused: Vec<Refusal>,
     /// The upstreams that guests may call. A proxy that sends requests to upstreams makes its own ready here too, so that
@@ -40,10 +43,7 @@ impl Planned {
     /// Returns the index of a filter's VM among [`Planned::vms`], and of its plugin in that VM's plan; `None` where the filter
     /// was refused.
     pub fn position(&self, filter: &FilterConfig) -> Option<(usize, usize)> {
-        self.accepted
-            .iter()
-            .find(|(known, ..)| **known == *filter)
-            .map(|(_, vm, plugin)| (*vm, *plugin))
+        self.accepted.get(filter).copied()
     }
 }
 
@@ -59,6 +59,7 @@ impl Planner {
         Self {
             shared,
             modules: Modules::new(runtimes, sources, meters),
+            known: KnownPlans::default(),
         }
     }
 
@@ -68,7 +69,8 @@ impl Planner {
     }
 
     /// Plans the VMs of the filters that serve, and tries each VM in a canary. Filters of `spare` are only tried. `log_level`
-    /// is the level of filters that name none.
+    /// is the level of filters that name none. A plan that equals an earlier one whose VMs still exist is that one: it is
+    /// not tried again.
     ///
     /// Blocks: fetches modules, compiles, starts guests. Modules that no filter uses are forgotten.
     ///
@@ -99,16 +101,29 @@ impl Planner {
                 && index < count
             {
                 let vm = planned.vms.len();
-                planned.accepted.extend(
-                    accepted
-                        .into_iter()
-                        .enumerate()
-                        .map(|(plugin, filter)| (filter, vm, plugin)),
-                );
-                planned.vms.push(Arc::new(plan));
+                for (plugin, filter) in accepted.into_iter().enumerate() {
+                    planned.accepted.entry(filter).or_insert((vm, plugin));
+                }
+                planned.vms.push(plan);
             }
         }
+        self.known.remember(&planned.vms);
         Ok(planned)
+    }
+
+    /// Checks what [`Planner::plan`] fails for as a whole: the filter's runtime and its upstreams. A proxy that serves what is
+    /// right calls it for each filter when a plan has failed. Blocks on the files of upstreams.
+    ///
+    /// # Errors
+    ///
+    /// As [`Planner::plan`].
+    pub fn check(&self, filter: &FilterConfig) -> Result<(), PlanError> {
+        filter.check_runtime(&self.modules.runtimes())?;
+        let mut upstreams = Upstreams::default();
+        for upstream in filter.upstreams.values() {
+            upstreams.load(upstream)?;
+        }
+        Ok(())
     }
 
     /// Tries filters that nothing serves, each VM in a canary, and returns the filters that were refused. `weir check` calls
@@ -138,7 +153,14 @@ impl Planner {
             ready.push((group, own));
         }
         let outcomes = in_parallel(&ready, |(group, upstreams)| {
-            trial::run(group, upstreams, log_level, &self.modules, &self.shared)
+            trial::run(
+                group,
+                upstreams,
+                log_level,
+                &self.modules,
+                &self.known,
+                &self.shared,
+            )
         });
         self.modules.end();
         Ok(outcomes)

@@ -1,15 +1,17 @@
 //! VMs: which filters share one, what it is made of, and whether it starts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use weir_abi::LogLevel;
 use weir_config::{FilterConfig, VmConfig};
-use weir_host::{Capabilities, HostModule, PluginSpec, Shared, StartError, VmSpec};
+use weir_host::{CanaryRefusal, Capabilities, HostModule, PluginSpec, Shared, VmSpec};
 use weir_outbound::LoadedUpstream;
 
 use crate::canary;
 use crate::error::Refusal;
+use crate::known::KnownPlans;
 use crate::modules::Modules;
 use crate::reach::Reach;
 use crate::vm::{Identity, VmPlan};
@@ -21,14 +23,14 @@ pub(crate) struct Group {
     /// The filters, each once.
     pub filters: Vec<Arc<FilterConfig>>,
     /// The upstreams that they may call, by the names that they use.
-    pub upstreams: Vec<(String, Arc<weir_config::Upstream>)>,
+    pub upstreams: IndexMap<String, Arc<weir_config::Upstream>>,
 }
 
 /// What came of trying a VM.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// Its plan, and the filters that are its plugins, in its order; `None` where no filter was accepted.
-    pub accepted: Option<(VmPlan, Vec<Arc<FilterConfig>>)>,
+    pub accepted: Option<(Arc<VmPlan>, Vec<Arc<FilterConfig>>)>,
     /// Filters that were refused.
     pub refused: Vec<Refusal>,
 }
@@ -39,6 +41,7 @@ pub(crate) fn run(
     upstreams: &HashMap<String, Arc<LoadedUpstream>>,
     log_level: LogLevel,
     modules: &Modules,
+    known: &KnownPlans,
     shared: &Shared,
 ) -> Outcome {
     let mut refused = Vec::new();
@@ -60,41 +63,34 @@ pub(crate) fn run(
             };
         }
     };
-    let attempt = |filters: &[Arc<FilterConfig>]| {
-        let plan = plan(group, filters, &spec, upstreams, log_level);
-        canary::run(&plan, shared).map(|()| plan)
-    };
+    let plan = |filters: &[Arc<FilterConfig>]| plan(group, filters, &spec, upstreams, log_level);
     while !filters.is_empty() {
-        let error = match attempt(&filters) {
-            Ok(plan) => {
-                return Outcome {
-                    accepted: Some((plan, filters)),
-                    refused,
-                };
-            }
-            Err(error) => error,
-        };
-        let before = filters.len();
-        filters.retain(|filter| {
-            // The error may say whose it is; else it shows when the filter is alone.
-            let own = match names(&error, &filter.name) {
-                Some(false) => return true,
-                Some(true) => error.to_string(),
-                None if before == 1 => error.to_string(),
-                None => match attempt(std::slice::from_ref(filter)) {
-                    Ok(_) => return true,
-                    Err(own) => own.to_string(),
-                },
+        let candidate = plan(&filters);
+        if let Some(plan) = known.find(&candidate.identity) {
+            // Tried before, and its VMs still serve.
+            return Outcome {
+                accepted: Some((plan, filters)),
+                refused,
             };
-            refuse(filter, own);
-            false
-        });
-        if filters.len() == before {
-            // Each would do alone, but not together.
-            filters
-                .drain(..)
-                .for_each(|filter| refuse(&filter, error.to_string()));
         }
+        let Err(refusal) = canary::run(&candidate, shared) else {
+            return Outcome {
+                accepted: Some((Arc::new(candidate), filters)),
+                refused,
+            };
+        };
+        let mut faults = faults(refusal, filters.len(), |plugin| {
+            canary::run(&plan(std::slice::from_ref(&filters[plugin])), shared)
+        });
+        let mut plugin = 0..;
+        filters.retain(|filter| {
+            let fault = plugin.next().and_then(|plugin| faults.remove(&plugin));
+            let is_right = fault.is_none();
+            if let Some(fault) = fault {
+                refuse(filter, fault);
+            }
+            is_right
+        });
     }
     Outcome {
         accepted: None,
@@ -102,12 +98,39 @@ pub(crate) fn run(
     }
 }
 
-/// Whether an error is about one plugin, where it says.
-fn names(error: &StartError, plugin: &str) -> Option<bool> {
-    match error {
-        StartError::ConfigureRefused { plugin: refused, .. } => Some(refused == plugin),
-        _ => None,
+/// The fault of each filter that is to be refused, by its place. `try_alone` tries the filter at a place by itself.
+fn faults(
+    refusal: CanaryRefusal,
+    count: usize,
+    try_alone: impl FnOnce(usize) -> Result<(), CanaryRefusal>,
+) -> HashMap<usize, String> {
+    let refused = refusal.refused.into_iter();
+    let mut faults: HashMap<_, _> = refused
+        .map(|(plugin, error)| (plugin, error.to_string()))
+        .collect();
+    let Some((plugin, error)) = refusal.ended else {
+        return faults;
+    };
+    // The plugin that was being added is at fault if it ends a VM of its own too. Else each would do alone, but not together.
+    let own = match plugin {
+        Some(_) if count == 1 => Some(error.to_string()),
+        Some(plugin) => try_alone(plugin)
+            .err()
+            .and_then(CanaryRefusal::into_first)
+            .map(|error| error.to_string()),
+        None => None,
+    };
+    match (plugin, own) {
+        (Some(plugin), Some(own)) => drop(faults.insert(plugin, own)),
+        // Perhaps because of those that are refused.
+        _ if !faults.is_empty() => {}
+        _ => {
+            for plugin in 0..count {
+                faults.entry(plugin).or_insert_with(|| error.to_string());
+            }
+        }
     }
+    faults
 }
 
 fn spec(config: &VmConfig, modules: &Modules) -> Result<VmSpec, String> {
@@ -131,34 +154,32 @@ fn spec(config: &VmConfig, modules: &Modules) -> Result<VmSpec, String> {
 /// one name.
 pub(crate) fn group<'a>(filters: impl Iterator<Item = &'a Arc<FilterConfig>>) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
+    let mut of_config: HashMap<&VmConfig, Vec<usize>> = HashMap::new();
+    let mut grouped: HashSet<&Arc<FilterConfig>> = HashSet::new();
     for filter in filters {
-        let agrees = |group: &&mut Group| {
-            group.config == filter.vm
-                && group
-                    .upstreams
-                    .iter()
-                    .all(|(name, upstream)| filter.upstreams.get(name).is_none_or(|other| other == upstream))
-        };
-        let group = match groups.iter_mut().find(agrees) {
-            Some(group) => group,
-            None => {
-                groups.push(Group {
-                    config: filter.vm.clone(),
-                    filters: Vec::new(),
-                    upstreams: Vec::new(),
-                });
-                let Some(group) = groups.last_mut() else {
-                    continue;
-                };
-                group
-            }
-        };
-        if !group.filters.contains(filter) {
-            group.filters.push(Arc::clone(filter));
+        if !grouped.insert(filter) {
+            continue;
         }
+        let agrees = |group: &Group| {
+            let known = |(name, upstream)| group.upstreams.get(name).is_none_or(|known| known == upstream);
+            filter.upstreams.iter().all(known)
+        };
+        let candidates = of_config.entry(&filter.vm).or_default();
+        let number = candidates.iter().copied().find(|number| agrees(&groups[*number]));
+        let number = number.unwrap_or_else(|| {
+            groups.push(Group {
+                config: filter.vm.clone(),
+                filters: Vec::new(),
+                upstreams: IndexMap::new(),
+            });
+            candidates.push(groups.len() - 1);
+            groups.len() - 1
+        });
+        let group = &mut groups[number];
+        group.filters.push(Arc::clone(filter));
         for (name, upstream) in &filter.upstreams {
-            if !group.upstreams.iter().any(|(known, _)| known == name) {
-                group.upstreams.push((name.clone(), Arc::clone(upstream)));
+            if !group.upstreams.contains_key(name) {
+                group.upstreams.insert(name.clone(), Arc::clone(upstream));
             }
         }
     }
@@ -200,7 +221,11 @@ fn plan(
         config: group.config.clone(),
         digest: *spec.module.digest(),
         plugins: plugins.iter().map(|plugin| PluginSpec::clone(plugin)).collect(),
-        upstreams: group.upstreams.clone(),
+        upstreams: group
+            .upstreams
+            .iter()
+            .map(|(name, upstream)| (name.clone(), Arc::clone(upstream)))
+            .collect(),
         log_levels,
     };
     VmPlan::new(Arc::clone(spec), plugins, Arc::new(reach), identity)

@@ -1,5 +1,6 @@
 //! The plan of a VM: its module, plugins and reach, and the identity that tells it from another.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use weir_abi::LogLevel;
@@ -46,6 +47,20 @@ pub struct Identity {
     pub by_authority: bool,
     /// Where the ticks of each plugin run; `None` where its document leaves that to the proxy.
     pub ticks: Vec<Option<Ticks>>,
+}
+
+impl Identity {
+    /// A hash of the greater part of it: equal identities have equal hashes. For tables of plans within one process.
+    pub fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.config.hash(&mut hasher);
+        self.digest.hash(&mut hasher);
+        for plugin in &self.plugins {
+            plugin.name.hash(&mut hasher);
+            plugin.configuration.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
 }
 
 impl VmPlan {

@@ -1,5 +1,6 @@
 //! The VMs of a configuration: a slot for each plan on each thread, and the change from one configuration to the next.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use weir_config::Ticks;
@@ -38,6 +39,13 @@ struct Member {
     slots: Vec<Arc<Slot>>,
 }
 
+impl Member {
+    /// True if its VMs are what the plan describes.
+    fn is_of(&self, plan: &Arc<VmPlan>) -> bool {
+        Arc::ptr_eq(&self.plan, plan) || self.plan.identity == plan.identity
+    }
+}
+
 impl Fleet {
     /// Makes the fleet of the next configuration: slots whose plan is equal to one of this fleet stay, VMs of the others are
     /// started, as many at a time as there are cores. `ticks` holds for plugins whose documents do not say. Blocks until all
@@ -55,12 +63,17 @@ impl Fleet {
         on_failure: OnFailure,
     ) -> Result<Self, Vec<StartError>> {
         let mut fresh = Vec::new();
+        let mut served: HashMap<u64, Vec<&Member>> = HashMap::new();
+        for member in &self.members {
+            served
+                .entry(member.plan.identity.hash())
+                .or_default()
+                .push(member);
+        }
         let mut members = Vec::with_capacity(plans.len());
         for plan in plans {
-            let known = self
-                .members
-                .iter()
-                .find(|known| known.plan.identity == plan.identity);
+            let known = served.get(&plan.identity.hash()).into_iter().flatten();
+            let known = known.copied().find(|known| known.is_of(plan));
             members.push(match known {
                 Some(known) => Member {
                     plan: Arc::clone(&known.plan),
@@ -98,8 +111,9 @@ impl Fleet {
     /// Becomes `next`, and retires the slots that `next` has no use for. Their VMs end with the last streams that use them.
     pub fn replace(&mut self, next: Self) {
         let old = std::mem::replace(self, next);
+        let kept: HashSet<*const Slot> = self.slots().map(Arc::as_ptr).collect();
         for slot in old.slots() {
-            if !self.slots().any(|other| Arc::ptr_eq(slot, other)) {
+            if !kept.contains(&Arc::as_ptr(slot)) {
                 slot.retire();
             }
         }

@@ -239,13 +239,7 @@ impl Slot {
 
     /// Returns the names of the plan's filters, for the log.
     pub(crate) fn filters(&self) -> String {
-        let names: Vec<_> = self
-            .plan
-            .plugins
-            .iter()
-            .map(|plugin| plugin.name.as_str())
-            .collect();
-        names.join(",")
+        weir_meters::plugin_names(self.plan.plugins.iter().map(|plugin| plugin.name.as_str()))
     }
 
     fn restart(self: &Arc<Self>, at: Instant) {

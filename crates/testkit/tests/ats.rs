@@ -22,6 +22,8 @@ mod memory;
 mod origins;
 #[path = "ats/reload.rs"]
 mod reload;
+#[path = "ats/rules.rs"]
+mod rules;
 #[path = "ats/snapshot.rs"]
 mod snapshot;
 #[path = "ats/ticks.rs"]

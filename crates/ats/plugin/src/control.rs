@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use weir_abi::LogLevel;
-use weir_config::{ConfigError, Environment, FilterConfig, Ticks};
+use weir_config::{ConfigError, Environment, FilterConfig, FilterDocuments, Ticks};
 use weir_meters::Meters;
 use weir_plan::{FileStamp, Planned, Planner, Runtimes};
 use weir_supervisor::{Fleet, OnFailure, Supervisor, VmThread};
 
+use crate::instances::Instances;
+use crate::namesakes::Namesakes;
 use crate::net_thread::NetThread;
-use crate::plugin::GLOBAL;
-use crate::thread_chain::{ThreadChain, ThreadFilter};
+use crate::thread_chain::{Served, ServedFilter, ThreadChains};
 
 /// Loads and reloads.
 pub(crate) struct Control {
@@ -23,10 +24,10 @@ pub(crate) struct Control {
     /// The same threads, as their VMs know them.
     vm_threads: Vec<VmThread>,
     folder: PathBuf,
+    documents: FilterDocuments,
     /// The level of filters that name none.
     log_level: LogLevel,
-    /// By number. The first is that of `plugin.config`; remap rules with the same files share one.
-    instances: Vec<Instance>,
+    instances: Instances,
     /// The VMs that serve.
     fleet: Fleet,
     /// The files that have been read, as they were then.
@@ -39,19 +40,14 @@ pub(crate) struct Control {
     changed: bool,
     /// `remap.config` has been read once: the server is past its start.
     serves: bool,
-    /// Refusals that have been logged and still hold.
+    /// Refusals and warnings that have been logged and still hold.
     reported: HashSet<String>,
+    /// Filters of which the log says that they are open by default, since rules were last read.
+    noted: usize,
 }
 
-/// The documents of `plugin.config`, or of remap rules.
-#[derive(Default)]
-struct Instance {
-    files: Vec<PathBuf>,
-    /// What they say, in the order of the files; a document that could not be read has a stand-in, which is refused.
-    filters: Vec<Arc<FilterConfig>>,
-    /// Rules that use it.
-    users: usize,
-}
+/// Filters of which the log says that they are open by default; the others are counted.
+const MOST_NOTES: usize = 20;
 
 /// Nothing has been changed; what is wrong has been logged.
 pub(crate) struct Kept;
@@ -73,9 +69,14 @@ impl Control {
             meters: supervisor.shared().meters().clone(),
             vm_threads: threads.iter().map(thread).collect(),
             threads,
+            documents: FilterDocuments::new(
+                Environment::process()
+                    .with_folder(&folder)
+                    .with_capabilities(weir_plan::capability_names()),
+            ),
             folder,
             log_level: LogLevel::Info,
-            instances: vec![Instance::default()],
+            instances: Instances::default(),
             fleet: Fleet::default(),
             stamps: HashMap::new(),
             tried: Vec::new(),
@@ -83,6 +84,7 @@ impl Control {
             changed: false,
             serves: false,
             reported: HashSet::new(),
+            noted: 0,
         }
     }
 
@@ -91,89 +93,81 @@ impl Control {
         self.log_level = log_level;
     }
 
-    /// Adds documents to an instance. What is wrong with one is logged, and its traffic gets its fail policy.
-    pub fn add_files(&mut self, instance: usize, files: &[PathBuf]) {
-        let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
-        let mut filters = Vec::new();
-        for file in &files {
-            let filter = self.read(file).unwrap_or_else(|_| self.stand_in(file));
-            if let Some(Ok(line)) = filter
-                .open_by_default()
-                .map(|line| CString::new(format!("[wasm] {line}")))
-            {
-                // Whoever set it up should see it, debug output or not.
-                weir_ats_sys::TSNote(&line);
-            }
-            filters.push(filter);
-        }
-        if let Some(instance) = self.instances.get_mut(instance) {
-            instance.files.extend(files);
-            instance.filters.extend(filters);
-            self.changed = true;
-        }
+    /// Adds documents to the instance of `plugin.config`. What is wrong with one is logged, and its traffic gets its fail policy.
+    pub fn add_files(&mut self, files: &[PathBuf]) {
+        let files = self.absolute_all(files);
+        let filters = self.read_or_stand_in(&files);
+        self.instances.extend_global(files, filters);
+        self.changed = true;
     }
 
     /// Makes the instance of a remap rule, or finds the one with the same documents. A document that is wrong fails the
     /// rule while the server runs, so that its old rules stay; at start the rule is served without the filter.
     pub fn new_instance(&mut self, files: &[PathBuf]) -> Result<usize, String> {
-        let files: Vec<PathBuf> = files.iter().map(|file| self.absolute(file)).collect();
-        let known = self
-            .instances
-            .iter()
-            .skip(GLOBAL + 1)
-            .position(|instance| instance.users > 0 && instance.files == files)
-            .map(|place| place + GLOBAL + 1);
-        if let Some(number) = known {
-            self.instances[number].users += 1;
+        let files = self.absolute_all(files);
+        if let Some(number) = self.instances.join(&files) {
             return Ok(number);
         }
-        if self.serves || is_verifying() {
+        let filters = if self.serves || is_verifying() {
+            let mut filters = Vec::with_capacity(files.len());
             for file in &files {
-                self.read(file).map_err(|error| first_line(&error))?;
+                filters.push(self.read(file).map_err(|error| first_line(&error))?);
             }
-        }
-        let number = self
-            .instances
-            .iter()
-            .skip(GLOBAL + 1)
-            .position(|instance| instance.users == 0)
-            .map_or(self.instances.len(), |place| place + GLOBAL + 1);
-        if number == self.instances.len() {
-            self.instances.push(Instance::default());
-        }
-        self.instances[number] = Instance {
-            users: 1,
-            ..Instance::default()
+            self.note_open_policies(&filters);
+            filters
+        } else {
+            self.read_or_stand_in(&files)
         };
-        self.add_files(number, &files);
+        let number = self.instances.add(files, filters);
+        self.changed = true;
         if !self.in_remap {
             self.apply_at_start();
         }
         Ok(number)
     }
 
+    /// Reads documents; one that is wrong has a stand-in.
+    fn read_or_stand_in(&mut self, files: &[PathBuf]) -> Vec<Arc<FilterConfig>> {
+        let mut filters = Vec::with_capacity(files.len());
+        for file in files {
+            filters.push(self.read(file).unwrap_or_else(|_| self.stand_in(file)));
+        }
+        self.note_open_policies(&filters);
+        filters
+    }
+
+    /// Whoever set a filter up should see that its policy is open, debug output or not.
+    fn note_open_policies(&mut self, filters: &[Arc<FilterConfig>]) {
+        for line in filters.iter().filter_map(|filter| filter.open_by_default()) {
+            self.noted += 1;
+            if self.noted <= MOST_NOTES {
+                note(&line);
+            }
+        }
+    }
+
     /// A remap rule has no use for its instance any more. Transactions that have begun keep their chains.
     pub fn drop_instance(&mut self, number: usize) {
-        if number == GLOBAL {
-            return;
-        }
-        if let Some(instance) = self.instances.get_mut(number) {
-            instance.users = instance.users.saturating_sub(1);
-            if instance.users == 0 {
-                *instance = Instance::default();
-                self.changed = true;
-            }
+        if self.instances.leave(number) {
+            self.changed = true;
         }
     }
 
     /// `remap.config` is about to be read.
     pub fn begin_remap(&mut self) {
         self.in_remap = true;
+        self.noted = 0;
     }
 
     /// `remap.config` has been read.
     pub fn end_remap(&mut self) {
         self.in_remap = false;
+        let more = self.noted.saturating_sub(MOST_NOTES);
+        if more > 0 {
+            note(&format!(
+                "{more} more filters have no `fail_policy`, so they are open"
+            ));
+        }
         self.apply_at_start();
         self.serves = true;
     }
@@ -191,13 +185,10 @@ impl Control {
         let mut wrong = false;
         let mut read: Vec<Vec<Arc<FilterConfig>>> = Vec::new();
         let mut tried = Vec::new();
-        let instances: Vec<Vec<PathBuf>> = self
+        let instances = self.instances.files();
+        let watched: HashSet<PathBuf> = self
             .instances
-            .iter()
-            .map(|instance| instance.files.clone())
-            .collect();
-        let loaded = self.instances.iter().flat_map(|instance| &instance.filters);
-        let watched: HashSet<PathBuf> = loaded
+            .filters()
             .filter(|filter| filter.watch)
             .map(|filter| filter.source.clone())
             .collect();
@@ -231,8 +222,9 @@ impl Control {
 
     /// The files that what is loaded was read from, as they were then, where somebody wants them watched.
     pub fn watched_files(&self) -> Vec<(PathBuf, FileStamp)> {
-        let filters = self.instances.iter().flat_map(|instance| &instance.filters);
-        let mut files: Vec<PathBuf> = filters
+        let mut files: Vec<PathBuf> = self
+            .instances
+            .filters()
             .filter(|filter| filter.watch)
             .flat_map(|filter| filter.files())
             .chain(self.tried.iter().cloned())
@@ -253,44 +245,33 @@ impl Control {
         read: Option<Vec<Vec<Arc<FilterConfig>>>>,
         on_failure: OnFailure,
     ) -> Result<(), Kept> {
-        let filters: Vec<Vec<Arc<FilterConfig>>> = match read {
-            Some(read) => read,
-            None => self
-                .instances
-                .iter()
-                .map(|instance| instance.filters.clone())
-                .collect(),
-        };
-        let namesakes = namesakes(&filters);
-        for (filter, other) in &namesakes {
-            tracing::error!(
-                "{}: config.name: the name {:?} is taken by {}; give each filter document a name of its own",
-                filter.source.display(),
-                filter.name,
-                other.display(),
-            );
-        }
-        if on_failure == OnFailure::Keep && !namesakes.is_empty() {
-            return Err(Kept);
-        }
-        // One that is refused keeps its place in the chain: its streams get its fail policy.
-        let is_namesake = |filter: &Arc<FilterConfig>| {
-            namesakes
-                .iter()
-                .any(|(namesake, _)| Arc::ptr_eq(namesake, filter))
-        };
-        let mut serving: Vec<Arc<FilterConfig>> = filters.iter().flatten().cloned().collect();
-        serving.retain(|filter| !(is_namesake(filter) || filter.is_stand_in()));
-        let planned = self.plan(&mut serving, on_failure)?;
+        let filters = read.unwrap_or_else(|| self.instances.chains());
         if on_failure == OnFailure::Keep {
             self.reported.clear();
         }
+        let namesakes = Namesakes::of(&filters);
+        for problem in &namesakes.problems {
+            self.report_once(problem, |problem| tracing::error!("{problem}"));
+        }
+        for warning in &namesakes.warnings {
+            self.report_once(warning, |warning| tracing::warn!("{warning}"));
+        }
+        if on_failure == OnFailure::Keep && !namesakes.problems.is_empty() {
+            return Err(Kept);
+        }
+        // One that is refused keeps its place in the chain: its streams get its fail policy.
+        let mut serving: Vec<Arc<FilterConfig>> = Vec::new();
+        for (instance, chain) in filters.iter().enumerate() {
+            let takes = |place: usize| !namesakes.refuses(instance, place) && !chain[place].is_stand_in();
+            serving.extend(
+                (0..chain.len())
+                    .filter(|place| takes(*place))
+                    .map(|place| Arc::clone(&chain[place])),
+            );
+        }
+        let planned = self.plan(&mut serving, on_failure)?;
         for refusal in &planned.refused {
-            let text = refusal.to_string();
-            if !self.reported.contains(&text) {
-                tracing::error!("{text}");
-                self.reported.insert(text);
-            }
+            self.report_once(&refusal.to_string(), |refusal| tracing::error!("{refusal}"));
         }
         if on_failure == OnFailure::Keep && !planned.refused.is_empty() {
             return Err(Kept);
@@ -302,19 +283,33 @@ impl Control {
                 errors.iter().for_each(|error| tracing::error!("{error}"));
                 Kept
             })?;
-        for (thread, index) in self.threads.iter().zip(0..) {
-            let chains = filters
+        let served = Arc::new(Served {
+            instances: filters
                 .iter()
-                .map(|filters| Some(Arc::new(chain(filters, &planned, &fleet, index))))
-                .collect();
-            thread.install(chains);
+                .enumerate()
+                .map(|(instance, chain)| {
+                    let refused = |place| namesakes.refuses(instance, place);
+                    served(chain, &planned, &fleet, refused)
+                })
+                .collect(),
+        });
+        for (thread, index) in self.threads.iter().zip(0..) {
+            let slots = (0..planned.vms.len()).map(|vm| fleet.slot(vm, index).cloned());
+            let slots = slots.collect::<Option<_>>().unwrap_or_default();
+            thread.install(ThreadChains::new(Arc::clone(&served), slots));
         }
-        for (instance, filters) in self.instances.iter_mut().zip(filters) {
-            instance.filters = filters;
-        }
+        self.instances.set_chains(filters);
         self.fleet.replace(fleet);
+        self.documents.forget_unused();
         self.changed = false;
         Ok(())
+    }
+
+    /// Logs a text unless it has been logged since the last reload.
+    fn report_once(&mut self, text: &str, log: impl FnOnce(&str)) {
+        if self.reported.insert(text.to_owned()) {
+            log(text);
+        }
     }
 
     /// Plans the VMs of filters. One that cannot even be planned is left out where the rest is to be served.
@@ -327,16 +322,11 @@ impl Control {
             tracing::error!("{error}");
             return Err(Kept);
         }
-        serving.retain(|filter| {
-            match self
-                .planner
-                .plan(std::slice::from_ref(filter), &[], self.log_level)
-            {
-                Ok(_) => true,
-                Err(error) => {
-                    tracing::error!("{}: {error}", filter.source.display());
-                    false
-                }
+        serving.retain(|filter| match self.planner.check(filter) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!("{}: {error}", filter.source.display());
+                false
             }
         });
         self.planner.plan(serving, &[], self.log_level).map_err(|error| {
@@ -347,24 +337,26 @@ impl Control {
 
     /// Reads a document. What is wrong with it is logged.
     fn read(&mut self, file: &Path) -> Result<Arc<FilterConfig>, ConfigError> {
-        self.stamps.insert(file.to_owned(), FileStamp::of(file));
+        let stamp = FileStamp::of(file);
         let runtimes = self.planner.runtimes();
-        let loaded = FilterConfig::load(file, &self.environment()).and_then(|filter| {
+        let loaded = self.documents.load(file).and_then(|filter| {
             filter.check_runtime(&runtimes)?;
             Ok(filter)
         });
         match loaded {
             Ok(filter) => {
-                // What the document names is read later.
-                for other in filter.files() {
-                    if other != file {
+                if filter.watch {
+                    self.stamps.insert(file.to_owned(), stamp);
+                    // What the document names is read later.
+                    for other in filter.files().into_iter().filter(|other| other != file) {
                         let stamp = FileStamp::of(&other);
                         self.stamps.insert(other, stamp);
                     }
                 }
-                Ok(Arc::new(filter))
+                Ok(filter)
             }
             Err(error) => {
+                self.stamps.insert(file.to_owned(), stamp);
                 for other in error.files().iter().filter(|other| *other != file) {
                     self.stamps.insert(other.clone(), FileStamp::of(other));
                 }
@@ -376,13 +368,11 @@ impl Control {
     }
 
     fn stand_in(&self, file: &Path) -> Arc<FilterConfig> {
-        Arc::new(FilterConfig::stand_in(file, &self.environment()))
+        Arc::new(FilterConfig::stand_in(file, self.documents.environment()))
     }
 
-    fn environment(&self) -> Environment {
-        Environment::process()
-            .with_folder(&self.folder)
-            .with_capabilities(weir_plan::capability_names())
+    fn absolute_all(&self, files: &[PathBuf]) -> Vec<PathBuf> {
+        files.iter().map(|file| self.absolute(file)).collect()
     }
 
     /// The absolute name of a file; a relative one begins at the server's configuration folder.
@@ -391,11 +381,19 @@ impl Control {
     }
 }
 
-/// The chain of an instance on one net thread.
-fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread: usize) -> ThreadChain {
-    let filter = |config: &Arc<FilterConfig>| {
-        let position = planned.position(config);
-        let slot = position.and_then(|(vm, plugin)| Some((Arc::clone(fleet.slot(vm, thread)?), plugin)));
+/// The filters of an instance, as net threads serve them.
+fn served(
+    chain: &[Arc<FilterConfig>],
+    planned: &Planned,
+    fleet: &Fleet,
+    refused: impl Fn(usize) -> bool,
+) -> Vec<ServedFilter> {
+    let filter = |(place, config): (usize, &Arc<FilterConfig>)| {
+        let position = if refused(place) {
+            None
+        } else {
+            planned.position(config)
+        };
         let plan = position.and_then(|(vm, _)| fleet.plan(vm));
         let replies = plan.is_some_and(|plan| {
             let info = plan.spec.module.info();
@@ -403,13 +401,20 @@ fn chain(filters: &[Arc<FilterConfig>], planned: &Planned, fleet: &Fleet, thread
             let allowed = config.vm.allowed_capabilities.as_ref();
             info.has_import(REPLY) && allowed.is_none_or(|allowed| allowed.iter().any(|name| name == REPLY))
         });
-        ThreadFilter {
+        ServedFilter {
             config: Arc::clone(config),
-            slot,
+            position,
             replies,
         }
     };
-    ThreadChain::new(filters.iter().map(filter).collect())
+    chain.iter().enumerate().map(filter).collect()
+}
+
+/// Writes a line to the server's log that shows whatever the levels are.
+fn note(line: &str) {
+    if let Ok(line) = CString::new(format!("[wasm] {line}")) {
+        weir_ats_sys::TSNote(&line);
+    }
 }
 
 /// Whether the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
@@ -440,19 +445,6 @@ fn verifies<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> bool {
 /// The first problem of a document, for the server's own messages.
 fn first_line(error: &ConfigError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-/// Filters whose name another document has already, with that document. One document may serve in several places.
-fn namesakes(instances: &[Vec<Arc<FilterConfig>>]) -> Vec<(Arc<FilterConfig>, PathBuf)> {
-    let mut names: HashMap<&str, &PathBuf> = HashMap::new();
-    let mut namesakes = Vec::new();
-    for filter in instances.iter().flatten().filter(|filter| !filter.is_stand_in()) {
-        let first = *names.entry(filter.name.as_str()).or_insert(&filter.source);
-        if *first != filter.source {
-            namesakes.push((Arc::clone(filter), first.clone()));
-        }
-    }
-    namesakes
 }
 
 impl Control {

@@ -11,7 +11,7 @@ use weir_ats_sys::{
 };
 
 use crate::arguments::Arguments;
-use crate::plugin::{GLOBAL, setup};
+use crate::plugin::setup;
 use crate::{guard, process, reload, txn};
 
 /// Loads the plugin for all transactions: a line `wasm.so a.yaml b.yaml` of `plugin.config`. Several lines make one chain,
@@ -52,7 +52,7 @@ fn init(arguments: &[PathBuf]) {
         tracing::error!("plugin.config: wasm.so has no file; expected: wasm.so FILTER.yaml ...");
     }
     plugin.add_global_hooks();
-    plugin.control().add_files(GLOBAL, &parsed.files);
+    plugin.control().add_files(&parsed.files);
     plugin.control().apply_at_start();
     reload::follow();
 }
@@ -68,7 +68,13 @@ pub unsafe extern "C" fn TSRemapInit(
     errbuf: *mut c_char,
     errbuf_size: c_int,
 ) -> TSReturnCode {
-    let prepared = guard::catch(|| setup().map(drop).map_err(|error| error.to_string()));
+    let prepared = guard::catch(|| {
+        let plugin = setup().map_err(|error| error.to_string())?;
+        // The server says when it begins to read the rules only to plugins that it has loaded by then; to all it says when it
+        // has read them.
+        plugin.control().begin_remap();
+        Ok(())
+    });
     // SAFETY: the server's buffer.
     unsafe { answer(prepared.unwrap_or_else(panicked), errbuf, errbuf_size) }
 }

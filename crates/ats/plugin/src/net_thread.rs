@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
     TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
@@ -14,7 +14,7 @@ use weir_ats_sys::{
 use weir_supervisor::Mail;
 
 use crate::guard;
-use crate::thread_chain::ThreadChain;
+use crate::thread_chain::ThreadChains;
 use crate::txn::known::Known;
 
 /// A net thread, as the plugin knows it. Lives as long as the process.
@@ -23,7 +23,7 @@ pub(crate) struct NetThread {
     pub index: usize,
     /// Transactions that began on it.
     pub known: Known,
-    chains: Mutex<Vec<Option<Arc<ThreadChain>>>>,
+    chains: Mutex<ThreadChains>,
     mailbox: Mutex<VecDeque<Mail>>,
     scheduled: AtomicBool,
     /// Transactions that wait for filters.
@@ -42,7 +42,7 @@ struct Own {
 /// The lock of a net thread. Whoever works on a stream holds that of the thread on which the stream began: its VMs, the
 /// states of its streams and what filters do to them are for one at a time. It is never contended unless the server
 /// moves a transaction to another thread, and never held while the server is given control.
-pub(crate) type Guard = MutexGuard<'static, Vec<Option<Arc<ThreadChain>>>>;
+pub(crate) type Guard = MutexGuard<'static, ThreadChains>;
 
 static THREADS: OnceLock<Vec<&'static NetThread>> = OnceLock::new();
 static CLAIMED: AtomicUsize = AtomicUsize::new(0);
@@ -127,8 +127,8 @@ impl NetThread {
         self.chains.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the chains that transactions begin with, by the number of their instance.
-    pub fn install(&'static self, chains: Vec<Option<Arc<ThreadChain>>>) {
+    /// Replaces the chains that transactions begin with.
+    pub fn install(&'static self, chains: ThreadChains) {
         let old = std::mem::replace(&mut *self.lock(), chains);
         // Outside of the lock: what is dropped may end VMs.
         drop(old);

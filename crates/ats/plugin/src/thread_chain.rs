@@ -1,11 +1,68 @@
 //! The filters of an instance of the plugin, bound to the VMs of one net thread.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use weir_abi::Callback;
 use weir_chain::{Chain, ChainFilter};
 use weir_config::FilterConfig;
 use weir_host::VmSlot;
+
+/// What all net threads serve from: the filters of each instance.
+#[derive(Default)]
+pub(crate) struct Served {
+    /// By number.
+    pub instances: Vec<Vec<ServedFilter>>,
+}
+
+/// One filter of an instance.
+pub(crate) struct ServedFilter {
+    /// What its document says.
+    pub config: Arc<FilterConfig>,
+    /// The index of its VM in the configuration, and of its plugin in that VM; `None` where it was refused.
+    pub position: Option<(usize, usize)>,
+    /// It may answer by itself.
+    pub replies: bool,
+}
+
+/// The chains of one net thread, each made by the first transaction that has a use for it: with thousands of rules on dozens
+/// of threads most chains never see one.
+#[derive(Default)]
+pub(crate) struct ThreadChains {
+    served: Arc<Served>,
+    /// The thread's slots, by the indexes of VMs in the configuration.
+    slots: Vec<Arc<VmSlot>>,
+    /// By the number of the instance.
+    made: Vec<OnceCell<Arc<ThreadChain>>>,
+}
+
+impl ThreadChains {
+    /// Chains of these filters and slots, none made yet.
+    pub fn new(served: Arc<Served>, slots: Vec<Arc<VmSlot>>) -> Self {
+        let made = served.instances.iter().map(|_| OnceCell::new()).collect();
+        Self { served, slots, made }
+    }
+
+    /// Returns the chain of an instance; `None` where it has no filters.
+    pub fn of(&self, instance: usize) -> Option<&Arc<ThreadChain>> {
+        let filters = self.served.instances.get(instance)?;
+        if filters.is_empty() {
+            return None;
+        }
+        let make = || {
+            let filter = |filter: &ServedFilter| {
+                let slot = |(vm, plugin)| Some((Arc::clone(self.slots.get(vm)?), plugin));
+                ThreadFilter {
+                    config: Arc::clone(&filter.config),
+                    slot: filter.position.and_then(slot),
+                    replies: filter.replies,
+                }
+            };
+            Arc::new(ThreadChain::new(filters.iter().map(filter).collect()))
+        };
+        Some(self.made.get(instance)?.get_or_init(make))
+    }
+}
 
 /// The filters of one `wasm.so` line, of all of them in `plugin.config`, or of a remap rule.
 pub(crate) struct ThreadChain {

@@ -1,6 +1,7 @@
 //! From documents to types: one function for each struct.
 
 mod bytes;
+mod documents;
 mod filter;
 mod headers;
 mod names;
@@ -13,6 +14,8 @@ mod upstream;
 mod vm;
 
 use std::path::Path;
+
+pub use documents::FilterDocuments;
 
 use crate::read::{Document, Field, Session};
 use crate::{Config, ConfigError, Environment, FilterConfig, ProcessConfig, ProxyConfig};

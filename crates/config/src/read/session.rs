@@ -108,6 +108,7 @@ impl<'s> Document<'s> {
 
     /// Parses text as if it stood in the file `shown`.
     pub(crate) fn parse(session: &'s Session<'s>, shown: &Path, text: &[u8]) -> Option<Self> {
+        session.file(&absolute(shown));
         let report = |at: Position, message: String| {
             let Position { line, column } = at;
             session.report(

@@ -60,6 +60,14 @@ pub struct FilterConfig {
     pub vm: VmConfig,
 }
 
+impl Hash for FilterConfig {
+    /// Filters of one document and name are equal as a rule, so these two are enough.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.source.hash(state);
+        self.name.hash(state);
+    }
+}
+
 /// The VMs in which a filter's ticks run, of those that it has: one for each worker of `weir serve`, one for each net thread
 /// of Traffic Server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// A named upstream: its endpoints, protocol and TLS. Plain data; `weir-outbound` loads it into a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
     /// The name that routes and guests use.
     pub name: String,
@@ -97,7 +97,7 @@ pub enum Protocol {
 }
 
 /// TLS towards an upstream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct UpstreamTls {
     /// The name that is sent (SNI) and that the certificate must carry; `None` means the endpoint's host.
     pub server_name: Option<String>,
@@ -110,7 +110,7 @@ pub struct UpstreamTls {
 }
 
 /// A certificate and its key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientIdentity {
     /// PEM file of the certificate chain, leaf first.
     pub certificate: PathBuf,

@@ -8,6 +8,25 @@ use weir_abi::{LogLevel, Status};
 use super::Vm;
 use crate::{CallTicket, ContextId, HttpCall, PluginSpec, QueueWaker, Services, Shared, StartError, VmSpec};
 
+/// The plugins that a canary has found wrong, by their indexes.
+#[derive(Debug)]
+pub struct CanaryRefusal {
+    /// Plugins whose `proxy_on_configure` answered false. The plugins after them were tried nevertheless.
+    pub refused: Vec<(usize, StartError)>,
+    /// The end of the VM, and the plugin that was being added; `None` where the VM itself did not start. The plugins after
+    /// that one were not tried.
+    pub ended: Option<(Option<usize>, StartError)>,
+}
+
+impl CanaryRefusal {
+    /// Returns the first error.
+    pub fn into_first(self) -> Option<StartError> {
+        let mut refused = self.refused.into_iter();
+        let refused = refused.next().map(|(_, error)| error);
+        refused.or(self.ended.map(|(_, error)| error))
+    }
+}
+
 impl Vm {
     /// Starts a VM with all its plugins and drops it. It sees shared data, queues and metrics through an overlay
     /// ([`Shared::overlay`]) and nobody else sees its changes. Its calls are accepted and forgotten; only what the guest logs
@@ -15,24 +34,45 @@ impl Vm {
     ///
     /// # Errors
     ///
-    /// As [`Vm::start`] and [`Vm::add_plugin`].
+    /// As [`Vm::start`] and [`Vm::add_plugin`], for each plugin that answers false.
     pub fn canary(
         spec: &Arc<VmSpec>,
         plugins: &[Arc<PluginSpec>],
         shared: &Shared,
         services: Box<dyn Services>,
-    ) -> Result<(), StartError> {
-        let mut vm = Self::start(
+    ) -> Result<(), CanaryRefusal> {
+        let mut refusal = CanaryRefusal {
+            refused: Vec::new(),
+            ended: None,
+        };
+        let vm = Self::start(
             Arc::clone(spec),
             &shared.overlay(),
             Box::new(Canary(services, Vec::new())),
             Arc::new(Canary((), Vec::new())),
-        )?;
+        );
+        let mut vm = match vm {
+            Ok(vm) => vm,
+            Err(error) => {
+                refusal.ended = Some((None, error));
+                return Err(refusal);
+            }
+        };
         vm.canary = true;
-        for plugin in plugins {
-            vm.add_plugin(Arc::clone(plugin))?;
+        for (index, plugin) in plugins.iter().enumerate() {
+            match vm.add_plugin(Arc::clone(plugin)) {
+                Ok(_) => {}
+                Err(error @ StartError::ConfigureRefused { .. }) => refusal.refused.push((index, error)),
+                Err(error) => {
+                    refusal.ended = Some((Some(index), error));
+                    break;
+                }
+            }
         }
-        Ok(())
+        match refusal.refused.is_empty() && refusal.ended.is_none() {
+            true => Ok(()),
+            false => Err(refusal),
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use weir_engine::FuncId;
 use weir_meters::VmMeter;
 
 pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
+pub use self::canary::CanaryRefusal;
 use self::guest::{Entry, WasmGuest};
 pub(crate) use self::output::StandardStream;
 pub(crate) use self::set::ProxyWasm;

@@ -75,8 +75,7 @@ fn on_read_request(http: TSHttpTxn) {
 
 /// The filters of an instance, where it has some.
 fn instance_of(lock: &Guard, number: usize) -> Option<Arc<ThreadChain>> {
-    let chain = lock.get(number)?.as_ref()?;
-    (!chain.filters.is_empty()).then(|| Arc::clone(chain))
+    lock.of(number).map(Arc::clone)
 }
 
 /// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
