@@ -7,8 +7,9 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use super::{Entry, Node, Position, Value};
 use crate::read::quoted;
 
-/// Nodes in one document, aliases expanded. Stops the "billion laughs" of nested aliases.
-const MAX_NODES: usize = 200_000;
+/// Bytes of memory that the values of one document take, aliases expanded. Stops the "billion laughs" of nested aliases. Enough
+/// for the filters of a hundred thousand rules.
+const MAX_BYTES: usize = 128 << 20;
 
 /// Nesting, aliases expanded. Bounds the recursion of everything that walks a tree.
 const MAX_DEPTH: usize = 64;
@@ -43,7 +44,8 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     document: Option<Node>,
-    nodes: usize,
+    /// Bytes of all values so far.
+    bytes: usize,
 }
 
 struct Open {
@@ -136,20 +138,20 @@ impl Builder {
         let Some(target) = self.anchors.get(&anchor) else {
             return fail(at, "an alias cannot stand inside what it names");
         };
-        let (nodes, depth) = measure(target);
+        let (bytes, depth) = measure(target);
         if self.open.len() + depth > MAX_DEPTH {
             return too_deep(at);
         }
-        count(&mut self.nodes, nodes, at)?;
+        count(&mut self.bytes, bytes, at)?;
         let copy = target.clone();
         self.finished(copy, 0)
     }
 
     /// Puts a finished node where it belongs: into the innermost open collection, or on top.
     fn finished(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
-        count(&mut self.nodes, 1, node.at)?;
+        count(&mut self.bytes, own_bytes(&node), node.at)?;
         if anchor != 0 {
-            count(&mut self.nodes, measure(&node).0, node.at)?;
+            count(&mut self.bytes, measure(&node).0, node.at)?;
             self.anchors.insert(anchor, node.clone());
         }
         let Some(parent) = self.open.last_mut() else {
@@ -233,16 +235,32 @@ fn plain_with_tag(tag: Option<&Tag>, at: Position) -> Result<bool, YamlError> {
     }
 }
 
-/// Nodes and nesting of a tree. Its depth is bounded already.
+/// Bytes and nesting of a tree. Its depth is bounded already.
 fn measure(node: &Node) -> (usize, usize) {
+    let own = own_bytes(node);
     let children: Vec<(usize, usize)> = match &node.value {
-        Value::Scalar { .. } => return (1, 0),
+        Value::Scalar { .. } => return (own, 0),
         Value::List(items) => items.iter().map(measure).collect(),
-        Value::Map(entries) => entries.iter().map(|entry| measure(&entry.value)).collect(),
+        Value::Map(entries) => entries
+            .iter()
+            .map(|entry| {
+                let (bytes, depth) = measure(&entry.value);
+                (bytes + entry.key.len(), depth)
+            })
+            .collect(),
     };
-    let nodes = children.iter().map(|(nodes, _)| nodes).sum::<usize>();
+    let bytes = children.iter().map(|(bytes, _)| bytes).sum::<usize>();
     let depth = children.iter().map(|(_, depth)| *depth).max().unwrap_or(0);
-    (nodes + 1, depth + 1)
+    (bytes + own, depth + 1)
+}
+
+/// Bytes of a node without the nodes in it.
+fn own_bytes(node: &Node) -> usize {
+    let text = match &node.value {
+        Value::Scalar { text, .. } => text.len(),
+        Value::List(_) | Value::Map(_) => 0,
+    };
+    size_of::<Entry>() + text
 }
 
 fn position(marker: granit_parser::Marker) -> Position {
@@ -254,10 +272,13 @@ fn position(marker: granit_parser::Marker) -> Position {
 
 fn count(total: &mut usize, more: usize, at: Position) -> Result<(), YamlError> {
     *total += more;
-    if *total > MAX_NODES {
+    if *total > MAX_BYTES {
         return fail(
             at,
-            &format!("more than {MAX_NODES} values, aliases counted as often as they are used"),
+            &format!(
+                "the document's values take more than {} MiB, aliases counted as often as they are used",
+                MAX_BYTES >> 20
+            ),
         );
     }
     Ok(())
