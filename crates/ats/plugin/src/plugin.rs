@@ -2,14 +2,14 @@
 
 use std::ffi::{CStr, OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_ats_sys::{
     TS_HTTP_READ_REQUEST_HDR_HOOK, TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS,
-    TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet, TSMutex,
-    TSRuntimeDirGet, Version,
+    TS_USER_ARGS_GLB, TSConfigDirGet, TSCont, TSContCreate, TSHttpHookAdd, TSMgmtFloatGet, TSMgmtIntGet,
+    TSMutex, TSRuntimeDirGet, TSUserArgIndexNameLookup, TSUserArgIndexReserve, Version,
 };
 use weir_host::{Ceiling, Shared};
 use weir_meters::Meters;
@@ -53,6 +53,11 @@ pub(crate) enum SetupError {
     Load(#[from] weir_ats_sys::LoadError),
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
+    #[error(
+        "this server runs another copy of wasm.so already; a copy that takes its place while the server runs is not used: restart \
+         the server"
+    )]
+    SecondCopy,
 }
 
 static PLUGIN: OnceLock<Plugin> = OnceLock::new();
@@ -81,8 +86,38 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
     if let Some(plugin) = PLUGIN.get() {
         return Ok(plugin);
     }
+    claim_process()?;
     let plugin = make(version)?;
     Ok(PLUGIN.get_or_init(|| plugin))
+}
+
+/// Claims the process for this copy of the library. Rules alone load a new copy once the file has been replaced, and two copies
+/// would each have VMs, threads and shared data of their own.
+fn claim_process() -> Result<(), SetupError> {
+    const NAME: &CStr = c"weir.copy";
+    let mut slot = -1;
+    let mut description = std::ptr::null();
+    // SAFETY: the text ends with NUL, and the function writes to the places it is given.
+    let known =
+        unsafe { TSUserArgIndexNameLookup(TS_USER_ARGS_GLB, NAME.as_ptr(), &mut slot, &mut description) };
+    if known == TS_SUCCESS {
+        return Err(SetupError::SecondCopy);
+    }
+    // SAFETY: the texts end with NUL, and the function writes to the place it is given.
+    let claimed = unsafe {
+        TSUserArgIndexReserve(
+            TS_USER_ARGS_GLB,
+            NAME.as_ptr(),
+            c"this process runs a copy of wasm.so".as_ptr(),
+            &mut slot,
+        )
+    };
+    if claimed != TS_SUCCESS {
+        tracing::warn!(
+            "other plugins have taken all user arguments; a second copy of wasm.so would not be noticed"
+        );
+    }
+    Ok(())
 }
 
 fn make(version: &Version) -> Result<Plugin, SetupError> {
@@ -163,23 +198,72 @@ fn record(name: &CStr) -> Option<i64> {
     (unsafe { TSMgmtIntGet(name.as_ptr(), &mut value) } == TS_SUCCESS).then_some(value)
 }
 
-/// How many net threads the server runs, by its configuration.
+/// The number of net threads of the server: those that run, or before they do, those of its configuration.
 fn net_thread_count() -> usize {
+    running_net_threads(Path::new("/proc/self/task"))
+        .unwrap_or_else(configured_net_threads)
+        .clamp(1, 1024)
+}
+
+/// The number of threads that the server has named `[ET_NET n]`; `None` where there are none (yet). The server starts them before
+/// it loads plugins, and counts processors otherwise than the standard library, which heeds CPU quotas.
+fn running_net_threads(tasks: &Path) -> Option<usize> {
+    let number = |task: std::io::Result<std::fs::DirEntry>| {
+        let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;
+        let number = name.trim_end().strip_prefix("[ET_NET ")?.strip_suffix(']')?;
+        number.parse::<usize>().ok()
+    };
+    let highest = std::fs::read_dir(tasks).ok()?.filter_map(number).max()?;
+    Some(highest + 1)
+}
+
+/// The number of net threads by the server's configuration.
+fn configured_net_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let automatic = record(c"proxy.config.exec_thread.autoconfig")
         .or_else(|| record(c"proxy.config.exec_thread.autoconfig.enabled"))
         .unwrap_or(1);
     if automatic == 0 {
         let limit = record(c"proxy.config.exec_thread.limit").unwrap_or(1);
-        return usize::try_from(limit).unwrap_or(1).clamp(1, 1024);
+        return usize::try_from(limit).unwrap_or(1);
     }
     let mut scale = 1.5;
     // SAFETY: the name ends with NUL; the value is written to.
     unsafe { TSMgmtFloatGet(c"proxy.config.exec_thread.autoconfig.scale".as_ptr(), &mut scale) };
-    ((cores as f32 * scale) as usize).clamp(1, 1024)
+    (cores as f32 * scale) as usize
 }
 
 const _: fn() = || {
     fn shared<T: Send + Sync>() {}
     shared::<Arc<Plugin>>();
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn net_threads_are_counted_by_their_names() {
+        let tasks = tempfile::tempdir().unwrap();
+        assert_eq!(running_net_threads(tasks.path()), None);
+        for (task, name) in [
+            "traffic_server",
+            "[ET_NET 0]",
+            "[ET_TASK 7]",
+            "[ET_NET 2]",
+            "[ET_NET 10]",
+            "weir",
+        ]
+        .iter()
+        .enumerate()
+        {
+            let task = tasks.path().join(task.to_string());
+            std::fs::create_dir(&task).unwrap();
+            std::fs::write(task.join("comm"), format!("{name}\n")).unwrap();
+            if *name == "traffic_server" {
+                assert_eq!(running_net_threads(tasks.path()), None);
+            }
+        }
+        assert_eq!(running_net_threads(tasks.path()), Some(11));
+    }
+}

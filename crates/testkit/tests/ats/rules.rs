@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use weir_ats_server::{AtsServer, Settings, plugin_library};
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::config::set;
 use weir_testkit::{Ats, AtsConfig, Origin, PATIENCE};
@@ -129,4 +130,51 @@ fn rules_may_have_documents_of_one_name() {
     }
     let warning = format!("{RULES} filter documents have the name \"same\"");
     assert!(ats.logs().wait_for(&warning).is_some(), "{}", ats.logs().text());
+}
+
+/// Rules alone have the server load the library anew once its file is another one.
+#[test]
+fn a_second_copy_of_the_plugin_is_refused() {
+    let origin = Origin::start().unwrap();
+    let rule = |path: &str| format!("map /{path}/ {}/ @plugin=wasm.so @pparam=rule.yaml", origin.url());
+    let mut config = AtsConfig::new(origin.address())
+        .filter_file("rule.yaml", &says("rule", "1"))
+        .rule(rule("0"));
+    config.managed = true;
+    let ats = Ats::start(&config).unwrap();
+    assert_eq!(rule_of(&ats, 0), ["1"]);
+    let file = ats.server().root().join("modules/wasm.so");
+    let library = std::fs::canonicalize(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::copy(library, &file).unwrap();
+    let rules = [rule("0"), rule("1")].join("\n");
+    ats.server().write("remap.config", format!("{rules}\n")).unwrap();
+    ats.reload().unwrap();
+    let refused = ats.logs().wait_for("runs another copy of wasm.so already");
+    assert!(refused.is_some(), "{}", ats.logs().text());
+    assert_eq!(rule_of(&ats, 0), ["1"], "the running copy serves");
+}
+
+/// The server counts processors otherwise than the standard library, which heeds CPU masks and quotas.
+#[test]
+fn every_net_thread_has_a_vm_where_the_process_may_use_one_core() {
+    let document = format!("{}", json!({ "config": says("rule", "1") }));
+    let settings = Settings::new()
+        .wrapper(["taskset", "--cpu-list", "0"])
+        .record("proxy.config.exec_thread.autoconfig", 1)
+        .patience(PATIENCE)
+        .env("WEIR_CODE_CACHE", weir_testkit::code_cache())
+        .module("wasm.so", plugin_library().unwrap())
+        .file("rule.yaml", document)
+        .plugin("wasm.so rule.yaml");
+    let server = AtsServer::start(&settings).unwrap();
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let name =
+        |task: std::io::Result<std::fs::DirEntry>| std::fs::read_to_string(task.unwrap().path().join("comm"));
+    let threads = tasks
+        .filter(|task| task.is_ok())
+        .map(name)
+        .filter(|name| name.as_ref().is_ok_and(|name| name.starts_with("[ET_NET ")));
+    let said = format!("threads={} ", threads.count());
+    assert!(server.log_text().contains(&said), "{said}\n{}", server.log_text());
 }
