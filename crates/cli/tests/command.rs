@@ -538,6 +538,36 @@ fn serve_refuses_a_wrong_configuration_before_it_listens() {
     );
 }
 
+#[test]
+fn a_filter_that_dies_at_the_start_is_refused_in_one_message() {
+    for (body, reason) in [
+        ("unreachable", "proxy_on_configure failed: "),
+        (
+            "(loop $again (br $again)) unreachable",
+            "limits.start_deadline is 200 ms",
+        ),
+    ] {
+        let module = format!(
+            r#"(module
+                (memory (export "memory") 1)
+                (func (export "proxy_abi_version_0_2_1"))
+                (func (export "malloc") (param i32) (result i32) i32.const 1024)
+                (func $the_culprit (result i32) {body})
+                (func (export "proxy_on_configure") (param i32 i32) (result i32) call $the_culprit))"#
+        );
+        let config = "listen: 127.0.0.1:0\nfilters:\n  gate:\n    fail_policy: closed\n    limits: { start_deadline: 200ms }\n    \
+             vm_config: { code: { local: { filename: dies.wasm } } }\nroutes:\n  - { filters: [gate], static: { status: 204 } }\n";
+        let folder = folder(&[("weir.yaml", config)]);
+        let module = wat::parse_str(&module).unwrap();
+        fs::write(folder.path().join("dies.wasm"), module).unwrap();
+        let (_, errors) = assert_ends(&weir(folder.path(), &["serve", "--config", "weir.yaml"]), 1);
+        for once in ["filter gate: ", reason, "at the_culprit"] {
+            assert_eq!(errors.matches(once).count(), 1, "{once}:\n{errors}");
+        }
+        assert!(!errors.contains("the VM has died"), "{errors}");
+    }
+}
+
 /// A proxy that serves until this is dropped.
 struct Serving {
     child: Child,

@@ -1,6 +1,45 @@
 //! What can go wrong with a VM.
 
+use std::fmt;
+use std::time::Duration;
+
 use weir_engine::{InstantiateError, Trap, TrapKind};
+
+/// The limit of CPU time that a guest has exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The key of the filter's document that sets the limit.
+    pub key: &'static str,
+    /// The limit.
+    pub limit: Duration,
+    /// CPU time that the guest had used at least.
+    pub used: Duration,
+}
+
+/// A trap, with the limit that the guest has exceeded.
+struct Told<'a>(&'a Trap, &'a Option<Box<Exceeded>>);
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(exceeded) = self.1 else {
+            return self.0.fmt(f);
+        };
+        write!(
+            f,
+            "CPU time exceeded (at least {} ms used, {} is {} ms)",
+            exceeded.used.as_millis(),
+            exceeded.key,
+            exceeded.limit.as_millis()
+        )?;
+        // The trap's own first line says no more than that; the guest's stack follows.
+        let trap = self.0.to_string();
+        f.write_str(
+            trap.find('\n')
+                .and_then(|end| trap.get(end..))
+                .unwrap_or_default(),
+        )
+    }
+}
 
 /// Why a VM or plugin could not be started. The VM is of no use afterwards.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +54,7 @@ pub enum StartError {
         source: InstantiateError,
     },
     /// The guest trapped in a start function or in `callback`.
-    #[error("module {module}: {callback} failed: {trap}")]
+    #[error("module {module}: {callback} failed: {}", Told(trap, limit))]
     Trapped {
         /// File name of the module.
         module: String,
@@ -23,6 +62,8 @@ pub enum StartError {
         callback: &'static str,
         /// How.
         trap: Trap,
+        /// The limit that the guest has exceeded, if the trap is about one.
+        limit: Option<Box<Exceeded>>,
     },
     /// `proxy_on_vm_start` answered false.
     #[error("module {module}: proxy_on_vm_start returned false: the VM configuration is refused")]
@@ -63,12 +104,14 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum VmError {
     /// The guest stopped: a trap, a deadline, a limit.
-    #[error("{callback} trapped: {trap}")]
+    #[error("{callback} trapped: {}", Told(trap, limit))]
     Trapped {
         /// Callback that ran.
         callback: &'static str,
         /// How.
         trap: Trap,
+        /// The limit that the guest has exceeded, if the trap is about one.
+        limit: Option<Box<Exceeded>>,
     },
     /// Our own code panicked.
     #[error("internal error in {callback} (please report): {message}")]

@@ -29,7 +29,7 @@ mod stream;
 pub use backoff::{RestartBackoff, RestartBudget};
 pub use capabilities::{Capabilities, UnknownCapability};
 pub use compile::HostModule;
-pub use error::{StartError, VmError};
+pub use error::{Exceeded, StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use proxy_wasm::{BodyAction, CanaryRefusal, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm};

@@ -39,7 +39,7 @@ on_every_engine! {
         let first = vm.create_stream(plugin_id, first).unwrap();
         let second = vm.create_stream(plugin_id, second).unwrap();
         let error = vm.on_request_headers(first, 1, true).unwrap_err();
-        assert!(matches!(&error, VmError::Trapped { callback: "proxy_on_request_headers", trap: Trap { kind: TrapKind::Guest(_), .. } }), "{error}");
+        assert!(matches!(&error, VmError::Trapped { callback: "proxy_on_request_headers", trap: Trap { kind: TrapKind::Guest(_), .. }, .. }), "{error}");
         assert!(vm.is_dead());
         for record in [first_record, second_record] {
             assert!(record.lock().unwrap().died);
@@ -101,6 +101,9 @@ on_every_engine! {
     fn an_endless_loop_in_a_start_function_is_stopped(engine: &dyn Engine) {
         let error = start(spec(engine, &guest("", r#"(func (export "_initialize") (loop (br 0)))"#))).err().unwrap();
         assert!(matches!(error, StartError::Trapped { callback: "_initialize", trap: Trap { kind: TrapKind::Deadline, .. }, .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("module test.wasm: _initialize failed: CPU time exceeded (at least "), "{text}");
+        assert!(text.contains(" ms used, limits.start_deadline is 200 ms)"), "{text}");
     }
 
     fn memory_ends_at_the_limit(engine: &dyn Engine) {

@@ -3,23 +3,56 @@
 use std::time::Duration;
 
 use weir_abi::VmLimits;
-use weir_engine::{CpuBudget, Limits};
+use weir_engine::{CpuBudget, Limits, Trap, TrapKind};
 
-/// CPU time that one entry into a guest may use, by kind of entry.
+use crate::Exceeded;
+
+/// Bounds of one entry into a guest, by kind of entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budgets {
     /// A start function, or a callback that sets the guest up.
-    pub start: CpuBudget,
+    pub start: Bound,
     /// Any other callback.
-    pub callback: CpuBudget,
+    pub callback: Bound,
+}
+
+/// The bound of the CPU time of one entry into a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The CPU time.
+    pub budget: CpuBudget,
+    /// The key of a filter's document that sets the bound.
+    key: &'static str,
+}
+
+impl Bound {
+    /// Returns the bound as the limit that a guest has exceeded; `None` for a trap of another kind. Called once, on the thread
+    /// on which the guest trapped.
+    pub fn exceeded(&self, trap: &Trap) -> Option<Box<Exceeded>> {
+        let exceeded = || {
+            Box::new(Exceeded {
+                key: self.key,
+                limit: self.budget.0,
+                // A runtime that reads no clock on this thread stops the guest when the limit is used up.
+                used: CpuBudget::take_spent().unwrap_or(self.budget.0),
+            })
+        };
+        (trap.kind == TrapKind::Deadline).then(exceeded)
+    }
 }
 
 impl Budgets {
     /// Budgets of this much CPU time.
     pub const fn new(start: Duration, callback: Duration) -> Self {
         Self {
-            start: CpuBudget(start),
-            callback: CpuBudget(callback),
+            start: Bound {
+                budget: CpuBudget(start),
+                key: "limits.start_deadline",
+            },
+            callback: Bound {
+                budget: CpuBudget(callback),
+                key: "limits.callback_deadline",
+            },
         }
     }
 

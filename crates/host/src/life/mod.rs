@@ -14,7 +14,7 @@ use std::sync::Arc;
 use weir_engine::{CpuBudget, Trap};
 use weir_meters::VmMeter;
 
-pub use self::limits::{Budgets, instance_limits};
+pub use self::limits::{Bound, Budgets, instance_limits};
 use self::panics::{drop_step, panic_message};
 use crate::{StartError, VmError};
 
@@ -26,6 +26,10 @@ pub trait Guest: Send + Sized + 'static {
     /// What the guest's owner does when the guest has died, in order, before it is dropped. A panic in one step does not
     /// keep the next from running.
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)];
+
+    /// Tells the log of the guest's death, as the last of the steps. Not called for a death in [`Life::call_at_start`]: whoever
+    /// starts a guest says why it did not start.
+    fn tell_of_death(&mut self, error: &VmError);
 
     /// The call's name in messages, such as `proxy_on_request_headers`.
     fn name(call: Self::Call) -> &'static str;
@@ -93,7 +97,7 @@ impl<G: Guest> Life<G> {
         call: G::Call,
         run: impl FnOnce(&mut G, CpuBudget) -> Result<T, Trap>,
     ) -> Result<T, VmError> {
-        self.call_within(self.budgets.callback, call, run)
+        self.call_within(self.budgets.callback, call, run, G::tell_of_death)
     }
 
     /// As [`Life::call`], within the budget of a start function: for callbacks that set a guest up.
@@ -106,15 +110,16 @@ impl<G: Guest> Life<G> {
         call: G::Call,
         run: impl FnOnce(&mut G, CpuBudget) -> Result<T, Trap>,
     ) -> Result<T, VmError> {
-        self.call_within(self.budgets.start, call, run)
+        self.call_within(self.budgets.start, call, run, |_, _| {})
     }
 
     #[inline]
     fn call_within<T>(
         &mut self,
-        budget: CpuBudget,
+        bound: Bound,
         call: G::Call,
         run: impl FnOnce(&mut G, CpuBudget) -> Result<T, Trap>,
+        tell: fn(&mut G, &VmError),
     ) -> Result<T, VmError> {
         let Some(guest) = &mut self.guest else {
             return Err(VmError::Dead);
@@ -122,23 +127,33 @@ impl<G: Guest> Life<G> {
         let clock = self.meter.meters().clock();
         let since = clock.map(|clock| (clock, clock.raw()));
         // The guest is dropped after a panic, so nobody sees what the panic left behind.
-        let outcome = catch_unwind(AssertUnwindSafe(|| run(guest, budget)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(guest, bound.budget)));
         if let Some((clock, since)) = since {
             guest.charge(call, clock.delta_as_nanos(since, clock.raw()));
         }
         match outcome {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(trap)) => Err(self.die(call, Ok(trap))),
-            Err(panic) => Err(self.die(call, Err(panic))),
+            Ok(Err(trap)) => Err(self.die(bound, call, Ok(trap), tell)),
+            Err(panic) => Err(self.die(bound, call, Err(panic), tell)),
         }
     }
 
     /// Ends the guest, which trapped or panicked: counts the death, takes the last steps, then drops the guest.
     #[cold]
-    fn die(&mut self, call: G::Call, end: Result<Trap, Box<dyn Any + Send>>) -> VmError {
+    fn die(
+        &mut self,
+        bound: Bound,
+        call: G::Call,
+        end: Result<Trap, Box<dyn Any + Send>>,
+        tell: fn(&mut G, &VmError),
+    ) -> VmError {
         let callback = G::name(call);
         let error = match end {
-            Ok(trap) => VmError::Trapped { callback, trap },
+            Ok(trap) => VmError::Trapped {
+                callback,
+                limit: bound.exceeded(&trap),
+                trap,
+            },
             Err(panic) => VmError::Panicked {
                 callback,
                 message: panic_message(&*panic),
@@ -152,6 +167,7 @@ impl<G: Guest> Life<G> {
             for step in G::LAST_STEPS {
                 drop_step(&self.module, || step(&mut guest, &error));
             }
+            drop_step(&self.module, || tell(&mut guest, &error));
             drop_step(&self.module, || drop(guest));
         }
         error

@@ -22,10 +22,13 @@ impl Guest for Told {
     type Call = &'static str;
 
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
-        |guest, error| guest.tell(format!("died: {error}")),
         |_, _| panic!("a step panics"),
         |guest, _| guest.tell("after the panic"),
     ];
+
+    fn tell_of_death(&mut self, error: &VmError) {
+        self.tell(format!("died: {error}"));
+    }
 
     fn name(call: &'static str) -> &'static str {
         call
@@ -108,14 +111,14 @@ fn a_trap_ends_the_guest_step_by_step() {
     let trapped = life.call("on_x", |_, _| Err::<(), _>(Trap::new(TrapKind::Deadline)));
     assert_eq!(
         trapped.unwrap_err().to_string(),
-        "on_x trapped: CPU budget used up"
+        "on_x trapped: CPU time exceeded (at least 1000 ms used, limits.callback_deadline is 1000 ms)"
     );
     assert!(life.is_dead());
     assert_eq!(
         *told.lock().unwrap(),
         [
-            "died: on_x trapped: CPU budget used up",
             "after the panic",
+            "died: on_x trapped: CPU time exceeded (at least 1000 ms used, limits.callback_deadline is 1000 ms)",
             "dropped"
         ]
     );
@@ -125,6 +128,17 @@ fn a_trap_ends_the_guest_step_by_step() {
         (&*deaths[0].plugin, deaths[0].cause, deaths[0].count),
         ("plugin", "deadline", 1)
     );
+}
+
+#[test]
+fn a_death_at_the_start_is_told_by_the_error_alone() {
+    let (mut life, told) = life(&Meters::default());
+    let trapped = life.call_at_start("on_start", |_, _| Err::<(), _>(Trap::new(TrapKind::Deadline)));
+    assert_eq!(
+        trapped.unwrap_err().to_string(),
+        "on_start trapped: CPU time exceeded (at least 2000 ms used, limits.start_deadline is 2000 ms)"
+    );
+    assert_eq!(*told.lock().unwrap(), ["after the panic", "dropped"]);
 }
 
 #[test]

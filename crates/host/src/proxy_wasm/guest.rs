@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, LogLevel};
-use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Trap, TrapKind};
+use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Trap};
 
 use super::exports::Exports;
 use super::state::{GuestState, VmState};
@@ -41,11 +41,12 @@ impl Guest for WasmGuest {
             let streams = guest.state().vm.streams.values_mut();
             streams.for_each(|context| context.stream.vm_died());
         },
-        |guest, error| {
-            let text = obituary(guest.vm_state(), error);
-            guest.state().vm.log(LogLevel::Critical, text.as_bytes());
-        },
     ];
+
+    fn tell_of_death(&mut self, error: &VmError) {
+        let text = obituary(self.vm_state(), error);
+        self.state().vm.log(LogLevel::Critical, text.as_bytes());
+    }
 
     fn name(call: Entry) -> &'static str {
         call.callback.name()
@@ -75,30 +76,7 @@ fn obituary(vm: &mut VmState, error: &VmError) -> String {
     {
         text += &format!("route {}: ", String::from_utf8_lossy(&route));
     }
-    let (module, limits) = (vm.spec.module.name(), &vm.spec.limits);
-    text += &format!("module {module}: the VM has died: ");
-    let VmError::Trapped { callback, trap } = error else {
-        return text + &error.to_string();
-    };
-    if trap.kind != TrapKind::Deadline {
-        return text + &error.to_string();
-    }
-    let configures = [Callback::VmStart, Callback::Configure].map(Callback::name);
-    let (key, limit) = match configures.contains(callback) {
-        true => ("limits.start_deadline", limits.start_deadline),
-        false => ("limits.callback_deadline", limits.callback_deadline),
-    };
-    // A runtime that reads no clock on this thread stops the guest when the limit is used up.
-    let used = CpuBudget::take_spent().unwrap_or(limit);
-    text += &format!(
-        "{callback} trapped: CPU time exceeded (at least {} ms used, {key} is {} ms)",
-        used.as_millis(),
-        limit.as_millis()
-    );
-    // The trap's own first line says no more than that; its stack follows.
-    let trap = trap.to_string();
-    let stack = trap.find('\n').and_then(|end| trap.get(end..));
-    text + stack.unwrap_or_default()
+    text + &format!("module {}: the VM has died: {error}", vm.spec.module.name())
 }
 
 impl WasmGuest {

@@ -181,10 +181,11 @@ impl Vm {
     fn start_error(&self, callback: Callback, error: VmError) -> StartError {
         let (module, callback) = (self.module(), callback.name());
         match error {
-            VmError::Trapped { trap, .. } => StartError::Trapped {
+            VmError::Trapped { trap, limit, .. } => StartError::Trapped {
                 module,
                 callback,
                 trap,
+                limit,
             },
             VmError::Panicked { message, .. } => StartError::Panicked {
                 module,
@@ -221,12 +222,13 @@ fn run(
     args: &[u32],
 ) -> Result<(), StartError> {
     guest.vm_state().callback = name;
-    match guest.call(func, args, budgets.start) {
+    match guest.call(func, args, budgets.start.budget) {
         Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => {
             guest.vm_state().log_last_words();
             Err(StartError::Trapped {
                 module: spec.module.name().into(),
                 callback: name,
+                limit: budgets.start.exceeded(&trap),
                 trap,
             })
         }
