@@ -16,7 +16,7 @@
 //! body: plugin_root_id Ok "root"
 //! body: plugin_vm_id Ok "get_property_connection"
 //! embedded/body: xds.route_name Ok "get_property_connection"
-//! ats/body: xds.route_name NotFound
+//! ats/body: xds.route_name Ok "plugin.config"
 //!
 //! request: GET / tls
 //! status: 200
@@ -31,7 +31,7 @@
 //! body: plugin_root_id Ok "root"
 //! body: plugin_vm_id Ok "get_property_connection"
 //! embedded/body: xds.route_name Ok "get_property_connection"
-//! ats/body: xds.route_name NotFound
+//! ats/body: xds.route_name Ok "plugin.config"
 
 use conformance::*;
 

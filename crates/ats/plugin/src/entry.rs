@@ -3,6 +3,7 @@
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use weir_ats_sys::{
     TS_ERROR, TS_SUCCESS, TSError, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister,
@@ -76,7 +77,21 @@ pub unsafe extern "C" fn TSRemapInit(
         Ok(())
     });
     // SAFETY: the server's buffer.
-    unsafe { answer(prepared.unwrap_or_else(panicked), errbuf, errbuf_size) }
+    unsafe {
+        answer(
+            prepared.unwrap_or_else(|| Err(PANICKED.to_owned())),
+            errbuf,
+            errbuf_size,
+        )
+    }
+}
+
+/// A remap rule that loads the plugin. The server keeps its address as the rule's instance.
+pub(crate) struct Rule {
+    /// Number of the filters' instance; rules with the same documents share one.
+    pub instance: usize,
+    /// The URL that the rule maps from.
+    pub from: Arc<str>,
 }
 
 /// Makes the instance of a rule: `@plugin=wasm.so @pparam=a.yaml @pparam=b.yaml`.
@@ -94,24 +109,30 @@ pub unsafe extern "C" fn TSRemapNewInstance(
 ) -> TSReturnCode {
     // SAFETY: the server's arguments; the first two are the URLs of the rule.
     let arguments = unsafe { texts(argc, argv) };
-    let made = guard::catch(|| new_instance(arguments.get(2..).unwrap_or_default()));
-    let made = made.unwrap_or_else(|| panicked().map(|()| 0)).map(|number| {
+    let made = guard::catch(|| new_rule(&arguments)).unwrap_or_else(|| Err(PANICKED.to_owned()));
+    let made = made.map(|rule| {
         if !instance.is_null() {
-            // SAFETY: the server's place for a pointer; ours carries the number of the instance, from 1.
-            unsafe { *instance = std::ptr::without_provenance_mut(number) };
+            let rule = Box::into_raw(Box::new(rule));
+            // SAFETY: the server's place for a pointer, which it gives back in `TSRemapDeleteInstance`.
+            unsafe { *instance = rule.cast() };
         }
     });
     // SAFETY: the server's buffer.
     unsafe { answer(made, errbuf, errbuf_size) }
 }
 
-fn new_instance(files: &[PathBuf]) -> Result<usize, String> {
+fn new_rule(arguments: &[PathBuf]) -> Result<Rule, String> {
+    let files = arguments.get(2..).unwrap_or_default();
     if files.is_empty() {
         return Err("wasm.so: no filter file; expected @plugin=wasm.so @pparam=FILTER.yaml".to_owned());
     }
     let plugin = setup().map_err(|error| error.to_string())?;
-    let mut control = plugin.control();
-    control.new_instance(files)
+    let instance = plugin.control().new_instance(files)?;
+    let from = arguments.first().map(|url| url.to_string_lossy());
+    Ok(Rule {
+        instance,
+        from: from.unwrap_or_default().into(),
+    })
 }
 
 /// A rule is no more.
@@ -121,8 +142,13 @@ fn new_instance(files: &[PathBuf]) -> Result<usize, String> {
 /// `instance` came from [`TSRemapNewInstance`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn TSRemapDeleteInstance(instance: *mut c_void) {
+    if instance.is_null() {
+        return;
+    }
+    // SAFETY: the rule's address from `TSRemapNewInstance`, which the server gives back once and does not use again.
+    let rule = unsafe { Box::from_raw(instance.cast::<Rule>()) };
     // This may run on a net thread, which must not wait for a reload.
-    guard::catch(|| reload::dropped(instance.addr()));
+    guard::catch(|| reload::dropped(rule.instance));
 }
 
 /// `remap.config` is about to be read.
@@ -157,7 +183,10 @@ pub unsafe extern "C" fn TSRemapDoRemap(
     http: TSHttpTxn,
     _info: *mut TSRemapRequestInfo,
 ) -> TSRemapStatus {
-    guard::catch(|| txn::on_remap(http, instance.addr()));
+    // SAFETY: null, or the rule's address from `TSRemapNewInstance`; the server maps by the rule, so it has not deleted it.
+    if let Some(rule) = unsafe { instance.cast::<Rule>().as_ref() } {
+        guard::catch(|| txn::on_remap(http, rule));
+    }
     TSREMAP_NO_REMAP
 }
 
@@ -201,9 +230,8 @@ unsafe fn answer(result: Result<(), String>, errbuf: *mut c_char, errbuf_size: c
     TS_ERROR
 }
 
-fn panicked() -> Result<(), String> {
-    Err("wasm.so: an error in the plugin itself; see the log".to_owned())
-}
+/// The server's answer where the plugin has failed by a fault of its own.
+const PANICKED: &str = "wasm.so: an error in the plugin itself; see the log";
 
 /// Writes to the server's log, or where that is not there yet to standard error.
 fn report(error: &str) {

@@ -186,3 +186,29 @@ fn deaths_in_a_remap_rule_fail_closed() {
 fn deaths_in_a_remap_rule_fail_open() {
     every(Mode::Remap, true);
 }
+
+#[test]
+fn the_line_about_a_death_names_the_route_and_the_limit() {
+    for (mode, route) in [(Mode::Global, "plugin.config"), (Mode::Remap, "http:///")] {
+        let origin = Origin::start().unwrap();
+        let mut config = AtsConfig::new(origin.address());
+        config.filters = vec![misbehaving("busy", "/busy/", false)];
+        config.mode = mode;
+        let server = Server::start(config);
+        let request = told(Protocol::Http1, "/busy/", "loop@request_headers");
+        let outcome = send(server.ats().address(), Protocol::Http1, &request);
+        assert_eq!(status(&outcome), 503, "{outcome:?}");
+        let line = server.ats().logs().wait(PATIENCE, |lines| {
+            let died = |line: &&LogLine| line.message().contains("the VM has died");
+            lines.iter().find(died).map(|line| line.message().to_owned())
+        });
+        let line = line.unwrap_or_else(|| panic!("no line:\n{}", server.ats().logs().text()));
+        for part in [
+            format!("filter busy: route {route}: module "),
+            "proxy_on_request_headers trapped: CPU time exceeded (at least ".to_owned(),
+            "limits.callback_deadline is 100 ms)".to_owned(),
+        ] {
+            assert!(line.contains(&part), "{part:?} in {line}");
+        }
+    }
+}

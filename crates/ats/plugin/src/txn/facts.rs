@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_int};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use weir_ats_sys::{
@@ -22,6 +23,8 @@ use crate::tls;
 /// Facts that only the plugin knows.
 #[derive(Debug, Default)]
 pub(crate) struct TxnFacts {
+    /// The URL that the remap rule maps from, if the rule has filters.
+    pub rule: Option<Arc<str>>,
     /// Why the response is what it is.
     pub details: Cow<'static, str>,
     /// Envoy's response flags.
@@ -45,6 +48,10 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
         }
         Fact::ResponseFlags => return Some(FactValue::Int(facts.flags)),
         Fact::ListenerDirection => return Some(FactValue::Int(1)),
+        Fact::RouteName => {
+            let route = facts.rule.as_deref().unwrap_or("plugin.config");
+            return Some(FactValue::Bytes(route.into()));
+        }
         _ => {}
     }
     let txn = txn?;

@@ -10,6 +10,7 @@ use weir_ats_sys::{
 };
 
 use super::{Flow, Next, Position, Txn, TxnPtr, known};
+use crate::entry::Rule;
 use crate::net_thread::{self, Guard};
 use crate::plugin::{GLOBAL, plugin};
 use crate::thread_chain::ThreadChain;
@@ -79,7 +80,7 @@ fn instance_of(lock: &Guard, number: usize) -> Option<Arc<ThreadChain>> {
 }
 
 /// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
-pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
+pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
     let Some(thread) = net_thread::current() else {
         return;
     };
@@ -87,7 +88,7 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
     let known = unsafe { TxnPtr::of(http) };
     let thread = known.map_or(thread, TxnPtr::thread);
     let lock = thread.lock();
-    let Some(chain) = instance_of(&lock, instance) else {
+    let Some(chain) = instance_of(&lock, rule.instance) else {
         return;
     };
     let (txn, further) = match known {
@@ -102,6 +103,7 @@ pub(crate) fn on_remap(http: TSHttpTxn, instance: usize) {
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }
+        txn.state.borrow_mut().messages.facts.rule = Some(Arc::clone(&rule.from));
         let known = further.map_or(0, |chain| txn.add_filters(chain));
         // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
         txn.position = Position::Mapping;
