@@ -92,3 +92,34 @@ fn wasmtime(field: &Field<'_>) -> Option<WasmtimeOptions> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::super::proxy;
+    use super::*;
+    use crate::Environment;
+    use crate::read::{Document, Session};
+
+    /// The keys that are asked for in an empty document.
+    fn names(take: impl FnOnce(&Keys<'_>)) -> BTreeSet<String> {
+        let environment = Environment::empty();
+        let session = Session::new(&environment);
+        let document = Document::parse(&session, Path::new("test.yaml"), b"").expect("an empty map");
+        let root = document.root();
+        let keys = root.keys().expect("a map");
+        take(&keys);
+        keys.names()
+    }
+
+    #[test]
+    fn every_key_of_weir_serve_is_one_of_the_process_or_refused() {
+        let of_serve = names(|keys| drop(proxy::take(keys)));
+        let of_the_process = names(|keys| drop(read(keys, &[])));
+        let refused = OF_THE_PROXY.iter().chain(&["filters"]);
+        let expected: BTreeSet<String> = refused.map(ToString::to_string).collect();
+        assert_eq!(&of_serve - &of_the_process, expected);
+    }
+}

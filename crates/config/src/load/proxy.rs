@@ -17,9 +17,16 @@ const MAX_WORKERS: usize = 1024;
 
 pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
     let keys = root.keys()?;
+    let config = take(&keys);
+    keys.finish();
+    config
+}
+
+/// Takes all keys that the document may have.
+pub(super) fn take(keys: &Keys<'_>) -> Option<ProxyConfig> {
     let limits = or(keys.take("limits"), Limits::default(), limits);
     let timeouts = or(keys.take("timeouts"), Timeouts::default(), timeouts);
-    let listeners = listeners(&keys);
+    let listeners = listeners(keys);
     let idle = timeouts.upstream_idle;
     let upstreams = or(keys.take("upstreams"), IndexMap::new(), |field| {
         upstream::read_all(field, idle)
@@ -51,11 +58,10 @@ pub(super) fn read(root: &Field<'_>) -> Option<ProxyConfig> {
     let start = or(keys.take("start"), Start::default(), |field| {
         field.choice(&[("strict", Start::Strict), ("lenient", Start::Lenient)])
     });
-    let process = process::read(&keys, listeners.as_deref().unwrap_or_default());
+    let process = process::read(keys, listeners.as_deref().unwrap_or_default());
     let watch = or(keys.take("watch"), true, Field::boolean);
-    keys.finish();
     Some(ProxyConfig {
-        source: root.document.path.clone(),
+        source: keys.field().document.path.clone(),
         listeners: listeners?,
         upstreams: good_upstreams,
         filters: good(&filters),

@@ -90,6 +90,13 @@ impl<'d> Keys<'d> {
         self.entries.iter().any(|entry| entry.key == name)
     }
 
+    /// The names that have been asked for, whether or not they stand here.
+    #[cfg(test)]
+    pub(crate) fn names(&self) -> std::collections::BTreeSet<String> {
+        let known = self.known.borrow();
+        known.chunks(2).map(|spellings| spellings[0].clone()).collect()
+    }
+
     /// Notes every entry that was not taken.
     pub(crate) fn finish(&self) {
         let known = self.known.borrow();
