@@ -16,6 +16,12 @@ pub fn is_event_stream(value: &[u8]) -> bool {
     value.starts_with(b"text/event-stream") || value.starts_with(GRPC)
 }
 
+/// Returns true if the head of a response may wait until the length of its body is known. `content_type`: the value of the
+/// field, if the response has it. Not where somebody listens for events ([`is_event_stream`]).
+pub fn head_may_wait(content_type: Option<&[u8]>) -> bool {
+    !content_type.is_some_and(is_event_stream)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,6 +38,8 @@ mod tests {
         ] {
             assert_eq!(is_grpc(value.as_bytes()), grpc, "{value}");
             assert_eq!(is_event_stream(value.as_bytes()), events, "{value}");
+            assert_eq!(head_may_wait(Some(value.as_bytes())), !events, "{value}");
         }
+        assert!(head_may_wait(None));
     }
 }

@@ -4,6 +4,15 @@
 //! All classes take a name in lower case, as [`http::HeaderName`] keeps names and as the host hands on the names that
 //! guests give. A name in another spelling belongs to no class.
 
+/// The fields that [`is_connection_field`] accepts, for those who look each up in a message.
+pub const CONNECTION_FIELDS: [&str; 5] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// Returns true for a field that belongs to one connection and is never passed on (RFC 9110, 7.6.1; RFC 9113, 8.2.2).
 ///
 /// `te` is not among them: `te: trailers` is passed on, see [`is_hop_by_hop`].

@@ -17,7 +17,7 @@ use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use weir_chain::{Abort, Chain, Direction, Item, Length, LocalSource, Pump, ResponseHead, local_reply};
-use weir_http_rules::content_type::is_event_stream;
+use weir_http_rules::content_type::head_may_wait;
 use weir_http_rules::{fields, flags};
 use weir_outbound::TrailingBody;
 
@@ -248,8 +248,8 @@ impl Exchange {
         let method = self.method.clone();
         let length = match &tunnel {
             None => {
-                let patient = self.is_patient();
-                poll_fn(|cx| poll_response_length(&mut pump, cx, end_of_stream, &method, patient)).await
+                let may_wait = self.head_may_wait();
+                poll_fn(|cx| poll_response_length(&mut pump, cx, end_of_stream, &method, may_wait)).await
             }
             Some(_) => Length::None,
         };
@@ -274,17 +274,16 @@ impl Exchange {
         Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
     }
 
-    /// Whether the head of a response may wait for its body. Not where somebody waits for just the head: a client that
-    /// still sends, or one that listens for events that come when they come.
-    fn is_patient(&self) -> bool {
+    /// Returns true if the head of the response may wait until the length of its body is known. Not while the client still
+    /// sends: the client may wait for the head.
+    fn head_may_wait(&self) -> bool {
         let state = self.state.borrow();
-        let listens = |value: &HeaderValue| is_event_stream(value.as_bytes());
         let kind = state
             .messages
             .response
             .as_ref()
             .and_then(|head| head.fields.get(header::CONTENT_TYPE));
-        state.messages.facts.request_sent_at.is_some() && !kind.is_some_and(listens)
+        state.messages.facts.request_sent_at.is_some() && head_may_wait(kind.map(HeaderValue::as_bytes))
     }
 
     async fn aborted(self, direction: Direction, abort: Abort) -> Result<Outgoing, Aborted> {

@@ -476,15 +476,11 @@ fn authority(head: Head, out: &mut Vec<u8>) {
 /// Number of lines of the fields that filters do not see ([`is_connection_field_of`]); `coded`: one may be `Transfer-Encoding`.
 fn hidden_lines(head: Head, coded: bool) -> usize {
     // Each look is a call of the server.
-    let names = names();
-    let mut lines = head.lines_of(names.proxy_connection);
-    if coded {
-        lines += head.lines_of(names.transfer_encoding);
-    }
-    match head.lines_of(names.connection) {
-        0 => lines,
-        named => lines + named + head.lines_of(names.keep_alive) + head.lines_of(names.upgrade),
-    }
+    let connection = head.lines_of(names().connection);
+    let is_hidden =
+        |name: &str| is_connection_field_of(name, connection > 0) && (coded || name != "transfer-encoding");
+    let others = names().of_connections.iter().filter(|(name, _)| is_hidden(name));
+    connection + others.map(|(_, name)| head.lines_of(*name)).sum::<usize>()
 }
 
 fn found(found: bool) -> Lookup {

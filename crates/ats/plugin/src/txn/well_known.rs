@@ -1,8 +1,10 @@
 //! Names of header fields as the server keeps them: looking a field up by one of these costs a bit test where it is
 //! absent, by any other name a hash.
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::OnceLock;
+
+use weir_http_rules::names::CONNECTION_FIELDS;
 
 /// A header field name.
 #[derive(Clone, Copy, Debug)]
@@ -32,13 +34,12 @@ impl Name {
 pub(crate) struct WellKnown {
     pub host: Name,
     pub connection: Name,
-    pub keep_alive: Name,
-    pub proxy_connection: Name,
     pub transfer_encoding: Name,
-    pub upgrade: Name,
     pub content_length: Name,
     pub content_type: Name,
     pub range: Name,
+    /// The fields of a connection but `connection` itself, each also in lower case.
+    pub of_connections: Vec<(&'static str, Name)>,
 }
 
 /// The names of this server.
@@ -48,23 +49,40 @@ pub(crate) fn names() -> &'static WellKnown {
     NAMES.get_or_init(|| WellKnown {
         host: find(c"TS_MIME_FIELD_HOST", c"Host"),
         connection: find(c"TS_MIME_FIELD_CONNECTION", c"Connection"),
-        keep_alive: find(c"TS_MIME_FIELD_KEEP_ALIVE", c"Keep-Alive"),
-        proxy_connection: find(c"TS_MIME_FIELD_PROXY_CONNECTION", c"Proxy-Connection"),
         transfer_encoding: find(c"TS_MIME_FIELD_TRANSFER_ENCODING", c"Transfer-Encoding"),
-        upgrade: find(c"TS_MIME_FIELD_UPGRADE", c"Upgrade"),
         content_length: find(c"TS_MIME_FIELD_CONTENT_LENGTH", c"Content-Length"),
         content_type: find(c"TS_MIME_FIELD_CONTENT_TYPE", c"Content-Type"),
         range: find(c"TS_MIME_FIELD_RANGE", c"Range"),
+        of_connections: CONNECTION_FIELDS
+            .iter()
+            .filter(|name| **name != "connection")
+            .map(|name| (*name, find_field(name)))
+            .collect(),
     })
 }
 
+/// Finds the name of a field, given in lower case. Called once for each name.
+fn find_field(name: &'static str) -> Name {
+    let symbol = format!("TS_MIME_FIELD_{}", name.to_uppercase().replace('-', "_"));
+    let own = Name {
+        text: name.as_ptr().cast(),
+        len: name.len() as i32,
+    };
+    CString::new(symbol).map_or(own, |symbol| interned(&symbol, own))
+}
+
 fn find(symbol: &CStr, text: &'static CStr) -> Name {
-    // SAFETY: the symbol is a string; what is found is only looked at below.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) }.cast::<*const c_char>();
     let own = Name {
         text: text.as_ptr(),
         len: text.count_bytes() as i32,
     };
+    interned(symbol, own)
+}
+
+/// Finds the server's own text of a name; `own` where the server has none.
+fn interned(symbol: &CStr, own: Name) -> Name {
+    // SAFETY: the symbol is a string; what is found is only looked at below.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, symbol.as_ptr()) }.cast::<*const c_char>();
     if found.cast::<c_void>().is_null() {
         return own;
     }

@@ -11,7 +11,7 @@ use weir_ats_sys::{
     TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces, local_reply};
-use weir_http_rules::content_type::is_event_stream;
+use weir_http_rules::content_type::head_may_wait;
 
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
@@ -226,7 +226,7 @@ impl Txn {
                         let end_of_stream = *end_of_stream;
                         let length = match pump.poll_length(cx, end_of_stream) {
                             Poll::Ready(length) => length,
-                            Poll::Pending if txn.is_patient() => return None,
+                            Poll::Pending if txn.head_may_wait() => return None,
                             Poll::Pending => Length::Open,
                         };
                         txn.check_end();
@@ -304,14 +304,12 @@ impl Txn {
         }
     }
 
-    /// True if the head of a response may wait for its body. Not where somebody listens for events that come when they
-    /// come.
-    fn is_patient(&self) -> bool {
+    /// True if the head of the response may wait until the length of its body is known.
+    fn head_may_wait(&self) -> bool {
         let state = self.state.borrow();
-        let listens = state
-            .messages
-            .server_response()
-            .and_then(|head| head.with_value(names().content_type, is_event_stream));
-        !listens.unwrap_or(false)
+        let head = state.messages.server_response();
+        let may_wait = |value: &[u8]| head_may_wait(Some(value));
+        head.and_then(|head| head.with_value(names().content_type, may_wait))
+            .unwrap_or_else(|| head_may_wait(None))
     }
 }
