@@ -7,6 +7,7 @@ mod context;
 mod enums;
 mod exports;
 pub mod limits;
+pub mod log_target;
 pub mod pairs;
 mod policy;
 pub mod property_path;

@@ -18,6 +18,8 @@ pub struct VmLimits {
     pub http_call_timeout: Duration,
     /// Bytes that the host keeps for the VM; [`HOST_MEMORY`] unless given.
     pub host_memory: usize,
+    /// Bytes that each plugin of the VM may log in a second; [`LOG`] unless given.
+    pub log: u64,
 }
 
 impl Default for VmLimits {
@@ -29,6 +31,7 @@ impl Default for VmLimits {
             http_calls: MAX_HTTP_CALLS_IN_FLIGHT,
             http_call_timeout: CALL_TIMEOUT,
             host_memory: HOST_MEMORY,
+            log: LOG,
         }
     }
 }
@@ -118,6 +121,21 @@ pub const HOST_MEMORY_ITEM: usize = 96;
 
 /// Bytes of one log line; longer ones are cut. A guest can put its whole memory into one.
 pub const MAX_LOG_MESSAGE: usize = 64 << 10;
+
+/// Bytes that a plugin may log in a second, unless configured; it may save up those of one second. Some thousand lines: more
+/// than a log that people read has, and a fraction of what a disk takes.
+pub const LOG: u64 = 1 << 20;
+
+/// Bytes counted for each line of a guest beside its text: the time, the level and the names that the log adds. Without it,
+/// empty lines would be free.
+pub const LOG_LINE: u64 = 128;
+
+/// Bytes that a guest which dies may log in any case as its last words. Holds a panic's message with its stack, which is what
+/// the death is explained by; deaths are bounded by the pauses before restarts.
+pub const LAST_WORDS: usize = 16 << 10;
+
+/// The pause between two warnings that a plugin has lost lines.
+pub const LOG_WARNING_PAUSE: Duration = Duration::from_secs(10);
 
 /// Bytes that wait for a log's target; further lines are lost. Some seconds of a busy access log, for a target that stops as
 /// long.

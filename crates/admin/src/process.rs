@@ -34,8 +34,20 @@ pub(crate) fn write(writer: &mut Writer, shared: &Shared) {
     writer.family(
         "weir_log_lines_lost_total",
         Kind::Counter,
-        "Lines that the logs of weir serve lost, since nobody read them in time or the disk was full.",
+        "Lines that the logs lost, since nobody read them in time or the disk was full.",
         |family| family.sample(&[], weir_log::lost_lines()),
+    );
+    writer.family(
+        "weir_guest_log_lines_lost_total",
+        Kind::Counter,
+        "Lines that a plugin lost because it logged more than limits.log.",
+        |family| {
+            let mut lost = shared.lost_log_lines();
+            lost.sort_unstable_by(|one, other| one.plugin.cmp(&other.plugin));
+            for lost in lost {
+                family.sample(&[("plugin", &lost.plugin)], lost.lines);
+            }
+        },
     );
     let open = meters
         .streams

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, log_target};
 use weir_log::{LineFormat, LogTarget, LogWriter, escape_controls};
 
 /// How log lines are written.
@@ -125,7 +125,7 @@ fn filter_of(wanted: &str) -> Result<EnvFilter> {
 /// True for the target of guests, and those of our own crates with the modules in them.
 fn is_target(target: &str) -> bool {
     let krate = target.split("::").next().unwrap_or_default();
-    krate == "guest" || TARGETS.contains(&krate)
+    krate == log_target::GUEST || TARGETS.contains(&krate)
 }
 
 /// What is logged at a level: our own lines. Other people's crates say only what goes wrong, and guests' lines have been
@@ -133,7 +133,7 @@ fn is_target(target: &str) -> bool {
 fn directives(level: LogLevel) -> String {
     let level = directive(level);
     let others = if level == "error" { level } else { "warn" };
-    format!("{others},weir={level},guest=trace")
+    format!("{others},weir={level},{}=trace", log_target::GUEST)
 }
 
 /// The crates that log. A target also means those that begin with it, so `weir` means all of them.

@@ -688,22 +688,26 @@ const LOUD_GATE: &str = r#"(module
             (i32.const 0) (i32.const 0) (i32.const -1)))
         i32.const 1))"#;
 
+/// More than `LOUD_GATE` logs in a second.
+const UNBOUNDED: &str = "1GiB";
+
 /// What `LOUD_GATE` writes fills the log's buffer, what is being written beside it, and a pipe many times.
 const LOUD_REQUESTS: usize = 160;
 
-/// A proxy with `LOUD_GATE`, whose log is not read; and its address.
-fn loud(folder: &Path, stderr: Stdio) -> (Child, String) {
+/// A proxy with `LOUD_GATE`, which may log so much; and its address.
+fn loud(folder: &Path, log: &str, targets: &str, stderr: Stdio) -> (Child, String) {
     fs::write(folder.join("loud.wasm"), wat::parse_str(LOUD_GATE).unwrap()).unwrap();
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
     let config = format!(
         "listen: {address}\nworkers: 1\nwatch: false\naccess_log: stderr\nfilters:\n  \
-         gate: {{ fail_policy: open, vm_config: {{ code: {{ local: {{ filename: loud.wasm }} }} }} }}\n\
+         gate: {{ fail_policy: open, limits: {{ log: {log} }}, vm_config: {{ code: {{ local: {{ filename: loud.wasm }} }} }} }}\n\
          routes:\n  - {{ filters: [gate], static: {{ status: 204 }} }}\n"
     );
     fs::write(folder.join("weir.yaml"), config).unwrap();
     let mut child = command(folder, &["serve", "--config", "weir.yaml"])
+        .env("WEIR_LOG", targets)
         .stdout(Stdio::null())
         .stderr(stderr)
         .spawn()
@@ -727,7 +731,7 @@ fn a_log_that_takes_no_lines_stops_nothing() {
                 .into(),
             _ => Stdio::piped(),
         };
-        let (mut child, address) = loud(folder.path(), stderr);
+        let (mut child, address) = loud(folder.path(), UNBOUNDED, "", stderr);
         let reader = child.stderr.take().filter(|_| target == "unread");
         for _ in 0..LOUD_REQUESTS {
             assert!(get_from(&address).ends_with("403 Forbidden"), "{target}");
@@ -749,7 +753,7 @@ fn a_log_that_takes_no_lines_stops_nothing() {
 #[test]
 fn the_log_says_how_many_lines_it_lost() {
     let folder = folder(&[]);
-    let (mut child, address) = loud(folder.path(), Stdio::piped());
+    let (mut child, address) = loud(folder.path(), UNBOUNDED, "", Stdio::piped());
     for _ in 0..LOUD_REQUESTS {
         get_from(&address);
     }
@@ -765,6 +769,36 @@ fn the_log_says_how_many_lines_it_lost() {
     assert!(said["lines"].as_u64().unwrap() > 0, "{said}");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_filter_logs_no_more_than_it_may() {
+    for (targets, expected) in [("", 1), ("info,guest=off", 0), ("info,weir::guest=off", 1)] {
+        let folder = folder(&[]);
+        // Room for one of its lines; nothing flows back while the test runs.
+        let (child, address) = loud(folder.path(), "1B", targets, Stdio::piped());
+        for _ in 0..3 {
+            assert!(get_from(&address).ends_with("403 Forbidden"));
+        }
+        signal(&child, "TERM");
+        let output = child.wait_with_output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<serde_json::Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let of = |target: &str| lines.iter().filter(|line| line["target"] == target).count();
+        assert_eq!(of("guest"), expected, "{targets}");
+        let about = lines.iter().find(|line| line["target"] == "weir::guest");
+        if targets.contains("weir::guest=off") {
+            assert!(about.is_none(), "{about:?}");
+            continue;
+        }
+        let message = about.unwrap()["message"].as_str().unwrap();
+        let says = "filter gate logs more than limits.log (1 bytes a second): 1 of its lines are lost";
+        assert!(message.starts_with(says), "{message}");
+        assert_eq!(of("weir::guest"), 1, "one warning in a while");
+    }
 }
 
 fn signal(child: &Child, name: &str) {

@@ -36,7 +36,8 @@ pub use proxy_wasm::{BodyAction, CanaryRefusal, ConsumedQueues, Finish, HeadersA
 pub use services::Services;
 pub use sets::ImportSets;
 pub use shared::{
-    HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics, Shared,
+    HISTOGRAM_BOUNDS, HistogramSnapshot, LostLogLines, MetricCache, MetricSnapshot, MetricValue, Metrics,
+    Shared,
 };
 pub use slot::{ExportedCallbacks, LiveVm, VmGone, VmKeeper, VmSlot};
 pub use snapshot::{NoSnapshot, VmSnapshot};

@@ -101,11 +101,26 @@ pub trait Services: Send {
     /// [`MIN_TICK_PERIOD`](weir_abi::limits::MIN_TICK_PERIOD).
     fn set_tick_period(&mut self, plugin: crate::ContextId, period: Option<Duration>);
 
-    /// The lowest level that the log keeps. The host drops lines below it before it calls [`Services::log`].
+    /// The lowest level that the log keeps of any plugin of the VM. Guests read it.
     fn log_level(&self) -> LogLevel;
 
-    /// Writes a line of a guest, or about one, to the log. `plugin` is the name of the plugin whose context is effective;
-    /// `None` while the VM starts. The bytes are as the guest gave them: at most
-    /// [`MAX_LOG_MESSAGE`](weir_abi::limits::MAX_LOG_MESSAGE), in any encoding, with any control characters.
+    /// Returns true if the log keeps lines of a plugin at this level. The host asks before each line and drops others, which
+    /// cost the plugin nothing. `plugin` as for [`Services::log`]. The default goes by [`Services::log_level`].
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        let _ = plugin;
+        level >= self.log_level()
+    }
+
+    /// Writes a line of a guest to the log. The host bounds how many bytes a plugin may write
+    /// ([`VmLimits::log`](crate::VmLimits::log)). `plugin` is the name of the plugin whose context is effective; `None` while
+    /// the VM starts. The bytes are as the guest gave them: at most
+    /// [`MAX_LOG_MESSAGE`](weir_abi::limits::MAX_LOG_MESSAGE), twice as many of a guest that dies, in any encoding, with any
+    /// control characters.
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]);
+
+    /// Writes a line of the host about a guest to the log: a death, a refused hostcall, lost lines. `plugin` as for
+    /// [`Services::log`]. The default writes it like a line of the guest.
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.log(level, plugin, message.as_bytes());
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atomic_refcell::AtomicRefCell;
 use sync_wrapper::SyncWrapper;
-use weir_abi::Callback;
+use weir_abi::{Callback, log_target};
 use weir_account::Account;
 use weir_meters::VmMeter;
 
@@ -162,7 +162,9 @@ impl LiveVm {
         match error {
             VmError::Dead => {}
             _ if is_dead => self.keeper.died(),
-            error => tracing::warn!(module = self.keeper.module(), "{error}"),
+            error => {
+                tracing::warn!(target: log_target::ABOUT_GUEST, module = self.keeper.module(), "{error}")
+            }
         }
         VmGone
     }

@@ -87,6 +87,52 @@ on_every_engine! {
         assert!(lines.len() == 3 && lines[2].contains("the VM has died"), "{lines:?}");
     }
 
+    fn a_guest_logs_no_more_than_it_may(engine: &dyn Engine) {
+        let shared = support::shared();
+        let log = |times: u32, then: &str| request_headers(&format!(
+            "(local $i i32) (loop $again (call $say (i32.const 0) (i32.const 100)) \
+             (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const {times})))) \
+             (call $say (i32.const 200) (i32.const 5)) {then}"
+        ));
+        let text = r#"(data (i32.const 200) "panic")"#;
+        // A second VM has nothing of its own to log, neither as a spare nor as the next after a death.
+        for (ends, kept) in [(false, 288), (true, 0)] {
+            let then = if ends { "unreachable" } else { "(i32.const 0)" };
+            let mut spec = spec(engine, &guest("", &(log(1000, then) + text)));
+            // Nothing flows back while the test runs: what may be saved up is the longest line, 288 of these.
+            spec.limits.log = 1;
+            let recorder = support::Recorder::default();
+            let (services, waker) = (Box::new(recorder.clone()), Arc::new(recorder.clone()));
+            let mut vm = weir_host::Vm::start(Arc::new(spec), &shared, services, waker).unwrap();
+            let plugin_id = vm.add_plugin(plugin("test")).unwrap();
+            let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+            assert_eq!(vm.on_request_headers(id, 1, true).is_err(), ends);
+            let lines = recorder.lines();
+            assert_eq!(lines.iter().filter(|line| line.len() == 100).count(), kept);
+            let warnings = lines.iter().filter(|line| line.contains("filter test logs more than limits.log (1 bytes a second)"));
+            assert_eq!(warnings.count(), usize::from(!ends), "{lines:?}");
+            // What it said last is only told of a guest that has died, and so is its death.
+            let last_words = lines.iter().any(|line| line.ends_with("panic"));
+            let death = lines.iter().any(|line| line.contains("the VM has died"));
+            assert_eq!((last_words, death), (ends, ends), "{lines:?}");
+        }
+        let lost: Vec<_> = shared.lost_log_lines().into_iter().filter(|lost| lost.plugin == "test").collect();
+        assert!(lost.len() == 1 && lost[0].lines == 713 + 1001, "{lost:?}");
+    }
+
+    fn a_guest_that_has_logged_all_it_may_still_tells_why_it_dies(engine: &dyn Engine) {
+        let mut spec = spec(engine, &printing(&[(2, "panic: nil map\\0a"), (1, "x\\0a")], "unreachable"));
+        spec.limits.log = 0;
+        let (mut vm, recorder) = start(spec).unwrap();
+        let plugin_id = vm.add_plugin(plugin("test")).unwrap();
+        let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();
+        vm.on_request_headers(id, 1, true).unwrap_err();
+        let lines = recorder.lines();
+        let lines: Vec<_> = lines.iter().map(|line| line.split(" (0 bytes").next().unwrap()).collect();
+        assert_eq!(lines[..3], ["filter test logs more than limits.log", "x", "panic: nil map"], "{lines:?}");
+        assert!(lines.len() == 4 && lines[3].contains("the VM has died"), "{lines:?}");
+    }
+
     fn an_endless_loop_is_stopped(engine: &dyn Engine) {
         let (mut vm, plugin_id, recorder) = running(engine, &guest("", &request_headers("(loop (br 0)) unreachable")));
         let id = vm.create_stream(plugin_id, TestStream::recorded().0).unwrap();

@@ -33,7 +33,15 @@ impl Services for Canary {
         self.0.log_level
     }
 
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        self.0.keeps(level, plugin)
+    }
+
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.0.log(level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.0.log_about(level, plugin, message);
     }
 }

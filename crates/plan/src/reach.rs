@@ -4,8 +4,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, log_target};
 use weir_outbound::{CallLimits, Caller, LoadedUpstream};
+
+/// An event of a guest's plugin and module. Targets and levels of events are constants.
+macro_rules! event {
+    ($target:expr, $level:expr, $plugin:expr, $module:expr, $text:expr) => {{
+        let (plugin, module, text) = ($plugin.unwrap_or_default(), $module.as_str(), $text);
+        match $level {
+            LogLevel::Trace => tracing::trace!(target: $target, plugin, module, "{text}"),
+            LogLevel::Debug => tracing::debug!(target: $target, plugin, module, "{text}"),
+            LogLevel::Info => tracing::info!(target: $target, plugin, module, "{text}"),
+            LogLevel::Warn => tracing::warn!(target: $target, plugin, module, "{text}"),
+            LogLevel::Error => tracing::error!(target: $target, plugin, module, "{text}"),
+            LogLevel::Critical => tracing::error!(target: $target, plugin, module, critical = true, "{text}"),
+        }
+    }};
+}
 
 /// The upstreams that a guest may call, and the levels at which it may log. All VMs of a plan share one; their services ask
 /// it at each call and each line.
@@ -46,21 +61,20 @@ impl Reach {
         Caller::new(upstreams, limits)
     }
 
-    /// Writes a guest's line to the log, unless the line is below the level of its plugin.
+    /// Returns true if the log keeps lines of a plugin at this level.
+    pub fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        let own = plugin.and_then(|plugin| self.log_levels.get(plugin));
+        level >= *own.unwrap_or(&self.log_level)
+    }
+
+    /// Writes a guest's line to the log.
     pub fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
-        let kept = plugin.and_then(|plugin| self.log_levels.get(plugin));
-        if kept.is_some_and(|kept| level < *kept) {
-            return;
-        }
-        let (plugin, module) = (plugin.unwrap_or_default(), self.module.as_str());
         let text = String::from_utf8_lossy(message);
-        match level {
-            LogLevel::Trace => tracing::trace!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Debug => tracing::debug!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Info => tracing::info!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Warn => tracing::warn!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Error => tracing::error!(target: "guest", plugin, module, "{text}"),
-            LogLevel::Critical => tracing::error!(target: "guest", plugin, module, critical = true, "{text}"),
-        }
+        event!(log_target::GUEST, level, plugin, self.module, text);
+    }
+
+    /// Writes a line about the guest to the log.
+    pub fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        event!(log_target::ABOUT_GUEST, level, plugin, self.module, message);
     }
 }

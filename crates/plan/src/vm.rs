@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, log_target};
 use weir_config::{Ticks, VmConfig};
 use weir_host::{
     ContextId, ExportedCallbacks, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot,
@@ -166,6 +166,7 @@ impl VmPlan {
             }
             let module = &self.reach.module;
             tracing::warn!(
+                target: log_target::ABOUT_GUEST,
                 module,
                 "a VM from a snapshot died before it had finished a stream; the next is started as usual"
             );
@@ -189,6 +190,7 @@ impl VmPlan {
             match VmSnapshot::take(&self.spec, &self.plugins, requests, shared, services) {
                 Ok(snapshot) => {
                     tracing::info!(
+                        target: log_target::ABOUT_GUEST,
                         module,
                         shared = snapshot.memory_size(),
                         "VMs start from a snapshot"
@@ -197,6 +199,7 @@ impl VmPlan {
                 }
                 Err(reason) => {
                     tracing::warn!(
+                        target: log_target::ABOUT_GUEST,
                         module,
                         "each VM is started by itself although snapshot is on: {reason}"
                     );

@@ -11,6 +11,7 @@ use atomic_refcell::AtomicRefCell;
 use slab::Slab;
 use tokio::sync::Notify;
 use weir_abi::limits::STREAM_DEADLINE;
+use weir_abi::log_target;
 use weir_chain::{Chain, local_reply};
 use weir_config::{FailPolicy, Timeouts};
 use weir_http_rules::flags;
@@ -245,6 +246,7 @@ fn look_after_held(worker: &Worker, watched: &Watched, state: &mut StreamState, 
             FailPolicy::Closed => "closed",
         };
         tracing::warn!(
+            target: log_target::ABOUT_GUEST,
             "filter {}: held a stream for longer than `limits.stream_deadline` ({limit:?}); the stream gets \
              fail_policy={policy}",
             plan.name

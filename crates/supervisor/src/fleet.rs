@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use weir_abi::log_target;
 use weir_config::Ticks;
 use weir_host::{StartError, VmSlot};
 use weir_plan::{VmPlan, in_parallel};
@@ -102,7 +103,7 @@ impl Fleet {
             return Err(failed.into_iter().map(|(_, error)| error).collect());
         }
         for (slot, error) in failed {
-            tracing::error!("{error}");
+            tracing::error!(target: log_target::ABOUT_GUEST, "{error}");
             slot.retry();
         }
         Ok(Self { members })

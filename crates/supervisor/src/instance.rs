@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
-use weir_abi::LogLevel;
+use weir_abi::{LogLevel, log_target};
 use weir_host::{ContextId, LiveVm, QueueWaker, Vm, VmKeeper};
 use weir_plan::VmPlan;
 
@@ -144,6 +144,7 @@ impl Instance {
     pub fn warn_of_no_room(&self) {
         if !self.warned_of_no_room.swap(true, Ordering::Relaxed) {
             tracing::warn!(
+                target: log_target::ABOUT_GUEST,
                 module = self.plan.reach.module,
                 "the host holds as much for the filter as it may (limits.host_memory, or host_memory of the process): an answer \
                  to a call was dropped (further ones are not reported)"

@@ -80,7 +80,15 @@ impl Services for VmServices {
         self.instance.plan.reach.log_level.max(floor)
     }
 
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        level >= (self.instance.log_level)() && self.instance.plan.reach.keeps(level, plugin)
+    }
+
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.instance.plan.reach.log(level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.instance.plan.reach.log_about(level, plugin, message);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use weir_abi::log_target;
 use weir_config::Ticks;
 use weir_host::{ContextId, LiveVm, StartError, Vm, VmSlot};
 use weir_plan::VmPlan;
@@ -129,7 +130,7 @@ impl Slot {
         match self.plan.continue_snapshot(self.supervisor.shared(), services)? {
             Ok((vm, contexts)) => Some((instance, vm, contexts)),
             Err(error) => {
-                tracing::error!(module = self.plan.reach.module, "{error}");
+                tracing::error!(target: log_target::ABOUT_GUEST, module = self.plan.reach.module, "{error}");
                 instance.close();
                 None
             }
@@ -149,6 +150,7 @@ impl Slot {
                 Ok((vm, contexts)) => {
                     let spare = Spare::new(instance, vm, contexts);
                     tracing::info!(
+                        target: log_target::ABOUT_GUEST,
                         module = self.plan.reach.module,
                         filters = self.filters(),
                         "spare VM ready"
@@ -158,6 +160,7 @@ impl Slot {
                 Err(error) => {
                     instance.close();
                     tracing::warn!(
+                        target: log_target::ABOUT_GUEST,
                         module = self.plan.reach.module,
                         filters = self.filters(),
                         "no spare VM, so that the next VM which dies is replaced after a start: {error}"
@@ -200,6 +203,7 @@ impl Slot {
     /// next request has its filter; else by a start in the background.
     fn replace(self: &Arc<Self>, now: Instant) {
         tracing::warn!(
+            target: log_target::ABOUT_GUEST,
             module = self.plan.reach.module,
             filters = self.filters(),
             "restarting the VM at once"
@@ -221,6 +225,7 @@ impl Slot {
         self.supervisor.shared().meters().vm_restarts.increment();
         self.admit(&instance, vm, contexts);
         tracing::info!(
+            target: log_target::ABOUT_GUEST,
             module = self.plan.reach.module,
             filters = self.filters(),
             from,
@@ -245,6 +250,7 @@ impl Slot {
     fn restart(self: &Arc<Self>, at: Instant) {
         let pause = at.saturating_duration_since(Instant::now());
         tracing::warn!(
+            target: log_target::ABOUT_GUEST,
             module = self.plan.reach.module,
             filters = self.filters(),
             "restarting the VM in {:.0} s; requests get the filter's fail policy meanwhile",

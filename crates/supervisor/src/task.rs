@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
-use weir_abi::LogLevel;
 use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
+use weir_abi::{LogLevel, log_target};
 use weir_host::{CallTicket, ContextId, HttpCall, LiveVm, Shared};
 use weir_meters::Restarting;
 use weir_outbound::{Caller, NO_ROOM};
@@ -419,13 +419,15 @@ fn restart(slot: Arc<Slot>, waiting: Restarting) {
         match started {
             Ok(Ok(())) => {
                 if matches!(slot.phase(), Phase::Live(_)) {
-                    tracing::info!(module, filters = slot.filters(), "VM restarted");
+                    tracing::info!(target: log_target::ABOUT_GUEST, module, filters = slot.filters(), "VM restarted");
                 }
                 start_spare(slot);
                 return;
             }
-            Ok(Err(error)) => tracing::error!(module, "{error}"),
-            Err(error) => tracing::error!(module, "starting a VM failed: {error}"),
+            Ok(Err(error)) => tracing::error!(target: log_target::ABOUT_GUEST, module, "{error}"),
+            Err(error) => {
+                tracing::error!(target: log_target::ABOUT_GUEST, module, "starting a VM failed: {error}")
+            }
         }
         // Counted on by the next wait.
         slot.retry();

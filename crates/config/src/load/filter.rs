@@ -240,6 +240,7 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
             Field::duration,
         ),
         host_memory: or(keys.take("host_memory"), defaults.host_memory, bytes),
+        log: or(keys.take("log"), defaults.log, Field::size),
     };
     let body = or(keys.take("body"), body, Field::size);
     let stream_deadline = or(keys.take("stream_deadline"), STREAM_DEADLINE, Field::duration);

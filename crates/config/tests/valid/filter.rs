@@ -125,6 +125,7 @@ fn every_key_of_a_filter_is_read() {
             start_deadline: Duration::from_secs(90),
             http_calls: 16,
             host_memory: 32 << 20,
+            log: 1 << 20,
             http_call_timeout: Duration::from_millis(1500),
         }
     );
@@ -171,6 +172,7 @@ fn a_filter_needs_no_more_than_its_module() {
             start_deadline: Duration::from_secs(10),
             http_calls: 1024,
             host_memory: 64 << 20,
+            log: 1 << 20,
             http_call_timeout: Duration::from_secs(60),
         }
     );

@@ -91,8 +91,16 @@ impl Services for Canary<Box<dyn Services>> {
         self.0.log_level()
     }
 
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        self.0.keeps(level, plugin)
+    }
+
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.0.log(level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.0.log_about(level, plugin, message);
     }
 }
 

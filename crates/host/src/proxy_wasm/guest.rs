@@ -45,7 +45,7 @@ impl Guest for WasmGuest {
 
     fn tell_of_death(&mut self, error: &VmError) {
         let text = obituary(self.vm_state(), error);
-        self.state().vm.log(LogLevel::Critical, text.as_bytes());
+        self.vm_state().log_about(LogLevel::Critical, &text);
     }
 
     fn name(call: Entry) -> &'static str {
@@ -124,7 +124,7 @@ impl WasmGuest {
     #[inline]
     pub fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
         let answer = self.instance.call(func, args, budget)?;
-        self.vm_state().log_written();
+        self.vm_state().callback_returned();
         Ok(answer)
     }
 

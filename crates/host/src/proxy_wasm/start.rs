@@ -100,6 +100,7 @@ impl Vm {
         };
         let id = state.next_context();
         let meter = Arc::new(state.shared.meters().plugin(&name));
+        let log = state.shared.log_allowances().of_plugin(&name);
         state.plugins.insert(
             id,
             PluginContext {
@@ -107,6 +108,7 @@ impl Vm {
                 notes: Vec::new(),
                 tick_period: None,
                 meter,
+                log,
             },
         );
         self.ask(Callback::ContextCreate, id, &[id.wire(), 0])?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use weir_abi::{AbiVersion, Callback, LogLevel};
+use weir_abi::{AbiVersion, Callback};
 use weir_account::{Account, Calls, Charge};
 use weir_meters::PluginMeter;
 use weir_state::StateHandle;
@@ -13,6 +13,7 @@ use super::context_map::ContextMap;
 use super::done_waits::DoneWaits;
 use super::output::Written;
 use crate::sets::{Gate, SetStates, StreamStates};
+use crate::shared::LogAllowance;
 use crate::{
     ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
 };
@@ -103,6 +104,8 @@ pub(crate) struct VmState {
 
     /// What the guest has written to its standard streams and the log has not got yet.
     pub written: Written,
+    /// What the VM may log until it has a plugin.
+    pub starting_log: Arc<LogAllowance>,
     pub metrics: MetricCache,
     /// What the guest counts is not counted.
     pub metrics_still: bool,
@@ -122,6 +125,8 @@ pub(crate) struct PluginContext {
     pub tick_period: Option<Duration>,
     /// Counts what the plugin does in this VM.
     pub meter: Arc<PluginMeter>,
+    /// What the plugin may log, in all of its VMs.
+    pub log: Arc<LogAllowance>,
 }
 
 /// A stream context.
@@ -173,6 +178,7 @@ impl VmState {
         waker: Arc<dyn QueueWaker>,
         account: Arc<Account>,
     ) -> Self {
+        let starting_log = shared.log_allowances().of_starting(spec.module.name());
         let store = shared.stores().handle(&spec.vm_id, shared.next_vm(), waker);
         store.store().allow_host_memory(spec.limits.host_memory);
         Self {
@@ -201,6 +207,7 @@ impl VmState {
             delivery: Delivery::None,
             status: (0, String::new()),
             written: Written::default(),
+            starting_log,
             scratch: Vec::new(),
             name: Vec::new(),
         }
@@ -270,17 +277,6 @@ impl VmState {
             plugin: self.plugin_id()?,
             context: self.effective?,
         })
-    }
-
-    /// Writes to the log under the name of the effective plugin.
-    pub fn log(&self, level: LogLevel, message: &[u8]) {
-        if level >= self.services.log_level() {
-            self.services.log(
-                level,
-                self.plugin().map(|plugin| plugin.spec.name.as_str()),
-                message,
-            );
-        }
     }
 
     fn enter(&mut self, callback: Callback, context: ContextId) {

@@ -195,7 +195,7 @@ impl<'a> Call<'a> {
         let number = capability_of(self.id);
         let guest = self.guest();
         if guest.gate.is_first_warning(number) {
-            guest.vm.log(LogLevel::Warn, message().as_bytes());
+            guest.vm.log_about(LogLevel::Warn, &message());
         }
     }
 

@@ -1,10 +1,13 @@
 //! What the VMs of a process share: data, queues, metrics, foreign functions.
 
+mod log_allowance;
 mod metrics;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use log_allowance::LostLogLines;
+pub(crate) use log_allowance::{LogAllowance, LogAllowances};
 pub(crate) use metrics::NO_METRIC;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
 use weir_account::Ceiling;
@@ -24,6 +27,7 @@ struct State {
     meters: Meters,
     ceiling: Ceiling,
     foreign_functions: ForeignFunctions,
+    log_allowances: LogAllowances,
     last_vm: AtomicU64,
 }
 
@@ -42,6 +46,7 @@ impl Shared {
             stores,
             meters: Meters::default(),
             foreign_functions,
+            log_allowances: LogAllowances::default(),
             last_vm: AtomicU64::new(0),
         }))
     }
@@ -74,6 +79,15 @@ impl Shared {
         &self.0.foreign_functions
     }
 
+    /// How many lines plugins have lost because they logged more than they may, in no order.
+    pub fn lost_log_lines(&self) -> Vec<LostLogLines> {
+        self.0.log_allowances.lost()
+    }
+
+    pub(crate) fn log_allowances(&self) -> &LogAllowances {
+        &self.0.log_allowances
+    }
+
     /// An overlay for a VM that is only tried out: the VM finds the data, queues and metrics that exist, and nobody else
     /// sees what it changes. Its metrics start at zero, its queues empty. Costs the same whatever exists.
     #[must_use]
@@ -86,6 +100,8 @@ impl Shared {
             // A VM that is only tried out is nobody's to count.
             meters: Meters::default(),
             foreign_functions: self.0.foreign_functions.clone(),
+            // What a trial logs is in the same log.
+            log_allowances: self.0.log_allowances.clone(),
             last_vm: AtomicU64::new(0),
         }))
     }

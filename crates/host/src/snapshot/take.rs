@@ -122,8 +122,16 @@ impl Services for ServicesToFreeze {
         self.services.log_level()
     }
 
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        self.services.keeps(level, plugin)
+    }
+
     fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
         self.services.log(level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.services.log_about(level, plugin, message);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_abi::{LogLevel, Status, StreamType, limits, pairs};
+use weir_abi::{Status, StreamType, limits, pairs};
 
 use super::calls::cost_of;
 use crate::proxy_wasm::names;
@@ -99,6 +99,11 @@ pub(super) fn proxy_send_local_response(
     headers_len: u32,
     grpc_status: u32,
 ) -> Result<(), Fault> {
+    if !(100..=599).contains(&status) {
+        call.warn_once(|| {
+            format!("proxy_send_local_response: the status {status} is sent as 500 (further ones are not reported)")
+        });
+    }
     let (memory, state) = call.parts();
     let details = slice(memory, details, details_len)?;
     let body = slice(memory, body, body_len)?;
@@ -126,13 +131,7 @@ pub(super) fn proxy_send_local_response(
     let response = LocalResponse {
         status: match u16::try_from(status) {
             Ok(status @ 100..=599) => status,
-            _ => {
-                state.log(
-                    LogLevel::Error,
-                    format!("local response with status {status}: sent as 500").as_bytes(),
-                );
-                500
-            }
+            _ => 500,
         },
         details: String::from_utf8_lossy(&details[..details.len().min(limits::MAX_STATUS_DETAILS)])
             .replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
