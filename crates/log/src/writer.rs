@@ -1,22 +1,19 @@
 //! The buffer of a log, and the thread that writes it out.
 
-use std::io::{self, ErrorKind, Write};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use weir_abi::limits;
 
-use crate::LogTarget;
+use crate::{Sink, Unwritten};
 
 /// How long [`LogWriter::finish`] waits for a target that takes nothing.
 const SILENCE: Duration = Duration::from_secs(1);
 
 /// How long [`LogWriter::finish`] waits for a target that takes a little now and then.
 const FINISH: Duration = Duration::from_secs(5);
-
-/// The pause before the next try at a target that somebody has made non-blocking and that is full.
-const FULL: Duration = Duration::from_millis(10);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
@@ -47,8 +44,11 @@ struct State {
     lost: u64,
     reopen: bool,
     finish: bool,
-    /// Counts what the target has taken, in steps.
+    /// Counts what the sink has taken, in steps.
     steps: u64,
+    /// Bytes that have been taken for the thread, and of them those that the thread is done with.
+    pushed: u64,
+    handled: u64,
     ended: bool,
 }
 
@@ -58,7 +58,7 @@ impl LogWriter {
     /// # Errors
     ///
     /// The system gives us no thread.
-    pub fn start(name: &'static str, target: LogTarget) -> io::Result<Self> {
+    pub fn start(name: &'static str, sink: impl Sink) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             name,
             state: Mutex::default(),
@@ -68,18 +68,25 @@ impl LogWriter {
         let own = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("weir-log".to_owned())
-            .spawn(move || own.run(target))?;
+            .spawn(move || own.run(sink))?;
         Ok(Self(shared))
     }
 
     /// Adds whole lines, each with its line break. They are lost if [`limits::LOG_BUFFER`] bytes wait already.
     pub fn push(&self, lines: &[u8]) {
+        self.push_parts(&[lines]);
+    }
+
+    /// As [`LogWriter::push`], of lines that come in parts.
+    pub fn push_parts(&self, parts: &[&[u8]]) {
+        let len = parts.iter().map(|part| part.len()).sum::<usize>();
         let mut state = self.0.lock();
-        if state.ended || lines.len() > limits::LOG_BUFFER - state.lines.len() {
-            state.lose(lines);
+        if state.ended || len > limits::LOG_BUFFER - state.lines.len() {
+            parts.iter().for_each(|part| state.lose(part));
             return;
         }
-        state.lines.extend_from_slice(lines);
+        parts.iter().for_each(|part| state.lines.extend_from_slice(part));
+        state.pushed += len as u64;
         drop(state);
         self.0.due.notify_one();
     }
@@ -90,25 +97,20 @@ impl LogWriter {
         self.0.due.notify_one();
     }
 
-    /// Ends the log when everything is written. Waits no longer than a second for a target that takes nothing, and five
-    /// seconds in all.
+    /// Waits until everything that has been pushed is written, no longer than a second for a sink that takes nothing, and
+    /// five seconds in all.
+    pub fn flush(&self) {
+        let state = self.0.lock();
+        let pushed = state.pushed;
+        self.0.wait(state, |state| state.handled >= pushed);
+    }
+
+    /// Ends the log when everything is written; waits as [`LogWriter::flush`] does. Lines that come later are lost.
     pub fn finish(&self) {
         let mut state = self.0.lock();
         state.finish = true;
         self.0.due.notify_one();
-        let began = Instant::now();
-        while !state.ended && began.elapsed() < FINISH {
-            let before = state.steps;
-            let waited = self
-                .0
-                .moved
-                .wait_timeout_while(state, SILENCE, |state| !state.ended && state.steps == before);
-            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            state = now;
-            if timeout.timed_out() {
-                return;
-            }
-        }
+        self.0.wait(state, |_| false);
     }
 }
 
@@ -125,12 +127,26 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, mut target: LogTarget) {
+    /// Waits until `done`, or the log has ended, or the sink takes nothing for too long.
+    fn wait(&self, mut state: MutexGuard<'_, State>, done: impl Fn(&State) -> bool) {
+        let began = Instant::now();
+        while !state.ended && !done(&state) && began.elapsed() < FINISH {
+            let before = state.steps;
+            let waited = self
+                .moved
+                .wait_timeout_while(state, SILENCE, |state| !state.ended && state.steps == before);
+            let (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if timeout.timed_out() {
+                return;
+            }
+        }
+    }
+
+    fn run(&self, mut sink: impl Sink) {
         let log = self.name;
         let mut lines = Vec::new();
         let mut failing = false;
-        // A line was cut where the disk was full: what follows begins a new one.
-        let mut cut = false;
         loop {
             let idle = |state: &mut State| state.lines.is_empty() && !state.reopen && !state.finish;
             let waited = self.due.wait_while(self.lock(), idle);
@@ -148,7 +164,11 @@ impl Shared {
             drop(state);
 
             // Events of this thread may go to this very log: no lock is held here.
-            match self.write(&mut target, &lines, &mut cut) {
+            let mut moved = || {
+                self.lock().steps += 1;
+                self.moved.notify_all();
+            };
+            match sink.write(&lines, &mut moved) {
                 Ok(()) => {
                     failing = failing && lines.is_empty();
                     let lost = std::mem::take(&mut self.lock().lost);
@@ -160,61 +180,23 @@ impl Shared {
                         );
                     }
                 }
-                Err((error, written)) => {
+                Err(Unwritten { error, written }) => {
                     self.lock().lose(lines.get(written..).unwrap_or_default());
                     if !std::mem::replace(&mut failing, true) {
                         tracing::error!(log, %error, "the log cannot be written; its lines are lost until it can be");
                     }
                 }
             }
-            if reopen && let Err(error) = target.reopen() {
+            {
+                let mut state = self.lock();
+                state.handled += lines.len() as u64;
+                state.steps += 1;
+            }
+            self.moved.notify_all();
+            if reopen && let Err(error) = sink.reopen() {
                 tracing::error!(log, %error, "the log's file cannot be opened again; the old one is written on");
             }
         }
-    }
-
-    /// Writes all lines; an error comes with the number of bytes that were taken before it.
-    fn write(&self, target: &mut LogTarget, lines: &[u8], cut: &mut bool) -> Result<(), (io::Error, usize)> {
-        let turn = target.turn();
-        let _held = turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = target.file_mut();
-        let mut written = 0;
-        while *cut && !lines.is_empty() {
-            match file.write(b"\n") {
-                Ok(1..) => *cut = false,
-                Ok(0) => return Err((ErrorKind::WriteZero.into(), 0)),
-                Err(error) => pause_or_fail(error).map_err(|error| (error, 0))?,
-            }
-        }
-        while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
-            match file.write(rest) {
-                Ok(0) => return Err((ErrorKind::WriteZero.into(), written)),
-                Ok(taken) => {
-                    written += taken;
-                    *cut = lines.get(written - 1) != Some(&b'\n');
-                    self.lock().steps += 1;
-                    self.moved.notify_all();
-                }
-                Err(error) => pause_or_fail(error).map_err(|error| (error, written))?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether a write is to be tried again, after a pause where the target is full for the moment.
-fn pause_or_fail(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        ErrorKind::Interrupted => Ok(()),
-        ErrorKind::WouldBlock => {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "the log's own thread, for which nothing but lines waits"
-            )]
-            std::thread::sleep(FULL);
-            Ok(())
-        }
-        _ => Err(error),
     }
 }
 
@@ -225,6 +207,7 @@ mod tests {
     use std::io::{BufRead, BufReader, Read};
 
     use super::*;
+    use crate::LogTarget;
 
     fn lost(log: &LogWriter) -> u64 {
         log.0.lock().lost
@@ -233,7 +216,7 @@ mod tests {
     #[test]
     fn lines_that_nobody_reads_are_bounded_and_counted() {
         let (mut reader, writer) = io::pipe().unwrap();
-        let log = LogWriter::start("test", writer.try_into().unwrap()).unwrap();
+        let log = LogWriter::start("test", LogTarget::try_from(writer).unwrap()).unwrap();
         let line = [vec![b'x'; 1023], vec![b'\n']].concat();
         // Twice the two buffers: what waits, and what is being written.
         let pushed = 4 * limits::LOG_BUFFER / line.len();
@@ -257,18 +240,48 @@ mod tests {
     #[test]
     fn the_end_does_not_wait_for_a_reader_that_does_not_read() {
         let (reader, writer) = io::pipe().unwrap();
-        let log = LogWriter::start("test", writer.try_into().unwrap()).unwrap();
+        let log = LogWriter::start("test", LogTarget::try_from(writer).unwrap()).unwrap();
         log.push(&[b'\n'; 1 << 20]);
         log.finish();
         assert!(!log.0.lock().ended);
         drop(reader);
     }
 
+    /// Takes each batch once it is let.
+    struct Gate(std::sync::mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+
+    impl Sink for Gate {
+        fn write(&mut self, lines: &[u8], _: &mut dyn FnMut()) -> Result<(), Unwritten> {
+            // No more permission: everything may pass.
+            let _ = self.0.recv();
+            self.1.lock().unwrap().extend_from_slice(lines);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flush_waits_for_what_was_pushed_and_ends_nothing() {
+        let (permit, gate) = std::sync::mpsc::channel();
+        let taken: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let log = LogWriter::start("test", Gate(gate, Arc::clone(&taken))).unwrap();
+        log.push_parts(&[b"o", b"ne\n"]);
+        permit.send(()).unwrap();
+        log.flush();
+        assert_eq!(taken.lock().unwrap().as_slice(), b"one\n");
+        log.push(b"two\n");
+        // A sink that takes nothing is not waited for.
+        log.flush();
+        assert_eq!(taken.lock().unwrap().as_slice(), b"one\n");
+        drop(permit);
+        log.finish();
+        assert_eq!(taken.lock().unwrap().as_slice(), b"one\ntwo\n");
+    }
+
     #[test]
     fn lines_for_a_reader_that_is_gone_are_lost() {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let log = LogWriter::start("test", writer.try_into().unwrap()).unwrap();
+        let log = LogWriter::start("test", LogTarget::try_from(writer).unwrap()).unwrap();
         log.push(b"one\ntwo\n");
         log.finish();
         assert_eq!(lost(&log), 2);
@@ -278,15 +291,12 @@ mod tests {
     fn a_full_disk_cuts_one_line_and_no_second_one() {
         let (reader, writer) = io::pipe().unwrap();
         let mut target = LogTarget::try_from(writer).unwrap();
-        let other = LogTarget::try_from(io::pipe().unwrap().1).unwrap();
-        let log = LogWriter::start("test", other).unwrap();
-        // As after a disk that was full in the middle of a line.
-        let mut cut = true;
-        log.0.write(&mut target, b"next\nhalf", &mut cut).unwrap();
-        assert!(cut);
+        // As a disk that is full in the middle of a line does.
+        target.write(b"half", &mut || {}).unwrap();
+        target.write(b"next\n", &mut || {}).unwrap();
         drop(target);
         let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
-        assert_eq!(lines, ["", "next", "half"]);
+        assert_eq!(lines, ["half", "next"]);
     }
 
     #[test]
@@ -294,7 +304,7 @@ mod tests {
         let (reader, writer) = io::pipe().unwrap();
         let twice = writer.try_clone().unwrap();
         let logs = [(writer, b'a'), (twice, b'b')].map(|(pipe, byte)| {
-            let log = LogWriter::start("test", pipe.try_into().unwrap()).unwrap();
+            let log = LogWriter::start("test", LogTarget::try_from(pipe).unwrap()).unwrap();
             // Longer than what a pipe takes in one piece.
             let line = [vec![byte; 200_000], vec![b'\n']].concat();
             (0..5).for_each(|_| log.push(&line));

@@ -40,6 +40,8 @@ pub struct AtsConfig {
     pub files: Vec<(String, String)>,
     /// Environment variables of the server.
     pub environment: Vec<(String, String)>,
+    /// A command that starts the server, which is its last arguments.
+    pub wrapper: Vec<String>,
 }
 
 /// Where filters are mounted.
@@ -68,6 +70,7 @@ impl AtsConfig {
             remap: Vec::new(),
             files: Vec::new(),
             environment: Vec::new(),
+            wrapper: Vec::new(),
         }
     }
 
@@ -106,6 +109,7 @@ impl AtsConfig {
             .managed(self.managed)
             .patience(PATIENCE)
             .env("WEIR_CODE_CACHE", code_cache())
+            .wrapper(self.wrapper.clone())
             .module(PLUGIN, plugin_library()?)
             // So that what arrives upstream is what was sent and what filters made of it.
             .record("proxy.config.http.insert_client_ip", 0)
@@ -194,6 +198,15 @@ impl Ats {
     /// The server itself.
     pub fn server(&self) -> &AtsServer {
         &self.server
+    }
+
+    /// Ends the server as its operator does, and returns how it ended.
+    ///
+    /// # Errors
+    ///
+    /// It does not end.
+    pub fn stop(&mut self) -> Result<std::process::ExitStatus> {
+        self.server.stop()
     }
 
     /// Replaces the file of a filter in one step, as an editor does.

@@ -10,6 +10,8 @@ mod aborts;
 mod deadline;
 #[path = "ats_faults/fatal.rs"]
 mod fatal;
+#[path = "ats_faults/logs.rs"]
+mod logs;
 #[path = "ats_faults/threads.rs"]
 mod threads;
 

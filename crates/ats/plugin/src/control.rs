@@ -1,7 +1,6 @@
 //! What is loaded: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::CString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -412,9 +411,7 @@ fn served(
 
 /// Writes a line to the server's log that shows whatever the levels are.
 fn note(line: &str) {
-    if let Ok(line) = CString::new(format!("[wasm] {line}")) {
-        weir_ats_sys::TSNote(&line);
-    }
+    crate::log::note(&line);
 }
 
 /// Whether the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
@@ -462,7 +459,7 @@ impl Control {
             Ok(()) => {
                 self.meters.reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
-                weir_ats_sys::TSNote(c"[wasm] filters reloaded");
+                crate::log::note("filters reloaded");
             }
             Err(Kept) => {
                 self.meters.reload_failures.increment();

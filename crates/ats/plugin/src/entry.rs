@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use weir_ats_sys::{
-    TS_ERROR, TS_SUCCESS, TSError, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister,
-    TSPluginRegistrationInfo, TSREMAP_NO_REMAP, TSRemapInterface, TSRemapRequestInfo, TSRemapStatus,
-    TSReturnCode,
+    TS_ERROR, TS_SUCCESS, TSHttpTxn, TSPluginDSOReloadEnable, TSPluginRegister, TSPluginRegistrationInfo,
+    TSREMAP_NO_REMAP, TSRemapInterface, TSRemapRequestInfo, TSRemapStatus, TSReturnCode,
 };
 
 use crate::arguments::Arguments;
 use crate::plugin::setup;
-use crate::{guard, process, reload, txn};
+use crate::{guard, log, process, reload, txn};
 
 /// Loads the plugin for all transactions: a line `wasm.so a.yaml b.yaml` of `plugin.config`. Several lines make one chain,
 /// in their order.
@@ -32,7 +31,7 @@ fn init(arguments: &[PathBuf]) {
     let plugin = match setup() {
         Ok(plugin) => plugin,
         // The server goes on without the plugin: without its functions there is nothing that could be refused.
-        Err(error) => return report(&format!("wasm.so cannot be used: {error}")),
+        Err(error) => return log::report(&format!("wasm.so cannot be used: {error}")),
     };
     let info = TSPluginRegistrationInfo {
         plugin_name: c"wasm".as_ptr(),
@@ -56,6 +55,8 @@ fn init(arguments: &[PathBuf]) {
     plugin.control().add_files(&parsed.files);
     plugin.control().apply_at_start();
     reload::follow();
+    // Where the server is about to end, this is the last chance.
+    log::flush();
 }
 
 /// Prepares the library for remap rules.
@@ -168,6 +169,7 @@ pub extern "C" fn TSRemapPostConfigReload(_status: c_int) {
         if let Ok(plugin) = setup() {
             plugin.control().end_remap();
             reload::follow();
+            log::flush();
         }
     });
 }
@@ -217,7 +219,8 @@ unsafe fn answer(result: Result<(), String>, errbuf: *mut c_char, errbuf_size: c
     let Err(error) = result else {
         return TS_SUCCESS;
     };
-    report(&error);
+    log::report(&error);
+    log::flush();
     let room = usize::try_from(errbuf_size).unwrap_or(0);
     if !errbuf.is_null() && room > 0 {
         let count = error.len().min(room - 1);
@@ -232,15 +235,3 @@ unsafe fn answer(result: Result<(), String>, errbuf: *mut c_char, errbuf_size: c
 
 /// The server's answer where the plugin has failed by a fault of its own.
 const PANICKED: &str = "wasm.so: an error in the plugin itself; see the log";
-
-/// Writes to the server's log, or where that is not there yet to standard error.
-fn report(error: &str) {
-    if !weir_ats_sys::is_loaded() {
-        eprintln!("{error}");
-        return;
-    }
-    let text = format!("[wasm] {error}").replace('\0', " ");
-    if let Ok(text) = std::ffi::CString::new(text) {
-        TSError(&text);
-    }
-}

@@ -3,40 +3,51 @@
 //! Warnings go to `diags.log`, errors to `error.log` as well, both always: `[wasm] <message> key=value …`. Events below
 //! them are debug output under the tag `wasm` (`proxy.config.diags.debug.tags`), and cost one look at that tag while it is
 //! off. Guests' lines are events like any other, of the target `guest`; a critical one has a mark. Other people's crates
-//! write only warnings and errors.
+//! write only warnings and errors. All of them wait in a bounded buffer for a thread that calls the server.
 
 mod fields;
 mod line;
+mod server;
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
+use std::io;
 
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::{Layer, registry};
-use weir_abi::LogLevel;
-use weir_ats_sys::DebugTag;
+use weir_abi::{LogLevel, log_target};
 
-/// The debug tag of the plugin.
-static TAG: DebugTag = DebugTag::new(c"wasm");
+use self::server::ServerLog;
+pub(crate) use self::server::{flush, follow_end, note};
 
 /// Sends all events of the process to the server's log. A second call changes nothing.
-pub(crate) fn install() {
+pub(crate) fn install() -> io::Result<()> {
+    let log = ServerLog::start()?;
     // Another global subscriber can only be our own from an earlier call.
-    let _ = tracing::subscriber::set_global_default(registry().with(Lines(ServerLog)));
+    let _ = tracing::subscriber::set_global_default(registry().with(Lines(log)));
+    Ok(())
+}
+
+/// Logs an error of a load, however far that has come: to the server's log, or where that is not there yet to standard error.
+pub(crate) fn report(error: &str) {
+    if server::has_begun() {
+        tracing::error!("{error}");
+    } else if weir_ats_sys::is_loaded() {
+        let text = format!("[wasm] {error}").replace('\0', " ");
+        weir_ats_sys::TSError(&CString::new(text).unwrap_or_default());
+    } else {
+        eprintln!("{error}");
+    }
 }
 
 /// The lowest level that guests need to log.
 pub(crate) fn log_level() -> LogLevel {
-    if debug_is_on() {
+    if server::debug_is_on() {
         LogLevel::Trace
     } else {
         LogLevel::Warn
     }
-}
-
-fn debug_is_on() -> bool {
-    weir_ats_sys::is_loaded() && TAG.on()
 }
 
 /// Takes the lines of the log.
@@ -46,26 +57,6 @@ trait Output: 'static {
 
     /// Writes a line.
     fn print(&self, level: Level, line: &CStr);
-}
-
-/// The log of the server.
-struct ServerLog;
-
-impl Output for ServerLog {
-    fn takes_debug(&self) -> bool {
-        debug_is_on()
-    }
-
-    fn print(&self, level: Level, line: &CStr) {
-        if !weir_ats_sys::is_loaded() {
-            return;
-        }
-        match level {
-            Level::ERROR => weir_ats_sys::TSError(line),
-            Level::WARN => weir_ats_sys::TSWarning(line),
-            _ => TAG.print(line),
-        }
-    }
 }
 
 /// Makes each event a line of an output. Spans are not kept.
@@ -96,7 +87,7 @@ impl<O: Output, S: Subscriber> Layer<S> for Lines<O> {
 /// True for the target of a guest or of one of our crates; this crate itself is called `wasm`.
 fn is_ours(target: &str) -> bool {
     let krate = target.split("::").next().unwrap_or(target);
-    krate == "guest" || krate == "wasm" || krate.starts_with("weir")
+    krate == log_target::GUEST || krate == "wasm" || krate.starts_with("weir")
 }
 
 #[cfg(test)]

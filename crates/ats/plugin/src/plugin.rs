@@ -81,7 +81,7 @@ pub(crate) fn meters() -> &'static Meters {
 pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
     static ONCE: Mutex<()> = Mutex::new(());
     let version = weir_ats_sys::load()?;
-    log::install();
+    log::install()?;
     let _once = ONCE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(plugin) = PLUGIN.get() {
         return Ok(plugin);
@@ -133,6 +133,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     );
     net_thread::introduce();
     reload::register();
+    log::follow_end();
     // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
     stats::keep(shared.clone())?;

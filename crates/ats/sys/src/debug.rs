@@ -45,12 +45,13 @@ impl DebugTag {
         debug_enabled(self.tag)
     }
 
-    /// Prints a line under the tag, if it is on.
+    /// Prints a line under the tag, which was on when the line came about. May be called by another thread then: 9.2 has debug
+    /// output for some clients only (`proxy.config.diags.debug.enabled` 2) go by the thread and prints nothing here, so the line
+    /// becomes one of level STATUS.
     pub fn print(&self, text: &CStr) {
-        if !self.on() {
-            return;
-        }
-        if let Some(print) = PRINT_V9.get() {
+        if IS_SET_V9.get().is_some() && !self.on() {
+            crate::TSStatus(text);
+        } else if let Some(print) = PRINT_V9.get() {
             // SAFETY: tag and text end with NUL, and the format wants the one text it gets.
             unsafe { print(self.tag.as_ptr(), c"%s".as_ptr(), text.as_ptr()) };
         } else if let Some(print) = PRINT_V10.get() {

@@ -5,6 +5,7 @@ use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
+use weir_abi::log_target;
 use weir_ats_sys::{
     TS_EVENT_IMMEDIATE, TSAction, TSActionCancel, TSCont, TSContCreate, TSContDataGet, TSContDataSet,
     TSContDestroy, TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf,
@@ -180,6 +181,7 @@ impl Txn {
         if !given_up.is_empty() {
             meters().stream_deadlines.increment();
             tracing::warn!(
+                target: log_target::ABOUT_GUEST,
                 "a filter has held a stream for longer than its stream_deadline; it gets the fail policy"
             );
         }
