@@ -37,6 +37,20 @@ pub enum PairsError {
     NoRoom,
 }
 
+impl PairsError {
+    /// True if `bytes` may well be a map, but one beyond the limits: a guest has no other way to say what it wants. Anything else
+    /// is no map.
+    pub fn is_limit(&self, bytes: &[u8]) -> bool {
+        // An entry has two lengths and two NULs.
+        const LEAST: usize = LENGTHS_BYTES + 2;
+        match self {
+            Self::TooLong(_) => true,
+            Self::TooMany(count) => bytes.len().saturating_sub(COUNT_BYTES) / LEAST >= *count as usize,
+            _ => false,
+        }
+    }
+}
+
 /// Bytes that [`encode_into`] will write for `pairs`.
 pub fn encoded_len<'a>(pairs: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> usize {
     Size::of(pairs).bytes()
@@ -265,6 +279,8 @@ mod tests {
         assert_eq!(decode(&encode(most.iter().copied()).unwrap()), Ok(most.clone()));
         let over = encode(most.iter().copied().chain([(&b""[..], &b""[..])])).unwrap();
         assert_eq!(decode(&over), Err(PairsError::TooMany(1025)));
+        assert!(PairsError::TooMany(1025).is_limit(&over));
+        assert!(!PairsError::TooMany(u32::MAX).is_limit(&over));
 
         let value = vec![b'v'; MAX_PAIRS_BYTES - 15];
         let longest = encode([(&b"k"[..], value.as_slice())]).unwrap();
@@ -272,6 +288,7 @@ mod tests {
         assert!(decode(&longest).is_ok());
         let longer = encode([(&b"kk"[..], value.as_slice())]).unwrap();
         assert_eq!(decode(&longer), Err(PairsError::TooLong(MAX_PAIRS_BYTES + 1)));
+        assert!(PairsError::TooLong(longer.len()).is_limit(&longer));
     }
 
     #[test]

@@ -46,6 +46,18 @@ impl Charge {
         Ok(())
     }
 
+    /// Charges the same account for something else.
+    ///
+    /// # Errors
+    ///
+    /// There is no room.
+    pub fn another(&self, bytes: usize) -> Result<Self, Full> {
+        match &self.account {
+            Some(account) => account.charge(bytes),
+            None => Ok(Self::none()),
+        }
+    }
+
     /// Credits what is charged beyond this many bytes.
     pub fn shrink_to(&mut self, bytes: usize) {
         if let Some(account) = &self.account
@@ -110,6 +122,7 @@ mod tests {
         charge.shrink_to(50);
         assert_eq!((charge.bytes(), account.held()), (30, 30));
         charge.merge(account.charge(5).unwrap()).unwrap();
+        assert!(charge.another(66).is_err() && charge.another(65).is_ok());
         let other = Account::new(100, &Ceiling::default());
         let charge = charge.merge(other.charge(7).unwrap()).unwrap_err();
         assert_eq!((charge.bytes(), other.held(), account.held()), (7, 7, 35));

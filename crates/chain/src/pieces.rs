@@ -49,6 +49,12 @@ impl Pieces {
         self.len == 0
     }
 
+    /// The pieces, none of which is empty.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let first = Some(&self.first).filter(|first| !first.is_empty());
+        first.into_iter().chain(&self.rest).map(|piece| &piece[..])
+    }
+
     /// Appends bytes.
     pub fn push(&mut self, bytes: Bytes) {
         if bytes.is_empty() {

@@ -47,6 +47,45 @@ impl Guests {
         existing(self.release.join("examples").join(format!("{name}.wasm")))
     }
 
+    /// Builds the guest of `filters/guests/go` into `folder`. `None`, with a word on standard error, where there is no Go.
+    ///
+    /// # Errors
+    ///
+    /// The build failed; its output is in the message.
+    pub fn build_go(folder: &Path) -> Result<Option<PathBuf>> {
+        let module = folder.join("go.wasm");
+        let built = Command::new("go")
+            .args([
+                "build",
+                "-buildmode=c-shared",
+                "-trimpath",
+                "-ldflags=-s -w",
+                "-o",
+            ])
+            .args([module.as_os_str(), ".".as_ref()])
+            .current_dir(repository().join("filters/guests/go"))
+            .envs([
+                ("GOOS", "wasip1"),
+                ("GOARCH", "wasm"),
+                ("GOTOOLCHAIN", "local"),
+                ("GOPROXY", "off"),
+            ])
+            .output();
+        let output = match built {
+            Ok(output) => output,
+            Err(error) => {
+                eprintln!("not tested with Go: {error}");
+                return Ok(None);
+            }
+        };
+        ensure!(
+            output.status.success(),
+            "go build failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(Some(module))
+    }
+
     /// Assembles a module from the text format into `folder`.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod logs;
 mod origin;
 mod paths;
 mod ports;
+mod rounds;
 mod tls;
 mod usable;
 mod weir;
@@ -22,8 +23,9 @@ pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};
 pub use paths::{code_cache, repository, weir_binary};
 pub use ports::{blackhole, refused_port};
+pub use rounds::random_rounds;
 pub use tls::{Authority, Identity};
-pub use usable::usable_runtimes;
+pub use usable::{quick_runtimes, usable_runtimes};
 pub use weir::Weir;
 
 /// How long anything that must happen may take before a test fails. Far more than it needs, so that a busy machine

@@ -15,3 +15,10 @@ pub fn usable_runtimes() -> Vec<&'static str> {
     });
     usable
 }
+
+/// [`usable_runtimes`] that need no minutes on a busy machine to compile a module: without LLVM.
+pub fn quick_runtimes() -> Vec<&'static str> {
+    let mut quick = usable_runtimes();
+    quick.retain(|name| *name != "wamr-jit");
+    quick
+}

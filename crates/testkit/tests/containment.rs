@@ -448,3 +448,38 @@ fn the_log_names_the_fault_and_its_function() {
     let line = weir.logs().wait_for("at proxy_on_request_headers").unwrap();
     assert!(line.text.contains("misbehave.wasm"), "{}", line.text);
 }
+
+/// Go's runtime writes the story of a panic in dozens of pieces: one record, one more of the death.
+#[test]
+fn a_panic_of_go_is_one_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(module) = Guests::build_go(folder.path()).unwrap() else {
+        return;
+    };
+    let origin = Origin::start().unwrap();
+    let mut block = filter("go", &module, "wasmtime");
+    set(&mut block, "fail_open", json!(true));
+    let config = Config::new(&origin.url())
+        .set("workers", json!(1))
+        .filter("go", block)
+        .route("/", &["go"]);
+    let weir = Weir::start(config.value()).unwrap();
+    let outcome = send(&weir, &Request::get("/"));
+    assert!(matches!(&outcome, Outcome::Response(response) if response.status == 200));
+    weir.logs().wait_for("the VM has died").unwrap();
+    let lines = weir.logs().lines();
+    let of = |target: &str| -> Vec<&LogLine> {
+        let is = |line: &&LogLine| line.field("target") == Some(target) && line.level() == "error";
+        lines.iter().filter(is).collect()
+    };
+    let [story] = of("guest")[..] else {
+        panic!("{}", weir.logs().text());
+    };
+    let told = story.message();
+    assert!(
+        told.starts_with("panic: assignment to entry in nil map\n"),
+        "{told}"
+    );
+    assert!(told.contains("\ngoroutine "), "{told}");
+    assert_eq!(of("weir::guest").len(), 1, "{}", weir.logs().text());
+}

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::config::{Config, filter, set};
-use weir_testkit::{Guests, Origin, PATIENCE, Weir, blackhole};
+use weir_testkit::{Guests, Origin, PATIENCE, Weir, blackhole, quick_runtimes, random_rounds};
 
 const MIB: u64 = 1 << 20;
 
@@ -18,7 +18,7 @@ const MEMORY: u64 = 32 * MIB;
 const STREAMS: usize = 40;
 
 /// A proxy with one worker and these tenants, each with a route of its own.
-fn start(tenants: &[&str], keys: &[(&str, Value)]) -> (Weir, Origin, std::net::TcpListener) {
+fn start(runtime: &str, tenants: &[&str], keys: &[(&str, Value)]) -> (Weir, Origin, std::net::TcpListener) {
     let module = Guests::build().unwrap().filter("hoarder").unwrap();
     let (origin, silent) = (Origin::start().unwrap(), blackhole().unwrap());
     let mut config = Config::new(&origin.url()).set("workers", json!(1)).set(
@@ -26,7 +26,7 @@ fn start(tenants: &[&str], keys: &[(&str, Value)]) -> (Weir, Origin, std::net::T
         json!(format!("http://{}", silent.local_addr().unwrap())),
     );
     for name in tenants {
-        let mut block = filter(name, &module, "wasmtime");
+        let mut block = filter(name, &module, runtime);
         set(&mut block, "limits.memory", json!(format!("{}MiB", MEMORY / MIB)));
         set(
             &mut block,
@@ -96,77 +96,82 @@ fn hold(weir: &Weir, path: &str, body: &str) -> Vec<Http1> {
 
 #[test]
 fn held_streams_stay_within_the_account() {
-    for (path, body) in [
-        ("/headers", "x"),
-        ("/bodies", "x"),
-        ("/properties", "x"),
-        ("/replies", "x"),
-    ] {
-        let (weir, ..) = start(&["one"], &[]);
-        assert_eq!(ask(&weir, "one", "/count"), "1");
-        let (before, _) = weir.resident().unwrap();
-        let clients = hold(&weir, path, body);
-        stayed_within(&weir, before, path);
-        drop(clients);
-        assert_eq!(
-            ask(&weir, "one", "/count"),
-            (STREAMS + 2).to_string(),
-            "{path}: the same VM"
-        );
+    for runtime in quick_runtimes() {
+        for (path, body) in [
+            ("/headers", "x"),
+            ("/bodies", "x"),
+            ("/properties", "x"),
+            ("/replies", "x"),
+        ] {
+            let (weir, ..) = start(runtime, &["one"], &[]);
+            assert_eq!(ask(&weir, "one", "/count"), "1");
+            let (before, _) = weir.resident().unwrap();
+            let clients = hold(&weir, path, body);
+            stayed_within(&weir, before, &format!("{runtime} {path}"));
+            drop(clients);
+            assert_eq!(
+                ask(&weir, "one", "/count"),
+                (STREAMS + 2).to_string(),
+                "{runtime} {path}: the same VM"
+            );
+        }
     }
 }
 
 #[test]
 fn calls_of_streams_that_have_ended_stay_within_the_account() {
-    let (weir, ..) = start(&["one"], &[("limits.http_calls", json!(4))]);
-    ask(&weir, "one", "/count");
-    let (before, _) = weir.resident().unwrap();
-    let begun = (0..200).filter(|_| ask(&weir, "one", "/calls") == "true").count();
-    assert!(
-        begun > 10,
-        "calls end with their streams, so that others can begin: {begun}"
-    );
-    stayed_within(&weir, before, "calls");
+    for runtime in quick_runtimes() {
+        let (weir, ..) = start(runtime, &["one"], &[("limits.http_calls", json!(4))]);
+        ask(&weir, "one", "/count");
+        let (before, _) = weir.resident().unwrap();
+        let begun = (0..200).filter(|_| ask(&weir, "one", "/calls") == "true").count();
+        assert!(
+            begun > 10,
+            "{runtime}: calls end with their streams, so that others can begin: {begun}"
+        );
+        stayed_within(&weir, before, &format!("{runtime} calls"));
+    }
 }
 
 #[test]
 fn shared_state_and_ticks_stay_within_the_account() {
-    for (path, expected) in [("/queues", "false"), ("/ticks", "set")] {
-        let (weir, ..) = start(&["one"], &[]);
-        ask(&weir, "one", "/count");
-        let (before, _) = weir.resident().unwrap();
-        for _ in 0..3 {
-            ask(&weir, "one", path);
+    for runtime in quick_runtimes() {
+        for (path, expected) in [("/queues", "false"), ("/ticks", "set")] {
+            let (weir, ..) = start(runtime, &["one"], &[]);
+            ask(&weir, "one", "/count");
+            let (before, _) = weir.resident().unwrap();
+            for _ in 0..3 {
+                ask(&weir, "one", path);
+            }
+            let (log, answer) = (weir.logs().text(), ask(&weir, "one", path));
+            assert_eq!(answer, expected, "{runtime} {path}: {log}");
+            stayed_within(&weir, before, &format!("{runtime} {path}"));
         }
-        let (log, answer) = (weir.logs().text(), ask(&weir, "one", path));
-        assert_eq!(answer, expected, "{path}: {log}");
-        stayed_within(&weir, before, path);
     }
 }
 
-/// `WEIR_RANDOM_ROUNDS` makes it longer: 300 take minutes.
 #[test]
 fn random_hostcalls_stay_within_the_account() {
-    let rounds = std::env::var("WEIR_RANDOM_ROUNDS").ok();
-    let rounds = rounds.and_then(|rounds| rounds.parse().ok()).unwrap_or(5);
-    let (weir, ..) = start(&["one"], &[("limits.http_calls", json!(16))]);
-    ask(&weir, "one", "/count");
-    let (before, _) = weir.resident().unwrap();
-    // Queues and shared data have accounts of their own, which each round finds as the one before has left them.
-    for round in 0..rounds {
-        let clients = hold(&weir, "/random", "x");
-        let (_, most) = weir.resident().unwrap();
-        let grown = most.saturating_sub(before) / MIB;
-        let may = (2 * HOST_MEMORY + MEMORY) / MIB + 64 + 32;
-        assert!(grown <= may, "round {round}: {grown} MiB of {may} MiB");
-        survived(&weir, "random");
-        drop(clients);
+    for runtime in quick_runtimes() {
+        let (weir, ..) = start(runtime, &["one"], &[("limits.http_calls", json!(16))]);
+        ask(&weir, "one", "/count");
+        let (before, _) = weir.resident().unwrap();
+        // Queues and shared data have accounts of their own, which each round finds as the one before has left them.
+        for round in 0..random_rounds(2) {
+            let clients = hold(&weir, "/random", "x");
+            let (_, most) = weir.resident().unwrap();
+            let grown = most.saturating_sub(before) / MIB;
+            let may = (2 * HOST_MEMORY + MEMORY) / MIB + 64 + 32;
+            assert!(grown <= may, "{runtime}, round {round}: {grown} MiB of {may} MiB");
+            survived(&weir, "random");
+            drop(clients);
+        }
     }
 }
 
 #[test]
 fn a_tenant_at_its_limits_leaves_others_theirs() {
-    let (weir, ..) = start(&["one", "two"], &[]);
+    let (weir, ..) = start("wasmtime", &["one", "two"], &[]);
     assert_eq!(
         ask(&weir, "one", "/metrics"),
         "0",
@@ -178,11 +183,26 @@ fn a_tenant_at_its_limits_leaves_others_theirs() {
     let kept: usize = ask(&weir, "one", "/data").parse().unwrap();
     assert!((1..64).contains(&kept), "{kept} MiB of shared data");
     assert_eq!(ask(&weir, "two", "/data"), kept.to_string());
+    assert_eq!(ask(&weir, "one", "/pairs"), "[true, true, true, true, true]");
+    let reply = Http1::connect(weir.address())
+        .unwrap()
+        .request(&Request::get("/one/pairs-reply"));
+    assert_eq!(reply.unwrap().response().unwrap().status, 500);
     survived(&weir, "every limit");
-    assert_eq!(ask(&weir, "one", "/count"), "4");
-    let warned = weir.logs().text();
-    for hostcall in ["proxy_define_metric", "proxy_register_shared_queue"] {
-        assert!(warned.contains(hostcall), "{hostcall} is warned of: {warned}");
+    assert_eq!(ask(&weir, "one", "/count"), "6");
+    for hostcall in [
+        "proxy_define_metric",
+        "proxy_register_shared_queue",
+        "proxy_set_header_map_pairs: 1100 entries",
+        "proxy_send_local_response: 1100 entries",
+        "proxy_set_property: the path is empty",
+    ] {
+        let warned = weir.logs().wait_for(hostcall);
+        assert!(
+            warned.is_some(),
+            "{hostcall} is warned of: {}",
+            weir.logs().text()
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use weir_plan::{FileStamp, Planned, Planner, Runtimes};
 use weir_supervisor::{Fleet, OnFailure, Supervisor, VmThread};
 
 use crate::instances::Instances;
+use crate::log::note;
 use crate::namesakes::Namesakes;
 use crate::net_thread::NetThread;
 use crate::thread_chain::{Served, ServedFilter, ThreadChains};
@@ -409,11 +410,6 @@ fn served(
     chain.iter().enumerate().map(filter).collect()
 }
 
-/// Writes a line to the server's log that shows whatever the levels are.
-fn note(line: &str) {
-    crate::log::note(&line);
-}
-
 /// Whether the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
 fn is_verifying() -> bool {
     static VERIFIES: OnceLock<bool> = OnceLock::new();
@@ -459,7 +455,7 @@ impl Control {
             Ok(()) => {
                 self.meters.reloads.increment();
                 // Whoever asked for it looks into the log, debug output or not.
-                crate::log::note("filters reloaded");
+                note("filters reloaded");
             }
             Err(Kept) => {
                 self.meters.reload_failures.increment();

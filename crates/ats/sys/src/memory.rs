@@ -104,19 +104,31 @@ impl Given {
     ///
     /// `load` succeeded before. The server ends the process if there is no memory.
     pub unsafe fn bytes(bytes: &[u8]) -> Self {
-        // SAFETY: the caller has loaded the table; as many bytes are written as were asked for.
-        let data = unsafe {
-            if bytes.is_empty() {
-                std::ptr::null_mut()
-            } else {
-                let data = TSmalloc(bytes.len()).cast::<u8>();
-                data.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
-                data.cast()
+        // SAFETY: the caller keeps the rule.
+        unsafe { Self::pieces(&[bytes]) }
+    }
+
+    /// Copies bytes that lie in pieces.
+    ///
+    /// # Safety
+    ///
+    /// As [`Given::bytes`].
+    pub unsafe fn pieces(pieces: &[&[u8]]) -> Self {
+        let len = pieces.iter().map(|piece| piece.len()).sum();
+        let mut data = std::ptr::null_mut();
+        if len > 0 {
+            // SAFETY: the caller has loaded the table.
+            data = unsafe { TSmalloc(len) }.cast::<u8>();
+            let mut at = 0;
+            for piece in pieces {
+                // SAFETY: the pieces before this one have `at` bytes, and all together have the `len` that were asked for.
+                unsafe { data.add(at).copy_from_nonoverlapping(piece.as_ptr(), piece.len()) };
+                at += piece.len();
             }
-        };
+        }
         Self {
-            data,
-            len: bytes.len(),
+            data: data.cast(),
+            len,
         }
     }
 

@@ -132,7 +132,7 @@ impl Vm {
 
     fn grpc_owner(&mut self, token: u32) -> Result<Option<CallOwner>, VmError> {
         let state = self.state().ok_or(VmError::Dead)?;
-        Ok(state.grpc_calls.get(&token).map(|(owner, _)| *owner))
+        Ok(state.grpc_calls.get(&token).map(|call| call.owner))
     }
 }
 

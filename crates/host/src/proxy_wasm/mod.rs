@@ -33,7 +33,7 @@ use self::guest::{Entry, WasmGuest};
 pub(crate) use self::output::StandardStream;
 pub(crate) use self::set::ProxyWasm;
 pub use self::start::ConsumedQueues;
-pub(crate) use self::state::{GrpcToken, GuestState, PluginContext, VmState};
+pub(crate) use self::state::{GuestState, PluginContext, VmState};
 use crate::life::Life;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 

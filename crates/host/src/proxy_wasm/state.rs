@@ -95,7 +95,7 @@ pub(crate) struct VmState {
     /// HTTP calls whose results are awaited.
     pub http_calls: FxHashMap<u32, CallOwner>,
     /// gRPC calls and streams in flight.
-    pub grpc_calls: FxHashMap<u32, (CallOwner, GrpcToken)>,
+    pub grpc_calls: FxHashMap<u32, GrpcInFlight>,
     pub next_token: u32,
     /// What the callback that runs delivers.
     pub delivery: Delivery,
@@ -143,6 +143,14 @@ pub(crate) struct CallOwner {
     pub plugin: ContextId,
     /// The context that was effective: when it is gone, so is the call.
     pub context: ContextId,
+}
+
+/// A gRPC call or stream in flight.
+pub(crate) struct GrpcInFlight {
+    pub owner: CallOwner,
+    pub kind: GrpcToken,
+    /// Pays for the request.
+    pub _charge: Charge,
 }
 
 /// What a gRPC token names.

@@ -184,8 +184,8 @@ impl Vm {
         }
         if !state.grpc_calls.is_empty() {
             let services = &mut state.services;
-            state.grpc_calls.retain(|token, (owner, _)| {
-                let keep = owner.context != id;
+            state.grpc_calls.retain(|token, call| {
+                let keep = call.owner.context != id;
                 if !keep {
                     // Nothing is lost if it has ended by itself meanwhile.
                     let _ = services.grpc_cancel(*token);

@@ -1,5 +1,5 @@
 //! A guest that has the host keep as much for it as the host will. The path's last segment names what: `replies`, `headers`,
-//! `bodies`, `properties`, `calls`, `queues`, `data`, `metrics`, `metric`, `ticks`. It logs `kept WHAT: ...` when it has had enough. `count`
+//! `bodies`, `properties`, `calls`, `queues`, `data`, `metrics`, `metric`, `ticks`, `pairs`, `pairs-reply`. It logs `kept WHAT: ...` when it has had enough. `count`
 //! answers with the number of requests that the VM has seen, so that a test finds out whether the VM is the same.
 //!
 //! Every hostcall goes through the SDK, which panics on a status that it does not expect.
@@ -146,6 +146,31 @@ impl HttpContext for Stream {
                 self.send_http_response(200, vec![], Some(value.to_string().as_bytes()));
                 Action::Pause
             }
+            "pairs" => {
+                let names = too_many_names();
+                let lines: Vec<_> = names.iter().map(|name| (name.as_str(), "v")).collect();
+                hold(hostcalls::set_map(MapType::HttpRequestHeaders, lines.clone()));
+                hold(hostcalls::set_property(vec![], Some(b"nameless")));
+                let mut call = vec![(":method", "GET"), (":path", "/"), (":authority", "silent")];
+                call.extend(lines);
+                let second = Duration::from_secs(1);
+                let metadata: Vec<_> = names.iter().map(|name| (name.as_str(), &b"v"[..])).collect();
+                let refused = [
+                    self.dispatch_http_call("silent", call, None, vec![], second).is_err(),
+                    self.dispatch_grpc_call("silent", "s", "m", metadata.clone(), None, second).is_err(),
+                    self.dispatch_grpc_call("silent", "s", "m", vec![], None, Duration::from_secs(1 << 40)).is_err(),
+                    self.open_grpc_stream("silent", "s", "m", metadata).is_err(),
+                    self.get_http_request_header("x-0").is_none(),
+                ];
+                self.send_http_response(200, vec![], Some(format!("{refused:?}").as_bytes()));
+                Action::Pause
+            }
+            "pairs-reply" => {
+                let names = too_many_names();
+                let lines = names.iter().map(|name| (name.as_str(), "v")).collect();
+                self.send_http_response(200, lines, Some(b"what must not be seen"));
+                Action::Pause
+            }
             "random" => self.random(),
             "ticks" => {
                 for period in 0..200_000 {
@@ -245,6 +270,11 @@ impl Stream {
         }
         Action::Pause
     }
+}
+
+/// More than a map may have.
+fn too_many_names() -> Vec<String> {
+    (0..1100).map(|number| format!("x-{number}")).collect()
 }
 
 /// The SDK has taken the status of the hostcall, so this cannot fail.

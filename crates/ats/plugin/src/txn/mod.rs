@@ -39,6 +39,7 @@ use weir_ats_sys::{
     TSVConnWriteVIOGet, TSVIO,
 };
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState};
+use weir_host::Charge;
 
 pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
 pub(crate) use pointer::TxnPtr;
@@ -72,6 +73,8 @@ pub(crate) struct Txn {
     position: Position,
     request: RequestDirection,
     response: ResponseDirection,
+    /// Pays for the body of an answer in the server's memory.
+    given: Charge,
     waiting: Waiting,
     /// The hooks that have been added to the transaction.
     hooks: SmallVec<[TSHttpHookID; 6]>,
@@ -133,6 +136,7 @@ impl Txn {
             position: Position::Running,
             request: RequestDirection::default(),
             response: ResponseDirection::default(),
+            given: Charge::none(),
             waiting: Waiting::default(),
             hooks: SmallVec::new(),
         });

@@ -3,9 +3,10 @@
 use std::ffi::CString;
 use std::task::Poll;
 
+use smallvec::SmallVec;
 use weir_ats_sys::{Given, TSHttpTxnErrorBodySet, TSHttpTxnStatusSet};
-use weir_chain::{Abort, Direction, Item, LocalSource, ResponseHead, local_reply};
-use weir_host::LocalResponse;
+use weir_chain::{Abort, Direction, Item, LocalSource, Pieces, ResponseHead, local_reply};
+use weir_host::{Charge, LocalResponse};
 use weir_http_rules::names::{is_framing_field, is_sender_field};
 
 use super::messages::{Response, content_type_and_method};
@@ -19,8 +20,8 @@ pub(super) struct FinalReply {
     pub status: u16,
     /// Its lines, without framing.
     pub lines: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Its body.
-    pub body: Vec<u8>,
+    /// Its body; shares the bytes of the filter's answer.
+    pub body: Pieces,
 }
 
 impl FinalReply {
@@ -29,7 +30,7 @@ impl FinalReply {
         Self {
             status,
             lines: Vec::new(),
-            body: Vec::new(),
+            body: Pieces::default(),
         }
     }
 
@@ -46,7 +47,7 @@ impl FinalReply {
                 .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
                 .map(line)
                 .collect(),
-            body: Vec::new(),
+            body: Pieces::default(),
         }
     }
 
@@ -74,7 +75,7 @@ impl Txn {
             state.messages.response = Response::Local(Box::new(head));
             body
         };
-        let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
+        let plans: SmallVec<[_; 2]> = self.chain.response_plans().collect();
         let pump = Box::new(TxnPump::new(
             Direction::Response,
             plans,
@@ -104,9 +105,7 @@ impl Txn {
                     }
                     Poll::Ready(Ok(Item::Data(mut pieces, end))) => {
                         if let Some(reply) = reply {
-                            while let Some(piece) = pieces.pop() {
-                                reply.body.extend_from_slice(&piece);
-                            }
+                            reply.body.append(&mut pieces);
                         }
                         if end {
                             return Some(Ok(()));
@@ -156,15 +155,29 @@ impl Txn {
         let (fields, method) = content_type_and_method(&state.messages);
         let (head, body) = local_reply::render(reply, &fields, &method);
         let mut reply = FinalReply::new(&head);
-        reply.body = body.to_vec();
+        reply.body = body.into();
         state.messages.response = Response::Local(Box::new(head));
         Box::new(reply)
     }
 
-    /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error.
+    /// Hands the final answer to the server, which sends it when the transaction is re-enabled with an error. The server keeps
+    /// a copy of the body, which the filter's VM pays for like the answer itself.
     pub(super) fn give_reply(&mut self) {
         if self.position == Position::Mapping {
             return;
+        }
+        let Some(len) = self.response.reply().map(|reply| reply.body.len()) else {
+            return;
+        };
+        let charge = self
+            .state
+            .borrow()
+            .reply_charge
+            .as_deref()
+            .map(|charge| charge.another(len));
+        match charge.unwrap_or_else(|| Ok(Charge::none())) {
+            Ok(charge) => self.given = charge,
+            Err(_) => self.response.set_reply(Box::new(FinalReply::plain(500))),
         }
         let Some(reply) = self.response.reply() else {
             return;
@@ -180,7 +193,8 @@ impl Txn {
         // SAFETY: the transaction is stopped at a hook; the server takes both copies over, as `Given` makes them for it.
         unsafe {
             TSHttpTxnStatusSet(self.http, i32::from(reply.status));
-            let (body, len) = Given::bytes(&reply.body).into_raw();
+            let pieces: SmallVec<[_; 4]> = reply.body.iter().collect();
+            let (body, len) = Given::pieces(&pieces).into_raw();
             let kind = kind.map_or(std::ptr::null_mut(), |kind| Given::text(&kind).into_raw().0);
             TSHttpTxnErrorBodySet(self.http, body, len, kind);
         }

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use weir_abi::{Status, limits, pairs};
-use weir_account::line_cost;
+use weir_account::{Full, line_cost};
 
-use crate::proxy_wasm::GrpcToken;
+use crate::proxy_wasm::state::{GrpcInFlight, GrpcToken};
 use crate::proxy_wasm::{VmState, names};
 use crate::sets::{Call, Fault, slice};
-use crate::{GrpcCall, HttpCall, Pairs};
+use crate::{GrpcCall, HttpCall};
 
 /// Pseudo-headers that a call must have.
 const REQUIRED: [&[u8]; 3] = [b":method", b":path", b":authority"];
@@ -90,16 +90,17 @@ pub(super) fn proxy_grpc_call(
 ) -> Result<(), Fault> {
     call.check_outputs(&[out_token])?;
     let (memory, state) = call.parts();
-    let request = GrpcCall {
-        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
-        service: slice(memory, service, service_len)?.to_vec(),
-        method: slice(memory, method, method_len)?.to_vec(),
-        metadata: owned_pairs(memory, metadata, metadata_len)?,
-        message: slice(memory, message, message_len)?.to_vec(),
-        timeout: timeout_of(timeout)?,
+    let request = GrpcRequest {
+        upstream: slice(memory, upstream, upstream_len)?,
+        service: slice(memory, service, service_len)?,
+        method: slice(memory, method, method_len)?,
+        metadata: grpc_pairs(slice(memory, metadata, metadata_len)?)?,
+        message: slice(memory, message, message_len)?,
+        // SDKs take no BadArgument from this hostcall.
+        timeout: timeout_of(timeout).map_err(|_| Status::InternalFailure)?,
     };
-    let token = begin_grpc(state, request, GrpcToken::Call)?;
-    Ok(call.write_u32(out_token, token)?)
+    let begun = begin_grpc(state, &request, GrpcToken::Call)?;
+    finish_grpc(call, begun, out_token)
 }
 
 /// Opens a gRPC stream.
@@ -118,16 +119,16 @@ pub(super) fn proxy_grpc_stream(
 ) -> Result<(), Fault> {
     call.check_outputs(&[out_token])?;
     let (memory, state) = call.parts();
-    let request = GrpcCall {
-        upstream: slice(memory, upstream, upstream_len)?.to_vec(),
-        service: slice(memory, service, service_len)?.to_vec(),
-        method: slice(memory, method, method_len)?.to_vec(),
-        metadata: owned_pairs(memory, metadata, metadata_len)?,
-        message: Vec::new(),
+    let request = GrpcRequest {
+        upstream: slice(memory, upstream, upstream_len)?,
+        service: slice(memory, service, service_len)?,
+        method: slice(memory, method, method_len)?,
+        metadata: grpc_pairs(slice(memory, metadata, metadata_len)?)?,
+        message: &[],
         timeout: None,
     };
-    let token = begin_grpc(state, request, GrpcToken::Stream)?;
-    Ok(call.write_u32(out_token, token)?)
+    let begun = begin_grpc(state, &request, GrpcToken::Stream)?;
+    finish_grpc(call, begun, out_token)
 }
 
 /// Sends a message on a stream. A call has had its only message: `BadArgument`.
@@ -140,8 +141,10 @@ pub(super) fn proxy_grpc_send(
 ) -> Result<(), Fault> {
     let (message, state) = call.read(message, message_len)?;
     match state.grpc_calls.get(&token) {
-        Some((_, GrpcToken::Stream)) => Ok(state.services.grpc_send(token, message, end_stream != 0)?),
-        Some((_, GrpcToken::Call)) => Err(Status::BadArgument.into()),
+        Some(sending) if sending.kind == GrpcToken::Stream => {
+            Ok(state.services.grpc_send(token, message, end_stream != 0)?)
+        }
+        Some(_) => Err(Status::BadArgument.into()),
         None => Err(Status::NotFound.into()),
     }
 }
@@ -178,18 +181,68 @@ pub(super) fn proxy_get_status(
     call.give_scratch(out, out_len)
 }
 
-fn begin_grpc(state: &mut VmState, call: GrpcCall, kind: GrpcToken) -> Result<u32, Status> {
+/// A gRPC request as it lies in the guest's memory.
+struct GrpcRequest<'a> {
+    upstream: &'a [u8],
+    service: &'a [u8],
+    method: &'a [u8],
+    metadata: BorrowedPairs<'a>,
+    message: &'a [u8],
+    timeout: Option<Duration>,
+}
+
+/// Begins a call or a stream; the inner error says that the host has no room for it. The VM's account pays for the request until
+/// the call has ended.
+fn begin_grpc(
+    state: &mut VmState,
+    request: &GrpcRequest<'_>,
+    kind: GrpcToken,
+) -> Result<Result<u32, Full>, Status> {
     let owner = state.call_owner().ok_or(Status::InternalFailure)?;
     if state.grpc_calls.len() >= limits::MAX_GRPC_CALLS_IN_FLIGHT {
         return Err(Status::InternalFailure);
     }
+    let names = request.upstream.len() + request.service.len() + request.method.len();
+    let cost = names + request.message.len() + cost_of(&request.metadata);
+    let charge = match state.account.charge(cost) {
+        Ok(charge) => charge,
+        Err(full) => return Ok(Err(full)),
+    };
+    let call = GrpcCall {
+        upstream: request.upstream.to_vec(),
+        service: request.service.to_vec(),
+        method: request.method.to_vec(),
+        metadata: names::owned(&request.metadata),
+        message: request.message.to_vec(),
+        timeout: request.timeout,
+    };
     let token = state.next_token();
     match kind {
         GrpcToken::Call => state.services.grpc_call(token, call)?,
         GrpcToken::Stream => state.services.grpc_stream(token, call)?,
     }
-    state.grpc_calls.insert(token, (owner, kind));
-    Ok(token)
+    let begun = GrpcInFlight {
+        owner,
+        kind,
+        _charge: charge,
+    };
+    state.grpc_calls.insert(token, begun);
+    Ok(Ok(token))
+}
+
+fn finish_grpc(call: &mut Call<'_>, begun: Result<u32, Full>, out_token: u32) -> Result<(), Fault> {
+    match begun {
+        Ok(token) => Ok(call.write_u32(out_token, token)?),
+        Err(full) => Err(call.no_room(full)),
+    }
+}
+
+/// The metadata of a gRPC call. SDKs take no BadArgument for a map that is only too large.
+fn grpc_pairs(bytes: &[u8]) -> Result<BorrowedPairs<'_>, Status> {
+    pairs::decode(bytes).map_err(|error| match error.is_limit(bytes) {
+        true => Status::InternalFailure,
+        false => Status::BadArgument,
+    })
 }
 
 /// Milliseconds as the guest gave them: 0 is no bound, negative numbers have no meaning.
@@ -199,10 +252,6 @@ fn timeout_of(milliseconds: u32) -> Result<Option<Duration>, Status> {
         1.. => Ok(Some(Duration::from_millis(milliseconds.into()))),
         _ => Err(Status::BadArgument),
     }
-}
-
-fn owned_pairs(memory: &[u8], data: u32, len: u32) -> Result<Pairs, Status> {
-    Ok(names::owned(&borrowed_pairs(memory, data, len)?))
 }
 
 fn borrowed_pairs(memory: &[u8], data: u32, len: u32) -> Result<BorrowedPairs<'_>, Status> {

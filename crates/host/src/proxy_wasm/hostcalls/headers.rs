@@ -60,7 +60,7 @@ pub(super) fn proxy_get_header_map_pairs(
     })
 }
 
-/// Replaces the whole map. Malformed pairs change nothing.
+/// Replaces the whole map. Malformed pairs change nothing, and neither do more than the limits allow.
 pub(super) fn proxy_set_header_map_pairs(
     call: &mut Call<'_>,
     map: u32,
@@ -69,7 +69,13 @@ pub(super) fn proxy_set_header_map_pairs(
 ) -> Result<(), Fault> {
     let map = map_type(map)?;
     let (data, state) = call.read(data, len)?;
-    let mut pairs = pairs::decode(data).map_err(|_| Status::BadArgument)?;
+    let mut pairs = match pairs::decode(data) {
+        Ok(pairs) => pairs,
+        Err(error) if error.is_limit(data) && !state.spec.strict => {
+            return call.dropped(format_args!("{error}; the map was not changed"));
+        }
+        Err(_) => return Err(Status::BadArgument.into()),
+    };
     let mut lowered = std::mem::take(&mut state.scratch);
     names::set_all(&mut pairs, map, &mut lowered);
     let edit = state.stream().map_or(Edit::Absent, |stream| {

@@ -42,7 +42,7 @@ pub(super) fn proxy_set_property(
     let path = property_path::strip(slice(memory, path, path_len)?);
     let value = slice(memory, value, value_len)?;
     if path.is_empty() {
-        return Err(Status::BadArgument.into());
+        return call.lenient("the path is empty");
     }
     let stored = path.len() <= limits::MAX_PROPERTY_PATH
         && match state.stream() {

@@ -1,5 +1,6 @@
 //! What a guest wants to happen to a stream, and which context it means.
 
+use std::fmt;
 use std::time::Duration;
 
 use weir_abi::{Status, StreamType, limits, pairs};
@@ -107,26 +108,18 @@ pub(super) fn proxy_send_local_response(
     let (memory, state) = call.parts();
     let details = slice(memory, details, details_len)?;
     let body = slice(memory, body, body_len)?;
-    let headers = pairs::decode(slice(memory, headers, headers_len)?).map_err(|_| Status::BadArgument)?;
+    let headers = slice(memory, headers, headers_len)?;
+    let headers = match pairs::decode(headers) {
+        Ok(headers) => headers,
+        Err(error) if error.is_limit(headers) && !state.spec.strict => {
+            return replace_reply(call, "too_many_headers", &error);
+        }
+        Err(_) => return Err(Status::BadArgument.into()),
+    };
     let cost = body.len() + cost_of(&headers);
     // The stream charges the reply for as long as it exists; here is only decided whether there is room for a copy.
     if let Err(full) = state.account.charge(cost) {
-        // Not in silence: what the filter objects to must not go on.
-        let response = LocalResponse {
-            status: 500,
-            details: "host_memory".to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            grpc_status: None,
-        };
-        let sent = state.callback != "proxy_on_log"
-            && state
-                .stream()
-                .is_some_and(|stream| stream.send_local_response(response));
-        if sent {
-            state.stopped = state.effective;
-        }
-        return call.dropped(format_args!("{full}, so the response was replaced by 500"));
+        return replace_reply(call, "host_memory", &full);
     }
     let response = LocalResponse {
         status: match u16::try_from(status) {
@@ -150,4 +143,25 @@ pub(super) fn proxy_send_local_response(
         return Ok(());
     }
     call.lenient("a response has been sent already, or there is no request")
+}
+
+/// Answers 500 in place of a response that is beyond a limit. Not in silence: what the filter objects to must not go on.
+#[cold]
+fn replace_reply(call: &mut Call<'_>, details: &str, reason: &dyn fmt::Display) -> Result<(), Fault> {
+    let state = call.state();
+    let response = LocalResponse {
+        status: 500,
+        details: details.to_owned(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        grpc_status: None,
+    };
+    let sent = state.callback != "proxy_on_log"
+        && state
+            .stream()
+            .is_some_and(|stream| stream.send_local_response(response));
+    if sent {
+        state.stopped = state.effective;
+    }
+    call.dropped(format_args!("{reason}, so the response was replaced by 500"))
 }

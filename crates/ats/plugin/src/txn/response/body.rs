@@ -4,7 +4,6 @@ use std::ffi::{c_int, c_void};
 use std::rc::Rc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use weir_ats_sys::{
     TS_EVENT_ERROR, TS_EVENT_VCONN_WRITE_COMPLETE, TS_EVENT_VCONN_WRITE_READY, TSCont, TSContDataGet,
     TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSTransformOutputVConnGet, TSVConn,
@@ -300,7 +299,7 @@ impl Txn {
         }
         self.state.borrow_mut().response_sent = true;
         if let Some(part) = self.response.transform_mut() {
-            part.answer(Pieces::from(Bytes::from(reply.body)));
+            part.answer(reply.body);
         }
     }
 
