@@ -116,7 +116,7 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to do.
+        // The process may have ended already; then there is nothing to do.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -83,7 +83,7 @@ fn library() -> Result<PathBuf> {
     Ok(sh::target_dir().join("release/libwasm.so"))
 }
 
-/// Where profiles and scripts are left.
+/// The folder in which profiles and scripts are left.
 fn folder() -> Result<PathBuf> {
     let folder = sh::target_dir().join("bench-ats");
     std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

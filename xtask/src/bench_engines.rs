@@ -25,12 +25,12 @@ pub struct Args {
 /// A runtime and a way to use it.
 #[derive(Clone, Copy)]
 pub struct Mode {
-    /// What configurations call the runtime.
+    /// The runtime's name in configurations.
     pub engine: &'static str,
     pub way: Way,
 }
 
-/// How it is used.
+/// The use of the runtime.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     /// As it is.
@@ -54,7 +54,7 @@ impl Mode {
         Self { engine, way }
     }
 
-    /// What tables call it.
+    /// The name in tables.
     pub fn label(self) -> String {
         let way = match self.way {
             Way::Plain => "",

@@ -10,7 +10,7 @@ use crate::{guests, setup, sh};
 const WAF: &str = "benches/guests/waf/Cargo.toml";
 const WAF_MODULE: &str = "benches/guests/waf/target/wasm32-wasip1/release/bench_waf.wasm";
 
-/// Where the filter in Go is.
+/// The folder of the filter in Go.
 const GO: &str = "benches/guests/go";
 
 /// Measures and prints.

@@ -1,4 +1,4 @@
-//! What developers repeat: serve, ats, test, conformance, bench, ci. `cargo xtask help` lists them.
+//! Tasks of developers: serve, ats, test, conformance, bench, ci. `cargo xtask help` lists them.
 #![forbid(unsafe_code)]
 
 mod ats;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// What developers of Weir repeat.
+/// Tasks of Weir's developers.
 ///
 /// Whatever a task needs and the machine lacks, it installs, or says in one line what to install.
 #[derive(Parser)]
@@ -58,7 +58,7 @@ enum Task {
     V8,
     /// Make the library that compiles modules ahead of time for WAMR, from Debian's LLVM.
     WamrCompiler,
-    /// What CI checks besides the tests: formatting, clippy, dependencies, the conformance table.
+    /// The checks of CI besides the tests: formatting, clippy, dependencies, the conformance table.
     Ci(ci::Args),
 }
 
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // What the programs that were run had to say stands above already.
+            // The output of the programs that were run stands above already.
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }

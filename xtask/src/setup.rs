@@ -1,4 +1,4 @@
-//! What the tasks need from the machine: installed where that is possible, else said in one line.
+//! The tasks' needs of the machine: installed where that is possible, else said in one line.
 
 use std::path::{Path, PathBuf};
 
@@ -65,7 +65,7 @@ pub fn ats() -> Result<()> {
     Installation::find().map(drop)
 }
 
-/// What WAMR is built with: CMake, libclang for its bindings, SIMDe.
+/// The tools that WAMR is built with: CMake, libclang for its bindings, SIMDe.
 pub fn wamr() -> Result<()> {
     debian("cmake", "cmake")?;
     if !has_libclang() {
@@ -115,7 +115,7 @@ pub fn go() -> Result<PathBuf> {
     Ok(go)
 }
 
-/// Whether `program` is found on the PATH.
+/// Returns true if `program` is found on the PATH.
 pub fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())

@@ -14,7 +14,7 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Where cargo puts what it builds for the main workspace.
+/// The folder in which cargo builds the main workspace.
 pub fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
 }
@@ -31,7 +31,7 @@ pub fn command(program: impl AsRef<OsStr>, args: &str) -> Command {
 pub fn cargo(args: &str) -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = command(cargo, args);
-    // What cargo sets for this very program must not reach the builds that it starts.
+    // The variables that cargo sets for this very program must not reach the builds that it starts.
     command
         .env_remove("CARGO_MANIFEST_DIR")
         .env_remove("CARGO_PKG_NAME");
@@ -62,7 +62,7 @@ pub fn output(mut command: Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Whether a command can be run and exits with 0; nothing is printed.
+/// Returns true if a command can be run and exits with 0; nothing is printed.
 pub fn succeeds(mut command: Command) -> bool {
     let status = command
         .stdin(Stdio::null())
@@ -72,7 +72,7 @@ pub fn succeeds(mut command: Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// Whether a file is there and as new as all that it is made from.
+/// Returns true if a file is there and as new as all that it is made from.
 pub fn is_newer(file: &Path, sources: &[PathBuf]) -> bool {
     let changed = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     let made = changed(file);

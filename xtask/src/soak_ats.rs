@@ -11,7 +11,7 @@ pub struct Args {
     /// Reloads of watched files; of `remap.config`, which take the server some seconds each, a fifteenth of them.
     #[arg(long, default_value_t = 1000)]
     reloads: u64,
-    /// How often filters, clients and origins do all that is wrong.
+    /// The number of times that filters, clients and origins do all that is wrong.
     #[arg(long, default_value_t = 10)]
     rounds: u32,
 }

@@ -40,7 +40,7 @@ pub fn run(args: &Args) -> Result<()> {
         // `cargo test` has run these already.
         sh::run(sh::cargo("test --workspace --doc --quiet"))?;
     }
-    // What the filters decide without a proxy is tested natively; the guests of the tests are nothing outside of one.
+    // Decisions that filters make without a proxy are tested natively; the guests of the tests are nothing outside of one.
     sh::run(guests::cargo(
         "test --workspace --exclude misbehave --exclude conformance --lib --quiet",
     ))

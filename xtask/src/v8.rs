@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::{setup, sh};
 
-/// What is unpacked: the library, its headers, and the libraries that it needs and that a system may lack.
+/// The files that are unpacked: the library, its headers, and the libraries that it needs and that a system may lack.
 const PACKAGES: &str =
     "libnode108 libnode-dev libuv1 libuv1-dev libc-ares2 libbrotli1 libnghttp2-14 libicu72";
 
-/// Where the sources of the library are.
+/// The folder of the library's sources.
 const SOURCES: &str = "crates/engines/v8/shim";
 
 /// Makes the library and prints where it is.
@@ -53,7 +53,7 @@ pub fn library() -> Result<PathBuf> {
     Ok(library)
 }
 
-/// Whether Debian's own packages are installed.
+/// Returns true if Debian's own packages are installed.
 fn is_installed() -> bool {
     Path::new("/usr/include/node/v8.h").is_file() && !libraries(Path::new("/usr/lib")).is_empty()
 }

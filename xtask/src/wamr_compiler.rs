@@ -11,13 +11,13 @@ const LLVM: &str = "/usr/lib/llvm-14";
 const HEADER: &str = "/usr/lib/llvm-14/include/llvm-c/Core.h";
 const PACKAGE: &str = "llvm-14-dev";
 
-/// How it is called.
+/// The name of the program.
 const PROGRAM: &str = "weir-wamr-compiler";
 
 /// Our part of the program.
 const SOURCES: &str = "crates/engines/wamr/compiler";
 
-/// How WAMR is built, here as for the runtime.
+/// The build options of WAMR, here as for the runtime.
 const TOOLCHAIN: &str = "crates/engines/wamr/wamr.cmake";
 
 /// Makes the program and prints where it is.

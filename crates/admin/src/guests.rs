@@ -27,7 +27,7 @@ pub(crate) fn write(writer: &mut Writer, metrics: &[MetricSnapshot]) {
 }
 
 fn write_histogram(family: &mut Family<'_>, histogram: &HistogramSnapshot) {
-    /// What stands between the name and the value of each bucket: with ten thousand histograms there are hundreds of
+    /// The text between the name and the value of each bucket: with ten thousand histograms there are hundreds of
     /// thousands of buckets on a page.
     static BUCKETS: LazyLock<[Vec<String>; 2]> = LazyLock::new(|| {
         let bucket = |bound: String| format!("_bucket{{le=\"{bound}\"}} ");

@@ -6,10 +6,10 @@ use weir_host::{MetricSnapshot, MetricValue};
 
 use crate::writer::Kind;
 
-/// What names of guests' metrics begin with.
+/// The prefix of the names of guests' metrics.
 pub(crate) const PREFIX: &str = "wasm_";
 
-/// What a histogram adds to its name: OpenMetrics keeps these names, and one more, from all others.
+/// The suffixes of a histogram's names: OpenMetrics keeps these names, and one more, from all others.
 const OF_HISTOGRAM: &[&str] = &["", "_bucket", "_sum", "_count", "_created"];
 
 /// A metric's name on the page, and its type.

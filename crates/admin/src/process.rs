@@ -76,7 +76,7 @@ pub(crate) fn write(writer: &mut Writer, shared: &Shared) {
     write_upstreams(writer, meters);
 }
 
-/// What the host holds for guests beside their linear memory.
+/// Memory that the host holds for guests beside their linear memory.
 fn write_host_memory(writer: &mut Writer, shared: &Shared) {
     let mut held: BTreeMap<Arc<str>, usize> = BTreeMap::new();
     for vm in shared.meters().vm_readings() {

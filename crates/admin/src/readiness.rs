@@ -1,4 +1,4 @@
-//! When the process is ready.
+//! Readiness of the process.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +16,7 @@ enum Phase {
     /// The first configuration is being loaded.
     #[default]
     Starting,
-    /// It is served; VMs that did not start at first may be missing.
+    /// The configuration is served; VMs that did not start at first may be missing.
     Started,
     /// All its VMs have been up.
     Ready,

@@ -29,13 +29,13 @@ use crate::{accept, writer::Format};
 /// Connections that are served at a time; others wait to be accepted.
 const MAX_CONNECTIONS: usize = 16;
 
-/// How long a client may take to send the head of a request; also how long an idle connection is kept.
+/// The longest that a client may take to send the head of a request, and that an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection is kept altogether. A client that does not read its page would keep others out.
+/// The longest that a connection is kept. A client that does not read its page would keep others out.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait after a connection could not be accepted.
+/// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Kibibytes of pages that clients have not read yet, all connections together. Whoever asks for a page beyond it gets
@@ -53,7 +53,7 @@ pub struct AdminServer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What pages are made of.
+/// The sources of pages.
 struct Pages {
     shared: Shared,
     readiness: Readiness,

@@ -1,4 +1,4 @@
-//! How the plugin is linked.
+//! Linker arguments of the plugin.
 
 fn main() {
     // A remap plugin is unmapped when the server reads `remap.config` again, while threads of ours and callbacks of

@@ -12,7 +12,7 @@ use crate::messages::Messages;
 use crate::pump::too_large;
 use crate::state::{Direction, SharedState, Side, StreamState};
 
-/// One filter's handle on a stream. What the guest asks for is noted in the state; the pumps carry it out once the
+/// A filter's handle on a stream. The guest's requests are noted in the state; the pumps carry them out once the
 /// callback has returned.
 pub struct StreamHandle<M> {
     state: SharedState<M>,
@@ -210,7 +210,7 @@ impl<M: Messages> StreamState<M> {
         self.reply_or_reset(local_reply::phrase(status, "host_memory"), "host_memory");
     }
 
-    /// Whether a filter sees a map now, if there is one.
+    /// Returns true if a filter sees a map now, if there is one.
     fn shows(&self, filter: usize, map: MapType) -> bool {
         let Some(filter) = self.filters.get(filter) else {
             return false;
@@ -253,7 +253,7 @@ impl<M: Messages> StreamState<M> {
     }
 }
 
-/// What a change adds to a map at most.
+/// The most bytes that a change adds to a map.
 #[inline]
 fn cost(edit: &HeaderEdit<'_>) -> usize {
     match edit {

@@ -39,7 +39,7 @@ pub struct ResponseHead {
     pub fields: HeaderMap,
 }
 
-/// What filters can do with a head or with trailers.
+/// The operations of filters on a head or on trailers.
 pub trait FieldLines {
     /// Value of the first line of a name.
     fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup;

@@ -18,11 +18,11 @@ pub struct HttpMessages<F> {
     pub response: Option<ResponseHead>,
     /// Trailers of the response.
     pub response_trailers: Option<HeaderMap>,
-    /// What the proxy knows beyond the messages.
+    /// The proxy's facts beyond the messages.
     pub facts: F,
 }
 
-/// What a proxy knows of a stream beyond its messages. `()` knows nothing.
+/// A proxy's facts about a stream beyond its messages. `()` has none.
 pub trait Facts: Send + Sync + Sized + 'static {
     /// Answers [`weir_host::Stream::fact`].
     fn fact(messages: &HttpMessages<Self>, fact: Fact) -> Option<FactValue>;

@@ -1,4 +1,4 @@
-//! What differs between proxies about a stream: how its messages are kept, and what is known of it.
+//! The part of a stream that differs between proxies: its messages and the facts about it.
 
 use weir_abi::MapType;
 use weir_host::{Edit, Fact, FactValue, HeaderEdit, Lookup};

@@ -1,4 +1,4 @@
-//! What filters stored on a stream with `proxy_set_property`.
+//! The values that filters stored on a stream with `proxy_set_property`.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Notes {
             return false;
         }
         let cost = line_cost(path.len(), value.len());
-        // What is replaced counts until the value that replaces it has been stored.
+        // The old value counts until the new value has been stored.
         if account.is_some_and(|account| self.charges.charge(account, cost).is_err()) {
             return false;
         }

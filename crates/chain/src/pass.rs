@@ -10,9 +10,9 @@ use crate::source::Source;
 use crate::stage::{Head, Hold, Stage};
 use crate::state::{Direction, SharedState};
 
-/// What became of a head.
+/// The outcome of showing a head to filters.
 pub enum Passed<S, C, M> {
-    /// It has come through.
+    /// The head has come through.
     Through {
         /// Nothing follows.
         end_of_stream: bool,

@@ -44,7 +44,7 @@ impl Pieces {
         self.len
     }
 
-    /// Whether there are no bytes.
+    /// Returns true if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -135,7 +135,7 @@ impl Pieces {
         }
     }
 
-    /// What all of it costs.
+    /// The charge for all pieces.
     fn cost(&self) -> usize {
         self.len + self.rest.len() * HOST_MEMORY_ITEM
     }
@@ -200,7 +200,7 @@ impl Pieces {
         if left > 0
             && let Some(first) = tail.front_mut()
         {
-            // What is left of a piece must not keep the whole piece.
+            // The rest of a piece must not keep the whole piece.
             self.rest.push_back(unpinned(first.split_to(left)));
             *first = unpinned(std::mem::take(first));
         }

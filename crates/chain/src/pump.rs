@@ -1,6 +1,6 @@
 //! The stages of a chain, and the moves between them.
 //!
-//! What an action means is Envoy's (`filter_manager.cc`), because modules in the field were written against it.
+//! Actions mean what they mean in Envoy (`filter_manager.cc`), because modules in the field were written against it.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -94,7 +94,7 @@ pub struct Pump<S, C, M> {
     peeked: Option<Result<Item, Abort>>,
 }
 
-/// What is known of the length of a body when its head goes out.
+/// The length of a body, as far as it is known when the head goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// There is no body.
@@ -115,8 +115,9 @@ pub enum Abort {
 }
 
 impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
-    /// Makes the pump of a message whose head lies in `state`. `plans`: [`Chain::request_plans`](crate::Chain::request_plans) or
-    /// [`Chain::response_plans`](crate::Chain::response_plans), in the order in which the message passes the filters.
+    /// Makes the pump of a message whose head lies in `state`. `plans`:
+    /// [`Chain::request_plans`](crate::Chain::request_plans) or [`Chain::response_plans`](crate::Chain::response_plans), in
+    /// the order in which the message passes the filters.
     pub fn new(
         direction: Direction,
         plans: impl IntoIterator<Item = StagePlan>,
@@ -190,7 +191,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         Poll::Ready(self.peeked.as_ref().and_then(|item| item.as_ref().ok()))
     }
 
-    /// How long the body of a message will be whose head has come through with this `end_of_stream`. Ready without a
+    /// Finds the length of the body of a message whose head has come through with this `end_of_stream`. Ready without a
     /// piece of the body where no filter can change it, else as soon as the first piece has been let go.
     pub fn poll_length(&mut self, cx: &mut Context<'_>, end_of_stream: bool) -> Poll<Length> {
         if end_of_stream {
@@ -216,7 +217,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         &self.state
     }
 
-    /// What the last of the first `upto` stages passes on.
+    /// Polls the item that the last of the first `upto` stages passes on.
     fn poll_stage(&mut self, upto: usize, cx: &mut Context<'_>) -> Poll<Result<Item, Abort>> {
         let Some(index) = upto.checked_sub(1) else {
             return self.source.poll_item(cx).map_err(Abort::Source);
@@ -429,7 +430,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
                 stage.watermark = true;
             }
             Ok(BodyAction::StopNoBuffer) => {
-                // What had been accumulated stays; the bytes of a lone call are the filter's.
+                // The accumulated bytes stay; the bytes of a lone call are the filter's.
                 if !stage.accumulate {
                     side.body = None;
                 }
@@ -538,14 +539,14 @@ impl Stage {
         self.wants_body() && !self.bypassed
     }
 
-    /// Whether something that came while everything was stopped can be shown now.
+    /// Returns true if something that came while everything was stopped can be shown now.
     fn unseen_waits(&self) -> bool {
         self.hold != Hold::All
             && self.head == Head::Passed
             && (!self.unseen.is_empty() || self.unseen_end || self.trailers == Trailers::Unseen)
     }
 
-    /// Whether more may be pulled from the stage before.
+    /// Returns true if more may be pulled from the stage before.
     fn may_pull(&self, read_ahead: bool) -> bool {
         match self.hold {
             Hold::Nothing => true,

@@ -1,4 +1,4 @@
-//! Where a message comes from, and the pieces in which it comes.
+//! Sources of messages, and the pieces in which messages come.
 
 use std::task::{Context, Poll};
 
@@ -31,8 +31,8 @@ pub trait Source {
     /// The sender broke off. The pump polls no more.
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Result<Item, SourceError>>;
 
-    /// Returns true if the pump may read ahead while a filter holds the head. A client that waits for `100 Continue` sends its
-    /// body only once the filters have let the head pass.
+    /// Returns true if the pump may read ahead while a filter holds the head. A client that waits for `100 Continue` sends
+    /// its body only once the filters have let the head pass.
     fn may_read_ahead(&self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! One filter's stage in one direction: what it has seen, what it holds back, what it may pass on.
+//! A filter's stage in one direction: the parts of the message that it has seen, holds back, or may pass on.
 
 use weir_abi::FailPolicy;
 
@@ -15,9 +15,9 @@ pub(crate) struct Stage {
     pub fail_policy: FailPolicy,
     /// Bytes that may be held back.
     pub limit: usize,
-    /// Where the head is.
+    /// The position of the head.
     pub head: Head,
-    /// What the filter holds back.
+    /// The hold of the filter.
     pub hold: Hold,
     /// At the limit the sender is held back, rather than refused.
     pub watermark: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     pub unseen_end: bool,
     /// Nothing more comes from the stage before.
     pub input_ended: bool,
-    /// Where the trailers are.
+    /// The position of the trailers.
     pub trailers: Trailers,
     /// Everything has been passed on.
     pub finished: bool,
@@ -43,7 +43,7 @@ pub(crate) struct Stage {
     pub body_shown: bool,
 }
 
-/// Where the head of the message is.
+/// The position of the head of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Head {
     /// With an earlier stage.
@@ -56,7 +56,7 @@ pub(crate) enum Head {
     Passed,
 }
 
-/// What a filter holds back.
+/// A filter's hold on a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hold {
     /// Nothing.
@@ -67,7 +67,7 @@ pub(crate) enum Hold {
     All,
 }
 
-/// Where the trailers of the message are.
+/// The position of the trailers of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trailers {
     /// There are none so far.
@@ -108,12 +108,12 @@ impl Stage {
         }
     }
 
-    /// Whether the filter has a body callback, and has not declined further calls of it.
+    /// Returns true if the filter has a body callback, and has not declined further calls of it.
     pub fn wants_body(&self) -> bool {
         self.interest.body && !self.declined
     }
 
-    /// Whether the message ends with what has been let go.
+    /// Returns true if the message ends with the part that has been let go.
     pub fn ends_with_ready(&self) -> bool {
         self.input_ended
             && self.ready.is_empty()
@@ -122,7 +122,7 @@ impl Stage {
             && self.trailers == Trailers::None
     }
 
-    /// Whether the filter has let everything go that it was given and will never be called again in this direction.
+    /// Returns true if the filter has let everything go that it was given and will never be called again in this direction.
     pub fn is_transparent(&self) -> bool {
         self.hold == Hold::Nothing
             && self.head == Head::Passed

@@ -1,4 +1,4 @@
-//! What is known of one stream, shared by the pumps that move it and the handles that the VMs of its filters hold.
+//! The state of one stream, shared by the pumps that move it and the handles that the VMs of its filters hold.
 
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -43,11 +43,11 @@ pub struct StreamState<M> {
     pub finished: bool,
     /// True if a filter asked for the route to be looked up again; cleared by the proxy.
     pub route_cleared: bool,
-    /// What filters stored with `proxy_set_property`.
+    /// The values that filters stored with `proxy_set_property`.
     pub notes: Notes,
-    /// What VMs pay for the heads' lines that their filters have added.
+    /// The charges of VMs for header lines that their filters have added.
     pub(crate) charges: Charges,
-    /// What a VM pays for the answer of a filter. Whoever has the answer's body when the stream is over keeps a clone.
+    /// A VM's charge for the answer of a filter. Whoever has the answer's body when the stream is over keeps a clone.
     pub reply_charge: Option<Arc<Charge>>,
     request_waker: Option<Waker>,
     response_waker: Option<Waker>,
@@ -84,7 +84,7 @@ pub struct FilterState {
 pub struct Side {
     /// Body that the filter may read and change now.
     pub body: Option<Box<Pieces>>,
-    /// That body is complete.
+    /// The body is complete.
     pub body_complete: bool,
     /// The head has gone on to the next filter.
     pub head_passed: bool,
@@ -257,8 +257,9 @@ impl<M: Messages> StreamState<M> {
         given_up
     }
 
-    /// Takes the answer of a filter or of the proxy, to be made the response ([`local_reply::render`](crate::local_reply::render)).
-    /// Later answers come too late. `None`: there is none, the stream was reset.
+    /// Takes the answer of a filter or of the proxy, to be made the response
+    /// ([`local_reply::render`](crate::local_reply::render)). Later answers come too late. `None`: there is none, the
+    /// stream was reset.
     pub fn take_reply(&mut self) -> Option<LocalResponse> {
         match std::mem::replace(&mut self.reply, Reply::Given) {
             Reply::Pending(response) => Some(*response),

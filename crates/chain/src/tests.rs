@@ -21,7 +21,7 @@ use crate::{
 
 type StreamHandle = crate::StreamHandle<Maps>;
 
-/// What a filter does when it is called: what it answers, and before that what it does to the stream.
+/// A filter's conduct in a callback: its answer, and its changes to the stream before that.
 type Play = Box<dyn FnMut(&mut StreamHandle, Event) -> Answer>;
 
 /// A call of a filter.
@@ -169,7 +169,7 @@ impl Rig {
         self.pump.poll_item(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// What comes out until nothing more does.
+    /// The items that come out until nothing more does.
     fn drain(&mut self) -> String {
         let mut out = String::new();
         loop {

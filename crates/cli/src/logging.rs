@@ -1,4 +1,4 @@
-//! Where log lines go: standard error, as text or JSON.
+//! Log lines: to standard error, as text or JSON.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use weir_abi::{LogLevel, log_target};
 use weir_log::{LineFormat, LogTarget, LogWriter, escape_controls};
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub enum LogFormat {
     /// One line of JSON per event.
@@ -128,7 +128,7 @@ fn is_target(target: &str) -> bool {
     krate == log_target::GUEST || TARGETS.contains(&krate)
 }
 
-/// What is logged at a level: our own lines. Other people's crates say only what goes wrong, and guests' lines have been
+/// The filter of a level: it keeps our own lines. Other people's crates say only what goes wrong, and guests' lines have been
 /// chosen before.
 fn directives(level: LogLevel) -> String {
     let level = directive(level);

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
 
-/// What takes less is not worth a word, and how often the terminal's line is renewed.
+/// The shortest task that is worth a word, and the period in which the terminal's line is renewed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often a log gets a line.
+/// The period in which a log gets a line.
 const LOG_EVERY: u64 = 10;
 
 /// An engine that says so when compiling takes long: on a terminal in one line that goes away, else in the log.

@@ -17,7 +17,7 @@ pub struct RuntimeArgs {
     /// `code_cache`, else `weir` below the user's folder for caches.
     #[arg(long, value_name = "FOLDER|off")]
     code_cache: Option<PathBuf>,
-    /// How Wasmtime works: `fuel` counts instructions against deadlines, not CPU time; `perf-map` or `jitdump` shows guests
+    /// Options of Wasmtime: `fuel` counts instructions against deadlines, not CPU time; `perf-map` or `jitdump` shows guests
     /// to perf; `debug-info` shows them to native debuggers. Takes the place of the configuration's `wasmtime`.
     #[arg(long, value_name = "OPTION,...")]
     wasmtime: Option<WasmtimeOptions>,

@@ -252,7 +252,7 @@ fn compile_names_the_fault() {
     }
 }
 
-/// What lies in the code cache.
+/// Counts the files of code in the code cache.
 fn cached(folder: &Path) -> usize {
     let entries =
         fs::read_dir(folder.join("cache")).map_or(Vec::new(), |entries| entries.flatten().collect());
@@ -478,7 +478,7 @@ fn code_for_wamr_takes_a_compiler_to_make_and_none_to_load() {
     assert!(!errors.contains("not used"), "{errors}");
     let compiler = compiler.as_deref().and_then(Path::to_str).unwrap();
     assert_ends(&with(compiler, &["check", "jit.yaml"]), 0);
-    // What was compiled for the one is code for the other; this one compiles nothing but what it is tried with.
+    // Code for the one is code for the other; this compiler compiles nothing but the module that it is tried with.
     let script = format!(
         "#!/bin/sh\nhead -c 9 > module\n[ $(wc -c < module) = 8 ] && exec {compiler} \"$@\" < module\nexit 1\n"
     );
@@ -691,7 +691,7 @@ const LOUD_GATE: &str = r#"(module
 /// More than `LOUD_GATE` logs in a second.
 const UNBOUNDED: &str = "1GiB";
 
-/// What `LOUD_GATE` writes fills the log's buffer, what is being written beside it, and a pipe many times.
+/// The lines of `LOUD_GATE` fill the log's buffer, the part that is being written, and a pipe many times.
 const LOUD_REQUESTS: usize = 160;
 
 /// A proxy with `LOUD_GATE`, which may log so much; and its address.

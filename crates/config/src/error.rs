@@ -1,4 +1,4 @@
-//! What is wrong with a configuration.
+//! Problems of a configuration.
 
 use std::fmt::{self, Write};
 use std::path::{Path, PathBuf};
@@ -49,9 +49,9 @@ impl fmt::Display for Location {
 /// One thing that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The position of the problem.
     pub location: Location,
-    /// What is wrong and what was expected.
+    /// The problem, and the value that was expected.
     pub message: String,
 }
 

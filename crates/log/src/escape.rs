@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// How a log spells what it escapes.
+/// The spelling of escaped characters in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineFormat {
     /// As JSON does: `\u0085`.

@@ -1,4 +1,4 @@
-//! What a log is written to.
+//! The target of a log.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -19,7 +19,7 @@ type Turns = Vec<((u64, u64), Weak<Mutex<()>>)>;
 /// The files that logs write to now.
 static TURNS: Mutex<Turns> = Mutex::new(Vec::new());
 
-/// What a log is written to.
+/// The target of a log.
 ///
 /// The standard streams are written through descriptors of our own: the library's `Stdout` has a buffer, which keeps what
 /// could not be written.
@@ -57,7 +57,7 @@ impl LogTarget {
     ///
     /// # Errors
     ///
-    /// It cannot be opened for writing.
+    /// The file cannot be opened for writing.
     pub fn file(path: PathBuf) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
         Self::new(file, Some(path))
@@ -135,7 +135,7 @@ fn pause_or_fail(error: io::Error) -> io::Result<()> {
     }
 }
 
-/// What those who write to a file take turns by.
+/// The lock of a file's writers.
 fn turn_of(file: (u64, u64)) -> Arc<Mutex<()>> {
     let mut turns = TURNS.lock().unwrap_or_else(PoisonError::into_inner);
     turns.retain(|(_, turn)| turn.strong_count() > 0);

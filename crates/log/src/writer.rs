@@ -9,10 +9,10 @@ use weir_abi::limits;
 
 use crate::{Sink, Unwritten};
 
-/// How long [`LogWriter::finish`] waits for a target that takes nothing.
+/// The longest wait of [`LogWriter::finish`] for a target that takes nothing.
 const SILENCE: Duration = Duration::from_secs(1);
 
-/// How long [`LogWriter::finish`] waits for a target that takes a little now and then.
+/// The longest wait of [`LogWriter::finish`] for a target that takes a little now and then.
 const FINISH: Duration = Duration::from_secs(5);
 
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -226,7 +226,7 @@ mod tests {
         let lost_before = lost(&log);
         assert!(lost_before > 0 && lost_lines() >= lost_before);
         assert!(log.0.lock().lines.len() <= limits::LOG_BUFFER);
-        // What was kept comes in whole lines as soon as somebody reads.
+        // The kept lines come whole as soon as somebody reads.
         let reading = std::thread::spawn(move || {
             let mut text = Vec::new();
             reader.read_to_end(&mut text).map(|_| text)

@@ -147,7 +147,7 @@ impl PreparedCall {
     pub async fn run(self) -> Result<Answer, CallFailure> {
         let exchange = async {
             let sent = match self.upstream.send(self.request()).await {
-                // What was lost with a connection that the upstream had closed is not the guest's concern.
+                // A request lost with a connection that the upstream had closed is not the guest's concern.
                 Err(error) if error.deserves_another_try(self.head.method().is_idempotent()) => {
                     self.upstream.send_anew(self.request()).await
                 }
@@ -243,7 +243,7 @@ fn lines(headers: &HeaderMap) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
         .map(|(name, value)| (name.as_str().as_bytes().to_vec(), value.as_bytes().to_vec()))
 }
 
-/// How a call that was begun can fail.
+/// The failure of a call that was begun.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     #[error(transparent)]

@@ -24,10 +24,10 @@ use crate::info::{Established, WireProtocol};
 use crate::trailer_io::{TrailerHandle, TrailerIo};
 use crate::transport::Transport;
 
-/// How often an HTTP/2 connection with open streams is asked whether it is still there. An upstream that vanished
+/// The period in which an HTTP/2 connection with open streams is asked for a sign of life. An upstream that vanished
 /// is otherwise noticed only by the operating system, a quarter of an hour later.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
-/// How long it may take to answer.
+/// The longest that the answer may take.
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// An HTTP/1.1 connection, for one request at a time.
@@ -60,7 +60,7 @@ impl<B> Http1<B> {
     }
 }
 
-/// Where a busy HTTP/1.1 connection waits. Looked after by the task that drives the connection anyway, so that a
+/// The place where a busy HTTP/1.1 connection waits. Looked after by the task that drives the connection anyway, so that a
 /// request needs no task of its own to bring its connection back.
 struct Parking<B>(RefCell<Option<Http1<B>>>);
 

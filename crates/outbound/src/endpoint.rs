@@ -17,7 +17,7 @@ use crate::error::SendError;
 use crate::info::{Established, WireProtocol};
 use crate::upstream::LoadedUpstream;
 
-/// How long an endpoint that could not be connected to is tried only after the others.
+/// The time for which an endpoint that could not be connected to is tried only after the others.
 const REST_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 pub(crate) struct EndpointPool<B> {
@@ -34,7 +34,7 @@ struct State<B> {
     /// HTTP/1.1 connections without a request, the one used last at the end.
     idle: Vec<Idle<B>>,
     shared: Option<Http2<B>>,
-    /// What the last handshake settled.
+    /// The outcome of the last handshake.
     speaks: Option<WireProtocol>,
     /// The handshake under way whose connection all may share.
     connecting: Option<watch::Receiver<Option<Result<(), SendError>>>>,
@@ -52,7 +52,7 @@ pub(crate) enum Lease<B> {
     Http2(http2::SendRequest<B>, Rc<Established>),
 }
 
-/// What a request wants of its connection.
+/// The demands of a request on its connection.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Want {
     /// One that no request has been on.
@@ -87,19 +87,19 @@ impl<B> EndpointPool<B> {
         &self.upstream.config.endpoints[self.index]
     }
 
-    /// Whether it failed just now, so that others come first.
+    /// Returns true if the endpoint failed just now, so that others come first.
     pub(crate) fn is_resting(&self) -> bool {
         self.resting_until
             .get()
             .is_some_and(|until| Instant::now() < until)
     }
 
-    /// How many connections there are, idle and being made included.
+    /// The number of connections, idle and being made included.
     pub(crate) fn live(&self) -> usize {
         self.live.get()
     }
 
-    /// How many HTTP/1.1 connections wait for a request.
+    /// The number of HTTP/1.1 connections that wait for a request.
     pub(crate) fn idle(&self) -> usize {
         self.state.borrow().idle.len()
     }
@@ -138,7 +138,7 @@ impl<B> EndpointPool<B> {
         None
     }
 
-    /// Whether a connection made now may turn out to be one that all can share.
+    /// Returns true if a connection made now may turn out to be one that all can share.
     fn may_be_shared(&self, want: Want) -> bool {
         match self.upstream.config.protocol {
             Protocol::Http1 => false,

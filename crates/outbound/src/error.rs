@@ -20,7 +20,7 @@ pub enum SendError {
     Connect {
         /// `host:port`.
         endpoint: String,
-        /// What the operating system says.
+        /// The operating system's error.
         source: Arc<io::Error>,
     },
     /// No connection within the connect timeout.
@@ -56,29 +56,29 @@ pub enum SendError {
     /// The request cannot be written in the protocol of the upstream.
     #[error("the request cannot be sent: {what}")]
     InvalidRequest {
-        /// What is wrong.
+        /// The fault.
         what: &'static str,
     },
     /// A connection stopped answering (HTTP/2 pings).
     #[error("the upstream stopped answering")]
     Timeout {
-        /// What hyper says.
+        /// Hyper's error.
         source: Arc<hyper::Error>,
     },
     /// The connection or the HTTP/2 stream was closed before a response came.
     #[error("the upstream closed the connection: {source}")]
     Reset {
-        /// What hyper says.
+        /// Hyper's error.
         source: Arc<hyper::Error>,
-        /// Whether bytes of the request may have reached the upstream.
+        /// True if bytes of the request may have reached the upstream.
         sent: bool,
-        /// Whether the connection had carried a request before, and as a whole is gone.
+        /// True if the connection had carried a request before, and as a whole is gone.
         reused: bool,
     },
     /// The upstream answered with something that is not HTTP.
     #[error("the upstream does not speak proper HTTP: {source}")]
     Protocol {
-        /// What hyper says.
+        /// Hyper's error.
         source: Arc<hyper::Error>,
     },
     /// The body of the request failed while it was sent.
@@ -104,7 +104,7 @@ impl SendError {
         }
     }
 
-    /// Whether the upstream may have seen the request, so that sending it again may do its work twice.
+    /// Returns true if the upstream may have seen the request, so that sending it again may do its work twice.
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Reset { sent, .. } => *sent,
@@ -113,7 +113,7 @@ impl SendError {
         }
     }
 
-    /// Whether the request deserves a second try, with [`UpstreamPool::send_anew`](crate::UpstreamPool::send_anew):
+    /// Returns true if the request deserves a second try, with [`UpstreamPool::send_anew`](crate::UpstreamPool::send_anew):
     /// it certainly has not been looked at, or it is `idempotent` (RFC 9110, section 9.2.2) and the likely cause is
     /// that the upstream closed a kept connection just when the request went out on it. The pool cannot do it, since
     /// the request is gone.
@@ -121,7 +121,7 @@ impl SendError {
         matches!(self, Self::Reset { sent, reused, .. } if !sent || (*reused && idempotent))
     }
 
-    /// Whether no connection could be had, so that another endpoint may do better.
+    /// Returns true if no connection could be had, so that another endpoint may do better.
     pub(crate) fn is_connect(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Where hyper's background work runs.
+//! The executor of hyper's background work.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! What is known of the connection that a request went out on.
+//! Facts about the connection that a request went out on.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
-/// How a request came to its connection, and which one that is.
+/// The connection of a request, and the way to it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
@@ -14,9 +14,9 @@ pub struct ConnectionInfo {
     pub connection: Rc<Established>,
     /// From asking for a connection to having one, failed attempts included.
     pub time_to_connection: Duration,
-    /// Whether the connection had carried a request before, or carries others at the same time.
+    /// True if the connection had carried a request before, or carries others at the same time.
     pub reused: bool,
-    /// How many connections were tried, the last one included; 1 where all went well.
+    /// The number of connections that were tried, the last one included; 1 where all went well.
     pub attempts: u32,
 }
 
@@ -28,7 +28,7 @@ pub struct Established {
     pub peer_addr: SocketAddr,
     /// Our side.
     pub local_addr: SocketAddr,
-    /// What is spoken on it.
+    /// The protocol of the connection.
     pub protocol: WireProtocol,
     /// Set on a TLS connection.
     pub tls: Option<TlsFacts>,
@@ -43,7 +43,7 @@ pub enum WireProtocol {
     Http2,
 }
 
-/// What the TLS handshake settled.
+/// The outcome of the TLS handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsFacts {

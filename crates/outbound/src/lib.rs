@@ -1,9 +1,9 @@
-//! What Weir says to upstreams: connection pools over HTTP/1.1, HTTP/2 and TLS, and the HTTP calls of guests.
+//! The way to upstreams: connection pools over HTTP/1.1, HTTP/2 and TLS, and the HTTP calls of guests.
 //!
 //! Everything but [`LoadedUpstream`] lives on one worker: a current-thread tokio runtime inside a `LocalSet`, where
 //! nothing is shared between threads and nothing is locked. [`UpstreamPool`] carries proxied requests,
-//! [`Caller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections, towards
-//! upstreams and towards clients.
+//! [`Caller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections,
+//! towards upstreams and towards clients.
 #![forbid(unsafe_code)]
 
 mod call_request;

@@ -44,17 +44,17 @@ impl<B> UpstreamPool<B> {
         }
     }
 
-    /// What it is a pool for.
+    /// The upstream of the pool.
     pub fn upstream(&self) -> &Arc<LoadedUpstream> {
         &self.upstream
     }
 
-    /// How many connections there are, being made, busy and idle together.
+    /// The number of connections, being made, busy and idle together.
     pub fn connections(&self) -> usize {
         self.endpoints.iter().map(|endpoint| endpoint.live()).sum()
     }
 
-    /// How many HTTP/1.1 connections wait for a request.
+    /// The number of HTTP/1.1 connections that wait for a request.
     pub fn idle_connections(&self) -> usize {
         self.endpoints.iter().map(|endpoint| endpoint.idle()).sum()
     }
@@ -82,7 +82,8 @@ where
 {
     /// Sends a request and waits for the head of its response.
     ///
-    /// The target may be a path or a whole URI; the authority is [`Upstream::authority`](weir_config::Upstream::authority), else the URI's, else the
+    /// The target may be a path or a whole URI; the authority is [`Upstream::authority`](weir_config::Upstream::authority),
+    /// else the URI's, else the
     /// `Host` header's, else the endpoint. The request is written the way its connection wants it; hop-by-hop
     /// fields are removed for HTTP/2 and left alone for HTTP/1.1, so that a WebSocket can be asked for
     /// (`hyper::upgrade::on` works on the response). A [`RequestTrailers`] in the extensions is filled in.
@@ -93,8 +94,8 @@ where
     ///
     /// # Errors
     ///
-    /// No endpoint could be connected to, the request cannot be written in the connection's version of HTTP, its body failed, or
-    /// the connection broke before the response's head; see [`SendError`].
+    /// No endpoint could be connected to, the request cannot be written in the connection's version of HTTP, its body
+    /// failed, or the connection broke before the response's head; see [`SendError`].
     pub async fn send(&self, request: Request<B>) -> Result<(Response<Incoming>, ConnectionInfo), SendError> {
         self.send_counted(request, false).await
     }
@@ -239,5 +240,5 @@ where
     }
 }
 
-/// What hyper says of a request: a response, or an error that may have the request in it.
+/// Hyper's answer to a request: a response, or an error that may have the request in it.
 type Sent<B> = Result<Response<Incoming>, hyper::client::conn::TrySendError<Request<B>>>;

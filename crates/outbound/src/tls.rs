@@ -107,7 +107,7 @@ pub enum TlsError {
     ServerName {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The fault of the file.
         source: InvalidDnsNameError,
     },
     /// A certificate or key that TLS refuses.

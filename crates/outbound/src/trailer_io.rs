@@ -5,14 +5,15 @@
 //! writes them itself: the body ends with a chunk of 16 random bytes that only this connection knows, and where
 //! that chunk and the end of the body pass by, the end of the body with trailers is written in their place.
 //!
-//! How a proxy uses it, for responses to clients (for requests to upstreams the pool does all this, see
+//! A proxy's use of it, for responses to clients (for requests to upstreams the pool does all this, see
 //! [`RequestTrailers`](crate::RequestTrailers)):
 //!
 //! 1. Wrap the accepted stream: `let (io, trailers) = TrailerIo::new(stream);`, and serve HTTP/1 on `io`.
 //! 2. Give each response a [`TrailingBody`](crate::TrailingBody) with
 //!    [`TrailerPath::Spliced`](crate::TrailerPath::Spliced), **only** where hyper frames it in chunks: the request
 //!    was HTTP/1.1 and not HEAD, the status is not 1xx, 204 or 304, there is no `Content-Length` header. Elsewhere
-//!    use [`TrailerPath::Dropped`](crate::TrailerPath::Dropped), for HTTP/2 [`TrailerPath::Native`](crate::TrailerPath::Native).
+//!    use [`TrailerPath::Dropped`](crate::TrailerPath::Dropped), for HTTP/2
+//! [`TrailerPath::Native`](crate::TrailerPath::Native).
 //! 3. Or, with a body of one's own: when it has ended, yield the bytes that [`TrailerHandle::arm`] returns as its
 //!    very last data frame, nothing after it, and no trailers frame.
 
@@ -51,7 +52,7 @@ pub struct TrailerHandle {
     armed: Arc<Armed>,
 }
 
-/// What the two halves share. hyper wants streams that can be upgraded to be `Send`, so this is thread-safe though
+/// The state that the two halves share. hyper wants streams that can be upgraded to be `Send`, so this is thread-safe though
 /// both halves live on one thread and the lock is never contended.
 #[derive(Debug, Default)]
 struct Armed {

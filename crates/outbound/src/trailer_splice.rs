@@ -15,17 +15,17 @@ pub(crate) struct Splice {
     pattern: [u8; PATTERN_LEN],
     /// For each position, how long a prefix of the pattern also ends there.
     borders: [u8; PATTERN_LEN],
-    /// How much of the pattern the input so far ends with: those bytes are held back.
+    /// The number of the pattern's bytes that the input so far ends with: those bytes are held back.
     matched: usize,
     replacement: Vec<u8>,
 }
 
-/// What became of some input.
+/// The outcome of some input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Fed {
     /// Bytes of the input that are dealt with: all of it unless the pattern was completed before its end.
     pub(crate) consumed: usize,
-    /// Whether the pattern was completed, and replaced.
+    /// True if the pattern was completed, and replaced.
     pub(crate) done: bool,
 }
 
@@ -64,7 +64,7 @@ impl Splice {
             self.matched += usize::from(input[at] == self.pattern[self.matched]);
             at += 1;
         }
-        // What was held back before and what is new, without what is held back now.
+        // The bytes held back before and the new ones, without those held back now.
         let release = held_before + at - self.matched;
         let from_held = release.min(held_before);
         output.extend_from_slice(&self.pattern[..from_held]);
@@ -139,7 +139,7 @@ mod tests {
             let mark = if nasty { NASTY } else { random };
             let before = before.concat();
             let input = [before.clone(), message(mark), after].concat();
-            // Where the search must end: naive search from the left.
+            // The expected end of the search: naive search from the left.
             let first = input.windows(PATTERN_LEN).position(|window| window == message(mark)).unwrap();
             let mut splice = Splice::new(mark, b"REPLACED".to_vec());
             let (output, consumed, done) = run(&mut splice, &input, &cuts);

@@ -11,7 +11,7 @@ use weir_http_rules::names::is_forbidden_in_trailers;
 
 use crate::trailer_io::TrailerHandle;
 
-/// How the trailers of one message reach the wire.
+/// The way of one message's trailers to the wire.
 #[derive(Clone, Debug, Default)]
 pub enum TrailerPath {
     /// Not at all: the framing has no room for them (a `Content-Length`, HTTP/1.0, no body).

@@ -445,7 +445,7 @@ fn an_idempotent_call_survives_a_connection_closed_under_it() {
         send(&caller, put).await.unwrap();
         settle().await;
         stop_and_close();
-        // What may do its work twice is not tried again.
+        // A request that may do its work twice is not tried again.
         assert_eq!(send(&caller, post.clone()).await, Err(broken("reset")));
         send(&caller, post).await.unwrap();
         stop_and_close();

@@ -474,7 +474,7 @@ fn a_failing_request_body_is_told_from_a_failing_upstream() {
     }
     run(async {
         let (address, watch) = serve(|mut stream| async move {
-            // Whether it ends in an orderly way does not matter here.
+            // An orderly end does not matter here.
             let _ = stream.read_to_end(&mut Vec::new()).await;
         })
         .await;

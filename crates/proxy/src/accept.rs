@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A socket that is being accepted from, until this is dropped.
 pub(crate) struct Accepting {
-    /// Where it listens.
+    /// The address of the listener.
     pub address: SocketAddr,
     /// TLS of new connections.
     pub tls: Rc<RefCell<Option<Arc<ServerTls>>>>,

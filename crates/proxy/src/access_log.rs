@@ -31,7 +31,7 @@ pub(crate) struct Lines {
     batch: RefCell<Vec<u8>>,
 }
 
-/// What a line says beyond the stream's state.
+/// The facts of a line beyond the stream's state.
 pub(crate) struct Verdict<'a, 'n> {
     /// The answer came from the proxy or a filter, not from the upstream.
     pub local: bool,
@@ -50,7 +50,7 @@ impl Lines {
         }
     }
 
-    /// Whether lines are wanted.
+    /// Returns true if lines are wanted.
     pub fn is_on(&self) -> bool {
         self.writer.is_some()
     }

@@ -46,7 +46,7 @@ pub(crate) struct RequestBody {
 }
 
 impl RequestBody {
-    /// What still comes out of a pump whose head has gone, or nothing.
+    /// The body that comes out of a pump whose head has gone, or nothing.
     pub fn new(pump: RequestPump, length: Length) -> Self {
         let ended = length == Length::None;
         if ended {
@@ -103,7 +103,7 @@ pub(crate) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// What still comes out of a pump whose head has gone.
+    /// The body that comes out of a pump whose head has gone.
     pub fn new(pump: ResponsePump, length: Length, exchange: Exchange) -> Self {
         let ended = length == Length::None;
         Self {
@@ -171,7 +171,7 @@ impl Drop for ResponseBody {
     }
 }
 
-/// What hyper knows of a body that it is given piece by piece.
+/// The length, as hyper knows it, of a body that comes piece by piece.
 struct Outlet {
     length: Length,
     /// Pieces that have come together out of a filter that held them.
@@ -246,7 +246,7 @@ fn failure<S: Source>(
     }
 }
 
-/// Where a response comes from.
+/// The source of a response.
 pub(crate) enum ResponseSource {
     /// An upstream.
     Upstream(IncomingSource<UpstreamBody>),

@@ -9,7 +9,7 @@ use weir_plan::{PlanError, Planner, Refusal, Runtimes, VmPlan};
 use crate::revision::Revision;
 use crate::routes;
 
-/// What came of a configuration.
+/// The outcome of building a configuration.
 pub(crate) struct Built {
     /// Ready to serve, without the filters that were refused.
     pub revision: Revision,

@@ -10,7 +10,7 @@ use crate::build::Builder;
 use crate::error::ProxyError;
 use crate::tls::ServerTls;
 
-/// What came of trying a configuration.
+/// The outcome of trying a configuration.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Filters that cannot be used.
@@ -20,7 +20,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Returns true if nothing is wrong.
     pub fn is_ok(&self) -> bool {
         self.refused.is_empty() && self.errors.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Where a proxy's configuration comes from.
+//! The source of a proxy's configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use weir_config::{ConfigError, ProxyConfig};
 use weir_plan::FileStamp;
 
-/// How often a configuration is read that changes meanwhile. One that is still changing is being written, and its watch
-/// reports the end of that.
+/// The most attempts to read a configuration that changes meanwhile. One that is still changing is being written, and its
+/// watch reports the end of that.
 const MAX_READINGS: usize = 3;
 
-/// Where a proxy's configuration comes from: asked at start and at each reload.
+/// The source of a proxy's configuration: asked at start and at each reload.
 pub struct ConfigSource {
     load: Box<dyn Fn() -> Result<ProxyConfig, ConfigError> + Send + Sync>,
     read_once: Option<PathBuf>,

@@ -27,16 +27,16 @@ use crate::worker::Worker;
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER: usize = 8 << 10;
 
-/// What a connection that is to be closed has left for its farewell.
+/// The time that a connection which is to be closed has left for its farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A client connection, as its exchanges see it.
 pub(crate) struct Connection {
     /// The worker that it belongs to.
     pub worker: Rc<Worker>,
-    /// What holds for all its exchanges.
+    /// The facts that hold for all exchanges of the connection.
     pub facts: Arc<ConnectionFacts>,
-    /// How trailers get onto it where it speaks HTTP/1.1.
+    /// The way of trailers onto an HTTP/1.1 connection.
     pub trailers: TrailerHandle,
     activity: Arc<Activity>,
     /// Counts for as long as an exchange is left, which a tunnel is after the connection itself has ended.
@@ -49,7 +49,7 @@ impl Connection {
         self.activity.begin(version == http::Version::HTTP_2);
     }
 
-    /// How long no byte has moved on it.
+    /// The time since a byte last moved on the connection.
     pub fn still_for(&self) -> Duration {
         self.activity.still_for()
     }
@@ -60,11 +60,11 @@ impl Connection {
     }
 }
 
-/// What the worker keeps of a connection.
+/// The worker's part of a connection.
 pub(crate) struct Watch {
     /// Number of the connection.
     pub id: u64,
-    /// What it is doing.
+    /// The activity of the connection.
     pub activity: Arc<Activity>,
     /// Asks it to close.
     pub close: Rc<Notify>,

@@ -14,7 +14,7 @@ use crate::listener::Bound;
 use crate::tls::ServerTls;
 use crate::worker::{Install, Message, WorkerLink};
 
-/// What is being served, and the means to change it.
+/// The configuration that is served, and the means to change it.
 pub(crate) struct Controller {
     builder: Builder,
     workers: Vec<WorkerLink>,

@@ -11,7 +11,7 @@ use weir_http_rules::{fields, names::lists_token};
 
 /// A request that may go on.
 pub(crate) struct Ingested {
-    /// What filters see.
+    /// The head that filters see.
     pub head: RequestHead,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Ingested {
 }
 
 impl Ingested {
-    /// What is left of a request that was turned away: enough to log it and to answer it.
+    /// The rest of a request that was turned away: enough to log it and to answer it.
     pub fn refused(method: Method, version: Version, path: Option<PathAndQuery>) -> Self {
         let head = RequestHead {
             method,

@@ -1,4 +1,4 @@
-//! How long a body will be, said right: `content-length` is recomputed where the whole body is known when the head goes
+//! The length of a body, announced correctly: `content-length` is recomputed where the whole body is known when the head goes
 //! out, kept where nobody can have changed the body, and taken away otherwise.
 
 use std::task::{Context, Poll};
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// What becomes of a request's `content-length` of 99, with a body of 4 bytes.
+    /// The `content-length` that a request's 99 becomes, with a body of 4 bytes.
     fn settled(action: BodyAction) -> (Length, Option<String>) {
         let state = testing::state(1);
         let plan = StagePlan {

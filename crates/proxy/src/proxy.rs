@@ -270,7 +270,7 @@ impl ProxyHandle {
         self.state().refused.clone()
     }
 
-    /// What the VMs share: data, queues, metrics.
+    /// The parts that the VMs share: data, queues, metrics.
     pub fn shared(&self) -> &Shared {
         &self.0.shared
     }

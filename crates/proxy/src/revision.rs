@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use weir_config::{FilterConfig, Limits, RouteMatch, Timeouts};
 use weir_outbound::LoadedUpstream;
 
-/// What workers serve from.
+/// The configuration that workers serve from.
 pub(crate) struct Revision {
     /// In the order in which they are tried.
     pub routes: Vec<RoutePlan>,
@@ -16,7 +16,7 @@ pub(crate) struct Revision {
     pub upstreams: Vec<Arc<LoadedUpstream>>,
     /// Bounds of a request.
     pub limits: Limits,
-    /// How long things may take.
+    /// The timeouts.
     pub timeouts: Timeouts,
     /// The shortest stream deadline of any filter; `None` where there are no filters.
     pub stream_deadline: Option<Duration>,
@@ -28,13 +28,13 @@ pub(crate) struct RoutePlan {
     pub name: Arc<str>,
     /// Which requests it takes.
     pub matches: RouteMatch,
-    /// Whether the matched prefix is cut off.
+    /// True if the matched prefix is cut off.
     pub strip_prefix: bool,
     /// Replaces the authority.
     pub host_rewrite: Option<Bytes>,
     /// The longest wait for response headers.
     pub timeout: Duration,
-    /// Where requests end up.
+    /// The destination of requests.
     pub target: Target,
     /// Name of that, for logs and properties.
     pub cluster: Arc<str>,
@@ -42,7 +42,7 @@ pub(crate) struct RoutePlan {
     pub filters: Vec<FilterPlan>,
 }
 
-/// Where requests end up.
+/// The destination of requests.
 pub(crate) enum Target {
     /// The built-in upstream that answers with what it was sent.
     Echo,
@@ -66,7 +66,7 @@ pub(crate) struct StaticAnswer {
 pub(crate) struct FilterPlan {
     /// Its name, for logs.
     pub name: Arc<str>,
-    /// What the configuration says.
+    /// The configuration of the upstream.
     pub config: Arc<FilterConfig>,
     /// Index of its VM among those of the configuration, and of its plugin in that VM; `None` where the filter was refused.
     pub vm: Option<(usize, usize)>,

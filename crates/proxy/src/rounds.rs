@@ -1,4 +1,4 @@
-//! What a worker looks after every so often: connections and exchanges on which nothing moves, and its log.
+//! A worker's rounds: it looks after connections and exchanges on which nothing moves, and its log.
 //!
 //! Going round costs a request nothing; a timer for each would.
 
@@ -21,10 +21,10 @@ use crate::revision::FilterPlan;
 use crate::stream::{SharedState, StreamState};
 use crate::worker::{Worker, WorkerRevision};
 
-/// How often log lines are handed to their writer.
+/// The period in which log lines are handed to their writer.
 const ROUND: Duration = Duration::from_millis(100);
 
-/// How late a timeout may be noticed.
+/// The most that a timeout may be noticed late.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The exchanges of a worker.
@@ -33,13 +33,13 @@ pub(crate) struct Streams {
     slab: RefCell<Slab<Watched>>,
 }
 
-/// What the rounds look at of an exchange.
+/// The part of an exchange that the rounds look at.
 pub(crate) struct Watched {
     /// Its state.
     pub state: ArcWeak<AtomicRefCell<StreamState>>,
     /// The number of its connection.
     pub connection: u64,
-    /// What it is served from.
+    /// The revision that serves the exchange.
     pub revision: Rc<WorkerRevision>,
     /// The index of its route.
     pub route: Option<usize>,

@@ -42,7 +42,7 @@ pub(crate) struct ServerTls {
     pub certificate: Arc<CertificateDer<'static>>,
 }
 
-/// What a handshake settled.
+/// The outcome of a handshake.
 #[derive(Debug)]
 pub(crate) struct TlsSession {
     /// `TLSv1.2` or `TLSv1.3`.
@@ -90,7 +90,7 @@ impl ServerTls {
         })
     }
 
-    /// What the handshake of a connection settled.
+    /// Returns the outcome of a connection's handshake.
     pub fn session(&self, connection: &rustls::ServerConnection) -> TlsSession {
         TlsSession {
             version: match connection.protocol_version() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection is doing. hyper wants connections that can be upgraded to be `Send`, so this is thread-safe though
+/// The activity of a connection. hyper wants connections that can be upgraded to be `Send`, so this is thread-safe though
 /// one thread uses it.
 #[derive(Debug)]
 pub(crate) struct Activity {
@@ -51,18 +51,18 @@ impl Activity {
         self.moved.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether no exchange is under way.
+    /// Returns true if no exchange is under way.
     pub fn is_idle(&self) -> bool {
         self.exchanges.load(Ordering::Relaxed) == 0
     }
 
-    /// How long no byte has moved.
+    /// The time since a byte last moved.
     pub fn still_for(&self) -> Duration {
         self.since(&self.moved)
     }
 
-    /// How long the head of a request has been coming; `None` where none is. On HTTP/2 that cannot be told from other
-    /// frames.
+    /// The time since the head of a request began to come; `None` where none is coming. On HTTP/2 that cannot be told from
+    /// other frames.
     pub fn head_for(&self) -> Option<Duration> {
         let coming =
             self.is_idle() && self.receiving.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed);

@@ -28,7 +28,7 @@ use crate::revision::Revision;
 use crate::rounds::{self, Connections, Streams};
 use crate::tls::ServerTls;
 
-/// What a worker is told by the control thread.
+/// A message of the control thread to a worker.
 pub(crate) enum Message {
     /// Serve from this revision from now on.
     Install(Box<Install>),
@@ -40,7 +40,7 @@ pub(crate) enum Message {
 
 /// A revision on its way to a worker.
 pub(crate) struct Install {
-    /// What to serve from.
+    /// The revision to serve from.
     pub revision: Arc<Revision>,
     /// The worker's slots, one for each VM of the configuration.
     pub slots: Vec<Arc<VmSlot>>,
@@ -71,7 +71,7 @@ pub(crate) struct WorkerHandle {
 
 /// A worker, seen from its connections.
 pub(crate) struct Worker {
-    /// What VMs of the process share.
+    /// The parts that all VMs of the process share.
     pub shared: Shared,
     /// Its exchanges.
     pub streams: Streams,
@@ -87,7 +87,7 @@ pub(crate) struct Worker {
     stopping: Cell<bool>,
 }
 
-/// What a worker does.
+/// The work of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Serving,
@@ -100,7 +100,7 @@ pub(crate) type PoolBody = TrailingBody<RequestBody>;
 
 /// A revision with what one worker has of its own.
 pub(crate) struct WorkerRevision {
-    /// What all workers share.
+    /// The parts that all workers share.
     pub plan: Arc<Revision>,
     /// One for each VM of the configuration.
     pub slots: Vec<Arc<VmSlot>>,
@@ -139,7 +139,7 @@ pub(crate) fn spawn(
             let worker = Worker::new(shared, own, access_log, connection_limit);
             local.block_on(&runtime, Rc::clone(&worker).run(messages, vms));
             worker.close();
-            // What hangs on to a connection now is dropped with its task, and told so.
+            // Whatever waits for a connection now is dropped with its task, and learns of it.
             drop(local);
             worker.access_log.flush();
             // Threads that start VMs for nobody are not waited for.
@@ -170,7 +170,7 @@ impl Worker {
         })
     }
 
-    /// What new exchanges are served from; `None` before the first configuration has come.
+    /// The revision that serves new exchanges; `None` before the first configuration has come.
     pub fn revision(&self) -> Option<Rc<WorkerRevision>> {
         self.revision.borrow().clone()
     }

@@ -16,7 +16,7 @@ use weir_proxy::{ConfigSource, Proxy, ProxyError, Runtimes};
 /// A test that hangs fails after this; nothing else depends on it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What every guest needs.
+/// The parts that every guest needs.
 const COMMON: &str = r#"
     (memory (export "memory") 4)
     (global $heap (mut i32) (i32.const 65536))

@@ -19,7 +19,7 @@ pub struct VmThread {
     pub index: usize,
 }
 
-/// What a VM that cannot be started means for its configuration.
+/// The consequence of a VM that cannot be started for its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
     /// Serve: the supervisor tries again until the VM starts. For the start of a proxy, which has nothing better to serve.
@@ -54,8 +54,8 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// With [`OnFailure::Keep`], VMs that did not start; the others that were started end. With [`OnFailure::Retry`] the reasons
-    /// are logged.
+    /// With [`OnFailure::Keep`], VMs that did not start; the others that were started end. With [`OnFailure::Retry`] the
+    /// reasons are logged.
     pub fn next(
         &self,
         plans: &[Arc<VmPlan>],
@@ -120,8 +120,8 @@ impl Fleet {
         }
     }
 
-    /// Returns the plan with this index in the configuration. It is an equal one's of an earlier configuration where that one's
-    /// VMs still serve.
+    /// Returns the plan with this index in the configuration. It is an equal one's of an earlier configuration where that
+    /// one's VMs still serve.
     pub fn plan(&self, vm: usize) -> Option<&Arc<VmPlan>> {
         Some(&self.members.get(vm)?.plan)
     }

@@ -8,8 +8,8 @@
 //!                        └─────────────────────────────────────┘
 //! ```
 //!
-//! A VM that died within the budget of restarts leaves BackOff at once: a spare takes over on the thread on which the VM died, or
-//! a start begins.
+//! A VM that died within the budget of restarts leaves BackOff at once: a spare takes over on the thread on which the VM
+//! died, or a start begins.
 //!
 //! A retired slot starts nothing more: a VM that arrives late is not let in, one that dies leaves the slot empty. A VM that
 //! lives in it serves the streams that still hold the slot.
@@ -21,7 +21,7 @@ use weir_host::RestartBackoff;
 
 use super::sync::{Mutex, MutexGuard};
 
-/// What a slot does.
+/// The phase of a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// Nothing: no VM has been started, or the slot is retired and its VM has gone.

@@ -1,7 +1,7 @@
-//! What the slots of one plan share to answer deaths: the budget of restarts at once, and a spare VM.
+//! The means of a plan's slots to answer deaths: the budget of restarts at once, and a spare VM.
 //!
-//! A plan's spare is made when the first of its VMs has died, since a filter that never dies needs none; one serves the slots of
-//! all threads, since a death is one thread's.
+//! A plan's spare is made when the first of its VMs has died, since a filter that never dies needs none; one serves the
+//! slots of all threads, since a death is one thread's.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -10,7 +10,7 @@ use weir_host::{ConsumedQueues, ContextId, RestartBudget, Vm};
 
 use crate::instance::Instance;
 
-/// What the slots of one plan share to answer deaths.
+/// The means of a plan's slots to answer deaths, which the slots share.
 #[derive(Default)]
 pub(crate) struct Reserve {
     budget: Mutex<RestartBudget>,
@@ -58,8 +58,8 @@ impl Reserve {
         matches!(*lock(&self.spare), Place::Ready(_))
     }
 
-    /// Fills the place with what `start` brings, unless a spare is there or is being started. `start` blocks for as long as the
-    /// guest takes, while nothing is locked.
+    /// Fills the place with what `start` brings, unless a spare is there or is being started. `start` blocks for as long as
+    /// the guest takes, while nothing is locked.
     pub fn fill(&self, start: impl FnOnce() -> Option<Spare>) {
         {
             let mut place = lock(&self.spare);

@@ -1,4 +1,4 @@
-//! What the supervisor does for a guest: it notes the request in the VM's mailbox.
+//! The supervisor's services for a guest: they note its requests in the VM's mailbox.
 
 use std::sync::Arc;
 use std::time::Duration;

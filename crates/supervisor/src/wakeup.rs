@@ -2,8 +2,8 @@
 //!
 //! A thread that works on something calls [`Wakeup::enter`] and [`Wakeup::leave`] around it. A waker that fires meanwhile
 //! only leaves a note, which the thread finds when it looks or leaves; a waker that fires at other times sends an event
-//! ([`Target::send`]), upon which a thread begins to work. Where no event can be sent right now, one caller has it sent later,
-//! however many wakers fire until then.
+//! ([`Target::send`]), upon which a thread begins to work. Where no event can be sent right now, one caller has it sent
+//! later, however many wakers fire until then.
 
 use std::sync::PoisonError;
 
@@ -18,17 +18,18 @@ const INSIDE: u8 = 2;
 /// The way to the thread that is to do the work.
 pub trait Target {
     /// Sends an event, upon which a thread begins to work and calls [`Wakeup::arrived`]. Called under a lock, and not again
-    /// before the event has arrived. `false`: not possible right now; the first caller of [`Wakeup::send`] that finds it so has
-    /// [`Wakeup::retry`] called later.
+    /// before the event has arrived. `false`: not possible right now; the first caller of [`Wakeup::send`] that finds it so
+    /// has [`Wakeup::retry`] called later.
     fn send(&mut self) -> bool;
 
     /// Takes the event back that has been sent and has not arrived.
     fn cancel(&mut self);
 }
 
-/// What the wakers of a piece of work lead to.
+/// The target of the wakers of a piece of work.
 pub struct Wakeup<T> {
-    /// [`WOKEN`] and [`INSIDE`] in one word, so that of a waker and a thread that leaves one always sees what the other wrote.
+    /// [`WOKEN`] and [`INSIDE`] in one word, so that of a waker and a thread that leaves one always sees what the other
+    /// wrote.
     state: AtomicU8,
     events: Mutex<Events<T>>,
 }

@@ -13,10 +13,10 @@ use crate::{Logs, PATIENCE, code_cache};
 /// Name of the plugin in `plugin.config` and `remap.config`.
 const PLUGIN: &str = "wasm.so";
 
-/// What a Traffic Server is to be like.
+/// The configuration of a Traffic Server.
 #[derive(Clone, Debug)]
 pub struct AtsConfig {
-    /// Where everything goes that no rule of [`AtsConfig::remap`] is about.
+    /// The origin of all requests that no rule of [`AtsConfig::remap`] is about.
     pub origin: SocketAddr,
     /// The chain of filters: blocks, each with a `name` that its file gets. Without any the plugin is not loaded.
     pub filters: Vec<Value>,
@@ -24,11 +24,11 @@ pub struct AtsConfig {
     pub mode: Mode,
     /// Net threads.
     pub threads: usize,
-    /// Whether responses are cached.
+    /// True if responses are cached.
     pub cache: bool,
     /// A port for TLS, with this certificate.
     pub tls: Option<Identity>,
-    /// Whether [`Ats::reload`] is to work. Takes two seconds more to start.
+    /// True if [`Ats::reload`] is to work. Takes two seconds more to start.
     pub managed: bool,
     /// Further records.
     pub records: Vec<(String, RecordValue)>,
@@ -44,7 +44,7 @@ pub struct AtsConfig {
     pub wrapper: Vec<String>,
 }
 
-/// Where filters are mounted.
+/// The place of filters in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// In `plugin.config`.
@@ -213,7 +213,7 @@ impl Ats {
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write_filter(&self, name: &str, block: &Value) -> Result<()> {
         self.server.write(&format!("{name}.yaml"), document(block))
     }

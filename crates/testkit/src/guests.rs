@@ -112,7 +112,7 @@ fn build() -> Result<Guests> {
     let lock = File::create(target.join("testkit.lock")).context("the lock of the guests' build")?;
     lock.lock().context("the lock of the guests' build")?;
     let release = target.join(TARGET).join("release");
-    // Where each test is a process of its own, asking cargo each time would take longer than the tests.
+    // With a process for each test, asking cargo each time would take longer than the tests.
     let (stamp, sources) = (target.join("testkit.stamp"), sources(&filters)?);
     if release.is_dir() && fs::read_to_string(&stamp).is_ok_and(|built| built == sources) {
         return Ok(Guests { release });
@@ -124,7 +124,7 @@ fn build() -> Result<Guests> {
     Ok(Guests { release })
 }
 
-/// What the guests are built from: each file with its size and the moment it was changed.
+/// The sources of the guests: each file with its size and the moment it was changed.
 fn sources(filters: &Path) -> Result<String> {
     let (mut sources, mut folders) = (Vec::new(), vec![filters.to_owned()]);
     while let Some(folder) = folders.pop() {

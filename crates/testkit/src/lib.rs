@@ -28,6 +28,6 @@ pub use tls::{Authority, Identity};
 pub use usable::{quick_runtimes, usable_runtimes};
 pub use weir::Weir;
 
-/// How long anything that must happen may take before a test fails. Far more than it needs, so that a busy machine
+/// The longest that anything which must happen may take before a test fails. Far more than it needs, so that a busy machine
 /// fails no test; nothing is asserted on it otherwise.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -122,7 +122,7 @@ impl Logs {
     }
 }
 
-/// What the plugin says in Traffic Server's log: warnings and errors in the server's own form, everything less as debug
+/// The plugin's lines in Traffic Server's log: warnings and errors in the server's own form, everything less as debug
 /// output.
 ///
 /// ```text
@@ -135,7 +135,7 @@ fn plugin_line(text: &str) -> Option<Value> {
     let at = |marker: &str| text.find(marker).map(|start| (start, start + marker.len()));
     let markers = [
         (at(" WARNING: [wasm] "), "warn"),
-        // What the ABI calls critical is an error in any log.
+        // A level that the ABI calls critical is an error in any log.
         (at(" ERROR: [wasm] "), "error"),
         (at(" DIAG: "), ""),
     ];

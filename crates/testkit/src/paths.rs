@@ -1,4 +1,4 @@
-//! Where things are.
+//! Paths of programs and folders.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub fn repository() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_owned()
 }
 
-/// Where the proxies of all tests keep compiled code: they start sooner, and use one cache side by side.
+/// The folder in which the proxies of all tests keep compiled code: they start sooner, and use one cache side by side.
 pub fn code_cache() -> PathBuf {
     repository().join("target/code-cache")
 }
@@ -20,7 +20,7 @@ pub fn code_cache() -> PathBuf {
 ///
 /// # Errors
 ///
-/// It has not been built.
+/// The program has not been built.
 pub fn weir_binary() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("WEIR_BINARY") {
         return Ok(PathBuf::from(given));

@@ -63,7 +63,7 @@ impl Weir {
     ///
     /// # Errors
     ///
-    /// It serves, or ends with success.
+    /// The process serves, or ends with success.
     pub fn refused(folder: &Path, config: &Value) -> Result<String> {
         write_config(folder, config)?;
         let (mut child, logs, _access) = spawn(folder)?;
@@ -81,12 +81,12 @@ impl Weir {
         Ok(logs.text())
     }
 
-    /// Where the first listener listens.
+    /// The address of the first listener.
     pub fn address(&self) -> SocketAddr {
         self.listener(0)
     }
 
-    /// Where a listener listens, in the order of the configuration.
+    /// The address of a listener, by its place in the configuration.
     pub fn listener(&self, index: usize) -> SocketAddr {
         self.addresses[index]
     }
@@ -110,7 +110,7 @@ impl Weir {
     ///
     /// # Errors
     ///
-    /// It cannot be written.
+    /// The file cannot be written.
     pub fn write_config(&self, config: &Value) -> Result<()> {
         write_config(self.folder.path(), config).map(drop)
     }
@@ -120,7 +120,7 @@ impl Weir {
         self.child.id()
     }
 
-    /// Whether the process still runs.
+    /// Returns true if the process still runs.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Weir {
     ///
     /// # Errors
     ///
-    /// It does not end.
+    /// The process does not end.
     pub fn stop(&mut self) -> Result<ExitStatus> {
         self.signal("TERM")?;
         wait(&mut self.child)
@@ -171,7 +171,7 @@ impl Weir {
 
 impl Drop for Weir {
     fn drop(&mut self) {
-        // It may have ended already; then there is nothing to do.
+        // The process may have ended already; then there is nothing to do.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

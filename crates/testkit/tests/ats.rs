@@ -89,7 +89,7 @@ fn values(response: &Response, name: &str) -> Vec<String> {
         .collect()
 }
 
-/// It lives, and serves a path with success.
+/// The server lives, and serves a path with success.
 fn serves(ats: &Ats, path: &str) {
     assert!(ats.server().is_alive(), "{}", ats.logs().text());
     assert_eq!(get(ats, path).status, 200, "{}", ats.logs().text());

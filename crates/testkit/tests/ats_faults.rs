@@ -1,4 +1,4 @@
-//! What filters, clients and origins do wrong in Traffic Server with the plugin: the server lives, whoever is concerned gets
+//! Faults of filters, clients and origins in Traffic Server with the plugin: the server lives, whoever is concerned gets
 //! the fail policy, all others go on, and nothing is left behind.
 #![allow(clippy::unwrap_used)]
 

@@ -16,7 +16,7 @@ use weir_testkit::Origin;
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::config::{filter, set};
 
-/// How often everything is done.
+/// The number of times that everything is done.
 const ROUNDS: usize = 25;
 
 /// Everything takes some fifty times as long.
@@ -36,7 +36,7 @@ const VALGRIND: [&str; 10] = [
     "--xml=yes",
 ];
 
-/// What the filters do.
+/// The conduct of the filters.
 const RULES: [&str; 9] = [
     "",
     "hold@request_headers",
@@ -117,7 +117,7 @@ fn round(address: SocketAddr) -> usize {
     count
 }
 
-/// What valgrind found: each kind of error that has a frame of the plugin, its first such frames, and how many blocks.
+/// The findings of valgrind: each kind of error that has a frame of the plugin, its first such frames, and how many blocks.
 fn findings(report: &str) -> Vec<(String, u64, String)> {
     let text = |part: &str, tag: &str| {
         let rest = part.split_once(&format!("<{tag}>"))?.1;
@@ -148,8 +148,8 @@ fn findings(report: &str) -> Vec<(String, u64, String)> {
             let blocks = text(error, "leakedblocks").and_then(|blocks| blocks.parse().ok());
             let times = text(error, "unique").and_then(|unique| counts.get(&unique).copied());
             let count = blocks.or(times).unwrap_or(1);
-            // What can still be reached may be meant to stay; but not what belongs to a transaction, of which a single block
-            // is one that the next will use again.
+            // A block that can still be reached may be meant to stay; but not one that belongs to a transaction, of which a
+            // single block is one that the next will use again.
             let stays = kind.starts_with("Leak_")
                 && kind != "Leak_DefinitelyLost"
                 && (count == 1 || !ours.iter().any(|name| name.contains("wasm::txn")));
@@ -171,7 +171,7 @@ fn no_error_and_no_leak_by_transaction() {
         let found = std::fs::read_to_string(&report).unwrap_or_default();
         panic!("the server says:\n{}\nand valgrind:\n{found}", server.log_text())
     });
-    // What is still held is let go.
+    // Streams that are still held are let go.
     std::thread::park_timeout(Duration::from_secs(5));
     assert!(TcpStream::connect(server.http()).is_ok());
     let kill = Command::new("sh")

@@ -14,13 +14,13 @@ use weir_testkit::client::{Http1, Http2, Outcome, Request};
 use weir_testkit::config::{filter, set};
 use weir_testkit::{AtsConfig, LogLine, Mode, Origin, PATIENCE};
 
-/// How many reloads, unless told.
+/// The number of reloads, unless told.
 const RELOADS: u64 = 45;
 
 /// Of how many reloads one is of a bad file.
 const BAD: u64 = 10;
 
-/// How much memory there may be in the end, after so much in the beginning: a twentieth more, and in a short run 8 MiB that
+/// The most memory in the end, after so much in the beginning: a twentieth more, and in a short run 8 MiB that
 /// allocators keep for their threads. A long one measures from when they have them.
 fn bearable(memory: u64) -> u64 {
     let kept = if reloads() > RELOADS { 0 } else { 8 << 20 };
@@ -97,7 +97,7 @@ fn seen(outcome: &Outcome, name: &str) -> u64 {
     String::from_utf8_lossy(values[0]).parse().unwrap()
 }
 
-/// What the clients of a server share with the one that reloads.
+/// The state that the clients of a server share with the one that reloads.
 #[derive(Default)]
 struct Load {
     end: AtomicBool,
@@ -120,7 +120,7 @@ impl Load {
                 self.served.fetch_add(1, Ordering::Relaxed);
             }
         }
-        // It has seen the last one or one not long before it.
+        // The client has seen the last reload or one not long before it.
         assert!(newest > 0 || self.written.load(Ordering::SeqCst) == 0);
     }
 }

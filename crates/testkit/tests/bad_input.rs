@@ -36,7 +36,7 @@ fn get(weir: &Weir, path: &str) -> Response {
         .unwrap()
 }
 
-/// What the refusal of a broken module must say, besides its file.
+/// The words of a broken module's refusal, besides its file.
 fn reason(name: &str) -> &'static [&'static str] {
     match name {
         "configure_false" => &["proxy_on_configure", "false"],

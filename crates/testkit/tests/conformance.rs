@@ -71,7 +71,7 @@ fn engines() -> (Vec<Arc<dyn Engine>>, Vec<String>) {
     (opened, missing)
 }
 
-/// Those that a proxy is tried with. What a runtime does differently shows in the embedded proxy; for Traffic Server two
+/// The engines that a proxy is tried with. Differences of a runtime show in the embedded proxy; for Traffic Server two
 /// are enough, one that compiles and one that interprets. A runtime that another's code is for, `wamr-jit`, is the same to
 /// guests, and LLVM would take minutes for all of them: the tests of seam, host and containment have it.
 fn of_proxy(proxy: Proxy, engines: &[Arc<dyn Engine>]) -> impl Iterator<Item = &Arc<dyn Engine>> {
@@ -93,7 +93,7 @@ fn available(proxy: Proxy) -> Result<()> {
     Ok(())
 }
 
-/// What the table calls an engine in a proxy.
+/// The table's name for an engine in a proxy.
 fn column(proxy: Proxy, engine: &str) -> String {
     match proxy {
         Proxy::Embedded => engine.to_owned(),

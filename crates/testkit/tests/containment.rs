@@ -1,4 +1,4 @@
-//! What a guest does wrong ends its VM and nothing else: the proxy lives, the request gets the fail policy, the VM comes
+//! A guest's faults end its VM and nothing else: the proxy lives, the request gets the fail policy, the VM comes
 //! back.
 #![allow(clippy::unwrap_used)]
 
@@ -192,7 +192,7 @@ fn deaths_outside_of_streams_end_no_stream() {
             .collect();
         let mut weir = start(engine, &origin, &what, &[]);
         for (behaviour, callback) in &what {
-            // What becomes of the request depends on whether the VM dies before it ends.
+            // The fate of the request depends on the moment of the VM's death.
             send(&weir, &request(behaviour, callback));
         }
         let deaths = weir.logs().wait(PATIENCE, |lines| {
@@ -343,7 +343,7 @@ fn fail_closed_refuses_until_the_vm_is_back() {
     comes_back(&weir, "panic", "request_headers");
 }
 
-/// How often the log has this.
+/// The number of times that the log has this.
 fn logged(weir: &Weir, message: &str) -> usize {
     let lines = weir.logs().lines();
     lines
@@ -352,8 +352,8 @@ fn logged(weir: &Weir, message: &str) -> usize {
         .count()
 }
 
-/// Sends a poisonous request and many others after it, ten times over. As in a second, `prepared` has what it waits for between
-/// two of them. Returns how many of the others were sent, and how many of them the filter did not see.
+/// Sends a poisonous request and many others after it, ten times over. As in a second, `prepared` has what it waits for
+/// between two of them. Returns how many of the others were sent, and how many of them the filter did not see.
 fn poison(weir: &Weir, prepared: impl Fn(usize)) -> (usize, usize) {
     let (mut sent, mut missed) = (0, 0);
     for death in 1..=10 {

@@ -4,10 +4,10 @@
 
 use std::path::Path;
 
-/// Where the configuration says that it listens.
+/// The address of the configuration.
 const WRITTEN: &str = "127.0.0.1:8080";
 
-/// What the examples are: routes with filters, and the upstreams that the filters may call.
+/// The examples: routes with filters, and the upstreams that the filters may call.
 #[derive(Debug)]
 pub struct Demo {
     routes: Vec<Route>,

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use super::wrk::Target;
 use crate::sh;
 
-/// How long a proxy may take to start; compiling modules is part of it.
+/// The longest that a proxy may take to start; compiling modules is part of it.
 const START: Duration = Duration::from_secs(60);
 
-/// Whether a filter runs.
+/// True if a filter runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
     /// The proxy alone.
@@ -76,7 +76,7 @@ impl Subject {
         Ok(subject)
     }
 
-    /// What is loaded.
+    /// The process that is loaded.
     pub fn target(&self) -> Target {
         let plural = if self.workers == 1 { "" } else { "s" };
         Target {
@@ -117,7 +117,7 @@ impl Drop for Subject {
     }
 }
 
-/// Where configurations and logs of a run lie.
+/// The folder of a run's configurations and logs.
 pub fn folder() -> Result<PathBuf> {
     let folder = sh::target_dir().join("bench");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 
 use super::subject::{Filter, Subject, folder, free_address};
 
-/// What every proxy answers.
+/// The answer of every proxy.
 pub const BODY: &str = "Hello, World!";
 
-/// What every proxy tells the filter: one header on the request, one on the response.
+/// The edits of every proxy's filter: one header on the request, one on the response.
 pub const FILTER_CONFIGURATION: &str =
     r#"{"request":{"add":{"x-bench-request":"1"}},"response":{"add":{"x-bench-response":"1"}}}"#;
 

@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use super::cpu;
 use crate::sh;
 
-/// How much load, and how often.
+/// The load, and the number of runs.
 #[derive(Clone, Copy, clap::Args)]
 pub struct Load {
-    /// How often each subject is measured; tables give medians.
+    /// The number of times that each subject is measured; tables give medians.
     #[arg(long, default_value_t = 7)]
     pub rounds: usize,
     /// Seconds of load for one measurement.
@@ -21,19 +21,19 @@ pub struct Load {
     pub connections: u32,
 }
 
-/// What is loaded.
+/// The subject of the load.
 pub struct Target {
-    /// What tables call it.
+    /// The name in tables.
     pub label: String,
     /// The process whose CPU time counts.
     pub pid: u32,
-    /// Where requests go.
+    /// The address of requests.
     pub url: String,
-    /// What wrk is told about them, in Lua; a plain request without.
+    /// The script of wrk for the requests, in Lua; a plain request without.
     pub script: Option<PathBuf>,
 }
 
-/// What one measurement gave.
+/// The result of one measurement.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// CPU seconds of the proxy for 100,000 requests.

@@ -10,17 +10,17 @@ use anyhow::{Context, Result, ensure};
 /// Bytes of the body.
 const BODY: usize = 1024;
 
-/// How long an answer may take, a first one under valgrind included.
+/// The longest that an answer may take, a first one under valgrind included.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves an object that caches may keep for the length of any measurement, until this process ends.
 pub struct Origin {
-    /// Where it listens.
+    /// The address of the origin.
     pub address: SocketAddr,
     seen: Arc<Mutex<Seen>>,
 }
 
-/// What has come so far.
+/// The requests that have come so far.
 #[derive(Clone, Default)]
 pub struct Seen {
     /// Number of requests.
@@ -46,7 +46,7 @@ impl Origin {
         Ok(Self { address, seen })
     }
 
-    /// What has come so far.
+    /// The requests that have come so far.
     pub fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -82,7 +82,7 @@ impl Client {
         let connection = TcpStream::connect(server)?;
         connection.set_nodelay(true)?;
         connection.set_read_timeout(Some(PATIENCE))?;
-        // What curl sends.
+        // The head that curl sends.
         let request =
             format!("GET / HTTP/1.1\r\nHost: {server}\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\n\r\n");
         Ok(Self { connection, request })

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// The wait before the next look at the answer of a changed rule.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What one server took.
+/// The costs of one server.
 struct Figures {
     ready: Duration,
     resident: u64,

@@ -1,4 +1,4 @@
-//! What a second net thread brings where each request takes a computation.
+//! The gain of a second net thread where each request takes a computation.
 //!
 //! The load generator takes its part of the same cores, so that not even a perfect server doubles. It sends many requests
 //! at a time to keep that part small; what Lua reaches, whose states are one a thread, is what can be reached. What a

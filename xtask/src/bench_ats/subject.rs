@@ -9,7 +9,7 @@ use weir_ats_server::{AtsServer, Settings};
 use super::origin::{Client, Origin};
 use crate::sh;
 
-/// What has the job done.
+/// The plugin that does the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plugin {
     /// Nobody: the server alone.
@@ -22,7 +22,7 @@ pub enum Plugin {
     Wasm,
 }
 
-/// What is done for each request.
+/// The job that is done for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
     /// One header is added to the request and one to the response.
@@ -35,7 +35,7 @@ impl Plugin {
     /// All of them, the server alone first.
     pub const ALL: [Self; 4] = [Self::None, Self::HeaderRewrite, Self::Lua, Self::Wasm];
 
-    /// What tables call it.
+    /// The name in tables.
     pub const fn label(self) -> &'static str {
         match self {
             Self::None => "no plugin",
@@ -63,7 +63,7 @@ impl Job {
     }
 }
 
-/// What is needed to start servers.
+/// The means to start servers.
 pub struct Setup {
     library: PathBuf,
     origin: Origin,
@@ -87,7 +87,7 @@ impl Setup {
         let answer = Client::new(server.http())?.fetch(1)?;
         self.started.set(self.started.get() + 1);
         if plugin != Plugin::None {
-            // What does not do its job is fast.
+            // A plugin that does not do its job is fast.
             let [request, response] = job.headers();
             for (header, head) in [(request, self.origin.seen().last), (response, answer)] {
                 ensure!(
@@ -101,7 +101,7 @@ impl Setup {
         Ok(server)
     }
 
-    /// Whether everything but the first request to each server was answered by its cache.
+    /// Returns true if everything but the first request to each server was answered by its cache.
     pub fn expect_hits(&self) -> Result<()> {
         let (misses, started) = (self.origin.seen().requests, self.started.get());
         ensure!(

@@ -6,7 +6,7 @@ use super::{Mode, Way};
 use crate::bench::report::{median, sorted};
 use crate::sh;
 
-/// What was measured, of each mode.
+/// The measurements of each mode.
 pub struct Figures {
     /// Names of the figures, with their units, in order.
     pub names: Vec<String>,

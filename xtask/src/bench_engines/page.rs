@@ -15,7 +15,7 @@ const BEGIN: &str = "<!-- figures: written by `cargo xtask bench-engines` -->\n"
 const END: &str = "<!-- end of figures -->\n";
 const PLOT: &str = "docs/engines.svg";
 
-/// What is drawn: the three filters.
+/// The subject of the drawing: the three filters.
 const DRAWN: [&str; 3] = ["header filter, us", "body of 64 KiB, us", "rule engine, us"];
 
 /// Both tables.

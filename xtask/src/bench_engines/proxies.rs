@@ -16,7 +16,7 @@ use crate::sh;
 const MODULE: &str = "filters/target/wasm32-wasip1/release/header_rewrite.wasm";
 const CONFIGURATION: &str = r#"{"request":{"add":{"x-a":"1"}},"response":{"add":{"x-b":"1"}}}"#;
 
-/// What is not in the binaries, where `cargo xtask` puts it.
+/// The libraries that are not in the binaries, where `cargo xtask` puts it.
 const COMPANIONS: [(&str, &str); 2] = [
     ("WEIR_V8_LIB", "target/v8/libweir_v8.so"),
     ("WEIR_WAMR_COMPILER", "target/wamr-compiler/weir-wamr-compiler"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use weir_config::WasmtimeOptions;
 
-/// What a line says.
+/// The arguments of a line that loads the plugin.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arguments {
     /// Filter documents, in the order of the chain.

@@ -1,4 +1,4 @@
-//! What is loaded: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
+//! The plugin's loaded state: the documents of each instance, the VMs that they need on each net thread, and the chains made of both.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -175,7 +175,7 @@ impl Control {
     /// Serves what has been added, without what is refused.
     pub fn apply_at_start(&mut self) {
         if self.changed {
-            // What was refused has been logged.
+            // Refusals have been logged.
             let _ = self.apply(None, OnFailure::Retry);
         }
     }
@@ -347,7 +347,7 @@ impl Control {
             Ok(filter) => {
                 if filter.watch {
                     self.stamps.insert(file.to_owned(), stamp);
-                    // What the document names is read later.
+                    // The files that the document names are read later.
                     for other in filter.files().into_iter().filter(|other| other != file) {
                         let stamp = FileStamp::of(&other);
                         self.stamps.insert(other, stamp);
@@ -410,7 +410,7 @@ fn served(
     chain.iter().enumerate().map(filter).collect()
 }
 
-/// Whether the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
+/// Returns true if the process only checks its configuration: `traffic_server -C verify_config`. No function of the server tells.
 fn is_verifying() -> bool {
     static VERIFIES: OnceLock<bool> = OnceLock::new();
     *VERIFIES.get_or_init(|| {
@@ -419,7 +419,7 @@ fn is_verifying() -> bool {
     })
 }
 
-/// Whether a command line asks for `verify_config`, in any of the ways in which the server takes it.
+/// Returns true if a command line asks for `verify_config`, in any of the ways in which the server takes it.
 fn verifies<'a>(arguments: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut is_command = false;
     for argument in arguments {

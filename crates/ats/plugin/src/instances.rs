@@ -21,7 +21,8 @@ pub(crate) struct Instances {
 #[derive(Default)]
 struct Instance {
     files: Vec<PathBuf>,
-    /// What they say, in the order of the files; a document that could not be read has a stand-in, which is refused.
+    /// The filters of the documents, in the order of the files; a document that could not be read has a stand-in, which is
+    /// refused.
     filters: Vec<Arc<FilterConfig>>,
     /// Rules that use it.
     users: usize,
@@ -71,7 +72,7 @@ impl Instances {
     /// A rule has no use for its instance any more. Returns true if no rule has.
     pub fn leave(&mut self, number: usize) -> bool {
         let Some(instance) = self.all.get_mut(number).filter(|instance| instance.users > 0) else {
-            // That of `plugin.config`, or none.
+            // The instance of `plugin.config`, or none.
             return false;
         };
         instance.users -= 1;

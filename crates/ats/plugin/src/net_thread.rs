@@ -33,7 +33,7 @@ pub(crate) struct NetThread {
     own: OnceLock<Own>,
 }
 
-/// What a net thread has once it has been seen running.
+/// The parts of a net thread that exist once the thread has been seen running.
 struct Own {
     thread: TSEventThread,
     mail: TSCont,
@@ -143,12 +143,12 @@ impl NetThread {
         }
     }
 
-    /// Whether transactions wait for filters.
+    /// Returns true if transactions wait for filters.
     pub fn has_waiting(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether this is the transaction that the server has called about, and so holds the mutex of. Under the lock.
+    /// Returns true for the transaction that the server has called about, whose mutex it holds. Called under the lock.
     #[inline]
     pub fn is_at_work_on(&self, txn: TSHttpTxn) -> bool {
         self.at_work.load(Ordering::Relaxed) == txn.as_ptr().addr()

@@ -34,7 +34,7 @@ pub(crate) struct Plugin {
     /// Each time filters let a transaction go it goes on on another net thread: for tests alone. The server moves one only
     /// where another plugin re-enables it from a thread of its own, and nothing of it may depend on the thread then.
     pub moves_transactions: bool,
-    /// What the process counts about itself.
+    /// The process's counts about itself.
     meters: Meters,
     /// The bound of the memory that the host holds for all filters.
     pub ceiling: Ceiling,
@@ -91,8 +91,8 @@ pub(crate) fn setup() -> Result<&'static Plugin, SetupError> {
     Ok(PLUGIN.get_or_init(|| plugin))
 }
 
-/// Claims the process for this copy of the library. Rules alone load a new copy once the file has been replaced, and two copies
-/// would each have VMs, threads and shared data of their own.
+/// Claims the process for this copy of the library. Rules alone load a new copy once the file has been replaced, and two
+/// copies would each have VMs, threads and shared data of their own.
 fn claim_process() -> Result<(), SetupError> {
     const NAME: &CStr = c"weir.copy";
     let mut slot = -1;
@@ -155,12 +155,12 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
 }
 
 impl Plugin {
-    /// What loads and reloads, one at a time.
+    /// Locks the part that loads and reloads.
     pub fn control(&self) -> MutexGuard<'_, Control> {
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether all transactions are looked at.
+    /// Returns true if the plugin sees all transactions.
     pub fn has_global_hooks(&self) -> bool {
         self.global_hooks.load(Ordering::Acquire)
     }
@@ -206,8 +206,8 @@ fn net_thread_count() -> usize {
         .clamp(1, 1024)
 }
 
-/// The number of threads that the server has named `[ET_NET n]`; `None` where there are none (yet). The server starts them before
-/// it loads plugins, and counts processors otherwise than the standard library, which heeds CPU quotas.
+/// The number of threads that the server has named `[ET_NET n]`; `None` where there are none (yet). The server starts them
+/// before it loads plugins, and counts processors otherwise than the standard library, which heeds CPU quotas.
 fn running_net_threads(tasks: &Path) -> Option<usize> {
     let number = |task: std::io::Result<std::fs::DirEntry>| {
         let name = std::fs::read_to_string(task.ok()?.path().join("comm")).ok()?;

@@ -24,7 +24,7 @@ enum Wake {
     Asked,
     /// The watch of the files says that a reload is due.
     File,
-    /// What is loaded has changed: other files may have to be watched.
+    /// The loaded documents have changed: other files may have to be watched.
     Follow,
     /// A remap rule is no more.
     Dropped(usize),

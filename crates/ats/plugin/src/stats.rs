@@ -19,7 +19,7 @@ use weir_ats_sys::{
 };
 use weir_host::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricSnapshot, MetricValue, Shared};
 
-/// How often the statistics are brought up to date.
+/// The period in which the statistics are brought up to date.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Most statistics that are made.
@@ -61,7 +61,7 @@ pub(crate) struct ServerStats<B = Server> {
     full: bool,
 }
 
-/// Where statistics are shown.
+/// A place where statistics are shown.
 pub(crate) trait Board {
     /// The statistic of this name, new if there is none. `None`: there is no place for it.
     fn open(&mut self, name: &str) -> Option<c_int>;

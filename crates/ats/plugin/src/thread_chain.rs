@@ -8,7 +8,7 @@ use weir_chain::{Chain, ChainFilter};
 use weir_config::FilterConfig;
 use weir_host::VmSlot;
 
-/// What all net threads serve from: the filters of each instance.
+/// The configuration that all net threads serve from: the filters of each instance.
 #[derive(Default)]
 pub(crate) struct Served {
     /// By number.
@@ -17,11 +17,11 @@ pub(crate) struct Served {
 
 /// One filter of an instance.
 pub(crate) struct ServedFilter {
-    /// What its document says.
+    /// The filter's document.
     pub config: Arc<FilterConfig>,
     /// The index of its VM in the configuration, and of its plugin in that VM; `None` where it was refused.
     pub position: Option<(usize, usize)>,
-    /// It may answer by itself.
+    /// The filter may answer by itself.
     pub replies: bool,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct ThreadChain {
     pub filters: Vec<ThreadFilter>,
     /// A filter has conditions on requests.
     pub conditional: bool,
-    /// What filters make of a response goes into the cache.
+    /// The cache keeps responses as the filters have changed them.
     pub cache_transformed: bool,
     /// A filter may answer by itself.
     pub replies: bool,
@@ -81,11 +81,11 @@ pub(crate) struct ThreadChain {
 
 /// One filter.
 pub(crate) struct ThreadFilter {
-    /// What its document says.
+    /// The filter's document.
     pub config: Arc<FilterConfig>,
     /// The slot of its VM, and the index of its plugin there; `None` where it was refused.
     pub slot: Option<(Arc<VmSlot>, usize)>,
-    /// It may answer by itself.
+    /// The filter may answer by itself.
     pub replies: bool,
 }
 

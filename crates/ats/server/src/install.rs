@@ -72,7 +72,7 @@ impl Installation {
             "{} is {version}; 9.2 is the oldest that is supported",
             server.display()
         );
-        // What it says of itself, as a prefix does not tell: Debian's configuration is in /etc.
+        // The server's own word, since a prefix does not tell: Debian's configuration is in /etc.
         let layout = output(&prefix.join("bin/traffic_layout"), &["info", "--json"])?;
         let path = |name: &str| {
             let path = entry(&layout, name);

@@ -46,7 +46,7 @@ pub struct AtsServer {
     http: SocketAddr,
     https: Option<SocketAddr>,
     stopped: Arc<AtomicBool>,
-    // What follows is let go when the server has gone.
+    // The fields below are dropped once the server has gone.
     _watchdog: Watchdog,
     _folder: Option<TempDir>,
 }
@@ -186,12 +186,12 @@ impl AtsServer {
         files::put(&self.etc().join(name), content)
     }
 
-    /// Has a process of its own check the configuration: `traffic_server -C verify_config`. Returns true if that found nothing
-    /// wrong, and what it printed.
+    /// Has a process of its own check the configuration: `traffic_server -C verify_config`. Returns true if that found
+    /// nothing wrong, and what it printed.
     ///
     /// # Errors
     ///
-    /// It cannot be run.
+    /// The program cannot be run.
     pub fn verify_config(&self) -> Result<(bool, String)> {
         let output = Command::new(self.installation.program("traffic_server"))
             .args(["-C", "verify_config"])
@@ -311,7 +311,7 @@ impl AtsServer {
     }
 
     fn kill(&mut self) {
-        // What has ended already needs nothing. A manager first, or it would start another server.
+        // A process that has ended needs nothing. The manager is killed first, or it would start another server.
         let _ = self.child.kill();
         if self.managed
             && let Some(server) = self.locked()

@@ -64,7 +64,7 @@ impl Watchdog {
 impl Drop for Watchdog {
     fn drop(&mut self) {
         if let Some(mut stdin) = self.child.stdin.take() {
-            // Where nobody listens there is nobody to kill either.
+            // Without a listener there is nobody to kill either.
             let _ = writeln!(stdin, "over");
         }
         let _ = self.child.wait();

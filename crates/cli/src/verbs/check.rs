@@ -25,7 +25,7 @@ pub struct Args {
     runtimes: runtime_args::RuntimeArgs,
 }
 
-/// What `--help` begins with.
+/// The beginning of `--help`.
 pub const LONG_ABOUT: &str = "\
 Checks a configuration and its modules, without serving.
 
@@ -48,7 +48,7 @@ Exit codes:
 
 /// Checks the file and says what was found.
 pub fn run(args: &Args) -> Result<()> {
-    // What a guest logs when it refuses its configuration is the best reason there is.
+    // A guest's log lines about its refused configuration are the best reason there is.
     let log = logging::start(Some(logging::LogFormat::Text), LogLevel::Warn)?;
     let file = args.file.display();
     let environment = environment();
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<()> {
             (weir_proxy::check_filters(&[Arc::from(filter)], &runtimes), 1)
         }
     };
-    // What guests said comes before what it led to.
+    // Guests' lines come before the problems that they led to.
     drop(log);
     report.errors.iter().for_each(|error| eprintln!("{error}"));
     report.refused.iter().for_each(|refusal| eprintln!("{refusal}"));

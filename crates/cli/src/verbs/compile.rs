@@ -29,7 +29,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-/// What `--help` begins with.
+/// The beginning of `--help`.
 pub const LONG_ABOUT: &str = "\
 Compiles a module ahead of time.
 
@@ -83,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// The file with code for one more engine.
 fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
     let wasm = ModuleFile::split(file).wasm;
-    // What Weir could not run need not be compiled.
+    // A module that Weir cannot run need not be compiled.
     weir_host::inspect(import_sets(), &wasm)?.check()?;
     let Some(ahead) = engine.ahead_of_time() else {
         bail!(

@@ -18,7 +18,7 @@ pub struct Args {
     json: bool,
 }
 
-/// What `--help` begins with.
+/// The beginning of `--help`.
 pub const LONG_ABOUT: &str = "\
 Lists the runtimes that a configuration may name with `runtime:`.
 

@@ -27,7 +27,7 @@ pub struct Args {
 /// Bytes of a page of linear memory.
 const PAGE: u64 = 64 << 10;
 
-/// What `--help` begins with.
+/// The beginning of `--help`.
 pub const LONG_ABOUT: &str = "\
 Says what a module is, exports, imports and needs. The module is not run.
 
@@ -62,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is said of code that lies beside the module.
+/// The report on code that lies beside the module.
 fn compiled(code: Result<Code<'_>, CodeError>) -> String {
     match code {
         Ok(code) => format!(

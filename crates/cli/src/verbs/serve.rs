@@ -25,14 +25,14 @@ pub struct Args {
     /// Number of worker threads, instead of the configuration's or one per core.
     #[arg(long, value_name = "N")]
     workers: Option<NonZeroUsize>,
-    /// How log lines are written; text on a terminal, JSON elsewhere.
+    /// Format of log lines; text on a terminal, JSON elsewhere.
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
     #[command(flatten)]
     runtimes: runtime_args::RuntimeArgs,
 }
 
-/// What `--help` begins with.
+/// The beginning of `--help`.
 pub const LONG_ABOUT: &str = "\
 Serves HTTP through filters.
 

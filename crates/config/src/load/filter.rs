@@ -15,7 +15,7 @@ use crate::{
     FailPolicy, FilterConfig, HttpCallFailure, Limits, Runtime, Ticks, Timeouts, Upstream, VmConfig, VmLimits,
 };
 
-/// What a filter gets from around it.
+/// Values that a filter gets from the document around it.
 pub(super) struct Defaults {
     pub(super) name: String,
     pub(super) body_limit: u64,
@@ -201,7 +201,7 @@ pub(super) fn log_level(field: &Field<'_>) -> Option<LogLevel> {
     ])
 }
 
-/// What stands under `limits`: the VM's bounds, and the filter's own.
+/// The values under `limits`: the VM's bounds, and the filter's own.
 struct Bounds {
     vm: VmLimits,
     body: u64,

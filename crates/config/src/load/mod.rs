@@ -44,7 +44,7 @@ impl FilterConfig {
         session.finish(filter)
     }
 
-    /// What stands in for a document that [`FilterConfig::load`] refuses: a filter without a module, whose fail policy,
+    /// The stand-in for a document that [`FilterConfig::load`] refuses: a filter without a module, whose fail policy,
     /// name and conditions are those of the document as far as they can be read.
     pub fn stand_in(path: &Path, environment: &Environment) -> Self {
         let session = Session::new(environment);

@@ -76,7 +76,7 @@ pub(super) fn take(keys: &Keys<'_>) -> Option<ProxyConfig> {
     })
 }
 
-/// Those that could be read. If any could not, the whole configuration is refused in the end.
+/// The values that could be read. If any could not, the whole configuration is refused in the end.
 fn good<T>(all: &IndexMap<String, Option<Arc<T>>>) -> IndexMap<String, Arc<T>> {
     all.iter()
         .filter_map(|(name, value)| Some((name.clone(), value.clone()?)))

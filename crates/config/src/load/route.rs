@@ -13,7 +13,7 @@ use crate::{
     Upstream,
 };
 
-/// What routes may name.
+/// The filters and upstreams that routes may name.
 pub(super) struct Known<'a> {
     /// `None` for a filter that is there but wrong.
     pub(super) filters: &'a IndexMap<String, Option<Arc<FilterConfig>>>,
@@ -58,7 +58,7 @@ pub(super) fn read_all(field: &Field<'_>, known: &Known<'_>) -> Option<Vec<Route
 fn read(field: &Field<'_>, index: usize, known: &Known<'_>) -> Option<Route> {
     let keys = field.keys()?;
     let name = or(keys.take("name"), format!("route-{}", index + 1), Field::string);
-    // What follows from a wrong condition would be noise.
+    // Consequences of a wrong condition would be noise.
     let matches = keys
         .take("match")
         .map_or_else(|| Some(RouteMatch::all()), |field| condition(&field));

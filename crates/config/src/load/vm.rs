@@ -5,7 +5,7 @@ use super::{or, runtime, snapshot};
 use crate::read::{Field, Keys, quoted, unknown_of_many};
 use crate::{CodeSource, Runtime, VmConfig, VmLimits};
 
-/// What makes a VM, from the keys of a filter's block.
+/// The configuration of a VM, from the keys of a filter's block.
 pub(super) fn read(block: &Keys<'_>, limits: VmLimits, module_file: u64, strict: bool) -> Option<VmConfig> {
     let snapshot = block.take("snapshot").and_then(|field| snapshot::read(&field));
     let allowed_capabilities = block

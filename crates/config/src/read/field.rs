@@ -13,7 +13,7 @@ use crate::yaml::{Node, Position, Value};
 pub(crate) struct Field<'d> {
     pub(crate) document: &'d Document<'d>,
     pub(crate) node: &'d Node,
-    /// Such as `routes[0].upstream`.
+    /// The path of the key, such as `routes[0].upstream`.
     pub(crate) key: String,
 }
 
@@ -38,7 +38,7 @@ impl<'d> Field<'d> {
         None
     }
 
-    /// Where the value stands.
+    /// The position of the value.
     pub(crate) fn location(&self) -> Location {
         self.location_at(self.node.at)
     }

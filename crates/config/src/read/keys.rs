@@ -80,12 +80,12 @@ impl<'d> Keys<'d> {
         field
     }
 
-    /// Whether nothing stands here.
+    /// Returns true if the map is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether `name` stands here, without taking it.
+    /// Returns true if `name` stands here, without taking it.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|entry| entry.key == name)
     }

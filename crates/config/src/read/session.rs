@@ -157,7 +157,7 @@ impl<'s> Document<'s> {
         Field::new(self, &self.root, String::new())
     }
 
-    /// Where a relative file name begins.
+    /// The folder at which relative file names begin.
     pub(crate) fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }

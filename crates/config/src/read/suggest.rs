@@ -50,7 +50,7 @@ fn plain(name: &str) -> Vec<char> {
         .collect()
 }
 
-/// How many letters must be added, removed, replaced or swapped with their neighbour.
+/// Counts the letters that must be added, removed, replaced or swapped with their neighbour.
 fn distance(from: &[char], to: &[char]) -> usize {
     let mut before_last = vec![0; to.len() + 1];
     let mut last: Vec<usize> = (0..=to.len()).collect();

@@ -173,7 +173,7 @@ impl fmt::Display for CodeSource {
 /// Two are equal when their names are.
 #[derive(Clone, Debug)]
 pub struct Runtime {
-    /// Such as `wasmtime` or `wasmi`.
+    /// The name of the runtime, such as `wasmtime` or `wasmi`.
     pub name: String,
     /// The name as written in the file, such as `ats.wasm.runtime.wamr`.
     pub written: String,

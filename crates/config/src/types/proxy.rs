@@ -133,7 +133,7 @@ pub struct Timeouts {
     pub stream_idle: Duration,
     /// A tunnel after a 101 on which no byte moves in either direction; [`TUNNEL_IDLE`](limits::TUNNEL_IDLE) unless given.
     pub tunnel_idle: Duration,
-    /// What a graceful shutdown leaves to requests that are under way; 30 s unless given.
+    /// The time that a graceful shutdown leaves to requests under way; 30 s unless given.
     pub drain: Duration,
 }
 

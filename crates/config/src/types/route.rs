@@ -85,7 +85,7 @@ impl RouteMatch {
     }
 
     fn matches_path(&self, path: &[u8]) -> bool {
-        // What is not a path ("*" of OPTIONS, the target of CONNECT) belongs to the route that takes everything.
+        // A target that is no path ("*" of OPTIONS, the target of CONNECT) belongs to the route that takes everything.
         let prefix = self.path_prefix.as_bytes();
         if prefix == b"/" {
             return true;

@@ -87,7 +87,7 @@ impl fmt::Display for Endpoint {
 /// The version of HTTP towards an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// What ALPN agrees on under TLS, HTTP/1.1 without.
+    /// The protocol that ALPN agrees on under TLS, HTTP/1.1 without.
     #[default]
     Auto,
     /// HTTP/1.1.

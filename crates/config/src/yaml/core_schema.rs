@@ -1,4 +1,4 @@
-//! What a plain scalar means (YAML 1.2.2, section 10.3 "Core Schema").
+//! The meaning of plain scalars (YAML 1.2.2, section 10.3 "Core Schema").
 
 use crate::read::quoted;
 

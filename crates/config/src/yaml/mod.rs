@@ -40,12 +40,12 @@ pub(crate) struct Entry {
 }
 
 impl Node {
-    /// Whether nothing stands here (`key:` without a value, `~`, `null`).
+    /// Returns true if nothing stands here (`key:` without a value, `~`, `null`).
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.scalar(), Some(Scalar::Null))
     }
 
-    /// What a scalar is by YAML's core schema; `None` for lists and maps.
+    /// The meaning of a scalar by YAML's core schema; `None` for lists and maps.
     pub(crate) fn scalar(&self) -> Option<Scalar<'_>> {
         match &self.value {
             Value::Scalar { text, plain: true } => Some(Scalar::of_plain(text)),
@@ -54,7 +54,7 @@ impl Node {
         }
     }
 
-    /// What stands here, for messages: `the number 5`, `a map`.
+    /// Describes the value, for messages: `the number 5`, `a map`.
     pub(crate) fn describe(&self) -> String {
         match (&self.value, self.scalar()) {
             (Value::List(items), _) if items.is_empty() => "an empty list".to_owned(),

@@ -7,8 +7,8 @@ use granit_parser::{Event, Parser, ScalarStyle, Span, Tag};
 use super::{Entry, Node, Position, Value};
 use crate::read::quoted;
 
-/// Bytes of memory that the values of one document take, aliases expanded. Stops the "billion laughs" of nested aliases. Enough
-/// for the filters of a hundred thousand rules.
+/// Bytes of memory that the values of one document take, aliases expanded. Stops the "billion laughs" of nested aliases.
+/// Enough for the filters of a hundred thousand rules.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Nesting, aliases expanded. Bounds the recursion of everything that walks a tree.
@@ -168,7 +168,7 @@ impl Builder {
                         &format!("the key {} is given twice, first in line {first}", quoted(&key)),
                     );
                 }
-                // Where nothing stands, the key is the place to look at.
+                // A value that is missing is reported at its key.
                 let place = if node.is_null() { at } else { node.at };
                 entries.push(Entry {
                     key,
@@ -217,7 +217,7 @@ fn merge(entries: &mut Vec<Entry>, keys: &mut HashMap<String, usize>, source: No
     }
 }
 
-/// Whether an unquoted scalar keeps its meaning with this tag: `!!str 5` is a string.
+/// Returns true if an unquoted scalar keeps its meaning with this tag: `!!str 5` is a string.
 fn plain_with_tag(tag: Option<&Tag>, at: Position) -> Result<bool, YamlError> {
     match tag {
         None => Ok(true),

@@ -1,4 +1,4 @@
-//! What the seam costs: a call into an empty guest, and a call from the guest to the host.
+//! The cost of the seam: a call into an empty guest, and a call from the guest to the host.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ const FUNCS: HostFuncs = &[HostFunc {
     },
     id: 0,
     call: |caller, _, args| {
-        // What every hostcall does at least: find its state.
+        // Every hostcall has to find its state at least.
         let (memory, state) = caller.parts();
         let count = state.downcast_mut::<u64>().map_or(0, |count| {
             *count += args[0];

@@ -1,4 +1,4 @@
-//! What a runtime can do.
+//! The abilities of a runtime.
 
 use crate::Engine;
 

@@ -1,4 +1,4 @@
-//! What can go wrong between the host and a runtime.
+//! Errors between the host and a runtime.
 
 use std::fmt;
 
@@ -6,9 +6,9 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}; {remedy}")]
 pub struct Unavailable {
-    /// What is missing, too old or broken.
+    /// The part that is missing, too old or broken.
     pub problem: String,
-    /// What to install or set.
+    /// The package to install, or the variable to set.
     pub remedy: String,
 }
 

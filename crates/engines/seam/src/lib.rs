@@ -47,8 +47,8 @@ pub trait Engine: Send + Sync {
         None
     }
 
-    /// What this runtime does by itself. With the objects that it hands out these are its [`Abilities`]; a configuration
-    /// that needs more is refused at load.
+    /// The abilities that the runtime has by itself. With the objects that it hands out these are its [`Abilities`]; a
+    /// configuration that needs more is refused at load.
     fn declared(&self) -> Declared;
 
     /// Compiles (or, for an interpreter, validates and translates) a module and resolves its imports against `funcs`.

@@ -7,7 +7,7 @@ use crate::{CompileError, Engine};
 /// An addition to WebAssembly that some engines have and others lack.
 #[derive(Debug)]
 pub struct Proposal {
-    /// What it is called.
+    /// The name of the proposal.
     pub name: &'static str,
     feature: WasmFeatures,
     /// A module that needs it and no other.
@@ -15,12 +15,12 @@ pub struct Proposal {
 }
 
 impl Proposal {
-    /// Whether an engine takes it, found out by compiling a module that needs it.
+    /// Returns true if an engine takes it, found out by compiling a module that needs it.
     pub fn is_taken_by(&self, engine: &dyn Engine) -> bool {
         engine.compile(self.probe, &[]).is_ok()
     }
 
-    /// Whether a module needs it: it is valid, but not without. `wasm` is valid with all proposals.
+    /// Returns true if a module needs it: it is valid, but not without. `wasm` is valid with all proposals.
     fn is_needed_by(&self, wasm: &[u8]) -> bool {
         !is_valid(wasm, all().difference(self.feature))
     }
@@ -58,7 +58,7 @@ fn all() -> WasmFeatures {
     let proposals = PROPOSALS
         .iter()
         .fold(WasmFeatures::empty(), |all, proposal| all.union(proposal.feature));
-    // What no proposal stands for: floats, and the host's own types.
+    // Features that no proposal stands for: floats, and the host's own types.
     proposals
         .union(WasmFeatures::FLOATS)
         .union(WasmFeatures::GC_TYPES)
@@ -68,7 +68,7 @@ fn is_valid(wasm: &[u8], features: WasmFeatures) -> bool {
     Validator::new_with_features(features).validate_all(wasm).is_ok()
 }
 
-/// Those that engines differ in or that toolchains use, oldest first.
+/// The proposals that engines differ in or that toolchains use, oldest first.
 pub const PROPOSALS: &[Proposal] = &[
     Proposal {
         name: "mutable globals",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use weir_engine::Unavailable;
 
-/// Where an administrator may put them.
+/// The folder in which an administrator may put them.
 const SYSTEM: &str = "/usr/lib/weir";
 
 /// Such a library or program.
@@ -16,7 +16,7 @@ pub struct Companion {
     pub variable: &'static str,
     /// The command that makes it.
     pub command: &'static str,
-    /// What the command takes it from.
+    /// The source that the command takes it from.
     pub source: &'static str,
 }
 
@@ -26,7 +26,7 @@ impl Companion {
     ///
     /// # Errors
     ///
-    /// It is in none of these places.
+    /// The program is in none of these places.
     pub fn find(&self) -> Result<PathBuf, Unavailable> {
         let candidates = self.candidates();
         let looked: Vec<_> = candidates.iter().map(|path| path.display().to_string()).collect();
@@ -70,7 +70,7 @@ impl Companion {
     }
 }
 
-/// What is at the bottom of an error: libraries that are not opened say no more than that at its top.
+/// The bottom of an error: libraries that are not opened say no more than that at its top.
 pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {

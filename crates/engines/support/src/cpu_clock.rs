@@ -26,7 +26,7 @@ impl ThreadClock {
     /// Returns the clock of the calling thread.
     pub fn of_this_thread() -> Self {
         let mut clock = 0;
-        // It fails for a thread that has ended, and this one runs. The clock 0 of a failure would be the time of day.
+        // The call fails for a thread that has ended, and this one runs. The clock 0 of a failure would be the time of day.
         #[expect(
             unsafe_code,
             reason = "no crate in the tree offers the clocks of other threads"

@@ -1,4 +1,4 @@
-//! When a guest has had enough.
+//! The end of a guest's time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use weir_engine::CpuBudget;
 use crate::stamp::CallNumber;
 use crate::{Ticker, thread_cpu_time};
 
-/// What a backend does with a guest at a tick.
+/// A backend's treatment of a guest at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Lets it run on.

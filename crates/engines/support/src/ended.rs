@@ -8,7 +8,7 @@ use weir_engine::Trap;
 
 /// Runs a host function so that its panic does not unwind through frames of a runtime.
 ///
-/// What the function changed may be half changed then, but nobody sees it: whoever gets the panic ends the instance.
+/// Things that the function changed may be half changed then, but nobody sees it: whoever gets the panic ends the instance.
 #[inline]
 pub fn guarded<T>(work: impl FnOnce() -> Result<T, Trap>) -> thread::Result<Result<T, Trap>> {
     catch_unwind(AssertUnwindSafe(work))

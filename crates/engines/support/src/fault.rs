@@ -1,8 +1,8 @@
-//! What WebAssembly forbids, in words.
+//! Faults that WebAssembly forbids, in words.
 
 use weir_engine::{InstantiateError, Trap, TrapKind};
 
-/// What a guest did that WebAssembly forbids. Backends translate their own codes to these, so that a log line reads
+/// A guest's deed that WebAssembly forbids. Backends translate their own codes to these, so that a log line reads
 /// the same on every runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

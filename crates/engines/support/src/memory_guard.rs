@@ -37,7 +37,7 @@ impl MemoryGuard {
     ///
     /// # Errors
     ///
-    /// That is over the limit.
+    /// The size is over the limit.
     pub fn of_module(limit: usize, at_start: usize) -> Result<Self, InstantiateError> {
         let mut guard = Self::new(limit);
         if guard.grow_memory(0, at_start) {
@@ -50,7 +50,7 @@ impl MemoryGuard {
         }
     }
 
-    /// Whether a memory may go from `current` to `desired` bytes. A new memory has `current` 0.
+    /// Checks that a memory may go from `current` to `desired` bytes. A new memory has `current` 0.
     pub fn grow_memory(&mut self, current: usize, desired: usize) -> bool {
         let delta = desired.saturating_sub(current);
         let wanted = self.bytes.saturating_add(delta);
@@ -63,7 +63,7 @@ impl MemoryGuard {
         true
     }
 
-    /// Whether a table may go from `current` to `desired` elements. A new table has `current` 0.
+    /// Checks that a table may go from `current` to `desired` elements. A new table has `current` 0.
     pub fn grow_table(&mut self, current: usize, desired: usize) -> bool {
         let delta = desired.saturating_sub(current);
         let wanted = self.elements.saturating_add(delta);

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How often the ticker beats, and so how late a deadline may be noticed.
+/// The period of the ticker, by which a deadline may be noticed late.
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Called at every beat; `false` says that it need not be called again.
@@ -19,7 +19,7 @@ pub struct Ticker {
 static BEATS: AtomicU64 = AtomicU64::new(0);
 
 impl Ticker {
-    /// How often it has beaten.
+    /// The number of beats so far.
     #[inline]
     pub(crate) fn beats() -> u64 {
         BEATS.load(Ordering::Acquire)

@@ -1,4 +1,4 @@
-//! What belongs to an instance beside V8's own.
+//! Weir's part of an instance, beside V8's own.
 
 use std::any::Any;
 use std::ffi::{c_int, c_void};
@@ -22,7 +22,7 @@ pub(crate) struct Data {
     pub allocator: Allocator<u32>,
     pub deadline: Deadline,
     pub guard: MemoryGuard,
-    /// What ended the guest that was not V8.
+    /// The end of the guest by something other than V8.
     pub ended: Ended,
 }
 
@@ -53,7 +53,8 @@ impl Data {
 /// # Safety
 ///
 /// `data` is null or the [`Data`] of the instance whose guest is calling on this thread, to which no other reference exists.
-/// `arguments` has room for [`MAX_PARAMS`] values, initialised as far as the function has parameters, and `result` is writable.
+/// `arguments` has room for [`MAX_PARAMS`] values, initialised as far as the function has parameters, and `result` is
+/// writable.
 pub(crate) unsafe extern "C" fn call(
     data: *mut c_void,
     index: u32,
@@ -94,8 +95,8 @@ pub(crate) unsafe extern "C" fn call(
 ///
 /// `data` is null or the [`Data`] of the instance whose guest runs on this thread, to which no other reference exists.
 pub(crate) unsafe extern "C" fn expired(data: *mut c_void) -> c_int {
-    // SAFETY: the data of the instance whose guest runs on this thread. V8 asks between two of the guest's instructions, so no
-    // host function runs that could hold a reference.
+    // SAFETY: the data of the instance whose guest runs on this thread. V8 asks between two of the guest's instructions, so
+    // no host function runs that could hold a reference.
     let Some(data) = (unsafe { data.cast::<Data>().as_mut() }) else {
         return 1;
     };

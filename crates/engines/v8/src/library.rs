@@ -48,7 +48,7 @@ macro_rules! functions {
     ($($name:ident: $symbol:literal $type:ty;)*) => {
         /// The library's functions; `shim/weir_v8.h` says what each does.
         pub(crate) struct Library {
-            /// Where it was found.
+            /// The path of the library.
             pub path: PathBuf,
             $(pub $name: $type,)*
         }

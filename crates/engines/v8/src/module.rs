@@ -24,13 +24,13 @@ pub(crate) const MEMORY: (&std::ffi::CStr, &std::ffi::CStr) = (c"weir:host", c"m
 
 pub(crate) struct V8Module(Arc<Compiled>);
 
-/// What instances share, and keep alive.
+/// The parts that instances share, and keep alive.
 pub(crate) struct Compiled {
     pub library: &'static Library,
     pub raw: *mut RawModule,
     pub funcs: Vec<&'static HostFunc>,
     pub imports: Vec<Import>,
-    /// What `imports` point to.
+    /// The targets of `imports`.
     _texts: Vec<CString>,
     /// Pages at start and at most.
     pub memory: Option<(u64, Option<u64>)>,

@@ -32,7 +32,7 @@ impl Message {
     }
 }
 
-/// What stands for each fault in V8's words.
+/// V8's words for each fault.
 const FAULTS: [(&str, Fault); 10] = [
     ("unreachable", Fault::Unreachable),
     ("memory access out of bounds", Fault::MemoryOutOfBounds),
@@ -60,7 +60,7 @@ pub(crate) fn take(outcome: c_int, message: &Message, data: &mut Data) -> Trap {
     Trap::new(kind(&message.text(), &data.guard))
 }
 
-/// Whether V8's words are about code that ran, or about segments, which count as such.
+/// Returns true if V8's words are about code that ran, or about segments, which count as such.
 pub(crate) fn is_trap(message: &str) -> bool {
     message.starts_with("RuntimeError") || message.starts_with("RangeError: Maximum call stack")
 }

@@ -52,7 +52,7 @@ impl CodeCompiler for Compiler {
     }
 }
 
-/// How such bytes begin.
+/// The first bytes of such code.
 const MAGIC: &[u8] = b"weir wamr code 1";
 
 /// Bytes of the module's length, little-endian.
@@ -76,7 +76,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(&[u8], &[u8]), CompileError> {
     rest.split_at_checked(length).ok_or_else(|| refused("it is cut"))
 }
 
-/// Whether this processor has what code is compiled for ([`PROCESSOR`]).
+/// Returns true if this processor has what code is compiled for ([`PROCESSOR`]).
 fn runs_here() -> bool {
     #[cfg(target_arch = "x86_64")]
     return is_x86_feature_detected!("sse4.2") && is_x86_feature_detected!("popcnt");

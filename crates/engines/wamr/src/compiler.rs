@@ -12,7 +12,7 @@ use std::thread;
 use weir_engine::{CompileError, Unavailable};
 use weir_engine_support::Companion;
 
-/// What the program takes and gives: `INTERFACE` of `compiler/weir_wamr_compiler.c`.
+/// The program's interface: `INTERFACE` of `compiler/weir_wamr_compiler.c`.
 const INTERFACE: &str = "2";
 
 const COMPANION: Companion = Companion {
@@ -29,7 +29,7 @@ pub(crate) const PROCESSOR: &str = if cfg!(target_arch = "x86_64") {
     "generic"
 };
 
-/// How code begins.
+/// The first bytes of code.
 const CODE: &[u8] = b"\0aot";
 
 /// The program's status where the module cannot be compiled.
@@ -54,7 +54,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// It is not installed.
+    /// The program is not installed.
     pub fn find(wamr: &str) -> Result<Self, Unavailable> {
         Ok(Self {
             program: COMPANION.find()?,
@@ -66,7 +66,7 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// It is not installed, or does not work for this version of WAMR.
+    /// The program is not installed, or does not work for this version of WAMR.
     pub fn find_usable(wamr: &str) -> Result<Self, Unavailable> {
         const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
         let compiler = Self::find(wamr)?;
@@ -86,7 +86,7 @@ impl Compiler {
     /// Compiles a module for this architecture. Takes as long as LLVM does.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
         run(&self.program, &self.wamr, wasm, &Bounds::of(wasm)).map_err(|failure| match failure {
-            // What it was given is valid, and so it has no reason that a proposal could explain.
+            // The module is valid, so no proposal could explain the failure.
             Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
             Failure::Unusable(problem) => {
                 let error = COMPANION.unusable(&self.program, &problem);
@@ -99,13 +99,13 @@ impl Compiler {
 /// Why there is no code.
 #[derive(Debug, PartialEq)]
 enum Failure {
-    /// It does not get on with the module.
+    /// The program does not get on with the module.
     Module(String),
-    /// It is not what it should be, or the machine lacks what it needs.
+    /// The program is of another kind, or the machine lacks what it needs.
     Unusable(String),
 }
 
-/// What compiling may take: seconds of CPU time, and bytes of memory.
+/// The bounds of compiling: seconds of CPU time, and bytes of memory.
 struct Bounds {
     cpu: u64,
     memory: u64,
@@ -141,14 +141,14 @@ fn answer(program: &Path, wamr: &str, wasm: &[u8], bounds: &Bounds) -> io::Resul
     let module = child.stdin.take();
     thread::scope(|scope| {
         scope.spawn(move || {
-            // Where it ends before it has read all, its status and its words say why.
+            // A program that ends before it has read all says why by its status and its words.
             let _ = module.map(|mut module| module.write_all(wasm));
         });
         child.wait_with_output()
     })
 }
 
-/// What came of it.
+/// The outcome.
 fn code(answer: Output) -> Result<Vec<u8>, Failure> {
     let said = String::from_utf8_lossy(&answer.stderr);
     // LLVM's last word is what it failed for.
@@ -167,7 +167,7 @@ fn code(answer: Output) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// What it means that the system has ended the process.
+/// Explains why the system has ended the process.
 fn ended(status: ExitStatus) -> String {
     match status.signal() {
         Some(libc::SIGXCPU) => "it took more CPU time than a module of this size may".to_owned(),
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::runtime::Runtime;
 
-    /// What comes of a program that does what `script` says.
+    /// The outcome of a program that does what `script` says.
     fn compiled(script: &str) -> Result<Vec<u8>, Failure> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("compiler");

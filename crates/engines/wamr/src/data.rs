@@ -1,4 +1,4 @@
-//! What belongs to an instance beside WAMR's own.
+//! Weir's part of an instance, beside WAMR's own.
 
 use std::any::Any;
 use std::ptr::NonNull;
@@ -13,7 +13,7 @@ use weir_engine_support::{Allocator, Ended, MemoryGuard, PAGE};
 
 use crate::module::Loaded;
 
-/// What the instance's custom data points to. Only the thread that is inside the guest, or holds the instance, touches it.
+/// The target of the instance's custom data. Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {
     pub state: Box<dyn Any + Send>,
     pub module: Arc<Loaded>,
@@ -21,12 +21,12 @@ pub(crate) struct Data {
     pub memory: wasm_memory_inst_t,
     pub allocator: Allocator<wasm_function_inst_t>,
     pub guard: MemoryGuard,
-    /// What a host function ended the guest with.
+    /// A host function's reason to end the guest.
     pub ended: Ended,
 }
 
 impl Data {
-    /// That of an instance; `None` for one that has none.
+    /// The data of an instance; `None` for one that has none.
     ///
     /// # Safety
     ///

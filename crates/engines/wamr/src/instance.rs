@@ -39,7 +39,7 @@ pub(crate) struct WamrInstance {
     instance: wasm_module_inst_t,
     env: wasm_exec_env_t,
     watch: Option<Arc<Watch>>,
-    /// What compiled code may still spend; null for the interpreter.
+    /// The budget that compiled code has left; null for the interpreter.
     fuel: *mut i64,
     exports: Exports<wasm_function_inst_t>,
 }
@@ -144,7 +144,7 @@ impl WamrInstance {
         }
     }
 
-    /// Whether compiled code has spent all that it might.
+    /// Returns true if compiled code has spent its budget.
     fn has_spent_all(&self) -> bool {
         // SAFETY: the global is null or lies in the instance, which is alive, and no guest runs.
         !self.fuel.is_null() && unsafe { self.fuel.read_unaligned() } < 0
@@ -247,7 +247,7 @@ impl Drop for WamrInstance {
     }
 }
 
-/// How WAMR is to instantiate.
+/// The arguments of WAMR's instantiation.
 struct Arguments(*mut InstantiationArgs2);
 
 impl Arguments {

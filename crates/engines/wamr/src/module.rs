@@ -23,7 +23,7 @@ pub(crate) type Message = [c_char; 256];
 
 pub(crate) struct WamrModule(Arc<Loaded>);
 
-/// What instances share, and keep alive.
+/// The parts that instances share, and keep alive.
 pub(crate) struct Loaded {
     pub raw: wasm_module_t,
     pub table: Table,
@@ -36,7 +36,7 @@ pub(crate) struct Loaded {
     pub shows_memory: bool,
     /// The code was compiled ahead of time.
     pub is_compiled: bool,
-    /// What WAMR reads the module from, if it still does.
+    /// The bytes that WAMR reads the module from, if it still does.
     _wasm: Option<Box<[u8]>>,
 }
 
@@ -136,7 +136,7 @@ impl Module for WamrModule {
     }
 }
 
-/// What WAMR has written.
+/// WAMR's message.
 pub(crate) fn text(message: &Message) -> String {
     let bytes: Vec<u8> = message
         .iter()

@@ -1,6 +1,6 @@
 //! Host functions as WAMR knows them: by name, for the whole process and for ever.
 //!
-//! What a name means is a module's affair: its import has a type, and the host may have several functions of the name. So
+//! The meaning of a name is a module's affair: its import has a type, and the host may have several functions of the name. So
 //! WAMR gets one and the same function for all names, with a number attached, and each module has a table from numbers to
 //! the host's functions.
 
@@ -69,7 +69,7 @@ impl Natives {
     }
 }
 
-/// What WAMR calls for every import: arguments lie in `slots`, and there the result goes.
+/// The function that WAMR calls for every import: arguments lie in `slots`, and there the result goes.
 unsafe extern "C" fn call(env: wasm_exec_env_t, slots: *mut u64) {
     // SAFETY: WAMR gives the environment of the instance that is calling, whose data is there until it has gone.
     let guest = unsafe {

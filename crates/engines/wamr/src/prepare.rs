@@ -1,4 +1,4 @@
-//! What is done to a module before WAMR sees it.
+//! Changes to a module before WAMR sees it.
 //!
 //! - It is validated, with the proposals that WAMR has here, so that a refusal says which one is missing.
 //! - Its start section becomes an export: WAMR would run it before anybody could end it.
@@ -14,7 +14,7 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::TAIL_CALL)
     .union(WasmFeatures::EXTENDED_CONST);
 
-/// What WAMR runs by itself after it has instantiated a module, if it is exported.
+/// The function that WAMR runs by itself after it has instantiated a module, if it is exported.
 const RUN_BY_WAMR: [&str; 2] = ["__post_instantiate", "__wasm_call_ctors"];
 
 /// A module for WAMR's interpreter.

@@ -53,7 +53,7 @@ impl Runtime {
         self.natives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Such as `2.4.3`.
+    /// The version, such as `2.4.3`.
     pub fn version(&self) -> String {
         let (mut major, mut minor, mut patch) = (0, 0, 0);
         // SAFETY: three places to write to.

@@ -8,10 +8,10 @@ use weir_engine_support::{Fault, MemoryGuard};
 
 use crate::data::Data;
 
-/// What WAMR puts before every exception.
+/// The prefix of every exception of WAMR.
 const PREFIX: &str = "Exception: ";
 
-/// What a guest is ended with from outside.
+/// The exception that ends a guest from outside.
 const TERMINATED: &str = "terminated by user";
 
 /// The trap that ended a call.

@@ -18,7 +18,7 @@ const IDLE: u8 = 0;
 const RUNNING: u8 = 1;
 /// The ticker is about to terminate it; the guest's thread waits for that before it lets go of the instance.
 const TERMINATING: u8 = 2;
-/// It has been terminated.
+/// The instance has been terminated.
 const TERMINATED: u8 = 3;
 
 /// One instance.
@@ -40,7 +40,7 @@ unsafe impl Send for Watch {}
 // `TERMINATED`, while the guest's thread waits.
 unsafe impl Sync for Watch {}
 
-/// What the ticker remembers of an instance.
+/// The ticker's record of an instance.
 struct Watched {
     watch: Weak<Watch>,
     /// The call that it has seen running, and the thread's CPU time then.
@@ -92,7 +92,7 @@ impl Watch {
         self.state.store(RUNNING, Ordering::Release);
     }
 
-    /// It has ended; whether it was terminated. The instance is not to be used again then.
+    /// The call has ended; returns true if it was terminated. The instance is not to be used again then.
     #[inline]
     pub fn exit(&self) -> bool {
         loop {
@@ -137,7 +137,7 @@ impl Watched {
                 .is_ok()
         {
             if watch.call.load(Ordering::Acquire) != call {
-                // That one has just ended, and another has begun.
+                // The call has just ended, and another has begun.
                 watch.state.store(RUNNING, Ordering::Release);
                 return true;
             }

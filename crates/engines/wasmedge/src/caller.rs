@@ -14,7 +14,7 @@ use crate::trap;
 /// The library's view of the caller as the seam wants it. It lives as long as the host function runs.
 struct Guest(NonNull<Data>);
 
-/// What the library calls for every import.
+/// The function that the library calls for every import.
 ///
 /// # Safety
 ///
@@ -26,8 +26,8 @@ pub(crate) unsafe extern "C" fn call(
     params: *const Value,
     returns: *mut Value,
 ) -> Outcome {
-    // SAFETY: the library hands back the pointer that the import was made with, to an `Import` of the instance that is calling.
-    // Nobody changes an import as long as its instance lives.
+    // SAFETY: the library hands back the pointer that the import was made with, to an `Import` of the instance that is
+    // calling. Nobody changes an import as long as its instance lives.
     let Some(import) = (unsafe { import.cast::<Import>().as_ref() }) else {
         return FAIL;
     };

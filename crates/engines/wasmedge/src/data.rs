@@ -1,4 +1,4 @@
-//! What belongs to an instance beside WasmEdge's own.
+//! Weir's part of an instance, beside WasmEdge's own.
 
 use std::any::Any;
 use std::ptr::NonNull;
@@ -10,7 +10,7 @@ use weir_engine_support::{Allocator, Deadline, Ended, MemoryGuard, PAGE};
 use crate::library::{Executor, Function, Memory};
 use crate::module::Loaded;
 
-/// What host functions reach. Only the thread that is inside the guest, or holds the instance, touches it.
+/// The data that host functions reach. Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {
     pub state: Box<dyn Any + Send>,
     pub module: Arc<Loaded>,
@@ -20,7 +20,7 @@ pub(crate) struct Data {
     pub allocator: Allocator<*mut Function>,
     pub guard: MemoryGuard,
     pub deadline: Deadline,
-    /// What a host function ended the guest with.
+    /// A host function's reason to end the guest.
     pub ended: Ended,
 }
 

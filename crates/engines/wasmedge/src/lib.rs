@@ -6,7 +6,8 @@
 //! known fault (`docs/adr/0018-wasmedge.md`).
 //!
 //! Nothing stops WasmEdge's interpreter from another thread without running each call on a thread of its own, and nothing
-//! bounds its stack. So modules count what they execute and what is on their stack (`ModuleWriter::meter` of `weir-engine-support`).
+//! bounds its stack. So modules count what they execute and what is on their stack (`ModuleWriter::meter` of
+//! `weir-engine-support`).
 
 mod caller;
 mod data;
@@ -45,7 +46,7 @@ impl WasmEdgeEngine {
     ///
     /// # Errors
     ///
-    /// It is none, or one that is too old.
+    /// The file is no such library, or one that is too old.
     pub fn open_at(path: &Path) -> Result<Self, Unavailable> {
         Ok(Self {
             library: Library::open_at(path)?,

@@ -10,7 +10,7 @@ use weir_engine_support::root_cause;
 /// Names the library's file.
 const VARIABLE: &str = "WEIR_WASMEDGE_LIB";
 
-/// How the system's library is called, the most particular name first.
+/// Names of the system's library, the most particular first.
 const NAMES: [&str; 2] = ["libwasmedge.so.0", "libwasmedge.so"];
 
 /// The least version: values had another layout before.
@@ -71,7 +71,7 @@ pub(crate) struct Value {
 pub(crate) type HostFunction =
     unsafe extern "C" fn(*mut c_void, *const Frame, *const Value, *mut Value) -> Outcome;
 
-/// What went well.
+/// The outcome of a success.
 pub(crate) const SUCCESS: Outcome = Outcome { code: 0 };
 /// `WasmEdge_Result_Fail`.
 pub(crate) const FAIL: Outcome = Outcome { code: 2 };
@@ -80,7 +80,7 @@ macro_rules! functions {
     ($($name:ident: $symbol:literal $type:ty;)*) => {
         /// The functions that Weir uses, under their own names but for the prefix.
         pub(crate) struct Library {
-            /// Where it was found; a name alone where the system found it.
+            /// The path of the library; a name alone where the system found it.
             pub path: PathBuf,
             version: [u32; 3],
             /// Types of numbers.
@@ -226,12 +226,12 @@ impl Library {
         Ok(library)
     }
 
-    /// Such as `0.14.1`.
+    /// The version, such as `0.14.1`.
     pub fn version_text(&self) -> String {
         shown(self.version)
     }
 
-    /// What the library says of an outcome.
+    /// The library's words for an outcome.
     pub fn text_of(&self, outcome: Outcome) -> String {
         // SAFETY: a static text that ends with NUL, or null.
         let text = unsafe { (self.message)(outcome) };

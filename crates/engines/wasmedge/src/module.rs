@@ -13,7 +13,7 @@ use crate::prepare;
 
 pub(crate) struct WasmEdgeModule(Arc<Loaded>);
 
-/// What instances share, and keep alive.
+/// The parts that instances share, and keep alive.
 pub(crate) struct Loaded {
     pub library: &'static Library,
     pub ast: *mut Ast,

@@ -1,4 +1,4 @@
-//! What is done to a module before WasmEdge sees it.
+//! Changes to a module before WasmEdge sees it.
 //!
 //! - It is validated, with the proposals that every version of WasmEdge has here, so that a refusal says which is missing.
 //! - It counts what it executes, and what is on its stack.

@@ -18,7 +18,7 @@ use crate::trap;
 /// was measured on; a slower one lets the start section run longer than its budget, never for ever.
 const START_FUEL_PER_MILLISECOND: u64 = 200_000;
 
-/// What the store holds beside the instance.
+/// The contents of the store beside the instance.
 pub(crate) struct Data {
     pub(crate) state: Box<dyn Any + Send>,
     /// The export `memory`, once it is known.
@@ -35,7 +35,7 @@ impl Data {
         self.deadline = Deadline::start(budget);
     }
 
-    /// Whether the guest has used up its budget. Asks the clock, which costs a system call.
+    /// Returns true if the guest has used up its budget. Asks the clock, which costs a system call.
     pub(crate) fn tick(&mut self) -> bool {
         self.deadline.tick() == Verdict::Expired
     }

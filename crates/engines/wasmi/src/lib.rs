@@ -21,7 +21,7 @@ use weir_engine_support::Ticker;
 
 use instance::WasmiModule;
 
-/// That of the crate.
+/// The version of the crate.
 const VERSION: &str = "2.0.0";
 
 /// Calls within calls of one guest. The interpreter's stack lies on the heap, so this bounds memory, not the thread's

@@ -19,7 +19,7 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// Whether the error comes from running code, the guest's or a host function's.
+/// Returns true if the error comes from running code, the guest's or a host function's.
 pub(crate) fn is_trap(error: &wasmi::Error) -> bool {
     error.as_trap_code().is_some() || error.downcast_ref::<Stopped>().is_some()
 }

@@ -30,8 +30,8 @@ const LITTLE_RESERVATION: u64 = 16 << 20;
 /// Guard pages where address space is scarce: a page of WebAssembly, enough for the offsets of most accesses.
 const LITTLE_GUARD: u64 = 64 << 10;
 
-/// What precompiled code must carry to be loaded. Wasmtime by itself compares the major version only; a patch release
-/// that mends the code generator must not run the code of the one before.
+/// The mark that precompiled code must carry to be loaded. Wasmtime by itself compares the major version only; a patch
+/// release that mends the code generator must not run the code of the one before.
 pub(crate) const CODE_VERSION: &str = concat!(
     "weir ",
     env!("CARGO_PKG_VERSION"),
@@ -49,7 +49,7 @@ const POOLED_TABLES: u32 = 2;
 /// some two million in a millisecond on the machines that this was measured on.
 const FUEL_PER_MILLISECOND: u64 = 2_000_000;
 
-/// How a guest is stopped that has used up its budget.
+/// The means by which a guest is stopped that has used up its budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Interruption {
     /// By the CPU time of the thread, looked at when the ticker beats. Costs a comparison for each loop and function.
@@ -93,7 +93,7 @@ impl AddressSpace {
     }
 }
 
-/// How guest code is made visible to a profiler.
+/// The means by which a profiler sees guest code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profiler {
     /// Not at all.
@@ -115,7 +115,7 @@ pub struct WasmtimeConfig {
     pub pool_memory: usize,
     /// Address space for linear memories.
     pub address_space: AddressSpace,
-    /// How a guest is stopped.
+    /// The means by which a guest is stopped.
     pub interruption: Interruption,
     /// Visibility to a profiler.
     pub profiler: Profiler,
@@ -156,7 +156,7 @@ impl WasmtimeConfig {
                 Profiler::PerfMap => ProfilingStrategy::PerfMap,
                 Profiler::JitDump => ProfilingStrategy::JitDump,
             })
-            // What no Proxy-Wasm guest uses is surface without a purpose. Threads, exceptions, GC and function
+            // Features that no Proxy-Wasm guest uses are surface without a purpose. Threads, exceptions, GC and function
             // references are not even built in; SIMD, bulk memory, reference types, multiple values and tail calls stay.
             .wasm_multi_memory(false)
             .wasm_memory64(false)

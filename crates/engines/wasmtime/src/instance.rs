@@ -17,7 +17,7 @@ use crate::module::Form;
 use crate::snapshot::{FILL, Freezer};
 use crate::trap;
 
-/// What the store holds beside the instance.
+/// The contents of the store beside the instance.
 pub(crate) struct Data {
     pub(crate) state: Box<dyn Any + Send>,
     /// The export `memory`, once it is known.
@@ -58,7 +58,7 @@ pub(crate) struct WasmtimeInstance {
     store: Store<Data>,
     instance: wasmtime::Instance,
     exports: Exports<Export>,
-    /// Where it can be frozen.
+    /// Set where the instance can be frozen.
     pub(crate) freezer: Option<Freezer>,
 }
 

@@ -15,7 +15,7 @@ use crate::link::link;
 pub(crate) enum Form {
     /// The one that was given.
     Original,
-    /// What `snapshot::rewrite` made of it: does not fill its memory and run its start section by itself.
+    /// The module as `snapshot::rewrite` has changed it: does not fill its memory and run its start section by itself.
     Rewritten {
         /// By how many bytes code has moved.
         moved: i64,

@@ -7,7 +7,7 @@ use weir_engine_support::{Fault, MemoryGuard};
 use crate::instance::Data;
 use crate::module::Form;
 
-/// Whether the error comes from running code, the guest's or a host function's.
+/// Returns true if the error comes from running code, the guest's or a host function's.
 pub(crate) fn is_trap(error: &wasmtime::Error) -> bool {
     error.is::<wasmtime::Trap>() || error.is::<Trap>()
 }

@@ -75,7 +75,7 @@ pub async fn nobody() -> SocketAddr {
         .unwrap()
 }
 
-/// What is known of a server while it runs.
+/// Facts about a server while it runs.
 #[derive(Clone, Default)]
 pub struct Watch {
     accepted: Rc<Cell<usize>>,
@@ -153,7 +153,7 @@ where
         let answer = handler(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // How a conversation ends is for the client's side of the test to judge.
+    // The client's side of the test judges the end of a conversation.
     let _ = if protocol == Protocol::Http2 {
         http2::Builder::new(LocalExec)
             .serve_connection(TokioIo::new(io), service)

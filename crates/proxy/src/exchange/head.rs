@@ -25,7 +25,7 @@ pub(super) fn local_length(pump: &ResponsePump) -> Length {
     }
 }
 
-/// How trailers of a response reach the client.
+/// The way of a response's trailers to the client.
 pub(super) fn trailer_path(version: Version, length: Length, connection: &Connection) -> TrailerPath {
     match (version, length) {
         (Version::HTTP_2, _) => TrailerPath::Native,

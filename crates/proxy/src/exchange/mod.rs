@@ -38,14 +38,14 @@ use crate::{echo, filters, forward, upgrade};
 use head::{take_head, trailer_path};
 use wait::Waited;
 
-/// What hyper sends to the client.
+/// The response that hyper sends to the client.
 pub(crate) type Outgoing = Response<TrailingBody<ResponseBody>>;
 
 /// An exchange that is under way. When it is dropped, its filters are told, and it is logged.
 pub(crate) struct Exchange {
     /// The client's connection.
     pub connection: Rc<Connection>,
-    /// What it is served from.
+    /// The revision that serves the exchange.
     pub revision: Rc<WorkerRevision>,
     /// Its filters.
     pub chain: Arc<Chain>,
@@ -123,7 +123,7 @@ pub(crate) async fn serve(
         exchange.state.borrow_mut().reply_with(refusal);
         let mut response = exchange.stopped().await?;
         if version != Version::HTTP_2 {
-            // What follows on the connection might be read in two ways, too.
+            // The bytes that follow on the connection might be read in two ways, too.
             response
                 .headers_mut()
                 .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -293,7 +293,7 @@ impl Exchange {
         self.stopped().await
     }
 
-    /// Whether the response has been sent to its end.
+    /// Returns true if the response has been sent to its end.
     pub fn is_complete(&self) -> bool {
         self.complete
     }

@@ -9,7 +9,7 @@ use weir_chain::Direction;
 
 use super::Exchange;
 
-/// How waiting ended.
+/// The end of a wait.
 pub(super) enum Waited<T> {
     Done(T),
     Stopped,
@@ -17,7 +17,7 @@ pub(super) enum Waited<T> {
 }
 
 impl<T> Waited<T> {
-    /// Whether it was made pointless.
+    /// True if the wait was made pointless.
     pub fn is_stopped(&self) -> bool {
         matches!(self, Self::Stopped)
     }

@@ -1,4 +1,4 @@
-//! What the proxy knows about a stream beyond its messages (properties, access log).
+//! The proxy's facts about a stream beyond its messages (properties, access log).
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -14,35 +14,35 @@ use weir_outbound::Established;
 use crate::stream::ProxyMessages;
 use crate::tls::TlsSession;
 
-/// What holds for all streams of a client connection.
+/// Facts that hold for all streams of a client connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts {
     /// Number of the connection in this process.
     pub id: u64,
     /// The client.
     pub peer: SocketAddr,
-    /// What it connected to.
+    /// The address that the client connected to.
     pub local: SocketAddr,
     /// Set under TLS.
     pub tls: Option<TlsSession>,
 }
 
-/// What holds for one stream.
+/// Facts about one stream.
 #[derive(Debug)]
 pub(crate) struct StreamFacts {
     /// The client's connection.
     pub connection: Arc<ConnectionFacts>,
-    /// When the request came, by the calendar.
+    /// The moment at which the request came, by the calendar.
     pub began: SystemTime,
-    /// When the request came.
+    /// The moment at which the request came.
     pub began_at: Instant,
-    /// When the end of the request had been given to the upstream's connection.
+    /// The moment at which the end of the request had been given to the upstream's connection.
     pub request_sent_at: Option<Instant>,
-    /// When a byte last moved.
+    /// The moment at which a byte last moved.
     pub moved_at: Instant,
-    /// When a filter was first seen to hold the stream, in the wait that goes on.
+    /// The moment at which a filter was first seen to hold the stream, in the wait that goes on.
     pub held_at: Option<Instant>,
-    /// How long it all took; known at the end.
+    /// The duration of the stream; known at the end.
     pub duration: Option<Duration>,
     /// Body bytes from the client.
     pub request_body: u64,
@@ -68,7 +68,7 @@ pub(crate) struct StreamFacts {
     pub endpoints: usize,
 }
 
-/// What is known of the upstream's side.
+/// Facts about the upstream's side.
 #[derive(Debug)]
 pub(crate) struct UpstreamFacts {
     /// The connection.
@@ -80,7 +80,7 @@ pub(crate) struct UpstreamFacts {
 }
 
 impl StreamFacts {
-    /// What is known when a request has just come.
+    /// The facts that are known when a request has just come.
     pub fn new(
         connection: Arc<ConnectionFacts>,
         route: Arc<str>,

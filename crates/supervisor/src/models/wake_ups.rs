@@ -92,7 +92,7 @@ impl Work {
         seen
     }
 
-    /// What is waited for happens.
+    /// The event that the work waits for happens.
     fn happen(&self) {
         self.ready.store(true, Ordering::Relaxed);
         self.wake();

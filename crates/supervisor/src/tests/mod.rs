@@ -21,7 +21,7 @@ use weir_plan::{Planner, Runtimes, VmPlan};
 
 use crate::{Fleet, Mail, OnFailure, Slot, Supervisor, VmThread, VmThreads};
 
-/// What guests import.
+/// The imports of guests.
 const IMPORTS: &str = r#"
     (import "env" "proxy_call_foreign_function" (func $call (param i32 i32 i32 i32 i32 i32) (result i32)))
     (import "env" "proxy_set_tick_period_milliseconds" (func $period (param i32) (result i32)))
@@ -33,7 +33,7 @@ const IMPORTS: &str = r#"
     (import "env" "proxy_done" (func $done (result i32)))
 "#;
 
-/// What every guest has; `$note` tells the test four bytes.
+/// The parts of every guest; `$note` tells the test four bytes.
 const COMMON: &str = r#"
     (memory (export "memory") 2)
     (data (i32.const 100) "notelate")
@@ -74,9 +74,9 @@ struct Proxy {
 /// Threads by their indices.
 #[derive(Default)]
 struct ThreadsSeen {
-    /// Those that got mail, once for each.
+    /// The threads that got mail, once for each.
     posted: RefCell<Vec<usize>>,
-    /// Those whose streams wait for filters.
+    /// The threads whose streams wait for filters.
     waiting: RefCell<Vec<usize>>,
 }
 
@@ -160,7 +160,7 @@ impl Proxy {
             .unwrap()
     }
 
-    /// What guests have told since this was last asked.
+    /// The notes of guests since the last call.
     fn notes(&self) -> Vec<String> {
         std::mem::take(&mut self.notes.lock().unwrap())
     }

@@ -51,22 +51,22 @@ const REMARKS: [(&str, &str); 6] = [
     ),
 ];
 
-/// What became of a case with a proxy and an engine.
+/// The outcome of a case with a proxy and an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// All was as the case says.
     Passed,
-    /// It was not.
+    /// The case did not pass.
     Failed,
     /// All was as the case says, but requests were left out for lack of this.
     PassedWithout(String),
     /// The engine or the proxy lacks this ability.
     Lacks(String),
-    /// It is not for this proxy.
+    /// The case is not for this proxy.
     Elsewhere,
 }
 
-/// What the cases cover, and what became of them.
+/// The coverage of the cases, and their outcomes.
 #[derive(Clone, Debug)]
 pub struct Coverage {
     cases: Vec<Case>,
@@ -90,7 +90,7 @@ impl Coverage {
             .insert((case.to_owned(), column.to_owned()), verdict);
     }
 
-    /// Whether every case has a verdict in every column.
+    /// Returns true if every case has a verdict in every column.
     pub fn is_whole(&self) -> bool {
         self.verdicts.len() == self.cases.len() * self.columns.len()
     }
@@ -184,7 +184,7 @@ impl Coverage {
     }
 }
 
-/// What has to be known of a hostcall or callback beside the cases that cover it.
+/// Notes about a hostcall or callback beside the cases that cover it.
 fn remark(name: &str) -> String {
     let remark = REMARKS.iter().find(|(start, _)| name.starts_with(start));
     remark

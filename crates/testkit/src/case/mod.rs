@@ -5,21 +5,25 @@
 //!
 //! | directive | meaning |
 //! |---|---|
-//! | `covers: NAME ...` | hostcalls, WASI functions and callbacks that the case is about; `NAME/0.1.0` is a callback's old shape |
+//! | `covers: NAME ...` | hostcalls, WASI functions and callbacks that the case is about; `NAME/0.1.0` is a callback's old
+//! shape |
 //! | `needs: ABILITY, ...` | skipped on engines without |
 //! | `proxies: NAME ...` | only in these proxies, `embedded` or `ats`; all unless given |
 //! | `lacks: ABILITY` | the proxy has not what the case needs: it is skipped there |
 //! | `load: remap` | in Traffic Server, as plugin of the remap rule and not of everything |
-//! | `configuration: TEXT`, `vm-configuration: TEXT`, `vm-id: TEXT`, `plugin-root-id: TEXT` | of the filter; the `vm-id` is the case's name unless given |
+//! | `configuration: TEXT`, `vm-configuration: TEXT`, `vm-id: TEXT`, `plugin-root-id: TEXT` | of the filter; the `vm-id` is
+//! the case's name unless given |
 //! | `filter: KEY = JSON` | any other key of the filter; dots lead into maps |
 //! | `then: ...` | what follows is about a further filter of the chain, the same module |
 //! | `request: METHOD PATH [h2] [tls]` | a request; `PATH` is below `/c/CASE` |
 //! | `send-header: NAME: VALUE`, `send-body: TEXT`, `send-chunk: TEXT`, `send-trailer: NAME: VALUE` | the rest of it |
 //! | `skips: ABILITY` | the proxy has not what this request needs: it is left out there |
-//! | `status: CODE`, `header: NAME: VALUE`, `no-header: NAME`, `body: LINE`, `trailer: NAME: VALUE`, `no-trailer: NAME`, `header-or-trailer: NAME: VALUE` | what must come back |
+//! | `status: CODE`, `header: NAME: VALUE`, `no-header: NAME`, `body: LINE`, `trailer: NAME: VALUE`, `no-trailer: NAME`,
+//! `header-or-trailer: NAME: VALUE` | what must come back |
 //! | `connection: reset` | no whole response comes |
 //! | `upstream: METHOD PATH`, `upstream: none` | what must arrive upstream; that of the request unless given |
-//! | `upstream-header: NAME: VALUE`, `upstream-no-header: NAME`, `upstream-body: TEXT`, `upstream-trailer: NAME: VALUE`, `upstream-no-trailer: NAME` | and what of it |
+//! | `upstream-header: NAME: VALUE`, `upstream-no-header: NAME`, `upstream-body: TEXT`, `upstream-trailer: NAME: VALUE`,
+//! `upstream-no-trailer: NAME` | and what of it |
 //! | `log: LEVEL: TEXT` | the proxy's log has a line of that level that holds the text; several, in this order |
 //! | `no-log: TEXT` | it has no such line |
 //!
@@ -59,13 +63,13 @@ pub struct Case {
     pub name: String,
     /// First paragraph of its head.
     pub description: String,
-    /// What it covers.
+    /// The hostcalls and callbacks that the case covers.
     pub covers: Vec<String>,
     /// Abilities without which it is skipped.
     pub needs: Vec<String>,
     /// Proxies that it is for; empty means all.
     pub proxies: Vec<Proxy>,
-    /// What the proxy lacks for it.
+    /// The abilities that the proxy lacks for it.
     pub lacks: Option<String>,
     /// Mounted at the remap rule, where there is one.
     pub remap: bool,
@@ -103,15 +107,15 @@ pub struct Exchange {
     pub http2: bool,
     /// Over TLS.
     pub tls: bool,
-    /// What the proxy lacks for it.
+    /// The abilities that the proxy lacks for it.
     pub skips: Option<String>,
-    /// What must come back.
+    /// The response that must come back.
     pub expect: Expect,
-    /// What must arrive upstream.
+    /// The request that must arrive upstream.
     pub upstream: Upstream,
 }
 
-/// What must come back.
+/// The response that must come back.
 #[derive(Clone, Debug, Default)]
 pub struct Expect {
     pub(crate) reset: bool,
@@ -124,7 +128,7 @@ pub struct Expect {
     pub(crate) no_trailers: Vec<String>,
 }
 
-/// What must arrive upstream.
+/// The request that must arrive upstream.
 #[derive(Clone, Debug, Default)]
 pub struct Upstream {
     pub(crate) none: bool,
@@ -177,17 +181,17 @@ impl Case {
         parse::folder(&crate::repository().join("filters/conformance/examples"), proxy)
     }
 
-    /// Whether it is for a proxy, which may still lack something.
+    /// Returns true if the case is for a proxy, which may still lack something.
     pub fn is_for(&self, proxy: Proxy) -> bool {
         self.proxies.is_empty() || self.proxies.contains(&proxy)
     }
 
-    /// Where it is mounted.
+    /// The path of the case.
     pub fn path(&self) -> String {
         format!("/c/{}", self.name)
     }
 
-    /// What the proxy lacks for some of its requests.
+    /// The abilities that the proxy lacks for some of the case's requests.
     pub fn skips(&self) -> Vec<&str> {
         let mut skips: Vec<&str> = self
             .exchanges

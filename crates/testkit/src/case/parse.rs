@@ -80,7 +80,7 @@ fn case(name: &str, text: &str, proxy: Proxy) -> Result<Case, ParseError> {
 struct Reader {
     case: Case,
     proxy: Proxy,
-    /// What is being read is a request for other proxies.
+    /// The request that is being read is for other proxies.
     elsewhere: Option<Exchange>,
 }
 

@@ -14,7 +14,7 @@ use crate::{Ats, Authority, Guests, LogLine, Logs, Origin, PATIENCE, Record, Wei
 /// Name in the certificate of the proxy.
 const SERVER_NAME: &str = "weir.test";
 
-/// What all cases share: the guests and the upstreams.
+/// The stage of all cases: the guests and the upstreams.
 pub struct Stage {
     guests: Guests,
     authority: Authority,
@@ -190,7 +190,7 @@ fn logs(case: &Case, logs: &Logs) -> Result<()> {
     Ok(())
 }
 
-/// Whether a text field of a line holds a text.
+/// Returns true if a text field of a line holds a text.
 fn holds(line: &LogLine, text: &str) -> bool {
     line.message().contains(text)
         || line.json.as_object().is_some_and(|fields| {

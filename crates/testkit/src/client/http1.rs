@@ -60,9 +60,9 @@ impl Http1 {
     ///
     /// # Errors
     ///
-    /// What came is no HTTP, or nothing came in time.
+    /// The answer is no HTTP, or none came in time.
     pub fn request(&mut self, request: &Request) -> Result<Outcome> {
-        // Who refuses a request may close before all of it was sent; what it answered is there to be read.
+        // A server that refuses a request may close before all of it was sent; its answer is there to be read.
         let _ = self.send_request(request);
         self.outcome(&request.method)
     }
@@ -112,7 +112,7 @@ impl Http1 {
     ///
     /// # Errors
     ///
-    /// What came is no whole response.
+    /// The answer is no whole response.
     pub fn response(&mut self, method: &str) -> Result<Response> {
         self.outcome(method)?.response()
     }
@@ -121,7 +121,7 @@ impl Http1 {
     ///
     /// # Errors
     ///
-    /// What came is no HTTP, or nothing came in time.
+    /// The answer is no HTTP, or none came in time.
     pub fn outcome(&mut self, method: &str) -> Result<Outcome> {
         match self.read_response(method) {
             Ok(response) => Ok(Outcome::Response(response)),
@@ -134,7 +134,7 @@ impl Http1 {
     ///
     /// # Errors
     ///
-    /// What came is no HTTP.
+    /// The answer is no HTTP.
     pub fn head(&mut self) -> Result<Response> {
         let line = self.line()?;
         let mut words = line.split(' ');
@@ -159,7 +159,7 @@ impl Http1 {
         Ok(bytes)
     }
 
-    /// Whether the other side has closed the connection; waits for that or for bytes.
+    /// Returns true if the other side has closed the connection; waits for that or for bytes.
     pub fn is_closed(&mut self) -> bool {
         self.stream.fill_buf().map_or_else(
             |error| error.kind() != io::ErrorKind::WouldBlock,

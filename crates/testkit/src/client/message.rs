@@ -1,4 +1,4 @@
-//! What is sent and what comes back.
+//! Requests that are sent, and their outcomes.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ pub type Fields = Vec<(String, Vec<u8>)>;
 /// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// Such as `GET`.
+    /// The method, such as `GET`.
     pub method: String,
     /// Path and query.
     pub path: String,
@@ -82,7 +82,7 @@ pub struct Response {
     pub trailers: Fields,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A whole response.

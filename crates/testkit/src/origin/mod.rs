@@ -77,7 +77,7 @@ impl Origin {
         Self::serve(Some(TlsAcceptor::from(config)))
     }
 
-    /// Where it listens.
+    /// The address of the origin.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -157,7 +157,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, kept: Arc<Kept>
 }
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, kept: Arc<Kept>) {
-    // What fails on a connection is seen by the other side, and tests look there.
+    // The other side sees a failure on a connection, and tests look there.
     let _ = stream.set_nodelay(true);
     match tls {
         None => http(stream, kept).await,

@@ -34,7 +34,7 @@ impl RawOrigin {
         Ok(Self { address })
     }
 
-    /// Where it listens.
+    /// The address of the origin.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

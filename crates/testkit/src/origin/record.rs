@@ -1,4 +1,4 @@
-//! What arrived.
+//! Requests that have arrived.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ const KEPT: usize = 1 << 20;
 /// A request, as it arrived.
 #[derive(Clone)]
 pub struct Record {
-    /// Such as `GET`.
+    /// The method, such as `GET`.
     pub method: String,
     /// Path and query.
     pub path: String,
-    /// Such as `HTTP/1.1`.
+    /// The version, such as `HTTP/1.1`.
     pub version: String,
     /// Field lines; `host` is there in HTTP/2 too.
     pub headers: Fields,

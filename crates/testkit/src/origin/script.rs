@@ -1,10 +1,10 @@
-//! What a request asks of the origin, in its query.
+//! The wishes of a request to the origin, in its query.
 
 use std::time::Duration;
 
 use crate::client::Fields;
 
-/// What the response is to be.
+/// The response that a request asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Script {
     pub(crate) status: Option<u16>,

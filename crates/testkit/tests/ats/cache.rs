@@ -1,4 +1,4 @@
-//! What the cache keeps is what the origin said; what a client gets is what the filters made of it, once.
+//! The cache keeps the origin's response; a client gets it as the filters have changed it, once.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What filters see of the fields of a message, and what becomes of those that they write.
+//! Fields of messages: those that filters see, and the fate of those that they write.
 
 use serde_json::json;
 use weir_testkit::client::Request;
@@ -7,7 +7,7 @@ use weir_testkit::{Ats, AtsConfig, Guests, Origin};
 
 use crate::{get, module, request, values};
 
-/// What belongs to the server's connection is not shown, and not counted either.
+/// Fields of the server's connection are not shown, and not counted either.
 #[test]
 fn fields_of_the_connection_are_neither_seen_nor_counted() {
     let origin = Origin::start().unwrap();
@@ -27,7 +27,7 @@ fn fields_of_the_connection_are_neither_seen_nor_counted() {
         let text = request(ats.address(), &sent).text();
         let mut lines = text.lines();
         let count: usize = lines.next().unwrap().parse().unwrap();
-        // What follows the pairs are the answers for other maps.
+        // The answers for other maps follow the pairs.
         let pairs: Vec<&str> = lines.take_while(|line| !line.contains(" -> ")).collect();
         assert_eq!(count, pairs.len(), "{text}");
         let expected: Vec<&str> = seen.iter().copied().chain(["x-end: to-end"]).collect();

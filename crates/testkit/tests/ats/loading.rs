@@ -1,4 +1,4 @@
-//! How the plugin is loaded, and what it makes of files that are missing or wrong.
+//! Loading the plugin, also with files that are missing or wrong.
 
 use std::fs::DirEntry;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -478,7 +478,7 @@ fn llvm_compiles_in_a_process_of_its_own() {
 fn a_compiler_that_breaks_down_takes_nothing_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let compiler = folder.path().join("compiler");
-    // It gives code for the module with nothing in it that it is tried with.
+    // The program gives code for the empty module that it is tried with.
     let script = "#!/bin/sh\nulimit -c 0\n[ $(head -c 9 | wc -c) = 8 ] || kill -ABRT $$\nprintf '\\0aot'\n";
     std::fs::write(&compiler, script).unwrap();
     std::fs::set_permissions(&compiler, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,4 +1,4 @@
-//! What filters have the plugin hold stays within `limits.host_memory`, and no VM dies of it.
+//! The memory that filters have the plugin hold stays within `limits.host_memory`, and no VM dies of it.
 
 use serde_json::json;
 use weir_testkit::client::{Http1, Request};

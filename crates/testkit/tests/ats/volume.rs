@@ -10,7 +10,7 @@ use crate::{reads, request};
 
 const GIB: u64 = 1 << 30;
 
-/// What the resident memory may grow by.
+/// The most that the resident memory may grow by.
 const GROWTH: u64 = 64 << 20;
 
 fn served() -> (Origin, Ats) {

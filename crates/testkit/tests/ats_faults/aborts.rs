@@ -11,7 +11,7 @@ use weir_testkit::{AtsConfig, Mode, Origin, RawOrigin, blackhole, refused_port};
 
 use super::*;
 
-/// Where the filter holds the stream, and by what it is let go.
+/// The callback in which the filter holds the stream, and the cause of its release.
 const HELD: [&str; 9] = [
     "",
     "hold@request_headers",
@@ -24,7 +24,7 @@ const HELD: [&str; 9] = [
     "hold_call@response_body",
 ];
 
-/// How long clients wait before they go: not at all, while the filter holds, while or after it lets go.
+/// The wait of clients before they go: not at all, while the filter holds, while or after it lets go.
 const PATIENCES: [u64; 3] = [0, 10, 45];
 
 fn filtered(origin: SocketAddr, calls: SocketAddr, mode: Mode) -> AtsConfig {

@@ -7,7 +7,7 @@ use weir_testkit::{AtsConfig, Mode, Origin};
 
 use super::*;
 
-/// What the guest does, how the request is made, and what comes of it where the filter is closed.
+/// The conduct of the guest, the shape of the request, and its outcome where the filter is closed.
 const CASES: [(&str, Shape, Closed); 9] = [
     ("pause@request_headers", Shape::Bodies, Closed::Refused),
     ("pause@request_headers", Shape::Head, Closed::Refused),
@@ -16,7 +16,7 @@ const CASES: [(&str, Shape, Closed); 9] = [
     ("pause@response_headers", Shape::Head, Closed::Refused),
     ("pause@response_headers", Shape::NoContent, Closed::Refused),
     ("pause@response_body", Shape::Bodies, Closed::Refused),
-    // What has been decided on stays.
+    // Decisions that have been made stay.
     (
         "reply@request_headers pause@response_headers",
         Shape::Bodies,

@@ -1,4 +1,4 @@
-//! What ends a VM, in each callback.
+//! The ends of a VM, in each callback.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,7 +89,7 @@ impl Case {
         match self.callback {
             _ if open => whole,
             "request_headers" | "request_body" | "response_headers" => refused,
-            // What has been sent is sent; the rest is broken off.
+            // Bytes that have been sent stay sent; the rest is broken off.
             "response_body" => refused || *outcome == Outcome::Reset,
             // The VM may die before or after the stream has ended.
             "tick" => whole || refused || *outcome == Outcome::Reset,

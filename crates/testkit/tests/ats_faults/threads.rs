@@ -13,7 +13,7 @@ use super::*;
 /// Clients at a time; each sends its requests one after the other.
 const CLIENTS: u64 = 8;
 
-/// What filters do to the streams that change threads: they hold them once, several times, answer, or die.
+/// The conduct of filters towards the streams that change threads: they hold them once, several times, answer, or die.
 const RULES: [&str; 9] = [
     "",
     "hold@request_headers",
@@ -44,7 +44,7 @@ fn misbehaving_with_calls(name: &str, prefix: &str, calls: &Origin) -> Value {
 fn moved(mode: Mode) {
     let (origin, calls) = (Origin::start().unwrap(), Origin::start().unwrap());
     let mut filters = vec![misbehaving_with_calls("calm", "/calm/", &calls)];
-    // Those that die have VMs of their own, and so have a second one of them when the first is dead.
+    // Filters that die have VMs of their own, and so have a second one of them when the first is dead.
     filters.extend((0..CLIENTS).map(|client| {
         misbehaving_with_calls(&format!("dying-{client}"), &format!("/dying-{client}/"), &calls)
     }));

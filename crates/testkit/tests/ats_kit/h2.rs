@@ -66,7 +66,7 @@ impl Streams {
                     while let Some(Ok(_)) = body.frame().await {}
                 }
             };
-            // It does not matter how far it came.
+            // The exchange may have come any way.
             let _ = tokio::time::timeout(patience, exchange).await;
         });
     }

@@ -8,7 +8,7 @@ use weir_testkit::{Ats, AtsConfig};
 
 use super::wait_until;
 
-/// What no log may hold, whatever filters and clients do.
+/// Words that no log may hold, whatever filters and clients do.
 const DISASTERS: [&str; 8] = [
     "the plugin panicked",
     "[wasm] a panic",
@@ -20,7 +20,7 @@ const DISASTERS: [&str; 8] = [
     "failed assertion",
 ];
 
-/// How long to wait for its last words.
+/// The longest wait for the server's last words.
 const AFTERWARDS: Duration = Duration::from_secs(2);
 
 /// Lines of its log that a failed test shows.
@@ -94,8 +94,8 @@ impl Server {
 }
 
 /// True if nothing is left but the question itself, by the numbers of client transactions, server transactions, client
-/// connections and streams. 9.2 may count the question as a client's. 10.x always does, and counts the plugin that answers it as
-/// a server besides.
+/// connections and streams. 9.2 may count the question as a client's. 10.x always does, and counts the plugin that answers
+/// it as a server besides.
 fn is_settled([clients, servers, connections, streams]: [i64; 4], is_10: bool) -> bool {
     clients <= 1 && servers <= i64::from(is_10) && connections <= 1 && streams == 0
 }

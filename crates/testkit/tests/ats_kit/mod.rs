@@ -1,4 +1,4 @@
-//! What the tests share that break things in Traffic Server: a server that says how it is, and clients that go away.
+//! The kit of the tests that break things in Traffic Server: a server that says how it is, and clients that go away.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
 mod h2;
@@ -16,7 +16,7 @@ use weir_testkit::{AtsConfig, Guests, Mode, PATIENCE};
 pub use h2::Streams;
 pub use health::Server;
 
-/// How a client speaks.
+/// The protocol of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http1,
@@ -86,7 +86,7 @@ pub fn status(outcome: &Outcome) -> u16 {
     }
 }
 
-/// Whether a whole response with this status and text came.
+/// Returns true if a whole response with this status and text came.
 pub fn is(outcome: &Outcome, status: u16, text: &str) -> bool {
     matches!(outcome, Outcome::Response(response) if response.status == status && response.text() == text)
 }

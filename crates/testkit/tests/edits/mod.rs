@@ -189,7 +189,7 @@ fn exchange(address: SocketAddr, origin: &Origin, case: &Case, number: u32) -> R
     }
     let text = format!("probe-{number}");
     let path = format!("/probe?body={text}");
-    // What the first request left behind would be read as a part of this one.
+    // Bytes that the first request left behind would be read as a part of this one.
     let mut probe = Ok(Outcome::Reset);
     if goes_on {
         probe = client.request(&Request::get(&path));

@@ -1,4 +1,4 @@
-//! What could be read in two ways is refused, and connections are used again.
+//! Messages that could be read in two ways are refused, and connections are used again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ fn ambiguous_requests_are_refused() {
             .send(format!("POST /s HTTP/1.1\r\nhost: a\r\n{rest}"))
             .unwrap();
         match client.response("POST") {
-            // What follows on the connection would be read in two ways.
+            // The bytes that follow on the connection would be read in two ways.
             Ok(response) if response.status == 400 && client.is_closed() => {}
             Ok(response) => wrong.push(format!("{what}: {response:?}")),
             Err(error) => wrong.push(format!("{what}: {error:#}")),

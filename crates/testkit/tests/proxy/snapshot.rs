@@ -65,7 +65,7 @@ fn serves(weir: &Weir) {
     }
 }
 
-/// How often a VM was configured, but for those that follow one from the snapshot which had not served yet.
+/// The number of times that a VM was configured, but for those that follow one from the snapshot which had not served yet.
 fn configured(weir: &Weir) -> usize {
     wait_for(
         weir,

@@ -10,7 +10,7 @@ use weir_testkit::{Guests, Origin, Weir};
 
 const GIB: u64 = 1 << 30;
 
-/// What the resident memory may grow by.
+/// The most that the resident memory may grow by.
 const GROWTH: u64 = 64 << 20;
 
 fn served() -> (Origin, Weir) {
@@ -76,7 +76,7 @@ fn a_large_download_streams() {
     );
 }
 
-/// Who pauses a request holds back its sender: what is not read stays with the client.
+/// A filter that pauses a request holds back its sender: the bytes stay with the client.
 #[test]
 fn a_paused_upload_waits_at_the_client() {
     let origin = Origin::start().unwrap();

@@ -53,7 +53,8 @@ pub(super) enum Outcome {
     Failed,
 }
 
-/// Begins an operation, whose object the guest pays for with `charge`. `answer` gets the outcome exactly once: on a net thread later, or now where it cannot be begun.
+/// Begins an operation, whose object the guest pays for with `charge`. `answer` gets the outcome exactly once: on a net
+/// thread later, or now where it cannot be begun.
 pub(super) fn start(
     key: &[u8],
     work: Work,
@@ -130,7 +131,7 @@ struct Job {
 unsafe extern "C" fn on_event(cont: TSCont, event: TSEvent, data: *mut c_void) -> c_int {
     if catch_unwind(AssertUnwindSafe(|| step(cont, event, data))).is_err() {
         tracing::error!("a panic in an operation on the cache");
-        // It answers as it is dropped from here; if that is where the panic was, there is nothing left to do.
+        // The job answers when it is dropped here; if that is where the panic was, there is nothing left to do.
         let _ = catch_unwind(AssertUnwindSafe(|| finish(cont, Outcome::Failed)));
     }
     0

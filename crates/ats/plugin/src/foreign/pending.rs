@@ -110,8 +110,8 @@ fn begin(txn: TSHttpTxn, slot: c_int) -> TSCont {
 ///
 /// # Safety
 ///
-/// `cont` is a continuation of [`begin`] that [`end`] has not destroyed, and `txn` the transaction it was made for, stopped at
-/// this hook. Only the server calls this.
+/// `cont` is a continuation of [`begin`] that [`end`] has not destroyed, and `txn` the transaction it was made for, stopped
+/// at this hook. Only the server calls this.
 unsafe extern "C" fn on_hook(cont: TSCont, event: TSEvent, txn: *mut c_void) -> c_int {
     let txn = TSHttpTxn(txn);
     let run = || {
@@ -202,7 +202,7 @@ fn change_answer(txn: TSHttpTxn, ttl: Option<Ttl>, store_anyway: bool) {
     };
     let mut control = cache_control(answer);
     if control.is_empty() && answer.status() == 304 {
-        // What the answer says replaces what is stored, so it has to be said again.
+        // The answer replaces what is stored, so the stored values are added to it again.
         // SAFETY: the transaction exists; the head is only read, and now.
         let stored = unsafe {
             Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(txn, buffer, loc) == TS_SUCCESS)

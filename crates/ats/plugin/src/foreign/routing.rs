@@ -38,7 +38,7 @@ pub(super) fn set_next_hop(call: &mut ForeignCall<'_>, arguments: &[u8]) -> Resu
         }
         Hop::Name(name, port) => {
             let name = CString::new(name).map_err(|_| Status::BadArgument)?;
-            // What cannot be cached would go past the parent.
+            // A request that cannot be cached would go past the parent.
             if let Some((key, _)) =
                 property::find_record(b"proxy.config.http.uncacheable_requests_bypass_parent")
             {

@@ -257,7 +257,7 @@ impl TxnMessages {
         {
             self.is_head = client.method() == b"HEAD";
         }
-        // What the server has copied from already has to be changed as well.
+        // The server has made its copy already, so the copy is changed as well.
         if outcome == Edit::Done
             && self.server_request
             && let Some(origin) = self.origin_request()
@@ -473,7 +473,8 @@ fn authority(head: Head, out: &mut Vec<u8>) {
     }
 }
 
-/// Number of lines of the fields that filters do not see ([`is_connection_field_of`]); `coded`: one may be `Transfer-Encoding`.
+/// Number of lines of the fields that filters do not see ([`is_connection_field_of`]); `coded`: one may be
+/// `Transfer-Encoding`.
 fn hidden_lines(head: Head, coded: bool) -> usize {
     // Each look is a call of the server.
     let connection = head.lines_of(names().connection);

@@ -309,7 +309,7 @@ impl Head {
     /// True if `content-length` says that there is no body.
     pub fn is_empty(self) -> bool {
         let zero = |value: &[u8]| match value {
-            // What any other length begins with.
+            // Every other length begins with these digits.
             [b'1'..=b'9', ..] => false,
             value => number(value) == Some(0),
         };

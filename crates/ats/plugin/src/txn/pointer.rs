@@ -28,7 +28,7 @@ impl TxnPtr {
     /// The transaction exists, its mutex is held, and the value is not used after control was given to the server.
     #[inline]
     pub(super) unsafe fn of(http: TSHttpTxn) -> Option<Self> {
-        // What `begin` made known is forgotten before it is freed.
+        // A state that `begin` made known is forgotten before it is freed.
         known::find(http)
     }
 

@@ -130,7 +130,7 @@ impl Txn {
                 drop(self.response.end_local());
                 let other = self.state.borrow_mut().take_reply();
                 match other {
-                    // What the filters have said of an answer by another answer is not shown to them again.
+                    // An answer to an answer is not shown to the filters again.
                     Some(reply) => self.answer_with(reply),
                     None => self.reset(),
                 }

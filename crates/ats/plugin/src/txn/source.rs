@@ -20,7 +20,7 @@ const PIECE: usize = 64 << 10;
 pub(crate) enum TxnSource {
     /// The message of the client or of the server.
     Server {
-        /// Until it has been given: whether nothing follows.
+        /// Until the head has been given: true if nothing follows it.
         head: Option<bool>,
         /// The body.
         input: Rc<BodyInput>,
@@ -28,7 +28,8 @@ pub(crate) enum TxnSource {
     /// The message as the filters before have left it: those of `plugin.config`, seen from those of a remap rule, or those of
     /// an earlier plugin of the same rule.
     Inner {
-        /// Until it has been given: whether nothing follows. `None` from the start where the head comes out of them as well.
+        /// Until the head has been given: true if nothing follows it. `None` from the start where the filters give the head
+        /// as well.
         head: Option<bool>,
         /// The filters.
         pump: Box<TxnPump>,
@@ -103,7 +104,7 @@ impl BodyInput {
             match self.take() {
                 Ok(Taken::Some(..)) => {}
                 Ok(Taken::Nothing | Taken::End) => return,
-                // What cannot be read has no end that could be waited for.
+                // A body that cannot be read has no end to wait for.
                 Err(_) => return self.reach_end(),
             }
         }

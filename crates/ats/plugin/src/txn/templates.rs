@@ -38,7 +38,7 @@ thread_local! {
 }
 
 impl Templates {
-    /// Those of the thread that runs, which is one of the server's.
+    /// The templates of the thread that runs, which is one of the server's.
     #[inline]
     pub fn current() -> Option<RefMut<'static, Self>> {
         CURRENT.get().or_else(Self::first)?.try_borrow_mut().ok()

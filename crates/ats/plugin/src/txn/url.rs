@@ -69,7 +69,7 @@ impl Url {
         // SAFETY: the URL is valid while `self` is; texts are copied.
         unsafe {
             if let Some(set) = TSUrlHttpParamsSet.get() {
-                // What follows a semicolon is part of the path that is set next.
+                // The text behind a semicolon is part of the path that is set next.
                 set(self.buffer, self.loc, pointer(b""), 0);
             }
             TSUrlPathSet(self.buffer, self.loc, pointer(path), path.len() as c_int) == TS_SUCCESS

@@ -19,7 +19,7 @@ use crate::plugin::{meters, plugin};
 /// The wait of a transaction for its filters.
 #[derive(Default)]
 pub(super) struct Waiting {
-    /// There is none before anything has been waited for.
+    /// The target of wakers; unset before anything has been waited for.
     wakeup: OnceCell<Arc<Wakeup>>,
     /// The continuation that wake-ups and the deadline come to.
     cont: Option<TSCont>,
@@ -29,7 +29,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What wakers lead to, once something has been waited for.
+    /// The target of wakers, once something has been waited for.
     pub fn wakeup(&self) -> Option<&Arc<Wakeup>> {
         self.wakeup.get()
     }
@@ -60,7 +60,7 @@ impl Txn {
         }
     }
 
-    /// What wakers lead to; it is entered.
+    /// The target of wakers, entered.
     pub(super) fn wakeup(&self) -> &Arc<Wakeup> {
         self.waiting.wakeup.get_or_init(|| {
             let wakeup = Arc::<Wakeup>::default();
@@ -191,8 +191,8 @@ impl Txn {
 
 unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_void) -> c_int {
     crate::guard::event(|| {
-        // SAFETY: the data is the state that `await_filters` put there; `end_waiting` destroys the continuation, after which no
-        // event of it comes, before the state is freed. The continuation's mutex is the transaction's.
+        // SAFETY: the data is the state that `await_filters` put there; `end_waiting` destroys the continuation, after
+        // which no event of it comes, before the state is freed. The continuation's mutex is the transaction's.
         let Some(txn) = (unsafe { TxnPtr::new(TSContDataGet(cont).cast()) }) else {
             return;
         };

@@ -12,11 +12,11 @@ use weir_supervisor::Target;
 use crate::hub::Command;
 use crate::plugin::plugin;
 
-/// What the wakers of a transaction lead to.
+/// The target of a transaction's wakers.
 #[derive(Default)]
 pub(crate) struct Wakeup(weir_supervisor::Wakeup<Events>);
 
-/// Where events go to.
+/// The continuation and the thread that events go to.
 struct Events {
     cont: TSCont,
     thread: TSEventThread,

@@ -68,7 +68,7 @@ fn allowed(engine: &dyn Engine) {
             assert_eq!(bits, SIGNALLING, "{name}");
             continue;
         }
-        // What else is in it is the engine's choice, but it is quiet.
+        // The other bits are the engine's choice, but the NaN is quiet.
         assert_eq!(bits & CANONICAL_32, CANONICAL_32, "{name}");
     }
 }

@@ -45,12 +45,12 @@ const fn func(
     }
 }
 
-/// Whether the runtime does not tell that it has refused memory, so that a trap which follows cannot say so either.
+/// True if the runtime does not tell that it has refused memory, so that a trap which follows cannot say so either.
 pub fn hides_refusals(engine: &dyn Engine) -> bool {
     matches!(engine.name(), "v8" | "wasmedge")
 }
 
-/// What these guests may import.
+/// The imports of these guests.
 pub const FUNCS: HostFuncs = &[
     func("tell", &[I], None, tell),
     func("tell_all", &[I, I, I, I, I, I, I, I, I, I, I, I], Some(I), tell),
@@ -134,7 +134,7 @@ pub fn start(engine: &dyn Engine, text: &str) -> Box<dyn Instance> {
     instantiate(compile(engine, text).as_ref())
 }
 
-/// What the guest has told since the last time.
+/// The guest's notes since the last call.
 pub fn told(instance: &mut dyn Instance) -> Vec<u64> {
     std::mem::take(heard(instance.state()))
 }

@@ -1,4 +1,4 @@
-//! What a guest may use: CPU time, memory, tables, stack.
+//! The limits of a guest: CPU time, memory, tables, stack.
 
 use weir_engine::{Ability, Engine, InstantiateError, TrapKind};
 use weir_engine_support::{Fault, TABLE_LIMIT};
@@ -261,7 +261,7 @@ fn many_tables(engine: &dyn Engine) {
     let size = value(guest.as_mut(), "grow", &[TABLE_LIMIT as u32 - 2]).unwrap();
     assert!(size as usize <= TABLE_LIMIT, "{size}");
 
-    // Whether that is found when the module is compiled or when an instance is made.
+    // Found when the module is compiled or when an instance is made.
     let large = format!("(table {TABLE_LIMIT} funcref)").repeat(2);
     let wasm = wat::parse_str(format!("(module {large})")).unwrap();
     let refused = match engine.compile(&wasm, FUNCS) {

@@ -95,7 +95,7 @@ fn named_proposal(engine: &dyn Engine) {
         (*name, names.as_slice()),
         (engine.name(), &["64-bit memories"][..])
     );
-    // What is wrong with every engine is not for want of a proposal.
+    // A fault with every engine is not for want of a proposal.
     let error = explained(r#"(module (import "env" "no such function" (func)))"#);
     assert!(matches!(error, CompileError::Imports(_)), "{error}");
 }

@@ -1,4 +1,4 @@
-//! How a guest ends.
+//! The end of a guest.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -16,7 +16,7 @@ const FRAME: usize = 8;
 /// Instructions that are taken to leave one value on the stack among them.
 const INSTRUCTIONS_PER_VALUE: usize = 4;
 
-/// How a function counts what it has on the stack.
+/// The means by which a function counts what it has on the stack.
 pub(super) struct Counted {
     pub global: u32,
     /// Type of the block that the body becomes.
@@ -63,7 +63,7 @@ pub(super) fn metered(
 
 /// Something that is inserted into a body.
 struct Insertion {
-    /// Where it stands.
+    /// The position.
     at: usize,
     what: What,
 }
@@ -73,9 +73,9 @@ enum What {
     Instructions(usize),
     /// Before an operation on many, the price: the number that lies on the stack, divided by two to this power.
     Many(u8),
-    /// What the function has on the stack is counted, and a block begins.
+    /// The function's part of the stack is counted, and a block begins.
     Enter,
-    /// It is not counted any more.
+    /// The function's part of the stack is not counted any more.
     Leave,
     /// The block ends, and it is not counted any more.
     EndAndLeave,
@@ -148,7 +148,7 @@ struct Writer {
     fuel: u32,
     /// A local that nothing else uses.
     scratch: u32,
-    /// What the function has on the stack.
+    /// The function's part of the stack.
     size: usize,
     counted: Option<Counted>,
 }

@@ -2,7 +2,7 @@
 //!
 //! A global has what a call may still spend; each function and each round of a loop takes from it as many units as it has
 //! instructions, operations on many bytes or elements pay by how many there are, and the guest traps when it is below zero.
-//! Where a runtime has no bound for its stack, another global counts what is on it, and the guest traps above a bound.
+//! For runtimes without a bound of the stack, another global counts what is on it, and the guest traps above a bound.
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ConstExpr, ExportKind, ValType};
@@ -20,7 +20,7 @@ pub const DEPTH: &str = "weir:depth";
 /// The most that may be on the stack: values, roughly.
 pub const MAX_DEPTH: u32 = 1 << 20;
 
-/// How fast a runtime executes, for deadlines that are counted in instructions.
+/// The speed of a runtime, for deadlines that are counted in instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// As machine code: some two million instructions in a millisecond on the machines that this was measured on.
@@ -30,7 +30,7 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// What a call may spend.
+    /// The budget of a call.
     pub fn units(self, budget: CpuBudget) -> i64 {
         let per_millisecond: u64 = match self {
             Self::Compiled => 2_000_000,
@@ -42,7 +42,7 @@ impl Pace {
     }
 }
 
-/// Who bounds the guest's stack.
+/// The side that bounds the guest's stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
     /// The runtime.

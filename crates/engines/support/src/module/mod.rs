@@ -13,7 +13,7 @@ pub use meter::{DEPTH, FUEL, MAX_DEPTH, Pace, Stack};
 pub use parts::{ExportedFunctions, ModuleParts, PAGE};
 pub use writer::{ModuleWriter, START_EXPORT};
 
-/// What a reader or writer of modules refuses, as the seam's error.
+/// The refusal of a reader or writer of modules, as the seam's error.
 pub fn invalid(error: impl Display) -> CompileError {
     CompileError::Invalid(error.to_string())
 }

@@ -216,7 +216,7 @@ impl ExportedFunctions {
     }
 }
 
-/// What an import is; functions have a type.
+/// The kind of an import; functions have a type.
 fn kind(import: TypeRef, ty: Option<&FuncType>) -> ImportKind {
     let names = |types: &[ValType]| types.iter().map(ToString::to_string).collect();
     match import {

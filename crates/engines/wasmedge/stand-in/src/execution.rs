@@ -18,7 +18,7 @@ struct Executor {
 /// `WasmEdge_StoreContext`: the modules of the host.
 struct Modules(Vec<*const ModuleInstance>);
 
-/// What reaches a guest's store: its own, or the call that it is in.
+/// The way to a guest's store: its own, or the call that it is in.
 pub(crate) enum Context<'a> {
     Store(&'a mut Store<StoreLimits>),
     Caller(&'a mut Caller<'static, StoreLimits>),

@@ -27,7 +27,7 @@ pub(crate) enum ModuleInstance {
 pub(crate) struct Guest {
     pub store: Store<StoreLimits>,
     pub instance: Instance,
-    /// What has been given away; it lives as long as the guest.
+    /// The objects that have been given away; they live as long as the guest.
     given: Vec<Box<Function>>,
     memory: Option<Box<Of<Memory>>>,
     globals: Vec<Box<Of<Global>>>,
@@ -89,8 +89,8 @@ unsafe extern "C" fn WasmEdge_ModuleInstanceAddFunction(
 ///
 /// `module` is not deleted, and nothing else refers to it as long as the result is used.
 unsafe fn guest<'a>(module: *mut c_void) -> Option<&'a mut Guest> {
-    // SAFETY: the caller says that `module` is a box of this file that is not deleted, and that nothing else refers to it as long
-    // as the result is used.
+    // SAFETY: the caller says that `module` is a box of this file that is not deleted, and that nothing else refers to it
+    // as long as the result is used.
     match unsafe { &mut *module.cast::<ModuleInstance>() } {
         ModuleInstance::Guest(guest) => Some(guest),
         ModuleInstance::Host(..) => None,

@@ -66,7 +66,7 @@ impl Value {
             Val::I64(value) => (value.cast_unsigned(), Type::I64),
             _ => (0, Type::I32),
         };
-        // What lies above the value is nobody's business.
+        // The bits above the value have no meaning.
         let above = if ty == Type::I32 { 0xdead_beef << 32 } else { 0 };
         Self {
             bits: [bits | above, u64::MAX],

@@ -29,7 +29,7 @@ impl MemoryFile {
     }
 }
 
-/// What the next memory of this thread is made from.
+/// The source of this thread's next memory.
 #[derive(Clone)]
 pub(super) enum Backing {
     /// Writes go to the file.
@@ -75,7 +75,7 @@ unsafe impl MemoryCreator for Creator {
     }
 }
 
-/// What a guest may do with its memory.
+/// The guest's access to its memory.
 const ACCESS: ProtFlags = ProtFlags::READ.union(ProtFlags::WRITE);
 
 /// A linear memory.
@@ -125,7 +125,7 @@ impl Mapping {
             backing,
         };
         if let Err(error) = memory.show_snapshot() {
-            // Whether the range is still ours is not known, so it is not given back.
+            // The range may not be ours any more, so it is not given back.
             std::mem::forget(memory);
             return Err(error);
         }

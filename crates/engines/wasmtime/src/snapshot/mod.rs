@@ -121,7 +121,7 @@ impl Shared {
     }
 }
 
-/// What an instance needs to be frozen.
+/// The parts of an instance that freezing needs.
 pub(crate) struct Freezer {
     shared: Arc<Shared>,
     file: Arc<MemoryFile>,

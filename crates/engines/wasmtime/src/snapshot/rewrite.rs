@@ -1,9 +1,10 @@
 //! Rewrites a module so that its instances can be frozen.
 //!
 //! Wasmtime fills memory and runs the start section whenever it instantiates. An instance from a snapshot
-//! must not have that done to it: its memory is filled already. So active data segments become passive, with an exported function that does what they did,
-//! and the start section becomes an export. Mutable globals are exported, for a snapshot holds them one by one. One more export
-//! tells by its name how far code has moved, so that the offsets in backtraces are those of the module as it was.
+//! must not have that done to it: its memory is filled already. So active data segments become passive, with an exported
+//! function that does what they did, and the start section becomes an export. Mutable globals are exported, for a snapshot
+//! holds them one by one. One more export tells by its name how far code has moved, so that the offsets in backtraces are
+//! those of the module as it was.
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{
@@ -88,7 +89,7 @@ fn moved_name(by: i64) -> String {
     format!("{MOVED}{by:+012}")
 }
 
-/// Where the first function's body is; 0 where there is none.
+/// The offset of the first function's body; 0 where there is none.
 fn first_body(wasm: &[u8]) -> wasmparser::Result<i64> {
     for payload in Parser::new(0).parse_all(wasm) {
         if let Payload::CodeSectionEntry(body) = payload? {
@@ -98,7 +99,7 @@ fn first_body(wasm: &[u8]) -> wasmparser::Result<i64> {
     Ok(0)
 }
 
-/// What the module does to its tables: an instance from a snapshot has them as they were at start.
+/// The module's changes to its tables: an instance from a snapshot has them as they were at start.
 fn not_kept(parts: &ModuleParts<'_>) -> wasmparser::Result<Option<&'static str>> {
     for body in parts.bodies() {
         for operator in body.get_operators_reader()? {
@@ -155,7 +156,7 @@ fn make_passive(parts: &ModuleParts<'_>, writer: &mut ModuleWriter<'_, '_>) -> w
             if let DataKind::Active { offset_expr, .. } = segment.kind {
                 let mut offset = offset_expr.get_binary_reader();
                 let offset = offset.read_bytes(offset.bytes_remaining())?;
-                // It ends with an `end`.
+                // The expression ends with an `end`.
                 let offset = offset.split_last().map_or(&[][..], |(_, rest)| rest);
                 fill.raw(offset.iter().copied());
                 fill.instructions()

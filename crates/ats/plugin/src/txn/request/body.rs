@@ -262,7 +262,7 @@ impl Txn {
                     Poll::Pending => return None,
                     Poll::Ready(Err(abort)) => return Some(Err(abort)),
                     Poll::Ready(Ok(Item::Head { end_of_stream: false } | Item::Data(_, false))) => {}
-                    // What filters put into a body that is not there cannot be sent any more.
+                    // Bytes that filters add to a body that is not there cannot be sent any more.
                     Poll::Ready(Ok(_)) => return Some(Ok(())),
                 }
             }

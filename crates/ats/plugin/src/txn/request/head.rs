@@ -89,7 +89,7 @@ impl Txn {
             None if self.request.take_asked() => {
                 // A filter that holds the head wants to see the body.
                 self.request.stage.shift(RequestStage::HeadDeferred);
-                // What the filter has to say about the request must not be forestalled by a cached response.
+                // A cached response must not forestall the filter's verdict on the request.
                 skip_cache(self.http);
                 self.request_passed()
             }

@@ -77,7 +77,7 @@ pub(super) enum Known {
     Unseen,
     /// The filters have been shown it in the transform, or have made what comes out of the cache.
     Seen,
-    /// It is an answer of the filters.
+    /// An answer of the filters.
     Reply(Box<FinalReply>),
 }
 
