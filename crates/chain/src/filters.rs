@@ -210,6 +210,14 @@ impl Chain {
             })
     }
 
+    /// Returns true if a filter has failed in this stream: its VM has died, or could not be entered when the request came to
+    /// the filter. A proxy asks once the request's head has come through.
+    pub fn has_failed<M>(&self, state: &StreamState<M>) -> bool {
+        self.iter()
+            .zip(&state.filters)
+            .any(|((_, _, member), part)| part.dead || !member.is_begun())
+    }
+
     /// Begins a stream whose request has just come: makes its state, and counts the stream in the process's meters where
     /// the chain has filters. [`Chain::finish`] is called with the state in the end, whatever becomes of the stream.
     pub fn begin<M: Messages>(&self, messages: M, meters: &Meters) -> SharedState<M> {

@@ -26,6 +26,8 @@ mod reload;
 mod rules;
 #[path = "ats/snapshot.rs"]
 mod snapshot;
+#[path = "ats/storing.rs"]
+mod storing;
 #[path = "ats/ticks.rs"]
 mod ticks;
 #[path = "ats/volume.rs"]
@@ -58,6 +60,23 @@ fn adds(name: &str, header: &str, value: &str) -> Value {
 /// A filter that reads all bodies and changes none.
 fn reads(name: &str) -> Value {
     filter(name, &module("body-hash"), "wasmtime")
+}
+
+/// A filter that does to each request and response what `edits` says; see the guest `editor`.
+fn edits(name: &str, edits: Value) -> Value {
+    let mut block = filter(name, &module("editor"), "wasmtime");
+    set(&mut block, "configuration", edits);
+    block
+}
+
+/// A filter that waits for the whole body, appends its name to it in angle brackets, and adds a header of its name.
+fn appends(name: &str) -> Value {
+    let edits_of = json!([
+        ["response", { "add": [format!("x-{name}"), "1"] }],
+        ["response", "hold"],
+        ["response", { "append": format!("<{name}>") }],
+    ]);
+    edits(name, edits_of)
 }
 
 /// A filter that replaces a word in text.

@@ -13,6 +13,7 @@ mod guard;
 mod hub;
 mod instances;
 mod log;
+mod mark;
 mod namesakes;
 mod net_thread;
 mod plugin;

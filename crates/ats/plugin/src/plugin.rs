@@ -29,6 +29,8 @@ const MOVE: &str = "WEIR_ATS_TEST_MOVE";
 pub(crate) struct Plugin {
     /// Handles hooks that are added to single transactions.
     pub txn_cont: TSCont,
+    /// Handles the hook of single transactions that comes after those of all other plugins.
+    pub last_cont: TSCont,
     /// The server answers `Expect: 100-continue` by itself.
     pub answers_continue: bool,
     /// Each time filters let a transaction go it goes on on another net thread: for tests alone. The server moves one only
@@ -136,6 +138,8 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     log::follow_end();
     // SAFETY: the handler fits; hooks of a transaction are called under the transaction's mutex, so none is needed.
     let txn_cont = unsafe { TSContCreate(txn::on_transaction_event, TSMutex::NULL) };
+    // SAFETY: as above.
+    let last_cont = unsafe { TSContCreate(txn::on_last_event, TSMutex::NULL) };
     stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
     let ceiling = shared.ceiling().clone();
@@ -143,6 +147,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     let control = Control::new(runtimes, &supervisor, threads, folder(TSConfigDirGet));
     Ok(Plugin {
         txn_cont,
+        last_cont,
         answers_continue: record(c"proxy.config.http.send_100_continue_response") == Some(1),
         moves_transactions: std::env::var_os(MOVE).is_some(),
         meters,

@@ -1,7 +1,7 @@
 //! The filters of an instance of the plugin, bound to the VMs of one net thread.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use weir_abi::Callback;
 use weir_chain::{Chain, ChainFilter};
@@ -23,6 +23,8 @@ pub(crate) struct ServedFilter {
     pub position: Option<(usize, usize)>,
     /// The filter may answer by itself.
     pub replies: bool,
+    /// SHA-256 of its module; `None` where it was refused.
+    pub module: Option<[u8; 32]>,
 }
 
 /// The chains of one net thread, each made by the first transaction that has a use for it: with thousands of rules on dozens
@@ -52,11 +54,7 @@ impl ThreadChains {
         let make = || {
             let filter = |filter: &ServedFilter| {
                 let slot = |(vm, plugin)| Some((Arc::clone(self.slots.get(vm)?), plugin));
-                ThreadFilter {
-                    config: Arc::clone(&filter.config),
-                    slot: filter.position.and_then(slot),
-                    replies: filter.replies,
-                }
+                ThreadFilter::new(filter, filter.position.and_then(slot))
             };
             Arc::new(ThreadChain::new(filters.iter().map(filter).collect()))
         };
@@ -87,6 +85,28 @@ pub(crate) struct ThreadFilter {
     pub slot: Option<(Arc<VmSlot>, usize)>,
     /// The filter may answer by itself.
     pub replies: bool,
+    module: Option<[u8; 32]>,
+    /// See [`ThreadFilter::mark`].
+    mark: OnceLock<String>,
+}
+
+impl ThreadFilter {
+    /// Makes a filter of an instance, with the slot of its VM on this thread.
+    fn new(filter: &ServedFilter, slot: Option<(Arc<VmSlot>, usize)>) -> Self {
+        Self {
+            config: Arc::clone(&filter.config),
+            slot,
+            replies: filter.replies,
+            module: filter.module,
+            mark: OnceLock::new(),
+        }
+    }
+
+    /// The filter's part of the mark of a cached object that it has made; worked out when it is first asked for.
+    pub fn mark(&self) -> &str {
+        self.mark
+            .get_or_init(|| crate::mark::of_filter(&self.config, self.module.as_ref()))
+    }
 }
 
 impl ThreadChain {

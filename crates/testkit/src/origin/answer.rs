@@ -30,12 +30,15 @@ pub(crate) async fn answer(request: Request<Incoming>, kept: Arc<Kept>) -> Respo
             .push(("etag".to_owned(), etag.clone().into_bytes()));
         if record.values("if-none-match").contains(&etag.as_bytes()) {
             script = Script {
-                status: Some(304),
+                status: Some(script.revalidate.unwrap_or(304)),
                 headers: script.headers,
                 delay: script.delay,
                 ..Script::default()
             };
         }
+    }
+    if script.ranges {
+        select_part(&mut script, &record);
     }
     let received = if script.early {
         tokio::spawn(receive(record, body, kept));
@@ -45,6 +48,30 @@ pub(crate) async fn answer(request: Request<Incoming>, kept: Arc<Kept>) -> Respo
     };
     sleep(script.delay).await;
     respond(script, received)
+}
+
+/// Makes the body the part that a request wants of it: `bytes=FIRST-LAST`, where the end may be missing.
+fn select_part(script: &mut Script, record: &Record) {
+    let Some(body) = &script.body else { return };
+    let total = body.len();
+    script
+        .headers
+        .push(("accept-ranges".to_owned(), b"bytes".to_vec()));
+    let wanted = record.values("range").first().copied().unwrap_or_default();
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<usize>().ok();
+    let range = wanted.strip_prefix(b"bytes=").and_then(|range| {
+        let dash = range.iter().position(|byte| *byte == b'-')?;
+        let last = number(&range[dash + 1..]).unwrap_or(usize::MAX);
+        Some((number(&range[..dash])?, last.min(total.saturating_sub(1))))
+    });
+    if let Some((first, last)) = range.filter(|(first, last)| first <= last) {
+        let part = format!("bytes {first}-{last}/{total}");
+        script.body = Some(body[first..=last].to_vec());
+        script.status = Some(206);
+        script
+            .headers
+            .push(("content-range".to_owned(), part.into_bytes()));
+    }
 }
 
 /// Receives the body; gives its beginning.

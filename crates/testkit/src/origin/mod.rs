@@ -41,6 +41,8 @@ pub use record::Record;
 /// | `trailer=name:value` | ends in this field line (in HTTP/1.1, with `te: trailers` in the request only) |
 /// | `delay=100` | waits so many milliseconds before its head and after each chunk |
 /// | `etag=text` | has this entity tag, and is a 304 to who has it already |
+/// | `revalidate=503` | the status in place of that 304 |
+/// | `ranges` | `body` in the part that the request wants |
 /// | `early` | does not wait for the body of the request |
 /// | `abort` | breaks off after its body instead of ending |
 ///

@@ -15,6 +15,10 @@ pub(crate) struct Script {
     pub(crate) trailers: Fields,
     pub(crate) delay: Duration,
     pub(crate) etag: Option<String>,
+    /// The status of the response to a request that names the tag.
+    pub(crate) revalidate: Option<u16>,
+    /// A part of the body is sent to a request that wants one.
+    pub(crate) ranges: bool,
     pub(crate) early: bool,
     pub(crate) abort: bool,
 }
@@ -36,6 +40,8 @@ impl Script {
                 "trailer" => script.trailers.extend(field(&value)),
                 "delay" => script.delay = Duration::from_millis(number().unwrap_or(0)),
                 "etag" => script.etag = Some(format!("\"{}\"", String::from_utf8_lossy(&value))),
+                "revalidate" => script.revalidate = number().and_then(|status| u16::try_from(status).ok()),
+                "ranges" => script.ranges = true,
                 "early" => script.early = true,
                 "abort" => script.abort = true,
                 _ => {}

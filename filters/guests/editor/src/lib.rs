@@ -1,5 +1,6 @@
-//! A guest that edits header maps, answers and calls as requests tell it to: the request header `x-edits` holds JSON, a list
-//! of edits, each with the message that it is for. Names and values go to the host as they stand there.
+//! A guest that edits messages, answers and calls as it is told to: by its configuration and then by the request header
+//! `x-edits`. Both hold JSON, a list of edits, each with the message that it is for. Names and values go to the host as they
+//! stand there.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use proxy_wasm::types::{Action, ContextType, MapType};
 use serde::Deserialize;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(Root));
+    proxy_wasm::set_root_context(|_| Box::new(Root::default()));
 }}
 
 /// A message that edits are for.
@@ -30,25 +31,51 @@ enum Edit {
     Replace(String, String),
     Remove(String),
     SetAll(Vec<(String, String)>),
+    /// Answers, and lets the message go on.
     Reply(u32, String, Vec<(String, String)>),
+    /// Answers, and holds the message.
+    ReplyAndPause(u32, String, Vec<(String, String)>),
+    /// Adds the path, the authority and the scheme that it sees to the request, as lines of this name.
+    ShowTarget(String),
+    /// Appends a text to the response's body.
+    Append(String),
+    /// Holds the response's body until it is whole.
+    Hold,
+    /// Declines both bodies.
+    Decline,
+    /// Panics.
+    Panic,
     Call(Vec<(String, String)>, Vec<(String, String)>),
 }
 
-struct Root;
+#[derive(Default)]
+struct Root {
+    edits: Vec<(Message, Edit)>,
+}
 
 impl Context for Root {}
 
 impl RootContext for Root {
+    fn on_configure(&mut self, _: usize) -> bool {
+        let text = self.get_plugin_configuration().unwrap_or_default();
+        match serde_json::from_slice(&text) {
+            Ok(edits) => self.edits = edits,
+            Err(_) => return text.is_empty(),
+        }
+        true
+    }
+
     fn get_type(&self) -> Option<ContextType> {
         Some(ContextType::HttpContext)
     }
 
     fn create_http_context(&self, _: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::default()))
+        Some(Box::new(Stream {
+            edits: self.edits.clone(),
+        }))
     }
 }
 
-#[derive(Default)]
 struct Stream {
     edits: Vec<(Message, Edit)>,
 }
@@ -83,6 +110,21 @@ impl Stream {
                     let _ = hostcalls::send_http_response(*status, borrowed(lines), Some(body.as_bytes()));
                     return Action::Continue;
                 }
+                Edit::ReplyAndPause(status, body, lines) => {
+                    let _ = hostcalls::send_http_response(*status, borrowed(lines), Some(body.as_bytes()));
+                    return Action::Pause;
+                }
+                Edit::ShowTarget(name) => {
+                    for part in [":path", ":authority", ":scheme"] {
+                        let value = hostcalls::get_map_value_bytes(map, part).ok().flatten();
+                        let _ = hostcalls::add_map_value_bytes(map, name, &value.unwrap_or_default());
+                    }
+                }
+                Edit::Decline => {
+                    let _ = hostcalls::call_foreign_function("decline_body", None);
+                }
+                Edit::Panic => panic!("told to panic"),
+                Edit::Append(_) | Edit::Hold => {}
                 Edit::Call(lines, trailers) => {
                     let (lines, trailers) = (borrowed(lines), borrowed(trailers));
                     let timeout = Duration::from_secs(5);
@@ -115,7 +157,8 @@ impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
         let edits = hostcalls::get_map_value(MapType::HttpRequestHeaders, "x-edits");
         if let Ok(Some(text)) = edits {
-            self.edits = serde_json::from_str(&text).unwrap_or_default();
+            let more: Vec<_> = serde_json::from_str(&text).unwrap_or_default();
+            self.edits.extend(more);
         }
         self.edit(Message::Request)
     }
@@ -131,10 +174,17 @@ impl HttpContext for Stream {
         self.edit(Message::Response)
     }
 
-    fn on_http_response_body(&mut self, _: usize, end_of_stream: bool) -> Action {
-        if end_of_stream {
-            self.edit(Message::ResponseTrailers);
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        if !end_of_stream {
+            let holds = self.edits.iter().any(|(_, edit)| matches!(edit, Edit::Hold));
+            return if holds { Action::Pause } else { Action::Continue };
         }
+        for (_, edit) in &self.edits {
+            if let Edit::Append(text) = edit {
+                self.set_http_response_body(size, 0, text.as_bytes());
+            }
+        }
+        self.edit(Message::ResponseTrailers);
         Action::Continue
     }
 }

@@ -53,6 +53,26 @@ pub(crate) unsafe extern "C" fn on_transaction_event(
     0
 }
 
+/// Handles READ_RESPONSE_HDR of one transaction, after all other plugins.
+///
+/// # Safety
+///
+/// As [`on_global_event`].
+pub(crate) unsafe extern "C" fn on_last_event(_cont: TSCont, _event: TSEvent, data: *mut c_void) -> c_int {
+    let http = TSHttpTxn(data);
+    let done = crate::guard::catch(|| {
+        // SAFETY: the transaction is stopped at a hook of ours, under its mutex; no other reference is alive.
+        match unsafe { TxnPtr::of(http) } {
+            Some(txn) => txn.work(Txn::on_response_read_by_all),
+            None => go_on(http),
+        }
+    });
+    if done.is_none() {
+        go_on(http);
+    }
+    0
+}
+
 fn go_on(http: TSHttpTxn) {
     // SAFETY: the transaction is stopped at a hook of ours, which is answered once: a panic in the work on a transaction is
     // caught inside (`Txn::work`), so one that gets here came before.

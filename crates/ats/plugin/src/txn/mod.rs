@@ -6,6 +6,7 @@
 
 pub(crate) mod access;
 mod awaits;
+mod caching;
 mod client;
 mod edits;
 pub(crate) mod facts;
@@ -41,12 +42,13 @@ use weir_ats_sys::{
 use weir_chain::{Chain, ChainCalls, Direction, Pump, SharedState};
 use weir_host::Charge;
 
-pub(crate) use hooks::{on_global_event, on_remap, on_transaction_event};
+pub(crate) use hooks::{on_global_event, on_last_event, on_remap, on_transaction_event};
 pub(crate) use pointer::TxnPtr;
 
 use crate::net_thread::NetThread;
 use crate::plugin::meters;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
+use caching::Caching;
 use facts::TxnFacts;
 use messages::TxnMessages;
 use next::{Flow, Next};
@@ -75,6 +77,7 @@ pub(crate) struct Txn {
     response: ResponseDirection,
     /// Pays for the body of an answer in the server's memory.
     given: Charge,
+    caching: Caching,
     waiting: Waiting,
     /// The hooks that have been added to the transaction.
     hooks: SmallVec<[TSHttpHookID; 6]>,
@@ -137,6 +140,7 @@ impl Txn {
             request: RequestDirection::default(),
             response: ResponseDirection::default(),
             given: Charge::none(),
+            caching: Caching::default(),
             waiting: Waiting::default(),
             hooks: SmallVec::new(),
         });

@@ -50,6 +50,8 @@ pub(crate) struct BodyInput {
     dechunker: Cell<Option<Box<Dechunker>>>,
     /// Bytes taken so far.
     taken: Cell<u64>,
+    /// Bytes that the sender has announced.
+    announced: Cell<Option<u64>>,
 }
 
 /// The end of a body.
@@ -70,6 +72,11 @@ impl BodyInput {
         self.transform.set(Some(transform));
         self.dechunker
             .set(chunked.then(|| Box::new(Dechunker::default())));
+    }
+
+    /// The sender has announced this number of bytes.
+    pub fn announce(&self, length: Option<u64>) {
+        self.announced.set(length);
     }
 
     /// Nothing more comes: the transform is gone, or will not be run.
@@ -247,7 +254,8 @@ impl Source for TxnSource {
     fn announced_length(&self) -> Option<u64> {
         match self {
             Self::Local(source) => source.announced_length(),
-            Self::Inner { .. } | Self::Server { .. } => None,
+            Self::Server { input, .. } => input.announced.get(),
+            Self::Inner { .. } => None,
         }
     }
 }

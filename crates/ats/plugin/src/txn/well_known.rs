@@ -36,6 +36,7 @@ pub(crate) struct WellKnown {
     pub connection: Name,
     pub transfer_encoding: Name,
     pub content_length: Name,
+    pub content_range: Name,
     pub content_type: Name,
     pub range: Name,
     /// The fields of a connection but `connection` itself, each also in lower case.
@@ -51,6 +52,7 @@ pub(crate) fn names() -> &'static WellKnown {
         connection: find(c"TS_MIME_FIELD_CONNECTION", c"Connection"),
         transfer_encoding: find(c"TS_MIME_FIELD_TRANSFER_ENCODING", c"Transfer-Encoding"),
         content_length: find(c"TS_MIME_FIELD_CONTENT_LENGTH", c"Content-Length"),
+        content_range: find(c"TS_MIME_FIELD_CONTENT_RANGE", c"Content-Range"),
         content_type: find(c"TS_MIME_FIELD_CONTENT_TYPE", c"Content-Type"),
         range: find(c"TS_MIME_FIELD_RANGE", c"Range"),
         of_connections: CONNECTION_FIELDS

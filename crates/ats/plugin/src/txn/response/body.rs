@@ -9,7 +9,7 @@ use weir_ats_sys::{
     TSContDestroy, TSContScheduleOnThread, TSEvent, TSEventThreadSelf, TSTransformOutputVConnGet, TSVConn,
     TSVConnClosedGet, TSVConnShutdown, TSVIONBytesGet,
 };
-use weir_chain::{Abort, Direction, Item, Length, Pieces, local_reply};
+use weir_chain::{Abort, Direction, Item, Length, Pieces, StagePlan, local_reply};
 use weir_http_rules::content_type::head_may_wait;
 
 use super::super::messages::{Framing, Response};
@@ -179,6 +179,7 @@ impl Txn {
         let length = announced
             .filter(|bytes| *bytes != i64::MAX)
             .and_then(|bytes| u64::try_from(bytes).ok());
+        input.announce(length);
         {
             let mut state = self.state.borrow_mut();
             state.messages.response = Response::Transform(Framing {
@@ -189,19 +190,38 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        let plans: smallvec::SmallVec<[_; 2]> = self.chain.response_plans().collect();
-        let pump = Box::new(TxnPump::new(
+        let head = self.state.borrow().messages.server_response();
+        let mut plans: smallvec::SmallVec<[StagePlan; 2]> = smallvec::SmallVec::new();
+        if !self.begin_storing(head) {
+            plans.extend(self.chain.response_plans());
+        }
+        // A part of a body is not what filters are to see.
+        let is_part = head.is_some_and(|head| head.status() == 206 || head.has(names().content_range));
+        let (part, shown) = match is_part {
+            true => (Part::OnlyHead, Rc::default()),
+            false => (Part::Head, Rc::clone(&input)),
+        };
+        let pump = self.response_pump(plans, is_part || length == Some(0), shown);
+        self.response
+            .run(Box::new(ResponseTransform::new(transform, input, pump, part)));
+    }
+
+    fn response_pump(
+        &self,
+        plans: smallvec::SmallVec<[StagePlan; 2]>,
+        end_of_stream: bool,
+        input: Rc<BodyInput>,
+    ) -> Box<TxnPump> {
+        Box::new(TxnPump::new(
             Direction::Response,
             plans,
             TxnSource::Server {
-                head: Some(length == Some(0)),
-                input: Rc::clone(&input),
+                head: Some(end_of_stream),
+                input,
             },
             self.calls(),
             self.state.clone(),
-        ));
-        self.response
-            .run(Box::new(ResponseTransform::new(transform, input, pump)));
+        ))
     }
 
     fn pump_response(&mut self) {
@@ -215,6 +235,15 @@ impl Txn {
                     return None;
                 };
                 match part {
+                    Part::OnlyHead => match pump.poll_item(cx) {
+                        Poll::Pending => return None,
+                        Poll::Ready(Err(abort)) => return Some(abort),
+                        Poll::Ready(Ok(_)) => {
+                            let input = Rc::clone(&transform.input);
+                            let rest = txn.response_pump(smallvec::SmallVec::new(), false, input);
+                            txn.response.transform_mut()?.leave_filters(rest);
+                        }
+                    },
                     Part::Head => match pump.poll_item(cx) {
                         Poll::Pending => return None,
                         Poll::Ready(Err(abort)) => return Some(abort),
@@ -233,6 +262,8 @@ impl Txn {
                             return Some(Abort::Stopped);
                         }
                         txn.state.borrow_mut().response_sent = true;
+                        let head = txn.state.borrow().messages.server_response();
+                        txn.decide_storing(head);
                         txn.response.transform_mut()?.open(length);
                     }
                     Part::Body { .. } => match pump.poll_item(cx) {
@@ -240,6 +271,9 @@ impl Txn {
                         Poll::Ready(Err(abort)) => return Some(abort),
                         Poll::Ready(Ok(Item::Data(pieces, end))) => {
                             txn.check_end();
+                            if !txn.check_storing() {
+                                txn.state.borrow_mut().reset_with("filter_failed_while_stored");
+                            }
                             if txn.state.borrow().stopped(Direction::Response) {
                                 return Some(Abort::Stopped);
                             }
@@ -298,6 +332,7 @@ impl Txn {
             head.remove_known(names().content_length);
         }
         self.state.borrow_mut().response_sent = true;
+        self.forbid_storing();
         if let Some(part) = self.response.transform_mut() {
             part.answer(reply.body);
         }

@@ -7,11 +7,16 @@ use smallvec::SmallVec;
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed, StagePlan};
 use weir_http_rules::status::is_bodiless;
 
+use super::super::caching::mark_of;
 use super::super::messages::Response;
+use super::super::mime::Head;
 use super::super::reply::FinalReply;
 use super::super::source::TxnSource;
+use super::super::well_known::names;
 use super::super::{Flow, Next, Txn, TxnPump};
 use super::{Known, SentHead};
+use crate::mark;
+use crate::thread_chain::ThreadFilter;
 
 impl Txn {
     /// The server is about to send the response's head.
@@ -22,13 +27,16 @@ impl Txn {
                 self.response.set_sent(SentHead::Reply(reply));
                 Next::flow(self.http, Flow::Continue)
             }
-            Known::Seen => {
+            Known::Made if !self.is_from_cache(self.sent_status()) => self.show_response(),
+            Known::Seen | Known::Made => {
                 let mut state = self.state.borrow_mut();
                 // From here on they read what the client gets; the transform's head does not live as long.
                 if !matches!(state.messages.response, Response::Local(_)) {
                     state.messages.response = Response::Client;
                 }
                 state.response_sent = true;
+                drop(state);
+                self.drop_length();
                 Next::flow(self.http, Flow::Continue)
             }
             Known::Unseen => self.show_response(),
@@ -44,7 +52,8 @@ impl Txn {
                 state.messages.facts.details = "via_upstream".into();
             }
         }
-        let plans: SmallVec<[StagePlan; 2]> = self.chain.response_plans().collect();
+        let mut plans: SmallVec<[StagePlan; 2]> = self.chain.response_plans().collect();
+        self.leave_out_makers(&mut plans);
         if plans.is_empty() {
             self.state.borrow_mut().response_sent = true;
             return Next::flow(self.http, Flow::Continue);
@@ -119,6 +128,45 @@ impl Txn {
         // The filters go on seeing their own.
         state.messages.response = shown;
         state.response_sent = true;
+    }
+
+    /// An object of the cache that some of these filters have made, as filters of another chain, is not shown to them again.
+    fn leave_out_makers(&self, plans: &mut SmallVec<[StagePlan; 2]>) {
+        let Some(head) = self.state.borrow().messages.server_response() else {
+            return;
+        };
+        let Some(mark) = mark_of(head) else {
+            return;
+        };
+        head.remove(mark::FIELD);
+        if self.is_from_cache(head.status()) {
+            let filters: SmallVec<[&ThreadFilter; 4]> = self.filters().collect();
+            let made = |filter: usize| {
+                filters
+                    .get(filter)
+                    .is_some_and(|filter| mark::names(&mark, filter.mark()))
+            };
+            plans.retain(|plan| !made(plan.filter));
+        }
+    }
+
+    /// The server gives a length to each response out of a transform; one without a body has none.
+    fn drop_length(&self) {
+        if let Some(head) = self.state.borrow().messages.server_response()
+            && is_bodiless(head.status())
+            && head.status() != 304
+        {
+            head.remove_known(names().content_length);
+        }
+    }
+
+    /// The status of the response that the server is about to send.
+    fn sent_status(&self) -> u16 {
+        let mut state = self.state.borrow_mut();
+        let shown = std::mem::replace(&mut state.messages.response, Response::Client);
+        let status = state.messages.server_response().map_or(0, Head::status);
+        state.messages.response = shown;
+        status
     }
 
     fn is_bodiless(&self) -> bool {

@@ -75,8 +75,10 @@ pub(super) enum SentTransform {
 pub(super) enum Known {
     /// The filters have not seen it.
     Unseen,
-    /// The filters have been shown it in the transform, or have made what comes out of the cache.
+    /// The filters have been shown it in the transform.
     Seen,
+    /// The filters have made what was found in the cache.
+    Made,
     /// An answer of the filters.
     Reply(Box<FinalReply>),
 }
@@ -184,7 +186,7 @@ impl ResponseDirection {
             Self::Ahead { answer, added } => {
                 let known = match answer {
                     Answer::Unseen | Answer::Local { reply: None, .. } => Known::Unseen,
-                    Answer::MadeBefore => Known::Seen,
+                    Answer::MadeBefore => Known::Made,
                     Answer::Local {
                         reply: Some(reply), ..
                     }
@@ -233,6 +235,17 @@ impl ResponseDirection {
                 false => Answer::Unseen,
             };
         }
+    }
+
+    /// True if the response is one of the cache that the filters have made before.
+    pub fn is_made_before(&self) -> bool {
+        matches!(
+            self,
+            Self::Ahead {
+                answer: Answer::MadeBefore,
+                ..
+            }
+        )
     }
 
     /// A transform has been added to the transaction, which has none.

@@ -35,6 +35,8 @@ pub(super) enum Stage {
 
 /// The part of a response that comes next through the filters.
 pub(super) enum Part {
+    /// The head of a part of a body: the filters see no more of the response.
+    OnlyHead,
     /// The head.
     Head,
     /// The head has come through; the length of the body is being found out.
@@ -49,13 +51,13 @@ pub(super) enum Part {
 
 impl ResponseTransform {
     /// Begins with a head, which `pump` sends through the filters.
-    pub fn new(transform: TSVConn, input: Rc<BodyInput>, pump: Box<TxnPump>) -> Self {
+    pub(super) fn new(transform: TSVConn, input: Rc<BodyInput>, pump: Box<TxnPump>, part: Part) -> Self {
         Self {
             transform,
             input,
             stage: Stage::Filtering {
                 pump,
-                part: Part::Head,
+                part,
                 awaits: Awaits::Input,
             },
         }
@@ -117,7 +119,7 @@ impl ResponseTransform {
     pub fn output(&mut self) -> Option<&mut Output> {
         match &mut self.stage {
             Stage::Filtering { part, .. } => match part {
-                Part::Head | Part::Length { .. } => None,
+                Part::OnlyHead | Part::Head | Part::Length { .. } => None,
                 Part::Body { output, .. } => Some(output),
             },
             Stage::Done(output) => Some(output),
@@ -131,6 +133,16 @@ impl ResponseTransform {
             && let Part::Head = part
         {
             *part = Part::Length { end_of_stream };
+        }
+    }
+
+    /// The head of a part of a body has come through the filters; the rest comes out of `rest`, which begins with the head.
+    pub fn leave_filters(&mut self, rest: Box<TxnPump>) {
+        if let Stage::Filtering { part, pump, .. } = &mut self.stage
+            && let Part::OnlyHead = part
+        {
+            *part = Part::Head;
+            *pump = rest;
         }
     }
 
@@ -212,7 +224,7 @@ impl Stage {
     fn into_output(self) -> Option<Output> {
         match self {
             Self::Filtering { part, .. } => match part {
-                Part::Head | Part::Length { .. } => None,
+                Part::OnlyHead | Part::Head | Part::Length { .. } => None,
                 Part::Body { output, .. } => Some(output),
             },
             Self::Done(output) => Some(output),
