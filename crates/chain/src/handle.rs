@@ -179,6 +179,15 @@ impl<M: Messages> Stream for StreamHandle<M> {
             state.reply_charge = charge;
         }
         state.filter_replied |= taken;
+        if !taken {
+            // The filter waits for nothing: what it holds, or is about to hold, goes on.
+            for direction in [Direction::Request, Direction::Response] {
+                let side = state.side(self.filter, direction);
+                side.refused = true;
+                side.resume |= side.held;
+            }
+            state.wake_all();
+        }
         taken
     }
 

@@ -43,7 +43,11 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         }
         while let Some(plan) = plans.next() {
             let action = if plan.interest.headers {
-                let count = state.borrow().messages.head_count(direction);
+                let count = {
+                    let mut state = state.borrow_mut();
+                    state.side(plan.filter, direction).refused = false;
+                    state.messages.head_count(direction)
+                };
                 calls.on_headers(plan.filter, direction, count, end_of_stream)
             } else {
                 Ok(HeadersAction::Continue)

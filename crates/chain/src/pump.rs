@@ -352,7 +352,11 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         if !stage.interest.headers || stage.bypassed {
             return;
         }
-        let count = self.state.borrow().messages.head_count(self.direction);
+        let count = {
+            let mut state = self.state.borrow_mut();
+            state.side(stage.filter, self.direction).refused = false;
+            state.messages.head_count(self.direction)
+        };
         let action = self
             .calls
             .on_headers(stage.filter, self.direction, count, end_of_stream);
@@ -396,6 +400,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             }
             body.append(&mut pieces);
             side.body_complete = end_of_stream;
+            side.refused = false;
             side.may_add_trailers = end_of_stream && !has_trailers;
             body.len()
         };
@@ -418,6 +423,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             }
         }
         match action {
+            Ok(_) if side.refused => stage.let_go(&mut side.body),
             Ok(BodyAction::Continue) => stage.let_go(&mut side.body),
             Ok(BodyAction::StopAndBuffer) => {
                 stage.hold = Hold::Passing;
@@ -476,7 +482,9 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         stage.trailers = Trailers::Seen;
         let count = {
             let state = &mut *self.state.borrow_mut();
-            state.side(stage.filter, self.direction).trailers_here = true;
+            let side = state.side(stage.filter, self.direction);
+            side.trailers_here = true;
+            side.refused = false;
             state.messages.trailers_count(self.direction).unwrap_or_default()
         };
         let action = if stage.interest.trailers && !stage.bypassed {
@@ -489,6 +497,7 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         side.resume = false;
         match action {
             Ok(StreamAction::Continue) => stage.let_go(&mut side.body),
+            Ok(StreamAction::Stop) if side.refused => stage.let_go(&mut side.body),
             Ok(StreamAction::Stop) => stage.hold = Hold::Passing,
             Err(VmGone) => {
                 stage.let_go(&mut side.body);
@@ -512,6 +521,7 @@ impl Stage {
     ) {
         match action {
             Ok(HeadersAction::Continue) => {}
+            Ok(_) if state.side(self.filter, direction).refused => {}
             Ok(HeadersAction::StopIteration) => self.hold = Hold::Passing,
             Ok(HeadersAction::ContinueAndEndStream) => self.input_ended = true,
             Ok(HeadersAction::StopAllAndBuffer) => {

@@ -102,6 +102,8 @@ pub struct Side {
     pub resume: bool,
     /// The filter wants to see no more of the body.
     pub declined: bool,
+    /// An answer of the filter was refused in the callback under way. A filter that pauses after its answer waits for nothing.
+    pub refused: bool,
 }
 
 impl FilterState {

@@ -7,7 +7,7 @@ use weir_testkit::client::{Http1, Outcome, Request};
 use weir_testkit::config::{filter, set};
 use weir_testkit::{Ats, AtsConfig, Guests, Mode, Origin, PATIENCE};
 
-use crate::{module, request, values};
+use crate::{edits, module, request, values};
 
 /// Origins that have a name each.
 const NAMED: usize = 32;
@@ -174,5 +174,28 @@ fn a_head_that_waits_for_its_body_passes_further_filters() {
         let record = origin.records().pop().unwrap();
         assert_eq!(record.values("x-second"), [b"1"], "{record:?}");
         assert_eq!(record.values("x-body"), [b"question"], "{record:?}");
+    }
+}
+
+/// A filter that answers the request sees its own answer as a response, and answers again: that is refused, and what the filter
+/// does then holds nothing up.
+#[test]
+fn a_refused_answer_holds_nothing_up() {
+    let twice = json!([
+        ["request", { "reply_and_pause": [403, "first", [["x-first", "1"]]] }],
+        ["response", { "reply_and_pause": [451, "second", []] }],
+    ]);
+    for mode in [Mode::Global, Mode::Remap] {
+        let origin = Origin::start().unwrap();
+        let mut config = AtsConfig::new(origin.address()).filter(edits("twice", twice.clone()));
+        config.mode = mode;
+        let ats = Ats::start(&config).unwrap();
+        let response = request(ats.address(), &Request::get("/"));
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (403, "first"),
+            "{response:?}"
+        );
+        assert_eq!(values(&response, "x-first"), ["1"], "{response:?}");
     }
 }
