@@ -13,7 +13,7 @@ pub struct HostModule {
     name: String,
     digest: [u8; 32],
     info: ModuleInfo,
-    abi: AbiVersion,
+    abi: Option<AbiVersion>,
     compiled: Arc<dyn Module>,
     sets: &'static ImportSets,
     engine: &'static str,
@@ -35,7 +35,7 @@ impl HostModule {
         wasm: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let not_asked = Err("it was not compiled for that".to_owned());
-        Self::make(engine, sets, name, wasm, not_asked, |funcs| {
+        Self::make(engine, sets, name, wasm, speaks_proxy_wasm, not_asked, |funcs| {
             compile(engine, wasm, funcs)
         })
     }
@@ -52,14 +52,39 @@ impl HostModule {
         name: &str,
         wasm: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
+        Self::make_for_snapshots(engine, sets, name, wasm, speaks_proxy_wasm)
+    }
+
+    /// Compiles a module whose guests are of another kind than Proxy-Wasm: the module exports no marker of an ABI, and its
+    /// owner knows its entry points. Snapshots are as for [`HostModule::compile_for_snapshots`].
+    ///
+    /// # Errors
+    ///
+    /// As [`HostModule::compile`], except that neither marker nor allocator nor memory has to be there.
+    pub fn compile_other(
+        engine: &dyn Engine,
+        sets: &'static ImportSets,
+        name: &str,
+        wasm: &[u8],
+    ) -> Result<Arc<Self>, LoadError> {
+        Self::make_for_snapshots(engine, sets, name, wasm, |info| info.check_other().map(|()| None))
+    }
+
+    fn make_for_snapshots(
+        engine: &dyn Engine,
+        sets: &'static ImportSets,
+        name: &str,
+        wasm: &[u8],
+        check: fn(&ModuleInfo) -> Result<Option<AbiVersion>, LoadError>,
+    ) -> Result<Arc<Self>, LoadError> {
         let no_snapshots = match snapshot_module(engine, wasm, sets.funcs()) {
             Ok(module) => {
                 let compiled = Arc::clone(&module) as Arc<dyn Module>;
-                return Self::make(engine, sets, name, wasm, Ok(module), |_| Ok(compiled));
+                return Self::make(engine, sets, name, wasm, check, Ok(module), |_| Ok(compiled));
             }
             Err(reason) => Err(reason),
         };
-        Self::make(engine, sets, name, wasm, no_snapshots, |funcs| {
+        Self::make(engine, sets, name, wasm, check, no_snapshots, |funcs| {
             compile(engine, wasm, funcs)
         })
     }
@@ -80,9 +105,15 @@ impl HostModule {
         code: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let compiled_before = Err("its code was compiled before".to_owned());
-        Self::make(engine, sets, name, wasm, compiled_before, |funcs| {
-            ahead.load_code(code, funcs)
-        })
+        Self::make(
+            engine,
+            sets,
+            name,
+            wasm,
+            speaks_proxy_wasm,
+            compiled_before,
+            |funcs| ahead.load_code(code, funcs),
+        )
     }
 
     fn make(
@@ -90,11 +121,12 @@ impl HostModule {
         sets: &'static ImportSets,
         name: &str,
         wasm: &[u8],
+        check: fn(&ModuleInfo) -> Result<Option<AbiVersion>, LoadError>,
         snapshots: Result<Arc<dyn SnapshotModule>, String>,
         compile: impl FnOnce(HostFuncs) -> Result<Arc<dyn Module>, CompileError>,
     ) -> Result<Arc<Self>, LoadError> {
         let info = inspect(sets, wasm)?;
-        let abi = info.check()?;
+        let abi = check(&info)?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
             digest: Sha256::digest(wasm).into(),
@@ -132,8 +164,9 @@ impl HostModule {
         &self.info
     }
 
-    /// Version of the ABI that the module speaks.
-    pub const fn abi(&self) -> AbiVersion {
+    /// Version of Proxy-Wasm that the module speaks; `None` for a guest of another kind
+    /// ([`HostModule::compile_other`]).
+    pub const fn abi(&self) -> Option<AbiVersion> {
         self.abi
     }
 
@@ -150,6 +183,10 @@ impl HostModule {
     pub(crate) fn compiled(&self) -> &(dyn Module + 'static) {
         self.compiled.as_ref()
     }
+}
+
+fn speaks_proxy_wasm(info: &ModuleInfo) -> Result<Option<AbiVersion>, LoadError> {
+    info.check().map(Some)
 }
 
 fn compile(engine: &dyn Engine, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {

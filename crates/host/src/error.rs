@@ -58,28 +58,30 @@ pub enum StartError {
     Trapped {
         /// File name of the module.
         module: String,
-        /// Such as `_start` or `proxy_on_configure`.
+        /// Name of the entry point.
         callback: &'static str,
         /// How.
         trap: Trap,
         /// The limit that the guest has exceeded, if the trap is about one.
         limit: Option<Box<Exceeded>>,
     },
-    /// `proxy_on_vm_start` answered false.
-    #[error("module {module}: proxy_on_vm_start returned false: the VM configuration is refused")]
-    VmStartRefused {
+    /// The guest answered false to its configuration.
+    #[error("module {module}: {callback} returned false: the {} is refused", configuration(plugin.as_deref()))]
+    Refused {
         /// File name of the module.
         module: String,
+        /// Such as `proxy_on_configure`.
+        callback: &'static str,
+        /// Name of the plugin whose configuration it was; `None` for the configuration of the VM.
+        plugin: Option<String>,
     },
-    /// `proxy_on_configure` answered false.
+    /// The module exports no marker of the ABI by which the host would call it.
     #[error(
-        "module {module}: proxy_on_configure returned false: the configuration of plugin {plugin:?} is refused"
+        "module {module}: it was compiled for guests of another kind, and speaks no version of Proxy-Wasm"
     )]
-    ConfigureRefused {
+    NoAbi {
         /// File name of the module.
         module: String,
-        /// Name of the plugin.
-        plugin: String,
     },
     /// Our own code panicked; the VM is given up.
     #[error("module {module}: internal error in {callback} (please report): {message}")]
@@ -97,6 +99,13 @@ pub enum StartError {
         /// File name of the module.
         module: String,
     },
+}
+
+fn configuration(plugin: Option<&str>) -> String {
+    match plugin {
+        Some(plugin) => format!("configuration of plugin {plugin:?}"),
+        None => "VM configuration".to_owned(),
+    }
 }
 
 /// Why a callback did not return. The VM is dead: it must be replaced, and all its streams have been told.

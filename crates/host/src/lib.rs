@@ -15,6 +15,8 @@ mod compile;
 mod error;
 mod foreign;
 mod inspect;
+#[cfg(test)]
+mod layers;
 pub mod life;
 mod property;
 mod proxy_wasm;
@@ -32,7 +34,9 @@ pub use compile::HostModule;
 pub use error::{Exceeded, StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
-pub use proxy_wasm::{BodyAction, CanaryRefusal, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm};
+pub use proxy_wasm::{
+    BodyAction, CanaryRefusal, ConsumedQueues, Finish, HeadersAction, StreamAction, Vm, VmSnapshot,
+};
 pub use services::Services;
 pub use sets::ImportSets;
 pub use shared::{
@@ -40,7 +44,7 @@ pub use shared::{
     Shared,
 };
 pub use slot::{ExportedCallbacks, LiveVm, VmGone, VmKeeper, VmSlot};
-pub use snapshot::{NoSnapshot, VmSnapshot};
+pub use snapshot::{GuestSnapshot, NoSnapshot};
 pub use spec::{PluginSpec, VmSpec};
 pub use stream::{
     BufferStatus, CertificateField, Edit, Fact, FactValue, HeaderEdit, LocalResponse, Lookup, Stream,

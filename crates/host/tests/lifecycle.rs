@@ -84,7 +84,7 @@ on_every_engine! {
             guest("", &format!(r#"(func (export "{callback}") (param i32 i32) (result i32) (i32.const 0))"#))
         };
         let (mut vm, _) = start(spec(engine, &refuse("proxy_on_vm_start"))).unwrap();
-        assert!(matches!(vm.add_plugin(plugin("a")), Err(StartError::VmStartRefused { .. })));
+        assert!(matches!(vm.add_plugin(plugin("a")), Err(StartError::Refused { callback: "proxy_on_vm_start", plugin: None, .. })));
         let (mut vm, _) = start(spec(engine, &refuse("proxy_on_configure"))).unwrap();
         let error = vm.add_plugin(plugin("a")).unwrap_err().to_string();
         assert_eq!(error, "module test.wasm: proxy_on_configure returned false: the configuration of plugin \"a\" is refused");
@@ -192,7 +192,7 @@ on_every_engine! {
         let (shared, recorder) = (support::shared(), support::Recorder::default());
         let refused = Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone()));
         let error = refused.unwrap_err().into_first();
-        assert!(matches!(error, Some(StartError::ConfigureRefused { .. })));
+        assert!(matches!(error, Some(StartError::Refused { callback: "proxy_on_configure", plugin: Some(_), .. })));
         assert_eq!(recorder.numbers(), ["plugin configuration".len() as u32]);
         let (mut vm, _) = start(support::spec(engine, &guest("", body))).unwrap();
         vm.add_plugin(plugin("a")).unwrap();

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use weir_engine::{
-    CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFunc, HostFuncs, Instance, Limits, Signature, ValType,
+    CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFunc, HostFuncs, HostState, Instance, Limits, Signature,
+    ValType,
 };
 use weir_engine_wasmi::WasmiEngine;
 use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
@@ -32,6 +33,15 @@ const GUEST: &str = r#"(module
             (local.set $left (i32.sub (local.get $left) (i32.const 1)))
             (br_if $again (local.get $left)))))"#;
 
+/// State of the guest: the sum of what it has told.
+struct Count(u64);
+
+impl HostState for Count {
+    fn common(&mut self) -> &mut dyn std::any::Any {
+        self
+    }
+}
+
 const FUNCS: HostFuncs = &[HostFunc {
     module: "env",
     name: "nothing",
@@ -43,7 +53,7 @@ const FUNCS: HostFuncs = &[HostFunc {
     call: |caller, _, args| {
         // Every hostcall has to find its state at least.
         let (memory, state) = caller.parts();
-        let count = state.downcast_mut::<u64>().map_or(0, |count| {
+        let count = state.downcast_mut::<Count>().map_or(0, |Count(count)| {
             *count += args[0];
             *count
         });
@@ -57,7 +67,7 @@ fn instance(engine: &dyn Engine) -> Box<dyn Instance> {
         memory: DEFAULT_MEMORY_LIMIT,
         start_budget: BUDGET,
     };
-    module.instantiate(Box::new(0_u64), &limits).unwrap()
+    module.instantiate(Box::new(Count(0)), &limits).unwrap()
 }
 
 fn engines(criterion: &mut Criterion) {
@@ -90,7 +100,7 @@ fn engines(criterion: &mut Criterion) {
             start_budget: BUDGET,
         };
         criterion.bench_function(&format!("{name}/instantiate"), |bencher| {
-            bencher.iter(|| module.instantiate(Box::new(0_u64), &limits).unwrap());
+            bencher.iter(|| module.instantiate(Box::new(Count(0)), &limits).unwrap());
         });
     }
 }

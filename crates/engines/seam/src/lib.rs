@@ -14,9 +14,9 @@ mod layer;
 mod limits;
 mod proposals;
 mod snapshot;
+mod state;
 mod table;
 
-use std::any::Any;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ pub use layer::EngineLayer;
 pub use limits::{DEFAULT_MEMORY_LIMIT, Limits, STACK_LIMIT};
 pub use proposals::{PROPOSALS, Proposal, explain, lacking};
 pub use snapshot::{Freezable, Snapshot, SnapshotModule, Snapshots};
+pub use state::HostState;
 pub use table::{HostFn, HostFunc, HostFuncs, MAX_PARAMS};
 
 pub use wasmparser::WasmFeatures;
@@ -77,7 +78,7 @@ pub trait Module: Send + Sync {
     /// runs here and may call host functions; `limits.start_budget` bounds it.
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError>;
 }
@@ -104,7 +105,7 @@ pub trait Instance: Send {
     fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap>;
 
     /// The state given at instantiation.
-    fn state(&mut self) -> &mut dyn Any;
+    fn state(&mut self) -> &mut dyn HostState;
 
     /// Size of the guest's linear memory in bytes.
     fn memory_size(&self) -> usize;
@@ -122,10 +123,10 @@ pub trait Caller {
     ///
     /// Memory is empty where the module exports no memory named `memory`. Fetch again after [`Caller::allocate`]:
     /// it may have grown and moved.
-    fn parts(&mut self) -> (&mut [u8], &mut dyn Any);
+    fn parts(&mut self) -> (&mut [u8], &mut dyn HostState);
 
     /// The instance's state alone.
-    fn state(&mut self) -> &mut dyn Any;
+    fn state(&mut self) -> &mut dyn HostState;
 
     /// Calls the guest's allocator for `size` bytes and returns the pointer as the guest gave it, unchecked.
     ///

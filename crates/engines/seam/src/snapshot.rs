@@ -1,9 +1,8 @@
 //! Snapshots: instances that begin where another was frozen, and share its memory until they write to it.
 
-use std::any::Any;
 use std::sync::Arc;
 
-use crate::{CompileError, HostFuncs, Instance, InstantiateError, Limits, Module};
+use crate::{CompileError, HostFuncs, HostState, Instance, InstantiateError, Limits, Module};
 
 /// The way to snapshots. A runtime hands it out with [`Engine::snapshots`](crate::Engine::snapshots).
 ///
@@ -36,7 +35,7 @@ pub trait SnapshotModule: Module {
     /// As [`Module::instantiate`]; or the system refuses a file for the memory.
     fn instantiate_freezable(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError>;
 }
@@ -61,7 +60,7 @@ pub trait Snapshot: Send + Sync {
     /// The memory of the snapshot is over the limit, or the system has no room.
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError>;
 

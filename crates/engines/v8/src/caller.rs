@@ -1,9 +1,8 @@
 //! The guest that is calling a host function.
 
-use std::any::Any;
 use std::ptr::NonNull;
 
-use weir_engine::Trap;
+use weir_engine::{HostState, Trap};
 
 use crate::data::Data;
 use crate::library::DONE;
@@ -27,14 +26,14 @@ impl Guest {
 }
 
 impl weir_engine::Caller for Guest {
-    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn HostState) {
         let data = self.data();
         // SAFETY: the guest waits for the host function, which holds this borrow of `self`; to run it takes another.
         let bytes = unsafe { data.bytes() };
         (bytes, &mut *data.state)
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.data().state
     }
 

@@ -1,11 +1,10 @@
 //! Weir's part of an instance, beside V8's own.
 
-use std::any::Any;
 use std::ffi::{c_int, c_void};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use weir_engine::{MAX_PARAMS, Trap, TrapKind};
+use weir_engine::{HostState, MAX_PARAMS, Trap, TrapKind};
 use weir_engine_support::{Allocator, Deadline, Ended, MemoryGuard, Verdict, guarded};
 
 use crate::caller::Guest;
@@ -14,7 +13,7 @@ use crate::module::Compiled;
 
 /// Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {
-    pub state: Box<dyn Any + Send>,
+    pub state: Box<dyn HostState>,
     pub module: Arc<Compiled>,
     /// Null until it is made.
     pub raw: *mut RawInstance,

@@ -1,11 +1,12 @@
 //! An instance: an isolate with one module in it.
 
-use std::any::Any;
 use std::ffi::{CString, c_int};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap};
+use weir_engine::{
+    CpuBudget, FuncId, HostState, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap,
+};
 use weir_engine_support::{Allocator, Deadline, Ended, Export, Exports, MemoryGuard, PAGE};
 
 use crate::beat::Watch;
@@ -32,7 +33,7 @@ unsafe impl Send for V8Instance {}
 impl V8Instance {
     pub fn new(
         module: &Arc<Compiled>,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         guard: MemoryGuard,
         limits: &Limits,
     ) -> Result<Self, InstantiateError> {
@@ -174,7 +175,7 @@ impl Instance for V8Instance {
         Err(trap::take(outcome, &message, self.data()))
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.data().state
     }
 

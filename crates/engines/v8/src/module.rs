@@ -1,11 +1,11 @@
 //! A module: compiled once, instantiated in many isolates.
 
-use std::any::Any;
 use std::ffi::CString;
 use std::sync::Arc;
 
 use weir_engine::{
-    CompileError, HostFunc, HostFuncs, Instance, InstantiateError, Limits, Module, ValType, WasmFeatures,
+    CompileError, HostFunc, HostFuncs, HostState, Instance, InstantiateError, Limits, Module, ValType,
+    WasmFeatures,
 };
 use weir_engine_support::{ExportedFunctions, MemoryGuard, ModuleParts, ModuleWriter};
 
@@ -123,7 +123,7 @@ impl Drop for Compiled {
 impl Module for V8Module {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let guard = MemoryGuard::of_module(limits.memory, self.0.memory_at_start)?;

@@ -1,10 +1,9 @@
 //! The guest that is calling a host function.
 
-use std::any::Any;
 use std::ptr::NonNull;
 
 use wamrx_sys::{wasm_exec_env_t, wasm_runtime_call_wasm, wasm_runtime_get_module_inst};
-use weir_engine::{HostFunc, Trap};
+use weir_engine::{HostFunc, HostState, Trap};
 
 use crate::data::Data;
 use crate::trap;
@@ -36,14 +35,14 @@ impl Guest {
 }
 
 impl weir_engine::Caller for Guest {
-    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn HostState) {
         let data = self.data();
         // SAFETY: the guest waits for the host function, which holds this borrow of `self`; to run it takes another.
         let bytes = unsafe { Data::bytes(data.memory) };
         (bytes, &mut *data.state)
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.data().state
     }
 

@@ -1,6 +1,5 @@
 //! Weir's part of an instance, beside WAMR's own.
 
-use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -9,13 +8,14 @@ use wamrx_sys::{
     wasm_memory_get_bytes_per_page, wasm_memory_get_cur_page_count, wasm_memory_inst_t, wasm_module_inst_t,
     wasm_runtime_get_custom_data,
 };
+use weir_engine::HostState;
 use weir_engine_support::{Allocator, Ended, MemoryGuard, PAGE};
 
 use crate::module::Loaded;
 
 /// The target of the instance's custom data. Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {
-    pub state: Box<dyn Any + Send>,
+    pub state: Box<dyn HostState>,
     pub module: Arc<Loaded>,
     /// The export `memory`; null where there is none, or while the instance is being made.
     pub memory: wasm_memory_inst_t,

@@ -1,6 +1,5 @@
 //! An instance: WAMR's, with its execution environment and our data.
 
-use std::any::Any;
 use std::ffi::CString;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use wamrx_sys::{
     wasm_runtime_lookup_memory, wasm_runtime_set_native_stack_boundary,
 };
 use weir_engine::{
-    CpuBudget, FuncId, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap, TrapKind,
+    CpuBudget, FuncId, HostState, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap, TrapKind,
 };
 use weir_engine_support::{
     Allocator, Ended, Export, Exports, FUEL, Fault, MAX_ARGUMENTS, MemoryGuard, PAGE, Pace, START_EXPORT,
@@ -50,7 +49,7 @@ unsafe impl Send for WamrInstance {}
 impl WamrInstance {
     pub fn new(
         module: Arc<Loaded>,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         guard: MemoryGuard,
         limits: &Limits,
     ) -> Result<Self, InstantiateError> {
@@ -219,7 +218,7 @@ impl Instance for WamrInstance {
         self.enter(export, args, budget)
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         // SAFETY: no guest runs.
         &mut *unsafe { self.data.as_mut() }.state
     }

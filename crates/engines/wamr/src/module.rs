@@ -1,6 +1,5 @@
 //! A module: WAMR's, and the host functions that it imports.
 
-use std::any::Any;
 use std::ffi::c_char;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use wamrx_sys::{
     LoadArgs, wasm_module_t, wasm_runtime_is_underlying_binary_freeable, wasm_runtime_load_ex,
     wasm_runtime_unload,
 };
-use weir_engine::{CompileError, HostFuncs, Instance, InstantiateError, Limits, Module};
+use weir_engine::{CompileError, HostFuncs, HostState, Instance, InstantiateError, Limits, Module};
 use weir_engine_support::{ExportedFunctions, MemoryGuard, ModuleParts};
 
 use crate::code;
@@ -123,7 +122,7 @@ impl Drop for Loaded {
 impl Module for WamrModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let guard = MemoryGuard::of_module(limits.memory, self.0.memory)?;

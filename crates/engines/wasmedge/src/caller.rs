@@ -1,10 +1,9 @@
 //! The guest that is calling a host function.
 
-use std::any::Any;
 use std::ffi::c_void;
 use std::ptr::NonNull;
 
-use weir_engine::{HostFunc, MAX_PARAMS, Trap, TrapKind, ValType};
+use weir_engine::{HostFunc, HostState, MAX_PARAMS, Trap, TrapKind, ValType};
 use weir_engine_support::{Verdict, guarded};
 
 use crate::data::{Data, Import};
@@ -81,14 +80,14 @@ impl Guest {
 }
 
 impl weir_engine::Caller for Guest {
-    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn HostState) {
         let data = self.data();
         // SAFETY: the guest waits for the host function, which holds this borrow of `self`; to run it takes another.
         let bytes = unsafe { Data::bytes(&data.module, data.memory) };
         (bytes, &mut *data.state)
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.data().state
     }
 

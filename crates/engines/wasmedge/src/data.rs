@@ -1,10 +1,9 @@
 //! Weir's part of an instance, beside WasmEdge's own.
 
-use std::any::Any;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use weir_engine::HostFunc;
+use weir_engine::{HostFunc, HostState};
 use weir_engine_support::{Allocator, Deadline, Ended, MemoryGuard, PAGE};
 
 use crate::library::{Executor, Function, Memory};
@@ -12,7 +11,7 @@ use crate::module::Loaded;
 
 /// The data that host functions reach. Only the thread that is inside the guest, or holds the instance, touches it.
 pub(crate) struct Data {
-    pub state: Box<dyn Any + Send>,
+    pub state: Box<dyn HostState>,
     pub module: Arc<Loaded>,
     pub executor: *mut Executor,
     /// The export `memory`; null where there is none, or while the instance is being made.

@@ -1,11 +1,11 @@
 //! An instance: WasmEdge's, with an executor of its own and our data.
 
-use std::any::Any;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 use weir_engine::{
-    CpuBudget, FuncId, HostFunc, Instance, InstantiateError, Limits, Signature, Trap, TrapKind, ValType,
+    CpuBudget, FuncId, HostFunc, HostState, Instance, InstantiateError, Limits, Signature, Trap, TrapKind,
+    ValType,
 };
 use weir_engine_support::{
     Allocator, DEPTH, Deadline, Ended, Export, Exports, FUEL, MAX_ARGUMENTS, MAX_DEPTH, MemoryGuard, PAGE,
@@ -48,7 +48,7 @@ unsafe impl Send for WasmEdgeInstance {}
 impl WasmEdgeInstance {
     pub fn new(
         module: &Arc<Loaded>,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         guard: MemoryGuard,
         limits: &Limits,
     ) -> Result<Self, InstantiateError> {
@@ -256,7 +256,7 @@ impl Instance for WasmEdgeInstance {
         self.enter(export, args, budget)
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         // SAFETY: no guest runs.
         &mut *unsafe { self.data.as_mut() }.state
     }

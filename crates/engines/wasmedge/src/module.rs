@@ -1,10 +1,9 @@
 //! A module: WasmEdge's, and the host functions that it imports.
 
-use std::any::Any;
 use std::ptr;
 use std::sync::Arc;
 
-use weir_engine::{CompileError, HostFunc, HostFuncs, Instance, InstantiateError, Limits, Module};
+use weir_engine::{CompileError, HostFunc, HostFuncs, HostState, Instance, InstantiateError, Limits, Module};
 use weir_engine_support::{ExportedFunctions, MemoryGuard};
 
 use crate::instance::WasmEdgeInstance;
@@ -112,7 +111,7 @@ impl Drop for Loaded {
 impl Module for WasmEdgeModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let guard = MemoryGuard::of_module(limits.memory, self.0.memory)?;

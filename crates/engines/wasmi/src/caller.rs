@@ -1,9 +1,7 @@
 //! The guest that is calling a host function.
 
-use std::any::Any;
-
 use wasmi::{AsContextMut, Extern, Memory};
-use weir_engine::Trap;
+use weir_engine::{HostState, Trap};
 
 use crate::instance::Data;
 use crate::run::run;
@@ -24,7 +22,7 @@ impl Guest<'_> {
 }
 
 impl weir_engine::Caller for Guest<'_> {
-    fn parts(&mut self) -> (&mut [u8], &mut dyn Any) {
+    fn parts(&mut self) -> (&mut [u8], &mut dyn HostState) {
         match self.memory() {
             Some(memory) => {
                 let (bytes, data) = memory.data_and_store_mut(self.0.as_context_mut());
@@ -34,7 +32,7 @@ impl weir_engine::Caller for Guest<'_> {
         }
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.0.data_mut().state
     }
 

@@ -1,11 +1,11 @@
 //! Modules and instances: a wasmi store with one module in it.
 
-use std::any::Any;
-
 use wasmi::errors::{MemoryError, TableError};
 use wasmi::{Linker, Memory, ResourceLimiter, Store, TypedFunc};
 use wasmi_core::LimiterError;
-use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Limits, Module, Signature, Trap};
+use weir_engine::{
+    CpuBudget, FuncId, HostState, Instance, InstantiateError, Limits, Module, Signature, Trap,
+};
 use weir_engine_support as support;
 use weir_engine_support::{Allocator, Deadline, Ended, Exports, MemoryGuard, Verdict, wrong_arguments};
 
@@ -20,7 +20,7 @@ const START_FUEL_PER_MILLISECOND: u64 = 200_000;
 
 /// The contents of the store beside the instance.
 pub(crate) struct Data {
-    pub(crate) state: Box<dyn Any + Send>,
+    pub(crate) state: Box<dyn HostState>,
     /// The export `memory`, once it is known.
     pub(crate) memory: Option<Memory>,
     pub(crate) allocator: Allocator<TypedFunc<u32, u32>>,
@@ -55,7 +55,7 @@ pub(crate) struct WasmiModule {
 impl Module for WasmiModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let data = Data {
@@ -134,7 +134,7 @@ impl Instance for WasmiInstance {
             .unwrap_or_else(|| Err(wrong_arguments()))
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.store.data_mut().state
     }
 

@@ -1,11 +1,11 @@
 //! An instance: a Wasmtime store with one module in it.
 
-use std::any::Any;
-
 use wasmtime::{
     InstancePre, Memory, PoolConcurrencyLimitError, ResourceLimiter, Store, TypedFunc, UpdateDeadline, Val,
 };
-use weir_engine::{CpuBudget, Freezable, FuncId, Instance, InstantiateError, Limits, Signature, Trap};
+use weir_engine::{
+    CpuBudget, Freezable, FuncId, HostState, Instance, InstantiateError, Limits, Signature, Trap,
+};
 use weir_engine_support as support;
 use weir_engine_support::{
     Allocator, Deadline, Exports, MemoryGuard, PAGE, START_EXPORT, Verdict, wrong_arguments,
@@ -19,7 +19,7 @@ use crate::trap;
 
 /// The contents of the store beside the instance.
 pub(crate) struct Data {
-    pub(crate) state: Box<dyn Any + Send>,
+    pub(crate) state: Box<dyn HostState>,
     /// The export `memory`, once it is known.
     pub(crate) memory: Option<Memory>,
     pub(crate) allocator: Allocator<TypedFunc<u32, u32>>,
@@ -40,7 +40,7 @@ impl Data {
 /// Why there is no instance.
 pub(crate) enum Failure {
     /// The pool is exhausted; the state comes back for another try.
-    PoolFull(Box<dyn Any + Send>),
+    PoolFull(Box<dyn HostState>),
     Other(InstantiateError),
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct WasmtimeInstance {
 impl WasmtimeInstance {
     pub(crate) fn new(
         module: &InstancePre<Data>,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
         interruption: Interruption,
         form: Form,
@@ -202,7 +202,7 @@ impl Instance for WasmtimeInstance {
         }
     }
 
-    fn state(&mut self) -> &mut dyn Any {
+    fn state(&mut self) -> &mut dyn HostState {
         &mut *self.store.data_mut().state
     }
 

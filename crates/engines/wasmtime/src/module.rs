@@ -1,10 +1,9 @@
 //! A module: its code in the pooled engine, and in the other one once that is needed.
 
-use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::InstancePre;
-use weir_engine::{CompileError, HostFuncs, Instance, InstantiateError, Limits, Module};
+use weir_engine::{CompileError, HostFuncs, HostState, Instance, InstantiateError, Limits, Module};
 
 use crate::config::Engines;
 use crate::instance::{Data, Failure, WasmtimeInstance};
@@ -82,7 +81,7 @@ impl WasmtimeModule {
     /// An instance in the pool, or else outside.
     fn make(
         &self,
-        mut state: Box<dyn Any + Send>,
+        mut state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<WasmtimeInstance, InstantiateError> {
         let make = |module: &InstancePre<Data>, state| {
@@ -104,7 +103,7 @@ impl WasmtimeModule {
 impl Module for WasmtimeModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let mut instance = self.make(state, limits)?;

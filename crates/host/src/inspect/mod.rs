@@ -107,20 +107,28 @@ impl ModuleInfo {
                 None => LoadError::NoAbiMarker,
             });
         };
-        if !self.unknown_imports.is_empty() {
-            return Err(LoadError::UnknownImports(self.unknown_imports.clone()));
-        }
-        match self.memory {
-            None => return Err(LoadError::NoMemory),
-            Some(MemoryInfo {
-                unsupported: Some(reason),
-                ..
-            }) => return Err(LoadError::UnsupportedMemory(reason)),
-            Some(_) => {}
+        self.check_other()?;
+        if self.memory.is_none() {
+            return Err(LoadError::NoMemory);
         }
         if self.allocator.is_none() {
             return Err(LoadError::NoAllocator);
         }
         Ok(abi)
+    }
+
+    /// Checks what holds for guests of every kind; a module without memory is well.
+    ///
+    /// # Errors
+    ///
+    /// The module imports functions that no import set has, or its memory is of an unsupported kind.
+    pub fn check_other(&self) -> Result<(), LoadError> {
+        if !self.unknown_imports.is_empty() {
+            return Err(LoadError::UnknownImports(self.unknown_imports.clone()));
+        }
+        match self.memory.and_then(|memory| memory.unsupported) {
+            Some(reason) => Err(LoadError::UnsupportedMemory(reason)),
+            None => Ok(()),
+        }
     }
 }

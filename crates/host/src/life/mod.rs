@@ -2,8 +2,10 @@
 //! guest is called for, so that guests of every kind (Proxy-Wasm modules, components) are started, bounded, charged and
 //! dropped by the same code.
 
+mod instance;
 mod limits;
 mod panics;
+mod start;
 #[cfg(test)]
 mod tests;
 
@@ -14,14 +16,19 @@ use std::sync::Arc;
 use weir_engine::{CpuBudget, Trap};
 use weir_meters::VmMeter;
 
+pub use self::instance::GuestInstance;
 pub use self::limits::{Bound, Budgets, instance_limits};
 use self::panics::{drop_step, panic_message};
+pub use self::start::Origin;
 use crate::{StartError, VmError};
 
 /// A guest, as far as its life needs to know it.
 pub trait Guest: Send + Sized + 'static {
     /// One call into the guest: a callback for one of its contexts, say.
     type Call: Copy;
+
+    /// Name of the start in messages, such as `_start`.
+    const START: &'static str;
 
     /// What the guest's owner does when the guest has died, in order, before it is dropped. A panic in one step does not
     /// keep the next from running.
@@ -73,7 +80,7 @@ impl<G: Guest> Life<G> {
         let guest = started.unwrap_or_else(|panic| {
             Err(StartError::Panicked {
                 module: module.clone(),
-                callback: "_start",
+                callback: G::START,
                 message: panic_message(&*panic),
             })
         })?;

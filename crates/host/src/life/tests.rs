@@ -21,6 +21,8 @@ impl Told {
 impl Guest for Told {
     type Call = &'static str;
 
+    const START: &'static str = "boot";
+
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
         |_, _| panic!("a step panics"),
         |guest, _| guest.tell("after the panic"),
@@ -163,6 +165,6 @@ fn a_panic_ends_the_guest_and_not_the_process() {
     );
     assert_eq!(
         begun.err().unwrap().to_string(),
-        "module test.wasm: internal error in _start (please report): at once"
+        "module test.wasm: internal error in boot (please report): at once"
     );
 }

@@ -62,7 +62,7 @@ impl Vm {
         for (index, plugin) in plugins.iter().enumerate() {
             match vm.add_plugin(Arc::clone(plugin)) {
                 Ok(_) => {}
-                Err(error @ StartError::ConfigureRefused { .. }) => refusal.refused.push((index, error)),
+                Err(error @ StartError::Refused { plugin: Some(_), .. }) => refusal.refused.push((index, error)),
                 Err(error) => {
                     refusal.ended = Some((Some(index), error));
                     break;

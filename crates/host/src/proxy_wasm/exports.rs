@@ -1,9 +1,11 @@
 //! The callbacks of an instance, resolved once.
 
 use weir_abi::{AbiVersion, Callback};
-use weir_engine::{FuncId, Instance};
+use weir_engine::FuncId;
 
+use super::state::VmState;
 use crate::VmSpec;
+use crate::life::GuestInstance;
 
 /// The callbacks that a module exports and its capabilities allow.
 pub(super) struct Exports {
@@ -22,10 +24,11 @@ impl Default for Exports {
 }
 
 impl Exports {
-    pub fn resolve(instance: &mut dyn Instance, spec: &VmSpec) -> Self {
+    pub fn resolve(instance: &mut GuestInstance<VmState>, spec: &VmSpec) -> Self {
         let mut exports = Self::default();
+        let abi = instance.kind().abi;
         for callback in Callback::ALL {
-            if !spec.capabilities.allows_callback(*callback) || !callback.is_in(spec.module.abi()) {
+            if !spec.capabilities.allows_callback(*callback) || !callback.is_in(abi) {
                 continue;
             }
             let index = *callback as usize;

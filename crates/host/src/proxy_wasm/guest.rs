@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use weir_abi::{ALLOCATORS, Callback, LogLevel};
-use weir_engine::{CpuBudget, FuncId, Instance, InstantiateError, Trap};
+use weir_engine::{CpuBudget, FuncId, Trap};
 
 use super::exports::Exports;
-use super::state::{GuestState, VmState};
-use crate::life::Guest;
-use crate::snapshot::VmSnapshot;
-use crate::{ContextId, Fact, FactValue, StartError, VmError, VmSpec};
+use super::snapshot::VmSnapshot;
+use super::state::VmState;
+use crate::life::{Guest, GuestInstance};
+use crate::sets::GuestState;
+use crate::{ContextId, Fact, FactValue, VmError, VmSpec};
 
 /// An instance of a Proxy-Wasm module.
 pub(crate) struct WasmGuest {
-    instance: Box<dyn Instance>,
+    instance: GuestInstance<VmState>,
     pub(super) exports: Exports,
     /// The snapshot that the guest continues from, until it has finished a stream.
     pub(super) untried_snapshot: Option<Arc<VmSnapshot>>,
@@ -29,8 +30,10 @@ pub(crate) struct Entry {
 impl Guest for WasmGuest {
     type Call = Entry;
 
+    const START: &'static str = weir_abi::START.0;
+
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
-        |guest, _| guest.vm_state().log_last_words(),
+        |guest, _| guest.instance.log_last_words(),
         |guest, _| {
             if let Some(snapshot) = guest.untried_snapshot.take() {
                 snapshot.died_early();
@@ -38,7 +41,7 @@ impl Guest for WasmGuest {
         },
         |guest, _| guest.leave_queues(),
         |guest, _| {
-            let streams = guest.state().vm.streams.values_mut();
+            let streams = guest.vm_state().streams.values_mut();
             streams.for_each(|context| context.stream.vm_died());
         },
     ];
@@ -80,39 +83,29 @@ fn obituary(vm: &mut VmState, error: &VmError) -> String {
 }
 
 impl WasmGuest {
-    /// The guest of an instance that has just been made. `made` carries a [`GuestState`].
-    pub fn new(
-        spec: &Arc<VmSpec>,
-        made: Result<Box<dyn Instance>, InstantiateError>,
-    ) -> Result<Self, StartError> {
-        let mut instance = made.map_err(|source| StartError::Instantiate {
-            module: spec.module.name().into(),
-            source,
-        })?;
+    /// The guest of an instance that has just been made.
+    pub fn new(spec: &Arc<VmSpec>, mut instance: GuestInstance<VmState>) -> Self {
         let find = |(name, signature): &(&str, _)| instance.func(name, *signature);
         if let Some(allocator) = ALLOCATORS.iter().find_map(find) {
             instance.set_allocator(allocator);
         }
-        Ok(Self {
-            exports: Exports::resolve(instance.as_mut(), spec),
+        Self {
+            exports: Exports::resolve(&mut instance, spec),
             instance,
             untried_snapshot: None,
-        })
+        }
     }
 
     /// The state of the instance.
     #[inline]
-    pub fn state(&mut self) -> &mut GuestState {
-        let Some(state) = self.instance.state().downcast_mut() else {
-            unreachable!("every instance of the host carries a GuestState");
-        };
-        state
+    pub fn state(&mut self) -> &mut GuestState<VmState> {
+        self.instance.state()
     }
 
     /// The state of Proxy-Wasm.
     #[inline]
     pub fn vm_state(&mut self) -> &mut VmState {
-        &mut self.state().vm
+        &mut self.state().kind
     }
 
     /// True if the module exports `callback` and its capabilities allow it.
@@ -123,19 +116,17 @@ impl WasmGuest {
     /// Enters the instance, and logs what the guest has written by then.
     #[inline]
     pub fn call(&mut self, func: FuncId, args: &[u32], budget: CpuBudget) -> Result<u32, Trap> {
-        let answer = self.instance.call(func, args, budget)?;
-        self.vm_state().callback_returned();
-        Ok(answer)
+        self.instance.call(func, args, budget)
     }
 
     /// The instance, to be entered.
     #[inline]
-    pub fn instance(&mut self) -> &mut dyn Instance {
-        self.instance.as_mut()
+    pub fn instance(&mut self) -> &mut GuestInstance<VmState> {
+        &mut self.instance
     }
 
     /// Takes the instance out.
-    pub fn into_instance(self) -> Box<dyn Instance> {
+    pub fn into_instance(self) -> GuestInstance<VmState> {
         self.instance
     }
 

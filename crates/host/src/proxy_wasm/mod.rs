@@ -30,10 +30,9 @@ use weir_meters::VmMeter;
 pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
 pub use self::canary::CanaryRefusal;
 use self::guest::{Entry, WasmGuest};
-pub(crate) use self::output::StandardStream;
-pub(crate) use self::set::ProxyWasm;
+pub use self::snapshot::VmSnapshot;
 pub use self::start::ConsumedQueues;
-pub(crate) use self::state::{GuestState, PluginContext, VmState};
+use self::state::VmState;
 use crate::life::Life;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 

@@ -1,13 +1,30 @@
 //! Proxy-Wasm as an import set.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::hostcalls;
 use crate::VmSpec;
-use crate::sets::{Import, ImportSet};
+use crate::sets::{Composer, Import, ImportSet, ImportSets};
 
-/// The hostcalls of Proxy-Wasm. The set keeps nothing of its own: its state is that of the VM and of the VM's contexts,
-/// which the host has at hand in every hostcall.
+impl ImportSets {
+    /// The sets of every composition for Proxy-Wasm and no other: Proxy-Wasm, toolchains and WASI preview 1.
+    pub fn standard() -> &'static Self {
+        static STANDARD: LazyLock<&'static ImportSets> =
+            LazyLock::new(|| match ImportSets::composer().compose() {
+                Ok(sets) => sets,
+                Err(conflict) => unreachable!("{conflict}"),
+            });
+        &STANDARD
+    }
+
+    /// Begins a composition with the standard sets in it.
+    pub fn composer() -> Composer {
+        Composer::empty().with(ProxyWasm).with_runtimes()
+    }
+}
+
+/// The hostcalls of Proxy-Wasm. The set keeps nothing of its own: its state is that of Proxy-Wasm's guests, which
+/// their hostcalls have at hand.
 pub(crate) struct ProxyWasm;
 
 impl ImportSet for ProxyWasm {

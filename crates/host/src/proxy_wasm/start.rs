@@ -1,19 +1,15 @@
 //! From a module to a VM that serves: instantiation, start functions, plugin contexts.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use weir_abi::{Callback, INITIALIZE, MAINS, START};
-use weir_account::Account;
-use weir_engine::{FuncId, Instance, InstantiateError, Limits, Trap, TrapKind};
+use weir_engine::{FuncId, Trap, TrapKind};
 
 use super::Vm;
 use super::guest::WasmGuest;
-use super::state::{GuestState, PluginContext};
-use crate::life::{Budgets, Life, instance_limits};
-use crate::sets::SetStates;
-use crate::snapshot::NoSnapshot;
-use crate::{ContextId, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
+use super::state::{PluginContext, VmState};
+use crate::life::{Budgets, Life, Origin};
+use crate::{ContextId, NoSnapshot, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
 /// The queues that a spare consumes once it has taken over.
 #[derive(Debug, Default)]
@@ -33,10 +29,7 @@ impl Vm {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
-        let module = Arc::clone(&spec.module);
-        Self::begin(spec, shared, services, waker, |state, limits| {
-            module.compiled().instantiate(state, limits)
-        })
+        Self::begin(spec, Origin::Module, shared, services, waker)
     }
 
     /// As [`Vm::start`], and the VM can be frozen. Every callback may take as long as a start.
@@ -50,28 +43,21 @@ impl Vm {
         let snapshots = module
             .snapshots()
             .map_err(|reason| NoSnapshot::Module(reason.to_owned()))?;
-        let mut vm = Self::begin(spec, shared, services, waker, |state, limits| {
-            snapshots.instantiate_freezable(state, limits)
-        })?;
+        let mut vm = Self::begin(spec, Origin::Freezable(snapshots), shared, services, waker)?;
         vm.life.take_time();
         Ok(vm)
     }
 
     fn begin(
         spec: Arc<VmSpec>,
+        origin: Origin<'_>,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
-        instantiate: impl FnOnce(Box<dyn Any + Send>, &Limits) -> Result<Box<dyn Instance>, InstantiateError>,
     ) -> Result<Self, StartError> {
-        let budgets = Budgets::of(&spec.limits);
-        let account = Account::new(spec.limits.host_memory, shared.ceiling());
-        let meter = shared.meters().vm(&account);
-        let life = Life::begin(spec.module.name(), budgets, meter, |budgets| {
-            let sets = SetStates::prepare(&spec);
-            let state = GuestState::new(Arc::clone(&spec), sets, shared, services, waker, account);
-            let made = instantiate(Box::new(state), &instance_limits(&spec.limits));
-            let mut guest = WasmGuest::new(&spec, made)?;
+        let kind = VmState::maker(&spec, shared, services, waker)?;
+        let life = Life::start(&spec, origin, shared, kind, |instance, budgets| {
+            let mut guest = WasmGuest::new(&spec, instance);
             run_start_functions(&mut guest, &spec, budgets)?;
             Ok(guest)
         })?;
@@ -115,17 +101,20 @@ impl Vm {
         if !std::mem::replace(&mut self.started, true) {
             let args = [id.wire(), vm_configuration_size];
             if !self.ask(Callback::VmStart, id, &args)? {
-                return Err(StartError::VmStartRefused {
+                return Err(StartError::Refused {
                     module: self.module(),
+                    callback: Callback::VmStart.name(),
+                    plugin: None,
                 });
             }
         }
         let args = [id.wire(), configuration_size];
         let valid = !self.canary || self.ask(Callback::ValidateConfiguration, id, &args)?;
         if !(valid && self.ask(Callback::Configure, id, &args)?) {
-            return Err(StartError::ConfigureRefused {
+            return Err(StartError::Refused {
                 module: self.module(),
-                plugin: name,
+                callback: Callback::Configure.name(),
+                plugin: Some(name),
             });
         }
         Ok(id)
@@ -226,7 +215,7 @@ fn run(
     guest.vm_state().callback = name;
     match guest.call(func, args, budgets.start.budget) {
         Err(trap) if !(name == START.0 && is_clean_exit(&trap)) => {
-            guest.vm_state().log_last_words();
+            guest.instance().log_last_words();
             Err(StartError::Trapped {
                 module: spec.module.name().into(),
                 callback: name,
@@ -235,7 +224,7 @@ fn run(
             })
         }
         _ => {
-            guest.vm_state().log_written();
+            guest.state().log_written();
             Ok(())
         }
     }

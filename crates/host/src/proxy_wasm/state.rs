@@ -1,63 +1,23 @@
-//! What a VM knows while its guest runs: the state of the instance, which every hostcall reaches.
+//! The state of a Proxy-Wasm guest, which every hostcall of Proxy-Wasm reaches.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
-use weir_abi::{AbiVersion, Callback};
+use weir_abi::{AbiVersion, Callback, LogLevel, START, Status};
 use weir_account::{Account, Calls, Charge};
 use weir_meters::PluginMeter;
 use weir_state::StateHandle;
 
 use super::context_map::ContextMap;
 use super::done_waits::DoneWaits;
-use super::output::Written;
-use crate::sets::{Gate, SetStates, StreamStates};
+use super::output::Losses;
+use crate::sets::{GuestKind, GuestState, StreamStates};
 use crate::shared::LogAllowance;
 use crate::{
-    ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, Stream, VmSpec,
+    ContextId, HttpCallResponse, MetricCache, Pairs, PluginSpec, QueueWaker, Services, Shared, StartError,
+    Stream, VmSpec,
 };
-
-/// The state of an instance.
-pub(crate) struct GuestState {
-    /// Imports that answer now.
-    pub gate: Gate,
-    /// The state of Proxy-Wasm, which is what the VM is for.
-    pub vm: VmState,
-    /// The states of the other sets.
-    pub sets: SetStates,
-}
-
-impl GuestState {
-    /// The state of a VM that is about to start.
-    pub fn new(
-        spec: Arc<VmSpec>,
-        sets: SetStates,
-        shared: &Shared,
-        services: Box<dyn Services>,
-        waker: Arc<dyn QueueWaker>,
-        account: Arc<Account>,
-    ) -> Self {
-        Self {
-            gate: Gate::new(sets.composition(), &spec.capabilities),
-            sets,
-            vm: VmState::new(spec, shared, services, waker, account),
-        }
-    }
-
-    /// Prepares for a callback.
-    #[inline]
-    pub fn enter(&mut self, callback: Callback, context: ContextId) {
-        self.gate.enter_callback();
-        self.vm.enter(callback, context);
-    }
-
-    /// Name of an import, by the number of its capability.
-    pub fn import_name(&self, number: usize) -> &'static str {
-        let capability = self.sets.composition().capability(number);
-        capability.map_or("?", |capability| capability.import)
-    }
-}
 
 /// The state of Proxy-Wasm in a VM.
 pub(crate) struct VmState {
@@ -102,8 +62,8 @@ pub(crate) struct VmState {
     /// What `proxy_get_status` answers.
     pub status: (u32, String),
 
-    /// What the guest has written to its standard streams and the log has not got yet.
-    pub written: Written,
+    /// Lines that were lost in the callback that runs.
+    pub losses: Losses,
     /// What the VM may log until it has a plugin.
     pub starting_log: Arc<LogAllowance>,
     pub metrics: MetricCache,
@@ -178,27 +138,87 @@ pub(crate) enum Delivery {
     ForeignArguments(Vec<u8>),
 }
 
+impl GuestKind for VmState {
+    fn running(&self) -> &'static str {
+        self.callback
+    }
+
+    fn log(&mut self, level: LogLevel, line: &[u8]) {
+        self.log(level, line);
+    }
+
+    fn log_about(&self, level: LogLevel, text: &str) {
+        self.log_about(level, text);
+    }
+
+    fn log_last_words(&mut self, error: &[u8]) {
+        self.log_last_words(error);
+    }
+
+    fn call_returned(&mut self) {
+        self.losses.forget();
+    }
+
+    fn hostcall_failed(&mut self, import: &'static str, status: Status) {
+        if let Some(plugin) = self.plugin() {
+            plugin.meter.hostcall_failed(import, status);
+        }
+    }
+
+    fn stream_states(&mut self) -> Option<&mut StreamStates> {
+        let context = self.streams.get_mut(&self.effective?)?;
+        Some(&mut context.sets)
+    }
+}
+
+impl GuestState<VmState> {
+    /// Prepares for a callback.
+    #[inline]
+    pub fn enter(&mut self, callback: Callback, context: ContextId) {
+        self.common.gate.enter_callback();
+        self.kind.enter(callback, context);
+    }
+}
+
 impl VmState {
+    /// Prepares the state of a VM that is about to start. What is returned makes it, once there is an account.
+    ///
+    /// # Errors
+    ///
+    /// The module speaks no version of Proxy-Wasm.
+    pub fn maker<'a>(
+        spec: &'a Arc<VmSpec>,
+        shared: &'a Shared,
+        services: Box<dyn Services>,
+        waker: Arc<dyn QueueWaker>,
+    ) -> Result<impl FnOnce(&Arc<Account>) -> Self + use<'a>, StartError> {
+        let abi = spec.module.abi().ok_or_else(|| StartError::NoAbi {
+            module: spec.module.name().into(),
+        })?;
+        Ok(move |account: &Arc<Account>| Self::new(abi, spec, shared, services, waker, account))
+    }
+
     fn new(
-        spec: Arc<VmSpec>,
+        abi: AbiVersion,
+        spec: &Arc<VmSpec>,
         shared: &Shared,
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
-        account: Arc<Account>,
+        account: &Arc<Account>,
     ) -> Self {
         let starting_log = shared.log_allowances().of_starting(spec.module.name());
         let store = shared.stores().handle(&spec.vm_id, shared.next_vm(), waker);
         store.store().allow_host_memory(spec.limits.host_memory);
         Self {
-            abi: spec.module.abi(),
+            abi,
             metrics: shared.metrics().cache_of(&spec.vm_id),
             metrics_still: false,
             from_snapshot: false,
             shared: shared.clone(),
             services,
             store,
-            spec,
-            callback: "_start",
+            spec: Arc::clone(spec),
+            callback: START.0,
             effective: None,
             stopped: None,
             plugins: FxHashMap::default(),
@@ -207,14 +227,14 @@ impl VmState {
             came_round: false,
             done_waits: DoneWaits::default(),
             notes: account.empty_charge(),
-            account,
+            account: Arc::clone(account),
             calls: Calls::default(),
             http_calls: FxHashMap::default(),
             grpc_calls: FxHashMap::default(),
             next_token: 1,
             delivery: Delivery::None,
             status: (0, String::new()),
-            written: Written::default(),
+            losses: Losses::default(),
             starting_log,
             scratch: Vec::new(),
             name: Vec::new(),

@@ -264,7 +264,7 @@ impl Vm {
         let guest = self.life.guest_mut().ok_or(VmError::Dead)?;
         let func = guest.exports.func(callback);
         let state = guest.state();
-        if !state.vm.streams.contains_key(&id) {
+        if !state.kind.streams.contains_key(&id) {
             return Err(VmError::NoSuchContext(id));
         }
         let Some(func) = func else {

@@ -1,19 +1,16 @@
-//! A hostcall under way: the guest's memory, the VM's state, and the rules for pointers.
+//! A hostcall under way: the guest's memory, the host's state, and the rules for pointers.
 
-use std::any::Any;
-use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use weir_abi::{LogLevel, Status};
-use weir_account::Full;
-use weir_engine::{Caller, Trap};
+use weir_account::Account;
+use weir_engine::{Caller, HostState, Trap};
 
 use super::composition::{capability_of, set_of};
-use super::{ImportSet, Phases};
-use crate::proxy_wasm::{GuestState, StandardStream, VmState};
-
-/// A VM keeps a scratch buffer of this many bytes between hostcalls; larger ones are given back.
-const KEPT_SCRATCH: usize = 64 << 10;
+use super::guest::{Common, GuestState, KindFunctions, of};
+use super::output::StandardStream;
+use super::{GuestKind, ImportSet, Phases};
 
 /// Why a hostcall does not answer Ok.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,82 +33,72 @@ impl From<Trap> for Fault {
     }
 }
 
-/// A hostcall under way, as the host's own sets see it: with all of the VM's state.
-pub struct Call<'a> {
+/// A hostcall under way, of a guest of whatever kind.
+pub struct RawCall<'a> {
     caller: &'a mut dyn Caller,
     id: u32,
 }
 
-impl<'a> Call<'a> {
+impl<'a> RawCall<'a> {
     #[inline]
     pub(super) fn new(caller: &'a mut dyn Caller, id: u32) -> Self {
         Self { caller, id }
     }
 
-    /// The guest's memory and the state of Proxy-Wasm, side by side.
     #[inline]
-    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut VmState) {
-        let (memory, state) = self.caller.parts();
-        (memory, &mut guest_state(state).vm)
+    fn memory(&mut self) -> &mut [u8] {
+        self.caller.parts().0
     }
 
-    /// The state of Proxy-Wasm.
+    /// The part of the guest's state that every kind has.
     #[inline]
-    pub(crate) fn state(&mut self) -> &mut VmState {
-        &mut self.guest().vm
+    fn common(&mut self) -> &mut Common {
+        common(self.caller.state())
     }
 
-    #[inline]
-    fn guest(&mut self) -> &mut GuestState {
-        guest_state(self.caller.state())
-    }
-
-    /// The memory that (`pointer`, `len`) means, and the state of Proxy-Wasm.
-    #[inline]
-    pub(crate) fn read(&mut self, pointer: u32, len: u32) -> Result<(&[u8], &mut VmState), Status> {
-        let (memory, state) = self.parts();
-        Ok((slice(memory, pointer, len)?, state))
+    /// The functions of the guest's kind, and the state that they take.
+    fn kind(&mut self) -> (&'static KindFunctions, &mut dyn HostState) {
+        (self.common().kind, self.caller.state())
     }
 
     /// Checks that outputs of 4 bytes can be written. Done before any side effect.
     #[inline]
-    pub(crate) fn check_outputs(&mut self, pointers: &[u32]) -> Result<(), Status> {
-        let (memory, _) = self.caller.parts();
+    fn check_outputs(&mut self, pointers: &[u32]) -> Result<(), Status> {
+        let memory = self.memory();
         for pointer in pointers {
             slice(memory, *pointer, 4)?;
         }
         Ok(())
     }
 
-    /// Writes a number through an output pointer.
-    #[inline]
-    pub(crate) fn write_u32(&mut self, pointer: u32, value: u32) -> Result<(), Status> {
-        self.write(pointer, &value.to_le_bytes())
-    }
-
     /// Writes bytes through an output pointer.
     #[inline]
-    pub(crate) fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
+    fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
         let len = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
-        slice_mut(self.caller.parts().0, pointer, len)?.copy_from_slice(bytes);
+        slice_mut(self.memory(), pointer, len)?.copy_from_slice(bytes);
         Ok(())
     }
 
     /// Memory of `len` bytes that the guest allocates and will free, filled by `fill`; its address and length go through
-    /// the output pointers. Nothing is allocated for nothing: then both are 0.
+    /// the output pointers. Nothing is allocated for nothing: then both are 0. `common` finds the common part of the state.
     #[inline]
-    pub(crate) fn give(
+    fn give(
         &mut self,
         data_pointer: u32,
         len_pointer: u32,
         len: usize,
-        fill: impl FnOnce(&mut VmState, &mut [u8]),
+        common: fn(&mut dyn HostState) -> &mut Common,
+        fill: impl FnOnce(&mut dyn HostState, &mut [u8]),
     ) -> Result<(), Fault> {
         let Ok(size) = u32::try_from(len) else {
             return Err(Status::InternalFailure.into());
         };
-        let pointer = if size == 0 { 0 } else { self.allocate(size)? };
-        let (memory, state) = self.parts();
+        let pointer = if size == 0 {
+            0
+        } else {
+            self.allocate(size, common)?
+        };
+        let (memory, state) = self.caller.parts();
         if size != 0 {
             // A pointer outside of memory means a broken allocator: nothing that follows could be trusted.
             let Ok(target) = slice_mut(memory, pointer, size) else {
@@ -128,46 +115,33 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Gives the guest what lies in the state's scratch buffer.
     #[inline]
-    pub(crate) fn give_scratch(&mut self, data_pointer: u32, len_pointer: u32) -> Result<(), Fault> {
-        let len = self.state().scratch.len();
-        self.give(data_pointer, len_pointer, len, |state, out| {
-            out.copy_from_slice(&state.scratch);
-            // Nobody pays for the buffer.
-            if len > KEPT_SCRATCH {
-                state.scratch = Vec::new();
-            }
-        })
-    }
-
-    fn allocate(&mut self, size: u32) -> Result<u32, Fault> {
-        let phase = self.guest().gate.enter(Phases::ALLOCATION);
+    fn allocate(&mut self, size: u32, common: fn(&mut dyn HostState) -> &mut Common) -> Result<u32, Fault> {
+        let phase = common(self.caller.state()).gate.enter(Phases::ALLOCATION);
         let pointer = self.caller.allocate(size);
-        self.guest().gate.enter(phase);
+        common(self.caller.state()).gate.enter(phase);
         match pointer? {
             0 => Err(Trap::host(format!("the guest's allocator has no {size} bytes left")).into()),
             pointer => Ok(pointer),
         }
     }
 
-    /// True if the import answers now.
-    #[inline]
-    pub(super) fn is_open(&mut self) -> bool {
+    /// Returns the name of the import that was called.
+    pub(crate) fn import_name(&mut self) -> &'static str {
         let number = capability_of(self.id);
-        self.guest().gate.is_open(number)
+        self.common().import_name(number)
     }
 
     /// Refuses the call: with `refusal` where the capability is not allowed, with a trap where the phase is wrong.
     #[cold]
     pub(super) fn refuse(&mut self, refusal: u64) -> Result<u64, Trap> {
         let number = capability_of(self.id);
-        let guest = self.guest();
-        let name = guest.import_name(number);
-        if guest.gate.is_allowed(number) {
+        let name = self.import_name();
+        if self.common().gate.is_allowed(number) {
+            let (kind, state) = self.kind();
             return Err(Trap::host(format!(
                 "{name} may not be called in this phase ({})",
-                guest.vm.callback
+                (kind.running)(state)
             )));
         }
         self.count_failure(Status::InternalFailure);
@@ -175,69 +149,117 @@ impl<'a> Call<'a> {
         Ok(refusal)
     }
 
-    /// Counts a status for the plugin, unless the status is an ordinary answer.
+    /// Stops a guest whose kind the import does not serve.
+    #[cold]
+    pub(super) fn refuse_kind() -> Trap {
+        Trap::host("the guest is of another kind than the import serves")
+    }
+
+    /// Counts a status for the guest, unless the status is an ordinary answer.
     #[cold]
     pub(super) fn count_failure(&mut self, status: Status) {
         if matches!(status, Status::NotFound | Status::Empty | Status::CasMismatch) {
             return;
         }
-        let number = capability_of(self.id);
-        let guest = self.guest();
-        let name = guest.import_name(number);
-        if let Some(plugin) = guest.vm.plugin() {
-            plugin.meter.hostcall_failed(name, status);
-        }
+        let name = self.import_name();
+        let (kind, state) = self.kind();
+        (kind.hostcall_failed)(state, name, status);
     }
 
     /// Logs a warning about this hostcall, once in the life of the VM.
     #[cold]
-    pub(crate) fn warn_once(&mut self, message: impl FnOnce() -> String) {
+    fn warn_once(&mut self, message: impl FnOnce() -> String) {
         let number = capability_of(self.id);
-        let guest = self.guest();
-        if guest.gate.is_first_warning(number) {
-            guest.vm.log_about(LogLevel::Warn, &message());
+            let (kind, state) = self.kind();
+            (kind.log_about)(state, LogLevel::Warn, &message());
         }
     }
 
-    /// Answers `InternalFailure`, which SDKs expect of the hostcall, because the host holds no more for the VM; one warning.
-    #[cold]
-    pub(crate) fn no_room(&mut self, full: Full) -> Fault {
-        let number = capability_of(self.id);
-        let name = self.guest().import_name(number);
-        self.warn_once(|| format!("{name}: {full}, so the call was refused (further ones are not reported)"));
-        Status::InternalFailure.into()
+    fn log(&mut self, level: LogLevel, message: &[u8]) {
+        let (kind, state) = self.kind();
+        (kind.log)(state, level, message);
+    }
+}
+
+/// A hostcall under way that serves guests of the kind `K`, with all of the state of that kind.
+pub(crate) struct GuestCall<'a, K> {
+    raw: RawCall<'a>,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<K: GuestKind> GuestCall<'_, K> {
+    /// The guest's memory and the state of its kind, side by side.
+    #[inline]
+    pub fn parts(&mut self) -> (&mut [u8], &mut K) {
+        let (memory, state) = self.raw.caller.parts();
+        (memory, &mut of(state).kind)
     }
 
-    /// Answers Ok without effect, because a limit has been reached and SDKs take no other answer from the hostcall; counted, and
-    /// one warning. `InternalFailure` where the VM is strict.
-    #[cold]
-    pub(crate) fn dropped(&mut self, reason: impl fmt::Display) -> Result<(), Fault> {
-        let number = capability_of(self.id);
-        let guest = self.guest();
-        let name = guest.import_name(number);
-        let strict = guest.vm.spec.strict;
-        if let Some(plugin) = guest.vm.plugin().filter(|_| !strict) {
-            plugin.meter.hostcall_failed(name, Status::InternalFailure);
-        }
-        self.warn_once(|| format!("{name}: {reason} (further ones are not reported)"));
-        if strict {
-            return Err(Status::InternalFailure.into());
-        }
-        Ok(())
+    /// The state of the guest's kind.
+    #[inline]
+    pub fn state(&mut self) -> &mut K {
+        &mut self.guest().kind
     }
 
-    /// Refuses something that SDKs take for impossible: `BadArgument` where the VM is strict, else Ok and one warning,
-    /// because the Rust SDK panics on it.
+    /// The whole state of the guest.
+    #[inline]
+    pub fn guest(&mut self) -> &mut GuestState<K> {
+        of(self.raw.caller.state())
+    }
+
+    /// The memory that (`pointer`, `len`) means, and the state of the guest's kind.
+    #[inline]
+    pub fn read(&mut self, pointer: u32, len: u32) -> Result<(&[u8], &mut K), Status> {
+        let (memory, state) = self.parts();
+        Ok((slice(memory, pointer, len)?, state))
+    }
+
+    /// Checks that outputs of 4 bytes can be written. Done before any side effect.
+    #[inline]
+    pub fn check_outputs(&mut self, pointers: &[u32]) -> Result<(), Status> {
+        self.raw.check_outputs(pointers)
+    }
+
+    /// Writes a number through an output pointer.
+    #[inline]
+    pub fn write_u32(&mut self, pointer: u32, value: u32) -> Result<(), Status> {
+        self.raw.write(pointer, &value.to_le_bytes())
+    }
+
+    /// Writes bytes through an output pointer.
+    #[inline]
+    pub fn write(&mut self, pointer: u32, bytes: &[u8]) -> Result<(), Status> {
+        self.raw.write(pointer, bytes)
+    }
+
+    /// Memory of `len` bytes that the guest allocates and will free, filled by `fill`; its address and length go through
+    /// the output pointers. Nothing is allocated for nothing: then both are 0.
+    #[inline]
+    pub fn give(
+        &mut self,
+        data_pointer: u32,
+        len_pointer: u32,
+        len: usize,
+        fill: impl FnOnce(&mut K, &mut [u8]),
+    ) -> Result<(), Fault> {
+        self.raw.give(
+            data_pointer,
+            len_pointer,
+            len,
+            |state| &mut of::<K>(state).common,
+            |state, target| fill(&mut of(state).kind, target),
+        )
+    }
+
+    /// Returns the name of the import that was called.
+    pub fn import_name(&mut self) -> &'static str {
+        self.raw.import_name()
+    }
+
+    /// Logs a warning about this hostcall, once in the life of the VM.
     #[cold]
-    pub(crate) fn lenient(&mut self, reason: &str) -> Result<(), Fault> {
-        let number = capability_of(self.id);
-        let guest = self.guest();
-        if guest.vm.spec.strict {
-            return Err(Status::BadArgument.into());
-        }
-        let name = guest.import_name(number);
-        self.warn_once(|| format!("{name}: {reason}; nothing was changed (further ones are not reported)"));
-        Ok(())
+    pub fn warn_once(&mut self, message: impl FnOnce() -> String) {
+        self.raw.warn_once(message);
     }
 }
 
@@ -246,7 +268,7 @@ impl<'a> Call<'a> {
 /// An import reaches the states of its set by the set's index, which the composition has resolved; nothing is looked up by
 /// name.
 pub struct SetCall<'a, S> {
-    call: Call<'a>,
+    call: RawCall<'a>,
     set: PhantomData<fn() -> S>,
 }
 
@@ -254,27 +276,40 @@ pub struct SetCall<'a, S> {
 #[doc(hidden)]
 pub trait Frame<'a> {
     /// The frame of a call.
-    fn of(call: Call<'a>) -> Self;
+    fn of(call: RawCall<'a>) -> Self;
 
     /// The call.
-    fn call(&mut self) -> &mut Call<'a>;
+    fn call(&mut self) -> &mut RawCall<'a>;
+
+    /// True if the import answers now; `None` for a guest whose kind it does not serve.
+    fn is_open(&mut self) -> Option<bool>;
 }
 
-impl<'a> Frame<'a> for Call<'a> {
+impl<'a, K: GuestKind> Frame<'a> for GuestCall<'a, K> {
     #[inline]
-    fn of(call: Self) -> Self {
-        call
+    fn of(raw: RawCall<'a>) -> Self {
+        Self {
+            raw,
+            kind: PhantomData,
+        }
     }
 
     #[inline]
-    fn call(&mut self) -> &mut Self {
-        self
+    fn call(&mut self) -> &mut RawCall<'a> {
+        &mut self.raw
+    }
+
+    #[inline]
+    fn is_open(&mut self) -> Option<bool> {
+        let number = capability_of(self.raw.id);
+        let state: &mut GuestState<K> = self.raw.caller.state().downcast_mut()?;
+        Some(state.common.gate.is_open(number))
     }
 }
 
 impl<'a, S> Frame<'a> for SetCall<'a, S> {
     #[inline]
-    fn of(call: Call<'a>) -> Self {
+    fn of(call: RawCall<'a>) -> Self {
         Self {
             call,
             set: PhantomData,
@@ -282,8 +317,15 @@ impl<'a, S> Frame<'a> for SetCall<'a, S> {
     }
 
     #[inline]
-    fn call(&mut self) -> &mut Call<'a> {
+    fn call(&mut self) -> &mut RawCall<'a> {
         &mut self.call
+    }
+
+    #[inline]
+    fn is_open(&mut self) -> Option<bool> {
+        let number = capability_of(self.call.id);
+        let common: &mut Common = self.call.caller.state().common().downcast_mut()?;
+        Some(common.gate.is_open(number))
     }
 }
 
@@ -291,7 +333,7 @@ impl<S: ImportSet> SetCall<'_, S> {
     /// The set itself: what was configured once in the process.
     pub fn set(&mut self) -> &'static S {
         let index = set_of(self.call.id);
-        self.call.guest().sets.of::<S>(index).0
+        self.call.common().sets.of::<S>(index).0
     }
 
     /// The set's state in this VM.
@@ -299,15 +341,20 @@ impl<S: ImportSet> SetCall<'_, S> {
         self.memory_and_vm().1
     }
 
+    /// The account of what the host holds for the guest. A set charges there before it copies what the guest makes it hold.
+    pub fn account(&mut self) -> &Arc<Account> {
+        &self.call.common().account
+    }
+
     /// The guest's whole memory.
     pub fn memory(&mut self) -> &mut [u8] {
-        self.call.caller.parts().0
+        self.call.memory()
     }
 
     /// The guest's whole memory and the set's state in this VM, side by side.
     pub fn memory_and_vm(&mut self) -> (&mut [u8], &mut S::Vm) {
         let (memory, state) = self.call.caller.parts();
-        let (_, vm) = guest_state(state).sets.of::<S>(set_of(self.call.id));
+        let (_, vm) = common(state).sets.of::<S>(set_of(self.call.id));
         (memory, vm)
     }
 
@@ -315,10 +362,10 @@ impl<S: ImportSet> SetCall<'_, S> {
     /// streams.
     pub fn stream(&mut self) -> Option<&mut S::Stream> {
         let index = set_of(self.call.id);
-        let guest = self.call.guest();
-        let context = guest.vm.streams.get_mut(&guest.vm.effective?)?;
-        let (set, vm) = guest.sets.of::<S>(index);
-        Some(context.sets.get_or_make(index, || set.stream(vm)))
+        let (kind, state) = self.call.kind();
+        let (sets, stream) = (kind.stream)(state);
+        let (set, vm) = sets.of::<S>(index);
+        Some(stream?.get_or_make(index, || set.stream(vm)))
     }
 
     /// The memory that (`pointer`, `len`) means.
@@ -327,7 +374,7 @@ impl<S: ImportSet> SetCall<'_, S> {
     ///
     /// [`Status::InvalidMemoryAccess`]: it is not all inside the guest's memory.
     pub fn read(&mut self, pointer: u32, len: u32) -> Result<&[u8], Status> {
-        slice(self.call.caller.parts().0, pointer, len)
+        slice(self.call.memory(), pointer, len)
     }
 
     /// The memory that (`pointer`, `len`) means, to be written to.
@@ -336,7 +383,7 @@ impl<S: ImportSet> SetCall<'_, S> {
     ///
     /// As [`SetCall::read`].
     pub fn read_mut(&mut self, pointer: u32, len: u32) -> Result<&mut [u8], Status> {
-        slice_mut(self.call.caller.parts().0, pointer, len)
+        slice_mut(self.call.memory(), pointer, len)
     }
 
     /// Writes bytes at an output pointer.
@@ -358,19 +405,20 @@ impl<S: ImportSet> SetCall<'_, S> {
         // Before the guest allocates what it could not be told of.
         self.call.check_outputs(&[data_pointer, len_pointer])?;
         self.call
-            .give(data_pointer, len_pointer, bytes.len(), |_, target| {
+            .give(data_pointer, len_pointer, bytes.len(), common, |_, target| {
                 target.copy_from_slice(bytes);
             })
     }
 
     /// Writes a line to the log, under the name of the plugin whose context is effective.
     pub fn log(&mut self, level: LogLevel, message: &[u8]) {
-        self.call.state().log(level, message);
+        self.call.log(level, message);
     }
 
     /// Writes to a standard stream of the guest.
     pub(crate) fn write_standard(&mut self, stream: StandardStream, text: &[u8]) {
-        self.call.state().write(stream, text);
+        let (kind, state) = self.call.kind();
+        (kind.write)(state, stream, text);
     }
 
     /// Logs a warning about this import, once in the life of the VM.
@@ -379,12 +427,13 @@ impl<S: ImportSet> SetCall<'_, S> {
     }
 }
 
+/// The common part of a guest's state.
 #[inline]
-fn guest_state(state: &mut dyn Any) -> &mut GuestState {
-    let Some(state) = state.downcast_mut() else {
-        unreachable!("every instance of the host carries a GuestState");
+fn common(state: &mut dyn HostState) -> &mut Common {
+    let Some(common) = state.common().downcast_mut() else {
+        unreachable!("`serve` has seen that the instance carries a `GuestState`");
     };
-    state
+    common
 }
 
 /// The part of `memory` that (`pointer`, `len`) means: the one place where a guest's pointers are checked.

@@ -2,15 +2,15 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use weir_engine::{HostFunc, HostFuncs};
 
+use super::states::Prepared;
 use super::toolchain::Toolchains;
 use super::wasi::Wasi;
 use super::{Import, ImportSet, Phases};
 use crate::VmSpec;
-use crate::proxy_wasm::ProxyWasm;
 
 /// Import sets put together, once in a process. Modules are compiled against a composition, and VMs of a module find the
 /// states of its sets by their place in it.
@@ -58,6 +58,17 @@ pub struct ImportConflict {
 pub struct Composer(Vec<Box<dyn AnySet>>);
 
 impl Composer {
+    /// Begins a composition without any set, for guests of a kind of one's own.
+    pub const fn empty() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds the sets that serve guests of every kind: toolchains and WASI preview 1.
+    #[must_use]
+    pub fn with_runtimes(self) -> Self {
+        self.with(Toolchains).with(Wasi)
+    }
+
     /// Adds a set.
     #[must_use]
     pub fn with<S: ImportSet>(mut self, set: S) -> Self {
@@ -170,21 +181,6 @@ pub(super) const fn capability_of(id: u32) -> usize {
 }
 
 impl ImportSets {
-    /// The sets of every composition and no other: Proxy-Wasm, toolchains and WASI preview 1.
-    pub fn standard() -> &'static Self {
-        static STANDARD: LazyLock<&'static ImportSets> =
-            LazyLock::new(|| match ImportSets::composer().compose() {
-                Ok(sets) => sets,
-                Err(conflict) => unreachable!("{conflict}"),
-            });
-        &STANDARD
-    }
-
-    /// Begins a composition with the standard sets in it.
-    pub fn composer() -> Composer {
-        Composer(Vec::new()).with(ProxyWasm).with(Toolchains).with(Wasi)
-    }
-
     /// The sets, in the order of the composition.
     pub fn iter(&self) -> impl Iterator<Item = SetInfo> {
         self.sets.iter().map(|set| SetInfo {
@@ -225,10 +221,6 @@ impl ImportSets {
     pub(super) fn sets(&self) -> impl Iterator<Item = &dyn AnySet> {
         self.sets.iter().map(AsRef::as_ref)
     }
-
-    pub(super) fn get<S: ImportSet>(&self, index: usize) -> Option<&S> {
-        self.sets.get(index)?.as_any().downcast_ref()
-    }
 }
 
 impl fmt::Debug for ImportSets {
@@ -244,9 +236,8 @@ pub(super) trait AnySet: Send + Sync {
     fn name(&self) -> &'static str;
     fn group(&self) -> &'static str;
     fn imports(&self) -> &'static [Import];
-    fn prepare(&self, spec: &Arc<VmSpec>) -> Box<dyn Any + Send>;
-    fn vm_from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>>;
-    fn as_any(&self) -> &dyn Any;
+    fn prepare(&'static self, spec: &Arc<VmSpec>) -> Box<dyn Any + Send>;
+    fn vm_from_snapshot(&'static self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>>;
 }
 
 impl<S: ImportSet> AnySet for S {
@@ -262,15 +253,16 @@ impl<S: ImportSet> AnySet for S {
         S::IMPORTS
     }
 
-    fn prepare(&self, spec: &Arc<VmSpec>) -> Box<dyn Any + Send> {
-        Box::new(self.vm(spec))
+    fn prepare(&'static self, spec: &Arc<VmSpec>) -> Box<dyn Any + Send> {
+        Box::new(Prepared {
+            set: self,
+            vm: self.vm(spec),
+        })
     }
 
-    fn vm_from_snapshot(&self, vm: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>> {
-        Some(Box::new(ImportSet::vm_from_snapshot(self, vm.downcast_ref()?)?))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
+    fn vm_from_snapshot(&'static self, frozen: &(dyn Any + Send)) -> Option<Box<dyn Any + Send>> {
+        let frozen: &Prepared<S> = frozen.downcast_ref()?;
+        let vm = ImportSet::vm_from_snapshot(self, &frozen.vm)?;
+        Some(Box::new(Prepared { set: self, vm }))
     }
 }

@@ -3,7 +3,7 @@
 use weir_abi::{Errno, Status};
 use weir_engine::{Caller, Signature, Trap, ValType};
 
-use super::call::{Call, Fault, Frame};
+use super::call::{Fault, Frame, RawCall};
 
 /// A type that an import takes as a parameter: `u32` or `u64`.
 pub trait Param {
@@ -192,11 +192,12 @@ pub fn serve<'a, C: Frame<'a>, Args, F: Handler<C, Args>>(
     slots: &[u64],
     function: F,
 ) -> Result<u64, Trap> {
-    let mut call = Call::new(caller, id);
-    if !call.is_open() {
-        return call.refuse(<F::Answer as Answer>::REFUSED);
+    let mut frame = C::of(RawCall::new(caller, id));
+    match frame.is_open() {
+        Some(true) => {}
+        Some(false) => return frame.call().refuse(<F::Answer as Answer>::REFUSED),
+        None => return Err(RawCall::refuse_kind()),
     }
-    let mut frame = C::of(call);
     let answer = function.invoke(&mut frame, slots);
     if let Some(status) = answer.failure() {
         frame.call().count_failure(status);

@@ -1,27 +1,31 @@
 //! Import sets: the functions that guests may import, in sets that know nothing of each other.
 //!
 //! A set brings its imports, what is configured once, its state for each VM and its state for each stream
-//! ([`ImportSet`]). [`ImportSets`] composes sets: Proxy-Wasm, toolchains and WASI preview 1 are in every composition, a
-//! proxy adds its own. Names, signatures, capabilities and phases are those that the sets state; nothing else lists them.
+//! ([`ImportSet`]). [`ImportSets`] composes sets: toolchains and WASI preview 1 are in every composition, guests of a kind
+//! have the sets of that kind, a proxy adds its own. Names, signatures, capabilities and phases are those that the sets state; nothing else lists them.
 
 mod call;
 mod composition;
 mod gate;
+mod guest;
 mod handler;
 mod import;
+mod output;
 mod states;
 #[cfg(test)]
 mod tests;
 mod toolchain;
 mod wasi;
 
-pub(crate) use self::call::slice;
-pub use self::call::{Call, Fault, Frame, SetCall};
+pub use self::call::{Fault, Frame, RawCall, SetCall};
+pub(crate) use self::call::{GuestCall, slice};
 pub use self::composition::{Composer, ImportConflict, ImportSets, SetInfo};
-pub(crate) use self::gate::Gate;
+use self::gate::Gate;
+pub use self::guest::GuestKind;
+pub(crate) use self::guest::{GuestState, of};
 pub use self::handler::{Answer, Code, Handler, Param, serve, signature_of};
 pub use self::import::{Import, Phases};
-pub(crate) use self::states::{SetStates, StreamStates};
+pub use self::states::{SetStates, StreamStates};
 use std::sync::Arc;
 
 use crate::VmSpec;

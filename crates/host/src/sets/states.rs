@@ -9,7 +9,7 @@ use crate::VmSpec;
 type State = Box<dyn Any + Send>;
 
 /// The states of all sets in one VM.
-pub(crate) struct SetStates {
+pub struct SetStates {
     sets: &'static ImportSets,
     /// `None` for a set of which the module imports nothing.
     states: Box<[Option<State>]>,
@@ -17,7 +17,7 @@ pub(crate) struct SetStates {
 
 impl SetStates {
     /// Prepares the sets from which the module imports.
-    pub fn prepare(spec: &Arc<VmSpec>) -> Self {
+    pub(crate) fn prepare(spec: &Arc<VmSpec>) -> Self {
         let sets = spec.module.import_sets();
         let imported = &spec.module.info().sets;
         let states = sets
@@ -30,7 +30,7 @@ impl SetStates {
     }
 
     /// States for a VM that continues from a snapshot of this one. The error is the name of a set that has none.
-    pub fn for_snapshot(&self) -> Result<Self, &'static str> {
+    pub(crate) fn for_snapshot(&self) -> Result<Self, &'static str> {
         let pairs = self.sets.sets().zip(&self.states);
         let states = pairs.map(|(set, state)| match state {
             Some(state) => set.vm_from_snapshot(state.as_ref()).map(Some).ok_or(set.name()),
@@ -43,33 +43,42 @@ impl SetStates {
     }
 
     /// The composition that the VM's module was compiled with.
-    pub const fn composition(&self) -> &'static ImportSets {
+    pub(crate) const fn composition(&self) -> &'static ImportSets {
         self.sets
     }
 
     /// The set at `index`, and its state in this VM.
-    pub fn of<S: ImportSet>(&mut self, index: usize) -> (&'static S, &mut S::Vm) {
-        let set = self.sets.get(index);
+    #[inline]
+    pub(crate) fn of<S: ImportSet>(&mut self, index: usize) -> (&'static S, &mut S::Vm) {
         let state = self.states.get_mut(index).and_then(Option::as_mut);
-        let state = state.and_then(|state| state.downcast_mut());
-        let (Some(set), Some(state)) = (set, state) else {
+        let Some(Prepared::<S> { set, vm }) = state.and_then(|state| state.downcast_mut()) else {
             unreachable!("a function of a set is called only where the module imports from the set");
         };
-        (set, state)
+        (set, vm)
     }
+}
+
+/// A set, and its state in one VM.
+pub(super) struct Prepared<S: ImportSet> {
+    pub set: &'static S,
+    pub vm: S::Vm,
 }
 
 /// The states of all sets in one stream context, each made when its set first asks. One word as long as none does: contexts
 /// lie in a table that is indexed by their size.
 #[derive(Default)]
-pub(crate) struct StreamStates(Option<Box<Made>>);
+pub struct StreamStates(Option<Box<Made>>);
 
 #[derive(Default)]
 struct Made(Vec<Option<State>>);
 
 impl StreamStates {
     /// The state of the set at `index`.
-    pub fn get_or_make<T: Send + 'static>(&mut self, index: usize, make: impl FnOnce() -> T) -> &mut T {
+    pub(crate) fn get_or_make<T: Send + 'static>(
+        &mut self,
+        index: usize,
+        make: impl FnOnce() -> T,
+    ) -> &mut T {
         let made = &mut self.0.get_or_insert_default().0;
         if made.len() <= index {
             made.resize_with(index + 1, || None);

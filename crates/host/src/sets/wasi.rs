@@ -11,9 +11,9 @@ use weir_abi::{Errno, Status, limits};
 use weir_engine::{Trap, TrapKind};
 
 use super::call::{slice, slice_mut};
+use super::output::StandardStream;
 use super::{Import, ImportSet, Phases, SetCall};
 use crate::clock::unix_nanoseconds;
-use crate::proxy_wasm::StandardStream;
 use crate::{VmSpec, import};
 
 /// WASI preview 1.

@@ -1,45 +1,28 @@
-//! Snapshots: one VM is configured and frozen, and many VMs continue from there. They share its memory until they write to
-//! it.
+//! Snapshots: one guest is configured and frozen, and many guests continue from there. They share its memory until they
+//! write to it.
 //!
 //! The module is compiled for that by [`HostModule::compile_for_snapshots`](crate::HostModule::compile_for_snapshots). The
-//! VM to freeze is started and configured, warmed up with made-up requests, and frozen. The snapshot keeps what the guest
-//! told the host by then, and each VM that continues from it tells that again. Effects of start functions and
-//! configuration on shared data, queues and metrics happen once, in the VM that was frozen.
-
-mod take;
-mod warm_up;
+//! snapshot keeps what the guest told the host until it was frozen, in a form that the guest's kind knows.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_engine::{InstantiateError, Snapshot};
 
-use crate::proxy_wasm::{PluginContext, Vm};
-use crate::sets::SetStates;
-use crate::{ContextId, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
+use crate::life::{GuestInstance, Origin};
+use crate::sets::{GuestKind, SetStates};
+use crate::{StartError, VmError, VmSpec};
 
-/// A configured VM as it was when it was frozen, from which others continue.
-pub struct VmSnapshot {
-    pub(crate) spec: Arc<VmSpec>,
-    pub(crate) frozen: Arc<dyn Snapshot>,
-    /// What the guest had told the host.
-    pub(crate) told: Told,
-    /// VMs from the snapshot that died before their first stream had ended. The next start for each of them is an ordinary
+/// A configured guest as it was when it was frozen, from which others continue. `T` is what the guest had told the host.
+pub struct GuestSnapshot<T> {
+    spec: Arc<VmSpec>,
+    frozen: Arc<dyn Snapshot>,
+    told: T,
+    /// The states of import sets, from which each guest gets its own.
+    sets: Mutex<SetStates>,
+    /// Guests from the snapshot that died before they had proved themselves. The next start for each of them is an ordinary
     /// one.
     early_deaths: AtomicUsize,
-}
-
-/// What a guest tells the host while it is configured.
-pub(crate) struct Told {
-    /// The plugin contexts, in the order in which they were made.
-    pub plugins: Vec<(ContextId, PluginContext)>,
-    /// Queues, and the plugin contexts that consume them.
-    pub queues: Vec<(u32, ContextId)>,
-    pub next_context: u32,
-    pub next_token: u32,
-    pub status: (u32, String),
-    /// The states of import sets, from which each VM gets its own.
-    pub sets: Option<Mutex<SetStates>>,
 }
 
 /// Why there is no snapshot. The proxy starts each VM from its module instead.
@@ -71,26 +54,57 @@ pub enum NoSnapshot {
     Frozen(#[from] InstantiateError),
 }
 
-impl VmSnapshot {
-    /// Makes a VM that continues from the snapshot: start functions and configuration do not run. Returns the contexts
-    /// of the plugins, in the order in which the snapshot has them.
+impl<T> GuestSnapshot<T> {
+    /// Freezes an instance that was started from [`Origin::Freezable`].
     ///
     /// # Errors
     ///
-    /// The engine has no room.
-    pub fn start(
-        self: &Arc<Self>,
-        shared: &Shared,
-        services: Box<dyn Services>,
-        waker: Arc<dyn QueueWaker>,
-    ) -> Result<(Vm, Vec<ContextId>), StartError> {
-        let vm = Vm::from_snapshot(self, shared, services, waker)?;
-        Ok((vm, self.told.plugins.iter().map(|(id, _)| *id).collect()))
+    /// An import set has no state for another guest, or the engine refuses.
+    pub fn freeze<K: GuestKind>(
+        spec: &Arc<VmSpec>,
+        mut instance: GuestInstance<K>,
+        told: T,
+    ) -> Result<Self, NoSnapshot> {
+        let sets = &instance.state().common.sets;
+        let sets = sets.for_snapshot().map_err(NoSnapshot::ImportSet)?;
+        let instance = instance.into_freezable();
+        let instance =
+            instance.ok_or_else(|| NoSnapshot::Module("its VM was not started to be frozen".into()))?;
+        Ok(Self {
+            spec: Arc::clone(spec),
+            frozen: instance.freeze()?,
+            told,
+            sets: Mutex::new(sets),
+            early_deaths: AtomicUsize::new(0),
+        })
     }
 
-    /// True if the next VM is to be started from its module, because a VM from the snapshot died before it had finished a
-    /// stream: the cause may lie in the snapshot. A proxy asks before each start; the answer is true once for each such
-    /// death.
+    /// Returns the origin of one more guest, for [`Life::start`](crate::life::Life::start).
+    ///
+    /// # Errors
+    ///
+    /// An import set has no state for another guest.
+    pub fn origin(&self) -> Result<Origin<'_>, StartError> {
+        let sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
+        let sets = sets.for_snapshot().map_err(|set| StartError::Instantiate {
+            module: self.spec.module.name().into(),
+            source: InstantiateError::Other(format!("the import set {set} has no state for another VM")),
+        })?;
+        Ok(Origin::Snapshot(self.frozen.as_ref(), sets))
+    }
+
+    /// The specification of the guest that was frozen, and of those that continue from it.
+    pub const fn spec(&self) -> &Arc<VmSpec> {
+        &self.spec
+    }
+
+    /// What the guest had told the host.
+    pub const fn told(&self) -> &T {
+        &self.told
+    }
+
+    /// True if the next guest is to be started from its module, because a guest from the snapshot died early: the cause may
+    /// lie in the snapshot. The answer is true once for each such death.
     pub fn is_distrusted(&self) -> bool {
         let taken = self
             .early_deaths
@@ -100,18 +114,18 @@ impl VmSnapshot {
         taken.is_ok()
     }
 
-    /// True if a VM from the snapshot has died before it had finished a stream, and none has been started from the module for
-    /// that yet.
+    /// True if a guest from the snapshot has died early, and none has been started from the module for that yet.
     pub fn has_died_early(&self) -> bool {
         self.early_deaths.load(Ordering::Relaxed) > 0
     }
 
-    /// Bytes of memory that VMs from the snapshot share.
-    pub fn memory_size(&self) -> usize {
-        self.frozen.memory_size()
+    /// Notes that a guest from the snapshot has died before it had proved itself.
+    pub fn died_early(&self) {
+        self.early_deaths.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn died_early(&self) {
-        self.early_deaths.fetch_add(1, Ordering::Relaxed);
+    /// Bytes of memory that guests from the snapshot share.
+    pub fn memory_size(&self) -> usize {
+        self.frozen.memory_size()
     }
 }

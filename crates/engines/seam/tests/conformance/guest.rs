@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_engine::{
-    Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFn, HostFunc, HostFuncs, Instance, Limits, Module,
-    Signature, Trap, TrapKind, ValType,
+    Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFn, HostFunc, HostFuncs, HostState, Instance,
+    Limits, Module, Signature, Trap, TrapKind, ValType,
 };
 use weir_engine_support::thread_cpu_time;
 
@@ -26,6 +26,12 @@ pub const BURN_LONG: Duration = Duration::from_millis(500);
 /// State of a guest: what it told the host.
 #[derive(Default)]
 pub struct Heard(pub Vec<u64>);
+
+impl HostState for Heard {
+    fn common(&mut self) -> &mut dyn Any {
+        self
+    }
+}
 
 const I: ValType = ValType::I32;
 const L: ValType = ValType::I64;
@@ -109,7 +115,7 @@ fn tell(caller: &mut dyn Caller, _: u32, args: &[u64]) -> Result<u64, Trap> {
     Ok(args.iter().fold(0, |sum, arg| sum.wrapping_add(*arg)))
 }
 
-fn heard(state: &mut dyn Any) -> &mut Vec<u64> {
+fn heard(state: &mut dyn HostState) -> &mut Vec<u64> {
     &mut state.downcast_mut::<Heard>().unwrap().0
 }
 

@@ -1,12 +1,11 @@
 //! An engine that runs each start section once: every instance continues from a snapshot of one that has started. Whatever
 //! holds for an instance holds for one from a snapshot, so all tests run on this engine too.
 
-use std::any::Any;
 use std::sync::Arc;
 
 use weir_engine::{
-    Ability, CompileError, Engine, EngineLayer, HostFuncs, Instance, InstantiateError, Limits, Module,
-    Snapshot, SnapshotModule,
+    Ability, CompileError, Engine, EngineLayer, HostFuncs, HostState, Instance, InstantiateError, Limits,
+    Module, Snapshot, SnapshotModule,
 };
 use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
@@ -46,11 +45,11 @@ struct ContinuedModule(Arc<dyn SnapshotModule>);
 impl Module for ContinuedModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let mut started = self.0.instantiate_freezable(state, limits)?;
-        let state: Box<dyn Any + Send> = match started.state().downcast_mut::<Heard>() {
+        let state: Box<dyn HostState> = match started.state().downcast_mut::<Heard>() {
             Some(heard) => Box::new(std::mem::take(heard)),
             None => Box::new(()),
         };

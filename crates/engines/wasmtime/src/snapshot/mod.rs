@@ -6,14 +6,13 @@
 mod memory;
 mod rewrite;
 
-use std::any::Any;
 use std::io;
 use std::sync::Arc;
 
 use wasmtime::{InstancePre, Val};
 use weir_engine::{
-    CompileError, Freezable, HostFuncs, Instance, InstantiateError, Limits, Module, Snapshot, SnapshotModule,
-    Snapshots,
+    CompileError, Freezable, HostFuncs, HostState, Instance, InstantiateError, Limits, Module, Snapshot,
+    SnapshotModule, Snapshots,
 };
 
 use crate::config::{Engines, Interruption};
@@ -84,7 +83,7 @@ impl RewrittenModule {
 impl Module for RewrittenModule {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         self.plain.instantiate(state, limits)
@@ -94,7 +93,7 @@ impl Module for RewrittenModule {
 impl SnapshotModule for RewrittenModule {
     fn instantiate_freezable(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let file = Arc::new(MemoryFile::new().map_err(|error| refused(&error))?);
@@ -111,7 +110,7 @@ impl Shared {
     fn instantiate(
         &self,
         backing: Backing,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<WasmtimeInstance, InstantiateError> {
         let made = with_backing(backing, || {
@@ -175,7 +174,7 @@ struct WasmtimeSnapshot {
 impl Snapshot for WasmtimeSnapshot {
     fn instantiate(
         &self,
-        state: Box<dyn Any + Send>,
+        state: Box<dyn HostState>,
         limits: &Limits,
     ) -> Result<Box<dyn Instance>, InstantiateError> {
         let backing = Backing::Snapshot(Arc::clone(&self.file), self.size);

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use weir_abi::{BufferType, Status};
 
+use super::Call;
 use crate::proxy_wasm::VmState;
 use crate::proxy_wasm::state::Delivery;
-use crate::sets::{Call, Fault};
+use crate::sets::Fault;
 
 /// Part of a buffer. A start beyond the end is Ok and empty; an absent body too.
 pub(super) fn proxy_get_buffer_bytes(

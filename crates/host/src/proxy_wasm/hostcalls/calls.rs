@@ -5,9 +5,10 @@ use std::time::Duration;
 use weir_abi::{Status, limits, pairs};
 use weir_account::{Full, line_cost};
 
+use super::Call;
 use crate::proxy_wasm::state::{GrpcInFlight, GrpcToken};
 use crate::proxy_wasm::{VmState, names};
-use crate::sets::{Call, Fault, slice};
+use crate::sets::{Fault, slice};
 use crate::{GrpcCall, HttpCall};
 
 /// Pseudo-headers that a call must have.

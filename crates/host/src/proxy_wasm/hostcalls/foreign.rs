@@ -2,8 +2,9 @@
 
 use weir_abi::{Status, limits, property_path};
 
+use super::Call;
 use crate::foreign::ForeignCall;
-use crate::sets::{Call, Fault, slice};
+use crate::sets::{Fault, slice};
 
 /// Calls a function by name with opaque bytes; what it returns is opaque bytes too.
 pub(super) fn proxy_call_foreign_function(

@@ -2,8 +2,9 @@
 
 use weir_abi::{MapType, Status, pairs};
 
+use super::Call;
 use crate::proxy_wasm::names;
-use crate::sets::{Call, Fault, slice};
+use crate::sets::{Fault, slice};
 use crate::{Edit, HeaderEdit, Lookup};
 
 /// The first field line of a name. Absent: `NotFound`, but in ABI 0.1.0 Ok and empty.

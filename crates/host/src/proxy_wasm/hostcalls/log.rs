@@ -2,13 +2,14 @@
 
 use weir_abi::{LogLevel, Status, limits};
 
+use super::Call;
 use crate::clock::unix_nanoseconds;
-use crate::sets::{Call, Fault};
+use crate::sets::Fault;
 
 /// Writes a line to the log. A level below the log's own is dropped quietly; a line over the limit is cut.
 pub(super) fn proxy_log(call: &mut Call<'_>, level: u32, message: u32, len: u32) -> Result<(), Fault> {
     let level = LogLevel::from_wire(level).ok_or(Status::BadArgument)?;
-    call.state().log_written();
+    call.guest().log_written();
     let (message, state) = call.read(message, len)?;
     let message = &message[..message.len().min(limits::MAX_LOG_MESSAGE)];
     state.log(level, message);

@@ -2,7 +2,8 @@
 
 use weir_abi::{MetricType, Status};
 
-use crate::sets::{Call, Fault};
+use super::Call;
+use crate::sets::Fault;
 use crate::shared::NO_METRIC;
 
 /// Defines a metric, or finds the one of this name and type.

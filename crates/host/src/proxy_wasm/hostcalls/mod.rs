@@ -2,6 +2,7 @@
 //!
 //! One file a family; each function is documented where the specification is silent or where hosts differ.
 
+mod answers;
 mod buffers;
 mod calls;
 mod foreign;
@@ -13,7 +14,11 @@ mod queues;
 mod shared_data;
 mod streams;
 
-use crate::sets::{Call, Import, Phases, serve, signature_of};
+use crate::proxy_wasm::VmState;
+use crate::sets::{GuestCall, Import, Phases, serve, signature_of};
+
+/// A hostcall under way, with the state of the guest.
+type Call<'a> = GuestCall<'a, VmState>;
 
 const ENV: &[&str] = &["env"];
 

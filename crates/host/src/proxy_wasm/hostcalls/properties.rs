@@ -4,9 +4,10 @@ use weir_abi::{Status, limits, property_path};
 
 use weir_account::line_cost;
 
+use super::Call;
 use crate::property::{self, PluginIdentity};
 use crate::proxy_wasm::VmState;
-use crate::sets::{Call, Fault, slice};
+use crate::sets::{Fault, slice};
 
 pub(super) fn proxy_get_property(
     call: &mut Call<'_>,

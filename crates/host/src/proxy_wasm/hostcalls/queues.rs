@@ -2,7 +2,8 @@
 
 use weir_abi::Status;
 
-use crate::sets::{Call, Fault, slice};
+use super::Call;
+use crate::sets::{Fault, slice};
 
 /// The number of a queue that could not be made. It is always empty, and full: SDKs take no status from
 /// `proxy_register_shared_queue` but Ok.

@@ -2,7 +2,8 @@
 
 use weir_abi::Status;
 
-use crate::sets::{Call, Fault, slice};
+use super::Call;
+use crate::sets::{Fault, slice};
 
 /// The value of a key and its compare-and-swap number.
 pub(super) fn proxy_get_shared_data(

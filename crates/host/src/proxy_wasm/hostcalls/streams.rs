@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use weir_abi::{Status, StreamType, limits, pairs};
 
+use super::Call;
 use super::calls::cost_of;
 use crate::proxy_wasm::names;
-use crate::sets::{Call, Fault, slice};
+use crate::sets::{Fault, slice};
 use crate::{ContextId, LocalResponse};
 
 /// Period of `proxy_on_tick` for the plugin context; 0 ends it.

@@ -1,15 +1,17 @@
 //! Takes a snapshot: the VM to freeze, from its start to its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status, WarmUp};
 
-use super::{NoSnapshot, Told, VmSnapshot, warm_up};
+use super::{Told, VmSnapshot, warm_up};
 use crate::proxy_wasm::{Vm, VmState};
+use crate::snapshot::GuestSnapshot;
 use crate::{
-    CallTicket, ContextId, GrpcCall, HttpCall, Later, PluginSpec, QueueWaker, Services, Shared, VmSpec,
+    CallTicket, ContextId, GrpcCall, HttpCall, Later, NoSnapshot, PluginSpec, QueueWaker, Services, Shared,
+    StartError, VmSpec,
 };
 
 impl VmSnapshot {
@@ -44,22 +46,21 @@ impl VmSnapshot {
                     .map_err(|error| NoSnapshot::WarmUp { number, error })?;
             }
         }
-        let (frozen, told) = vm.freeze(|state| {
-            if waits.load(Ordering::Relaxed) {
-                return Err(NoSnapshot::Pending("a call whose answer comes later"));
-            }
-            tell(state, &contexts)
-        })?;
-        Ok(Arc::new(Self {
-            spec: Arc::clone(spec),
-            frozen,
-            told,
-            early_deaths: AtomicUsize::new(0),
-        }))
+        let dead = || StartError::Dead {
+            module: spec.module.name().into(),
+        };
+        let mut guest = vm.life.take().ok_or_else(dead)?;
+        if waits.load(Ordering::Relaxed) {
+            return Err(NoSnapshot::Pending("a call whose answer comes later"));
+        }
+        let told = tell(guest.vm_state(), &contexts)?;
+        guest.leave_queues();
+        let snapshot = GuestSnapshot::freeze(spec, guest.into_instance(), told)?;
+        Ok(Arc::new(Self(snapshot)))
     }
 }
 
-/// What the guest has told the host.
+/// Takes what the guest has told the host from its state.
 fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot> {
     if !state.http_calls.is_empty() || !state.grpc_calls.is_empty() {
         return Err(NoSnapshot::Pending("a call to an upstream"));
@@ -76,7 +77,6 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot>
         next_context: state.next_context,
         next_token: state.next_token,
         status: std::mem::take(&mut state.status),
-        sets: None,
     })
 }
 
