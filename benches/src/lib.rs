@@ -134,7 +134,7 @@ impl Filter {
         };
         let requests = vec![request; requests];
         let plugins = [plugin(&self.configuration)];
-        let services = Box::new(stream::NoServices);
+        let services = Arc::new(stream::NoServices);
         VmSnapshot::take(&self.spec, &plugins, &requests, &self.shared, services).expect("it can be frozen")
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use weir_abi::{LogLevel, Status};
-use weir_host::{CallTicket, ContextId, HttpCall, QueueWaker, Services};
+use weir_host::{CallTicket, ContextId, HttpCall, QueueWaker, Services, TrialServices};
 
 /// The request of every bench.
 pub const HEADERS: [(&[u8], &[u8]); 20] = [
@@ -37,6 +37,28 @@ pub const HEADERS: [(&[u8], &[u8]); 20] = [
 
 /// A proxy without services.
 pub struct NoServices;
+
+impl TrialServices for NoServices {
+    fn knows(&self, _upstream: &[u8]) -> bool {
+        false
+    }
+
+    fn log_level(&self) -> LogLevel {
+        Services::log_level(self)
+    }
+
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        Services::keeps(self, level, plugin)
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        Services::log(self, level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        Services::log_about(self, level, plugin, message);
+    }
+}
 
 impl Services for NoServices {
     fn http_call(&mut self, _token: u32, _call: HttpCall, _ticket: CallTicket) -> Result<(), Status> {

@@ -256,7 +256,7 @@ fn frozen(snapshots: bool) -> (Result<Arc<VmSnapshot>, NoSnapshot>, Arc<AtomicUs
     let mut spec = support::spec(&engine, &guest("", ""));
     let wasm = guest(IMPORTS, &body);
     spec.module = HostModule::compile_for_snapshots(&engine, sets, "test.wasm", &wasm).unwrap();
-    let services = Box::new(Recorder::default());
+    let services = Arc::new(Recorder::default());
     let snapshot = VmSnapshot::take(&Arc::new(spec), &[plugin("test")], &[], &shared(), services);
     (snapshot, alive)
 }

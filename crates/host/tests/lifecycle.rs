@@ -171,7 +171,7 @@ on_every_engine! {
         assert_eq!(recorder.numbers(), [7]);
     }
 
-    fn a_canary_has_no_side_effects_and_shows_what_is_refused(engine: &dyn Engine) {
+    fn a_trial_has_no_side_effects_and_shows_what_is_refused(engine: &dyn Engine) {
         let body = r#"
             (data (i32.const 16) "key")
             (func (export "proxy_on_configure") (param i32 i32) (result i32)
@@ -180,17 +180,17 @@ on_every_engine! {
         let imports = r#"(import "env" "proxy_set_shared_data" (func $set (param i32 i32 i32 i32 i32) (result i32)))"#;
         let spec = std::sync::Arc::new(spec(engine, &guest(imports, body)));
         let (shared, recorder) = (support::shared(), support::Recorder::default());
-        Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone())).unwrap();
+        Vm::try_out(&spec, &[plugin("a")], &shared, std::sync::Arc::new(recorder.clone())).unwrap();
         assert_eq!(recorder.numbers(), [0]);
         assert!(shared.stores().find("vm").is_none(), "not even a store was made");
     }
 
-    fn only_a_canary_asks_to_validate(engine: &dyn Engine) {
+    fn only_a_trial_asks_to_validate(engine: &dyn Engine) {
         let body = r#"(func (export "proxy_validate_configuration") (param i32 i32) (result i32)
             (call $number (local.get 1)) (i32.const 0))"#;
         let spec = std::sync::Arc::new(spec(engine, &guest("", body)));
         let (shared, recorder) = (support::shared(), support::Recorder::default());
-        let refused = Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone()));
+        let refused = Vm::try_out(&spec, &[plugin("a")], &shared, std::sync::Arc::new(recorder.clone()));
         let error = refused.unwrap_err().into_first();
         assert!(matches!(error, Some(StartError::Refused { callback: "proxy_on_configure", plugin: Some(_), .. })));
         assert_eq!(recorder.numbers(), ["plugin configuration".len() as u32]);

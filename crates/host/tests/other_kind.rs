@@ -13,7 +13,7 @@ use weir_engine::{Engine, FuncId, TrapKind};
 use weir_host::life::{Guest, GuestInstance, Life, Origin};
 use weir_host::sets::{Composer, Fault, GuestKind, Import, ImportSet, SetCall};
 use weir_host::{
-    Charge, GuestSnapshot, HostModule, ImportSets, Shared, StartError, Vm, VmError, VmSpec, import,
+    Account, Charge, GuestSnapshot, HostModule, ImportSets, Shared, StartError, Vm, VmError, VmSpec, import,
 };
 use weir_meters::Death;
 
@@ -60,17 +60,21 @@ fn count(call: &mut SetCall<'_, Store>, out: u32) -> Result<(), Fault> {
     Ok(call.write(out, &count.to_le_bytes())?)
 }
 
-/// The host's state of a worker, and its log.
-#[derive(Clone, Default)]
-struct Worker(Arc<Mutex<Vec<String>>>);
+/// The host's state of a worker: its account, and its log.
+#[derive(Clone)]
+struct Worker(Arc<Account>, Arc<Mutex<Vec<String>>>);
 
 impl Worker {
     fn note(&self, line: impl Into<String>) {
-        self.0.lock().unwrap().push(line.into());
+        self.1.lock().unwrap().push(line.into());
+    }
+
+    fn held(&self) -> usize {
+        self.0.held()
     }
 
     fn notes(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap())
+        std::mem::take(&mut *self.1.lock().unwrap())
     }
 }
 
@@ -103,9 +107,7 @@ impl Guest for Running {
 
     const START: &'static str = "boot";
 
-    const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[
-        |guest, _| guest.instance.log_last_words(),
-    ];
+    const LAST_STEPS: &'static [fn(&mut Self, &VmError)] = &[|guest, _| guest.instance.log_last_words()];
 
     fn tell_of_death(&mut self, error: &VmError) {
         self.instance.kind().log_about(LogLevel::Critical, error.cause());
@@ -172,12 +174,12 @@ fn start(
     shared: &Shared,
     boots: bool,
 ) -> Result<(Life<Running>, Worker), StartError> {
-    let worker = Worker::default();
+    let mut worker = None;
     let life = Life::start(
         spec,
         origin,
         shared,
-        |_| worker.clone(),
+        |account| worker.insert(Worker(Arc::clone(account), Arc::default())).clone(),
         |mut instance, budgets| {
             const JOB: Signature = Signature {
                 params: &[ValType::I32; 2],
@@ -206,7 +208,7 @@ fn start(
             Ok(Running { instance, job })
         },
     )?;
-    Ok((life, worker))
+    Ok((life, worker.unwrap()))
 }
 
 fn enter(life: &mut Life<Running>, job: (&'static str, u32), argument: u32) -> Result<u32, VmError> {
@@ -226,7 +228,7 @@ on_every_engine! {
 
         // What the host holds is charged, and refused beyond the limit of the account.
         assert_eq!(enter(&mut life, KEEP, 6_000).unwrap(), Status::Ok.wire());
-        assert_eq!(shared.ceiling().held(), 6_000);
+        assert_eq!(worker.held(), 6_000);
         assert_eq!(enter(&mut life, KEEP, 6_000).unwrap(), Status::InternalFailure.wire());
         assert_eq!(enter(&mut life, COUNT, 0).unwrap(), 1);
         assert_eq!(worker.notes(), ["time of keep", "keep failed: InternalFailure", "time of keep", "time of count"]);
@@ -240,7 +242,7 @@ on_every_engine! {
         assert!(life.is_dead());
         assert!(matches!(enter(&mut life, BOOTS, 0), Err(VmError::Dead)));
         assert_eq!(worker.notes(), ["time of grow", "time of grow", "time of trap", "Error: so long", "Critical about it: trap"]);
-        assert_eq!(shared.ceiling().held(), 0, "nothing is held for the dead");
+        assert_eq!(worker.held(), 0, "nothing is held for the dead");
         assert_eq!(shared.meters().deaths(), [Death { plugin: "worker".into(), cause: "trap", count: 1 }]);
     }
 
@@ -289,7 +291,7 @@ on_every_engine! {
         let sets = ImportSets::composer().with(Store).compose().unwrap();
         let text = JOBS
             .replace("(module", "(module (import \"env\" \"proxy_log\" (func $log (param i32 i32 i32) (result i32)))")
-            .replace("unreachable))", "(drop (call $log (i32.const 2) (i32.const 32) (i32.const 7)))))");
+            .replacen("unreachable))", "(drop (call $log (i32.const 2) (i32.const 32) (i32.const 7)))))", 1);
         let (mut life, _) = start(&spec(engine, sets, &text), Origin::Module, &shared(), true).unwrap();
         let error = enter(&mut life, TRAP, 0).unwrap_err().to_string();
         assert!(error.contains("the guest is of another kind than the import serves"), "{error}");

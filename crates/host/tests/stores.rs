@@ -242,7 +242,7 @@ on_every_engine! {
         metrics.increment(counter, 5).unwrap();
 
         let recorder = Recorder::default();
-        Vm::canary(&spec, &[plugin("a")], &shared, Box::new(recorder.clone())).unwrap();
+        Vm::try_out(&spec, &[plugin("a")], &shared, Arc::new(recorder.clone())).unwrap();
         let seen = said(&recorder);
         assert_eq!(
             seen,

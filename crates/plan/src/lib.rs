@@ -5,7 +5,6 @@
 //! as it wants to (for each worker, say). [`Reach`] is what such a VM's [`Services`](weir_host::Services) need to know.
 #![forbid(unsafe_code)]
 
-mod canary;
 mod error;
 mod import_sets;
 mod known;

@@ -68,7 +68,7 @@ impl Planner {
         self.modules.runtimes()
     }
 
-    /// Plans the VMs of the filters that serve, and tries each VM in a canary. Filters of `spare` are only tried. `log_level`
+    /// Plans the VMs of the filters that serve, and tries each VM. Filters of `spare` are only tried. `log_level`
     /// is the level of filters that name none. A plan that equals an earlier one whose VMs still exist is that one: it is
     /// not tried again.
     ///
@@ -126,7 +126,7 @@ impl Planner {
         Ok(())
     }
 
-    /// Tries filters that nothing serves, each VM in a canary, and returns the filters that were refused. `weir check` calls
+    /// Tries filters that nothing serves, and returns the filters that were refused. `weir check` calls
     /// it for a filter document. Blocks as [`Planner::plan`] does.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::{LogLevel, log_target};
+use weir_host::TrialServices;
 use weir_outbound::{CallLimits, Caller, LoadedUpstream};
 
 /// An event of a guest's plugin and module. Targets and levels of events are constants.
@@ -76,5 +77,28 @@ impl Reach {
     /// Writes a line about the guest to the log.
     pub fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
         event!(log_target::ABOUT_GUEST, level, plugin, self.module, message);
+    }
+}
+
+/// The reach of a VM that is tried or frozen is that of the VMs that serve.
+impl TrialServices for Reach {
+    fn knows(&self, upstream: &[u8]) -> bool {
+        self.knows(upstream)
+    }
+
+    fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        self.keeps(level, plugin)
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        self.log(level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        self.log_about(level, plugin, message);
     }
 }

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use weir_abi::LogLevel;
 use weir_config::{FilterConfig, VmConfig};
-use weir_host::{CanaryRefusal, Capabilities, HostModule, PluginSpec, Shared, VmSpec};
+use weir_host::{Capabilities, HostModule, PluginSpec, Shared, TrialRefusal, Vm, VmSpec};
 use weir_outbound::LoadedUpstream;
 
-use crate::canary;
 use crate::error::Refusal;
 use crate::known::KnownPlans;
 use crate::modules::Modules;
@@ -73,14 +72,14 @@ pub(crate) fn run(
                 refused,
             };
         }
-        let Err(refusal) = canary::run(&candidate, shared) else {
+        let Err(refusal) = try_out(&candidate, shared) else {
             return Outcome {
                 accepted: Some((Arc::new(candidate), filters)),
                 refused,
             };
         };
         let mut faults = faults(refusal, filters.len(), |plugin| {
-            canary::run(&plan(std::slice::from_ref(&filters[plugin])), shared)
+            try_out(&plan(std::slice::from_ref(&filters[plugin])), shared)
         });
         let mut plugin = 0..;
         filters.retain(|filter| {
@@ -98,11 +97,17 @@ pub(crate) fn run(
     }
 }
 
+/// Starts a VM of a plan, and throws it away.
+fn try_out(plan: &VmPlan, shared: &Shared) -> Result<(), TrialRefusal> {
+    let services = Arc::clone(&plan.reach);
+    Vm::try_out(&plan.spec, &plan.plugins, shared, services)
+}
+
 /// The fault of each filter that is to be refused, by its place. `try_alone` tries the filter at a place by itself.
 fn faults(
-    refusal: CanaryRefusal,
+    refusal: TrialRefusal,
     count: usize,
-    try_alone: impl FnOnce(usize) -> Result<(), CanaryRefusal>,
+    try_alone: impl FnOnce(usize) -> Result<(), TrialRefusal>,
 ) -> HashMap<usize, String> {
     let refused = refusal.refused.into_iter();
     let mut faults: HashMap<_, _> = refused
@@ -116,7 +121,7 @@ fn faults(
         Some(_) if count == 1 => Some(error.to_string()),
         Some(plugin) => try_alone(plugin)
             .err()
-            .and_then(CanaryRefusal::into_first)
+            .and_then(TrialRefusal::into_first)
             .map(|error| error.to_string()),
         None => None,
     };

@@ -10,7 +10,6 @@ use weir_host::{
     VmSpec,
 };
 
-use crate::canary::Canary;
 use crate::reach::Reach;
 
 /// A VM that can be started as often as a proxy needs it: once for each thread, and again after each death. The planner makes
@@ -185,7 +184,7 @@ impl VmPlan {
     fn snapshot(&self, shared: &Shared) -> Option<&Arc<VmSnapshot>> {
         let requests = &self.identity.config.snapshot.as_ref()?.warm_up;
         let make = || {
-            let services = Box::new(Canary(Arc::clone(&self.reach)));
+            let services = Arc::clone(&self.reach);
             let module = &self.reach.module;
             match VmSnapshot::take(&self.spec, &self.plugins, requests, shared, services) {
                 Ok(snapshot) => {

@@ -2,7 +2,6 @@
 
 mod action;
 mod calls;
-mod canary;
 mod context_map;
 mod done_waits;
 mod exports;
@@ -18,6 +17,7 @@ mod start;
 mod state;
 mod stream;
 mod tcp;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,11 +28,11 @@ use weir_engine::FuncId;
 use weir_meters::VmMeter;
 
 pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
-pub use self::canary::CanaryRefusal;
 use self::guest::{Entry, WasmGuest};
 pub use self::snapshot::VmSnapshot;
 pub use self::start::ConsumedQueues;
 use self::state::VmState;
+pub use self::trial::{TrialRefusal, TrialServices};
 use crate::life::Life;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
 
@@ -46,7 +46,7 @@ pub struct Vm {
     life: Life<WasmGuest>,
     started: bool,
     /// Thrown away after its start: the guest is asked to validate its configuration before it gets it.
-    canary: bool,
+    on_trial: bool,
 }
 
 impl Vm {

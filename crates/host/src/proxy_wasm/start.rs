@@ -65,7 +65,7 @@ impl Vm {
             spec,
             life,
             started: false,
-            canary: false,
+            on_trial: false,
         })
     }
 
@@ -109,7 +109,7 @@ impl Vm {
             }
         }
         let args = [id.wire(), configuration_size];
-        let valid = !self.canary || self.ask(Callback::ValidateConfiguration, id, &args)?;
+        let valid = !self.on_trial || self.ask(Callback::ValidateConfiguration, id, &args)?;
         if !(valid && self.ask(Callback::Configure, id, &args)?) {
             return Err(StartError::Refused {
                 module: self.module(),

@@ -15,7 +15,7 @@ use weir_engine::Engine;
 use weir_host::{
     BufferStatus, CallTicket, Capabilities, ContextId, Edit, Fact, FactValue, ForeignFunctions, GrpcCall,
     HeaderEdit, HostModule, HttpCall, HttpCallFailure, ImportSets, Later, LocalResponse, Lookup, Pairs,
-    PluginSpec, QueueWaker, Services, Shared, StartError, Stream, Vm, VmLimits, VmSpec,
+    PluginSpec, QueueWaker, Services, Shared, StartError, Stream, TrialServices, Vm, VmLimits, VmSpec,
 };
 
 /// Runs each test on every engine.
@@ -165,6 +165,28 @@ impl Recorder {
         logs.iter()
             .filter_map(|(_, _, message)| Some(u32::from_le_bytes(message.as_slice().try_into().ok()?)))
             .collect()
+    }
+}
+
+impl TrialServices for Recorder {
+    fn knows(&self, upstream: &[u8]) -> bool {
+        upstream == b"known"
+    }
+
+    fn log_level(&self) -> LogLevel {
+        Services::log_level(self)
+    }
+
+    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
+        Services::keeps(self, level, plugin)
+    }
+
+    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
+        Services::log(self, level, plugin, message);
+    }
+
+    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
+        Services::log_about(self, level, plugin, message);
     }
 }
 

@@ -10,7 +10,7 @@ use weir_plan::import_sets;
 
 use super::Case;
 
-/// Callbacks that no HTTP request can bring about: those of TCP and gRPC, of the canary, of foreign functions. The host's
+/// Callbacks that no HTTP request can bring about: those of TCP and gRPC, of the trial, of foreign functions. The host's
 /// own tests drive them, and are searched for their names.
 const HOST_TESTS: [&str; 11] = [
     "proxy_validate_configuration",
@@ -47,7 +47,7 @@ const REMARKS: [(&str, &str); 6] = [
     ("proxy_on_upstream_", "no proxy serves TCP yet"),
     (
         "proxy_validate_configuration",
-        "called in the canary, before `proxy_on_configure`",
+        "called in the trial, before `proxy_on_configure`",
     ),
 ];
 
@@ -275,7 +275,7 @@ mod tests {
     fn the_page_tells_what_no_proxy_brings_about() {
         let page = Coverage::new(&Case::all(Proxy::Embedded).unwrap(), &[]).page();
         for line in [
-            "| `proxy_validate_configuration` | the host's tests (`lifecycle.rs`); called in the canary, before `proxy_on_configure` |",
+            "| `proxy_validate_configuration` | the host's tests (`lifecycle.rs`); called in the trial, before `proxy_on_configure` |",
             "| `proxy_grpc_cancel` | `grpc`; refused: no proxy has a transport for gRPC yet |",
             "| `proxy_on_grpc_close` | the host's tests (`calls.rs`); no proxy has a transport for gRPC yet |",
             "| `proxy_on_upstream_data` | the host's tests (`tcp.rs`); no proxy serves TCP yet |",

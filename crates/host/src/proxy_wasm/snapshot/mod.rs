@@ -65,7 +65,7 @@ impl VmSnapshot {
             spec: Arc::clone(spec),
             life,
             started: true,
-            canary: false,
+            on_trial: false,
         };
         Ok((vm, told.plugins.iter().map(|(id, _)| *id).collect()))
     }

@@ -1,22 +1,19 @@
 //! Takes a snapshot: the VM to freeze, from its start to its end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
-use weir_abi::{LogLevel, Status, WarmUp};
+use weir_abi::WarmUp;
 
 use super::{Told, VmSnapshot, warm_up};
+use crate::proxy_wasm::trial::{Forgetful, NoWaker, TrialServices};
 use crate::proxy_wasm::{Vm, VmState};
 use crate::snapshot::GuestSnapshot;
-use crate::{
-    CallTicket, ContextId, GrpcCall, HttpCall, Later, NoSnapshot, PluginSpec, QueueWaker, Services, Shared,
-    StartError, VmSpec,
-};
+use crate::{ContextId, NoSnapshot, PluginSpec, Shared, StartError, VmSpec};
 
 impl VmSnapshot {
     /// Starts a VM with all its plugins, shows it the made-up requests, and freezes it. Calls that it makes are accepted
-    /// and forgotten; of `services`, it is asked whether it takes a call, and what the guest logs goes there.
+    /// and forgotten.
     ///
     /// # Errors
     ///
@@ -27,15 +24,11 @@ impl VmSnapshot {
         plugins: &[Arc<PluginSpec>],
         requests: &[WarmUp],
         shared: &Shared,
-        services: Box<dyn Services>,
+        services: Arc<dyn TrialServices>,
     ) -> Result<Arc<Self>, NoSnapshot> {
-        let waits = Arc::new(AtomicBool::new(false));
-        let services = ServicesToFreeze {
-            services,
-            waits: Arc::clone(&waits),
-            calls: Vec::new(),
-        };
-        let mut vm = Vm::start_freezable(Arc::clone(spec), shared, Box::new(services), Arc::new(Nobody))?;
+        let services = Forgetful::new(services);
+        let waits = services.waits();
+        let mut vm = Vm::start_freezable(Arc::clone(spec), shared, Box::new(services), Arc::new(NoWaker))?;
         let mut contexts = Vec::with_capacity(plugins.len());
         for plugin in plugins {
             contexts.push(vm.add_plugin(Arc::clone(plugin))?);
@@ -78,66 +71,4 @@ fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot>
         next_token: state.next_token,
         status: std::mem::take(&mut state.status),
     })
-}
-
-/// The services of a VM to freeze: nothing that it begins ever ends.
-struct ServicesToFreeze {
-    services: Box<dyn Services>,
-    /// It has begun what cannot be seen otherwise.
-    waits: Arc<AtomicBool>,
-    calls: Vec<CallTicket>,
-}
-
-impl ServicesToFreeze {
-    fn refuse(&self) -> Result<(), Status> {
-        self.waits.store(true, Ordering::Relaxed);
-        Err(Status::InternalFailure)
-    }
-}
-
-impl Services for ServicesToFreeze {
-    fn http_call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) -> Result<(), Status> {
-        self.services.http_call(token, call, ticket.clone())?;
-        self.calls.push(ticket);
-        Ok(())
-    }
-
-    fn grpc_call(&mut self, _: u32, _: GrpcCall) -> Result<(), Status> {
-        self.refuse()
-    }
-
-    fn grpc_stream(&mut self, _: u32, _: GrpcCall) -> Result<(), Status> {
-        self.refuse()
-    }
-
-    fn deferred_answer(&mut self, _: ContextId) -> Option<Later> {
-        self.waits.store(true, Ordering::Relaxed);
-        None
-    }
-
-    /// The host remembers it.
-    fn set_tick_period(&mut self, _: ContextId, _: Option<Duration>) {}
-
-    fn log_level(&self) -> LogLevel {
-        self.services.log_level()
-    }
-
-    fn keeps(&self, level: LogLevel, plugin: Option<&str>) -> bool {
-        self.services.keeps(level, plugin)
-    }
-
-    fn log(&self, level: LogLevel, plugin: Option<&str>, message: &[u8]) {
-        self.services.log(level, plugin, message);
-    }
-
-    fn log_about(&self, level: LogLevel, plugin: Option<&str>, message: &str) {
-        self.services.log_about(level, plugin, message);
-    }
-}
-
-/// A VM to freeze consumes no queue.
-struct Nobody;
-
-impl QueueWaker for Nobody {
-    fn wake(&self, _: ContextId, _: u32) {}
 }
