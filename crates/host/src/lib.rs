@@ -35,7 +35,8 @@ pub use error::{Exceeded, StartError, VmError};
 pub use foreign::{ForeignCall, ForeignFunction, ForeignFunctions, Later};
 pub use inspect::{ImportGroup, LoadError, MemoryInfo, ModuleInfo, inspect};
 pub use proxy_wasm::{
-    BodyAction, ConsumedQueues, Finish, HeadersAction, StreamAction, TrialRefusal, TrialServices, Vm, VmSnapshot,
+    BodyAction, ConsumedQueues, Finish, HeadersAction, StreamAction, TrialRefusal, TrialServices, Vm,
+    VmSnapshot,
 };
 pub use services::Services;
 pub use sets::ImportSets;

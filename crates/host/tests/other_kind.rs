@@ -238,7 +238,7 @@ on_every_engine! {
         assert_eq!(enter(&mut life, GROW, 1).unwrap(), 2);
 
         let error = enter(&mut life, TRAP, 0).unwrap_err();
-        assert!(matches!(&error, VmError::Trapped { callback: "trap", trap } if matches!(trap.kind, TrapKind::Guest(_))), "{error}");
+        assert!(matches!(&error, VmError::Trapped { callback: "trap", trap, .. } if matches!(trap.kind, TrapKind::Guest(_))), "{error}");
         assert!(life.is_dead());
         assert!(matches!(enter(&mut life, BOOTS, 0), Err(VmError::Dead)));
         assert_eq!(worker.notes(), ["time of grow", "time of grow", "time of trap", "Error: so long", "Critical about it: trap"]);

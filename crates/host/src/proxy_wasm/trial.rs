@@ -85,7 +85,9 @@ impl Vm {
         for (index, plugin) in plugins.iter().enumerate() {
             match vm.add_plugin(Arc::clone(plugin)) {
                 Ok(_) => {}
-                Err(error @ StartError::Refused { plugin: Some(_), .. }) => refusal.refused.push((index, error)),
+                Err(error @ StartError::Refused { plugin: Some(_), .. }) => {
+                    refusal.refused.push((index, error))
+                }
                 Err(error) => {
                     refusal.ended = Some((Some(index), error));
                     break;

@@ -170,6 +170,7 @@ impl<'a> RawCall<'a> {
     #[cold]
     fn warn_once(&mut self, message: impl FnOnce() -> String) {
         let number = capability_of(self.id);
+        if self.common().gate.is_first_warning(number) {
             let (kind, state) = self.kind();
             (kind.log_about)(state, LogLevel::Warn, &message());
         }
