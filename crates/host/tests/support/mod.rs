@@ -130,6 +130,8 @@ pub fn guest(imports: &str, body: &str) -> Vec<u8> {
 pub struct Record {
     pub logs: Vec<(LogLevel, Option<String>, Vec<u8>)>,
     pub http_calls: Vec<(u32, HttpCall)>,
+    /// Upstreams that a VM asked for which serves no stream.
+    pub asked: Vec<Vec<u8>>,
     /// Calls that have not ended.
     pub tickets: Vec<CallTicket>,
     pub cancelled: Vec<u32>,
@@ -170,6 +172,7 @@ impl Recorder {
 
 impl TrialServices for Recorder {
     fn knows(&self, upstream: &[u8]) -> bool {
+        self.with(|record| record.asked.push(upstream.to_vec()));
         upstream == b"known"
     }
 
