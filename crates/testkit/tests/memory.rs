@@ -230,3 +230,41 @@ fn the_process_has_a_ceiling_over_all_tenants() {
     );
     survived(&weir, "the ceiling");
 }
+
+/// Guests of other SDKs, which `WEIR_SDK_GUESTS` names a folder of; how they are built is in `filters/guests/README.md`.
+#[test]
+fn guests_of_other_sdks_survive_every_limit() {
+    let Some(folder) = std::env::var_os("WEIR_SDK_GUESTS") else {
+        eprintln!("not tested: WEIR_SDK_GUESTS names no folder");
+        return;
+    };
+    let modules: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "wasm"))
+        .collect();
+    assert!(!modules.is_empty());
+    for module in modules {
+        let (origin, silent) = (Origin::start().unwrap(), blackhole().unwrap());
+        let mut block = filter("limits", &module, "wasmtime");
+        set(&mut block, "root_id", json!("limits"));
+        // The AssemblyScript SDK reads the root's id in place of an empty configuration.
+        set(&mut block, "configuration", json!("x"));
+        set(&mut block, "limits.http_calls", json!(4));
+        set(&mut block, "limits.callback_deadline", json!("20s"));
+        let config = Config::new(&origin.url())
+            .set("workers", json!(1))
+            .set(
+                "upstreams.silent",
+                json!(format!("http://{}", silent.local_addr().unwrap())),
+            )
+            .filter("limits", block)
+            .route("/limits/", &["limits"]);
+        let weir = Weir::start(config.value()).unwrap();
+        for count in ["1", "2", "3"] {
+            assert_eq!(ask(&weir, "limits", "/"), count, "{}", module.display());
+        }
+        survived(&weir, &module.display().to_string());
+        weir.logs().wait_for("logs more than limits.log").unwrap();
+    }
+}
