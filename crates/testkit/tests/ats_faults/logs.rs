@@ -121,6 +121,6 @@ fn a_server_that_ends_writes_its_last_lines() {
     }
     ats.stop().unwrap();
     let log = std::fs::read_to_string(ats.server().diags_log()).unwrap();
-    let last = log.lines().filter_map(number).last();
+    let last = log.lines().rev().find_map(number);
     assert_eq!(last, Some((requests * LINES) as u64 - 1));
 }

@@ -123,10 +123,10 @@ pub(super) fn proxy_send_local_response(
         return replace_reply(call, "host_memory", &full);
     }
     let response = LocalResponse {
-        status: match u16::try_from(status) {
-            Ok(status @ 100..=599) => status,
-            _ => 500,
-        },
+        status: u16::try_from(status)
+            .ok()
+            .filter(|status| (100..=599).contains(status))
+            .unwrap_or(500),
         details: String::from_utf8_lossy(&details[..details.len().min(limits::MAX_STATUS_DETAILS)])
             .replace(|c: char| c.is_whitespace() || c.is_control(), "_"),
         headers: names::owned(&headers),
