@@ -4,6 +4,7 @@
 mod ats;
 mod bench;
 mod bench_ats;
+mod bench_containment;
 mod bench_engines;
 mod bench_snapshot;
 mod ci;
@@ -48,6 +49,8 @@ enum Task {
     BenchAts(bench_ats::Args),
     /// Measure each runtime: in the host alone, and in both proxies. Writes docs/engines.md and its plot.
     BenchEngines(bench_engines::Args),
+    /// Measure other people's requests beside filters that burn CPU in the background, or die.
+    BenchContainment(bench_containment::Args),
     /// Measure the savings of snapshots.
     BenchSnapshot,
     /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(&args),
         Task::BenchAts(args) => bench_ats::run(&args),
         Task::BenchEngines(args) => bench_engines::run(&args),
+        Task::BenchContainment(args) => bench_containment::run(&args),
         Task::BenchSnapshot => bench_snapshot::run(),
         Task::SoakAts(args) => soak_ats::run(&args),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),

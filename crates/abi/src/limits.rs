@@ -1,5 +1,6 @@
 //! Every limit of the host, each with its reason. A limit that an operator can change says "unless configured".
 
+use std::fmt;
 use std::time::Duration;
 
 /// Bounds of one VM, as its configuration sets them. Filters that share a VM share them.
@@ -20,6 +21,40 @@ pub struct VmLimits {
     pub host_memory: usize,
     /// Bytes that each plugin of the VM may log in a second; [`LOG`] unless given.
     pub log: u64,
+    /// Share of its thread that the VM may use in the background; [`CPU`] unless given.
+    pub cpu: CpuShare,
+}
+
+/// A share of a thread's time, in steps of a thousandth: more than none, at most all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CpuShare(u16);
+
+impl CpuShare {
+    /// All of the thread.
+    pub const ALL: Self = Self(1000);
+
+    /// The least share.
+    pub const LEAST: Self = Self(1);
+
+    /// A share of so many thousandths; `None` unless from 1 to 1000.
+    pub const fn from_thousandths(thousandths: u16) -> Option<Self> {
+        if matches!(thousandths, 1..=1000) {
+            Some(Self(thousandths))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the time in which this share of a thread amounts to `used`.
+    pub fn time_for(self, used: Duration) -> Duration {
+        used * 1000 / u32::from(self.0)
+    }
+}
+
+impl fmt::Display for CpuShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", f64::from(self.0) / 1000.0)
+    }
 }
 
 impl Default for VmLimits {
@@ -32,6 +67,7 @@ impl Default for VmLimits {
             http_call_timeout: CALL_TIMEOUT,
             host_memory: HOST_MEMORY,
             log: LOG,
+            cpu: CPU,
         }
     }
 }
@@ -62,6 +98,25 @@ pub const DONE_WAIT: Duration = Duration::from_secs(30);
 /// Longest wait for an HTTP or gRPC call, unless configured. Guests may ask for no bound at all, and a call without
 /// one holds its stream for ever.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Share of its thread that a VM may use in the background, unless configured: for ticks, queue wake-ups and answers that no
+/// stream waits for.
+pub const CPU: CpuShare = CpuShare(500);
+
+/// The span over which [`CPU`] holds: a VM that has rested for so long may use its share of it in one go.
+pub const CPU_WINDOW: Duration = Duration::from_secs(1);
+
+/// CPU time of one entry in the background that counts once. What an entry takes beyond counts [`LONG_ENTRY_WEIGHT`] times,
+/// because an entry cannot be interrupted: requests that come meanwhile wait for its end. A tenth of a millisecond is less than
+/// a request takes in a proxy.
+pub const SHORT_ENTRY: Duration = Duration::from_micros(100);
+
+/// How often the time beyond [`SHORT_ENTRY`] counts. With entries that fill half of a thread, half of all requests wait, and
+/// their median is a wait; with a sixth, five of six find the thread free.
+pub const LONG_ENTRY_WEIGHT: u32 = 3;
+
+/// How long a VM's events are delivered before the thread looks after its streams.
+pub const EVENTS_AT_ONCE: Duration = Duration::from_millis(1);
 
 /// Shortest tick period. A guest that asks for less gets this: a shorter one is a busy loop.
 pub const MIN_TICK_PERIOD: Duration = Duration::from_millis(1);

@@ -208,6 +208,16 @@ fn write_plugins(writer: &mut Writer, meters: &Meters) {
             }
         },
     );
+    writer.family(
+        "weir_background_put_off_total",
+        Kind::Counter,
+        "Ticks, queue wake-ups and results that no stream waited for, put off because of limits.cpu.",
+        |family| {
+            for plugin in &plugins {
+                family.sample(&[("plugin", &*plugin.name)], plugin.put_off);
+            }
+        },
+    );
 }
 
 fn write_upstreams(writer: &mut Writer, meters: &Meters) {

@@ -285,7 +285,11 @@ impl<'a, M: Messages> LentCalls<'a, M> {
             Ok((context, vm.on_request_headers(context, count, end_of_stream)?))
         })?;
         // Only now: what died in its first callback has nothing more to hear.
-        *member.stream.borrow_mut() = Some((vm, context));
+        let mut stream = member.stream.borrow_mut();
+        let (vm, _) = &*stream.insert((vm, context));
+        if action != HeadersAction::Continue {
+            vm.stream_waits();
+        }
         Ok(action)
     }
 
@@ -342,7 +346,11 @@ impl<M: Messages> FilterCalls for LentCalls<'_, M> {
             Direction::Request => self.begin(filter, count, end_of_stream),
             Direction::Response => {
                 let (vm, context) = &*self.stream(filter)?;
-                vm.enter(|vm| vm.on_response_headers(*context, count, end_of_stream))
+                let action = vm.enter(|vm| vm.on_response_headers(*context, count, end_of_stream))?;
+                if action != HeadersAction::Continue {
+                    vm.stream_waits();
+                }
+                Ok(action)
             }
         }
     }
@@ -355,10 +363,14 @@ impl<M: Messages> FilterCalls for LentCalls<'_, M> {
         end_of_stream: bool,
     ) -> Result<BodyAction, VmGone> {
         let (vm, context) = &*self.stream(filter)?;
-        vm.enter(|vm| match direction {
+        let action = vm.enter(|vm| match direction {
             Direction::Request => vm.on_request_body(*context, size, end_of_stream),
             Direction::Response => vm.on_response_body(*context, size, end_of_stream),
-        })
+        })?;
+        if action != BodyAction::Continue {
+            vm.stream_waits();
+        }
+        Ok(action)
     }
 
     fn on_trailers(
@@ -368,10 +380,14 @@ impl<M: Messages> FilterCalls for LentCalls<'_, M> {
         count: usize,
     ) -> Result<StreamAction, VmGone> {
         let (vm, context) = &*self.stream(filter)?;
-        vm.enter(|vm| match direction {
+        let action = vm.enter(|vm| match direction {
             Direction::Request => vm.on_request_trailers(*context, count),
             Direction::Response => vm.on_response_trailers(*context, count),
-        })
+        })?;
+        if action != StreamAction::Continue {
+            vm.stream_waits();
+        }
+        Ok(action)
     }
 
     fn account(&self, filter: usize) -> Option<Arc<Account>> {

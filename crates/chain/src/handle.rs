@@ -201,6 +201,16 @@ impl<M: Messages> Stream for StreamHandle<M> {
         }
     }
 
+    fn is_held(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        [Direction::Request, Direction::Response]
+            .into_iter()
+            .any(|direction| {
+                let side = state.side(self.filter, direction);
+                side.held && !side.resume && !state.stopped(direction)
+            })
+    }
+
     fn vm_died(&mut self) {
         let mut state = self.state.borrow_mut();
         state.filters[self.filter].dead = true;

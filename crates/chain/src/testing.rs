@@ -81,6 +81,8 @@ impl VmKeeper for NoProxy {
         "test.wasm"
     }
 
+    fn stream_waits(&self) {}
+
     fn died(&self) {}
 
     fn await_done(&self, _: &Arc<LiveVm>) {}

@@ -1,5 +1,6 @@
 //! VMs as streams reach them: a slot for each thread, and the VM that lives in it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use atomic_refcell::AtomicRefCell;
@@ -65,6 +66,8 @@ pub struct LiveVm {
     meter: Arc<VmMeter>,
     account: Option<Arc<Account>>,
     keeper: Arc<dyn VmKeeper>,
+    /// Answers wait that were put off.
+    has_put_off: AtomicBool,
 }
 
 /// Learns how a [`LiveVm`] fares. The supervisor implements it. All methods may be called on any thread that enters the VM,
@@ -79,6 +82,10 @@ pub trait VmKeeper: Send + Sync {
     /// A context of the VM has answered false from `proxy_on_done`: the VM has to stay until `proxy_done` has come, or has
     /// been waited for long enough ([`weir_abi::limits::DONE_WAIT`]).
     fn await_done(&self, vm: &Arc<LiveVm>);
+
+    /// A stream has begun to wait for the VM, while answers wait that were put off ([`LiveVm::set_put_off`]): one of them may be
+    /// what the stream waits for. The stream is held by the time that events are delivered next.
+    fn stream_waits(&self);
 
     /// The last owner has dropped the VM, dead or alive. The keeper ends its plugin contexts ([`Vm::shutdown`]).
     fn ended(&self, vm: Vm, contexts: Vec<ContextId>);
@@ -97,6 +104,7 @@ impl LiveVm {
             vm: AtomicRefCell::new(SyncWrapper::new(Some(vm))),
             contexts,
             keeper,
+            has_put_off: AtomicBool::new(false),
         })
     }
 
@@ -146,6 +154,20 @@ impl LiveVm {
     /// Keeps the VM until `proxy_done` has come for the stream that has just ended, or has been waited for long enough.
     pub fn await_done(self: &Arc<Self>) {
         self.keeper.await_done(self);
+    }
+
+    /// Notes whether answers wait that were put off. Called by the keeper on the thread that may enter the VM.
+    pub fn set_put_off(&self, waits: bool) {
+        self.has_put_off.store(waits, Ordering::Relaxed);
+    }
+
+    /// A callback of a stream has answered that the stream is to wait. Called on the thread that may enter the VM, outside of
+    /// the VM.
+    #[inline]
+    pub fn stream_waits(&self) {
+        if self.has_put_off.load(Ordering::Relaxed) {
+            self.keeper.stream_waits();
+        }
     }
 
     /// A VM is never entered from inside itself: hostcalls only leave notes. Should that rule be broken, one stream gets its

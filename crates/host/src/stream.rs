@@ -88,6 +88,12 @@ pub trait Stream: Send + Any {
         let _ = direction;
     }
 
+    /// Returns true while this filter holds the stream in any direction. Answers that such a stream may wait for are never put
+    /// off.
+    fn is_held(&self) -> bool {
+        false
+    }
+
     /// The VM of this filter has died. A stream that waits for the filter gets the fail policy now. The host drops the
     /// handle next.
     fn vm_died(&mut self);

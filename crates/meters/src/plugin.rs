@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use weir_abi::{Callback, Status};
@@ -34,12 +35,14 @@ struct Block {
     times: [OnceLock<Box<Times>>; CALLBACKS],
     /// Few hostcalls fail, and in few ways.
     errors: Mutex<Vec<HostcallErrors>>,
+    put_off: AtomicU64,
 }
 
 #[derive(Clone, Default)]
 struct Totals {
     times: BTreeMap<usize, TimesReading>,
     errors: Vec<HostcallErrors>,
+    put_off: u64,
 }
 
 /// How often a hostcall answered with a status that is an error.
@@ -71,6 +74,8 @@ pub struct PluginReading {
     pub callbacks: Vec<CallbackTimes>,
     /// In the order in which the errors first happened.
     pub errors: Vec<HostcallErrors>,
+    /// Events in the background that were put off, because the VM had used its share of the thread.
+    pub put_off: u64,
 }
 
 impl PluginMeter {
@@ -78,6 +83,7 @@ impl PluginMeter {
         let block = Arc::new(Block {
             times: [const { OnceLock::new() }; CALLBACKS],
             errors: Mutex::default(),
+            put_off: AtomicU64::new(0),
         });
         let mut plugins = registry.lock();
         let name = match plugins.get_key_value(name) {
@@ -110,6 +116,11 @@ impl PluginMeter {
             count: 1,
         };
         add_errors(&mut lock(&self.block.errors), &[one]);
+    }
+
+    /// An event in the background was put off.
+    pub fn put_off(&self) {
+        self.block.put_off.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -150,6 +161,7 @@ impl Plugins {
                 name: Arc::clone(name),
                 callbacks: callbacks.collect(),
                 errors: totals.errors,
+                put_off: totals.put_off,
             }
         });
         reading.collect()
@@ -167,6 +179,7 @@ impl Totals {
             }
         }
         add_errors(&mut self.errors, &lock(&block.errors));
+        self.put_off += block.put_off.load(Ordering::Relaxed);
     }
 }
 
@@ -196,7 +209,9 @@ mod tests {
         other.callback_took(Callback::Tick, 2_000);
         other.callback_took(Callback::Log, 1);
         one.hostcall_failed("proxy_log", Status::BadArgument);
+        one.put_off();
         other.hostcall_failed("proxy_log", Status::BadArgument);
+        other.put_off();
         other.hostcall_failed("proxy_log", Status::InvalidMemoryAccess);
         let before = plugins.reading();
         drop(one);
@@ -205,7 +220,7 @@ mod tests {
         assert_eq!(plugins.reading(), before);
 
         let [auth] = &before[..] else { panic!("{before:?}") };
-        assert_eq!(&*auth.name, "auth");
+        assert_eq!((&*auth.name, auth.put_off), ("auth", 2));
         let counts: Vec<_> = auth
             .callbacks
             .iter()

@@ -1,11 +1,14 @@
 //! Events: all that happens to a VM outside of streams, on the way to the VM's own thread.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Instant;
 
-use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError};
+use weir_abi::limits::EVENTS_AT_ONCE;
+use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError, thread_cpu_time};
 use weir_outbound::Answer;
 
 use crate::instance::{AnswerClaim, Instance};
+use crate::mailbox::{Letter, Next};
 
 /// Something that happens to a VM outside of streams.
 pub(crate) enum Event {
@@ -65,6 +68,17 @@ impl Event {
         }
     }
 
+    /// Returns the plugin that the event is for, if no stream waits for the event. It is then charged to the VM's share of the
+    /// thread, and put off where that is used up.
+    fn plugin_in_background(&self, vm: &mut Vm) -> Option<ContextId> {
+        match self {
+            Self::HttpCallResponse { token, .. } => vm.plugin_of_idle_call(*token),
+            Self::Tick { plugin } | Self::QueueReady { plugin, .. } => Some(*plugin),
+            Self::ForeignAnswer { plugin, .. } => (!vm.holds_stream_of(*plugin)).then_some(*plugin),
+            Self::Housekeep => None,
+        }
+    }
+
     /// Calls the callback that the event is for. The error is that of [`LiveVm::enter`].
     fn deliver(self, vm: &mut Vm) -> Result<(), VmError> {
         match self {
@@ -96,47 +110,95 @@ impl Event {
 }
 
 /// The events of one VM, on the way to its own thread. At most one exists for each VM.
-pub struct Mail(pub(crate) Arc<Instance>);
-
-/// One event, ready to be delivered.
-pub struct Delivery {
+pub struct Mail {
     instance: Arc<Instance>,
-    live: Weak<LiveVm>,
-    event: Event,
+    /// When the first event was delivered.
+    begun: Option<Instant>,
+    /// When events that were put off are to be looked at again.
+    until: Option<Instant>,
 }
 
 impl Mail {
-    /// Takes the events that are there now, in the order in which they came. Called on the thread that may enter the VM, which
-    /// then calls [`Delivery::deliver`] for each. Events that come later make another mail.
-    pub fn open(self) -> impl Iterator<Item = Delivery> {
-        let (live, events) = self.0.mailbox.open();
-        let instance = self.0;
-        events.into_iter().map(move |event| Delivery {
-            instance: Arc::clone(&instance),
-            live: live.clone(),
-            event,
-        })
+    pub(crate) const fn new(instance: Arc<Instance>) -> Self {
+        Self {
+            instance,
+            begun: None,
+            until: None,
+        }
     }
 
-    /// Delivers all events: [`Mail::open`] for proxies that need nothing around each event.
-    pub fn deliver(self) {
-        self.open().for_each(Delivery::deliver);
+    /// Delivers one event, or puts it off where the VM has used its share of the thread (`limits.cpu`). Called on the thread that
+    /// may enter the VM. `false`: the mail is over. Events that are left come in another mail, after the thread has looked after
+    /// its streams.
+    ///
+    /// An event for a VM that has gone is dropped; a VM that dies of the event is replaced as always.
+    pub fn deliver_one(&mut self) -> bool {
+        let Some(next) = self.instance.mailbox.take_next() else {
+            return false;
+        };
+        let now = Instant::now();
+        if let Some(live) = next.live.upgrade() {
+            self.deliver_to(&live, next, now);
+        }
+        self.begun.get_or_insert(now).elapsed() < EVENTS_AT_ONCE
+    }
+
+    /// Delivers events until the mail is over: for proxies that need nothing around each event.
+    pub fn deliver(mut self) {
+        while self.deliver_one() {}
+    }
+
+    fn deliver_to(&mut self, live: &LiveVm, next: Next, now: Instant) {
+        let Next {
+            mut letter,
+            put_off_wait,
+            ..
+        } = next;
+        live.set_put_off(put_off_wait);
+        let housekeeps = matches!(letter.event, Event::Housekeep);
+        let background = self.instance.background().filter(|budget| budget.is_bounded());
+        let outcome = live.enter(|vm| {
+            let counted = background.and_then(|budget| Some((budget, letter.event.plugin_in_background(vm)?)));
+            let Some((budget, plugin)) = counted else {
+                letter.event.deliver(vm)?;
+                return Ok(Outcome::Delivered {
+                    awaits_done: housekeeps && vm.has_pending_done(),
+                });
+            };
+            if let Err(put_off) = budget.admit(now) {
+                if put_off.over_budget && !std::mem::replace(&mut letter.is_counted, true) {
+                    vm.count_put_off(plugin);
+                    self.instance.warn_of_put_off(plugin, budget, now);
+                }
+                return Ok(Outcome::PutOff(letter, put_off.until));
+            }
+            let since = thread_cpu_time();
+            let delivered = letter.event.deliver(vm);
+            // Also where the VM has died of it.
+            budget.charge(Instant::now(), thread_cpu_time().saturating_sub(since));
+            delivered?;
+            Ok(Outcome::Delivered { awaits_done: false })
+        });
+        match outcome {
+            Ok(Outcome::PutOff(letter, until)) => {
+                self.until = Some(until);
+                live.set_put_off(true);
+                self.instance.mailbox.put_off(letter);
+            }
+            Ok(Outcome::Delivered { awaits_done: true }) => {}
+            _ if housekeeps => self.instance.stop_awaiting_done(),
+            _ => {}
+        }
     }
 }
 
-impl Delivery {
-    /// Calls the guest. An event for a VM that has gone is dropped; a VM that dies of the event is replaced as always.
-    pub fn deliver(self) {
-        let Some(live) = self.live.upgrade() else {
-            return;
-        };
-        let housekeeps = matches!(self.event, Event::Housekeep);
-        let outcome = live.enter(|vm| {
-            self.event.deliver(vm)?;
-            Ok(housekeeps && vm.has_pending_done())
-        });
-        if housekeeps && outcome != Ok(true) {
-            self.instance.stop_awaiting_done();
-        }
+enum Outcome {
+    Delivered { awaits_done: bool },
+    PutOff(Letter, Instant),
+}
+
+impl Drop for Mail {
+    fn drop(&mut self) {
+        self.instance.mail_is_over(self.until);
     }
 }

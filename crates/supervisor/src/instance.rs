@@ -8,6 +8,7 @@ use weir_abi::{LogLevel, log_target};
 use weir_host::{ContextId, LiveVm, QueueWaker, Vm, VmKeeper};
 use weir_plan::VmPlan;
 
+use crate::background::Background;
 use crate::event::Event;
 use crate::mailbox::{DoneWait, Mailbox};
 use crate::slot::Slot;
@@ -43,6 +44,7 @@ struct Home {
     supervisor: Supervisor,
     /// For each plugin of the plan, true if its ticks run in this VM.
     runs_ticks: Arc<[bool]>,
+    background: Arc<Background>,
     slot: Weak<Slot>,
 }
 
@@ -88,6 +90,7 @@ impl Instance {
             thread: slot.thread,
             supervisor: slot.supervisor.clone(),
             runs_ticks: Arc::clone(&slot.runs_ticks),
+            background: Arc::clone(&slot.background),
             slot: Arc::downgrade(slot),
         });
     }
@@ -101,6 +104,34 @@ impl Instance {
     pub fn runs_ticks(&self, plugin: usize) -> bool {
         let here = self.home.get().and_then(|home| home.runs_ticks.get(plugin));
         here.copied().unwrap_or(false)
+    }
+
+    /// Returns the budget for what the VM does in the background; `None` for a spare, which does nothing.
+    pub fn background(&self) -> Option<&Background> {
+        Some(&*self.home.get()?.background)
+    }
+
+    /// The VM's thread is done with the mail. `until`: when events that were put off are to come again.
+    pub fn mail_is_over(&self, until: Option<Instant>) {
+        if self.mailbox.mail_is_over(until) {
+            self.note();
+        }
+    }
+
+    /// Tells the log, at most once a minute, that an event of a plugin was put off.
+    pub fn warn_of_put_off(&self, plugin: ContextId, background: &Background, now: Instant) {
+        let Some(count) = background.warn(now) else {
+            return;
+        };
+        let live = self.mailbox.live();
+        let index = live.and_then(|live| live.contexts().iter().position(|context| *context == plugin));
+        let name = index.and_then(|index| self.plan.plugins.get(index));
+        tracing::warn!(
+            "filter {}: ticks, queue wake-ups and answers that no stream waits for use more than `limits.cpu` ({} of the thread) \
+             and are put off ({count} since the last report; one report a minute)",
+            name.map_or("?", |plugin| &plugin.name),
+            background.share(),
+        );
     }
 
     /// Something has happened to the VM. Called on any thread.
@@ -179,6 +210,12 @@ impl VmKeeper for Instance {
         self.close();
         if let Some(slot) = self.home.get().and_then(|home| home.slot.upgrade()) {
             slot.died(self.number, Instant::now());
+        }
+    }
+
+    fn stream_waits(&self) {
+        if self.mailbox.stream_waits() {
+            self.note();
         }
     }
 

@@ -19,6 +19,7 @@
 //! To add a kind of event, add a variant to `Event` (event.rs) and its line to `Event::deliver`.
 #![forbid(unsafe_code)]
 
+mod background;
 mod event;
 mod fleet;
 mod instance;
@@ -36,7 +37,7 @@ mod tests;
 mod timers;
 mod wakeup;
 
-pub use event::{Delivery, Mail};
+pub use event::Mail;
 pub use fleet::{Fleet, OnFailure, VmThread};
 pub use life::Phase;
 pub use slot::Slot;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_host::{CallTicket, ContextId, HttpCall, LiveVm};
 
@@ -29,7 +29,27 @@ struct Letters {
     /// Unset while the VM is being started. Its events wait until then.
     live: Option<Weak<LiveVm>>,
     asked: Asked,
-    events: VecDeque<Event>,
+    events: VecDeque<Letter>,
+    /// Events that the VM's thread has put off. They wait until `retry_at`, or until a stream begins to wait.
+    put_off: VecDeque<Letter>,
+    retry_at: Option<Instant>,
+    /// A stream has begun to wait, maybe for an event that was put off.
+    stream_waits: bool,
+}
+
+/// An event on its way.
+pub(crate) struct Letter {
+    pub event: Event,
+    /// Has been counted as put off.
+    pub is_counted: bool,
+}
+
+/// The event that comes next.
+pub(crate) struct Next {
+    pub letter: Letter,
+    pub live: Weak<LiveVm>,
+    /// Events before this one have been put off.
+    pub put_off_wait: bool,
 }
 
 /// What the guest has asked for since the supervisor last looked.
@@ -63,6 +83,8 @@ pub(crate) struct Look {
     pub closed: bool,
     /// Events wait, and the VM's thread is to be given the mail.
     pub post: bool,
+    /// When to look again for the sake of events that were put off.
+    pub retry_at: Option<Instant>,
 }
 
 impl Asked {
@@ -92,15 +114,20 @@ impl Mailbox {
     #[must_use]
     pub fn cancel(&self, token: u32) -> bool {
         let mut letters = self.lock();
-        let Letters { asked, events, .. } = &mut *letters;
+        let Letters {
+            asked,
+            events,
+            put_off,
+            ..
+        } = &mut *letters;
         let begun = asked.calls.len();
         let waiting: Vec<_> = asked.calls.extract_if(.., |(call, ..)| *call == token).collect();
         let is_result =
-            |event: &Event| matches!(event, Event::HttpCallResponse { token: of, .. } if *of == token);
-        let ended = events
-            .iter()
-            .position(is_result)
-            .and_then(|index| events.remove(index));
+            |letter: &Letter| matches!(letter.event, Event::HttpCallResponse { token: of, .. } if of == token);
+        let ended = [events, put_off].into_iter().find_map(|letters| {
+            let index = letters.iter().position(is_result)?;
+            letters.remove(index)
+        });
         let cancel = asked.calls.len() == begun && ended.is_none() && !letters.closed;
         if cancel {
             letters.asked.cancelled.push(token);
@@ -116,11 +143,37 @@ impl Mailbox {
     #[must_use]
     pub fn put(&self, event: Event) -> bool {
         let mut letters = self.lock();
-        let is_known = letters.events.iter().any(|known| event.is_covered_by(known));
-        if letters.closed || is_known {
+        if letters.closed || letters.know(&event) {
             return false;
         }
-        letters.events.push_back(event);
+        letters.events.push_back(Letter {
+            event,
+            is_counted: false,
+        });
+        letters.note()
+    }
+
+    /// Keeps an event for later. Called by the VM's thread alone, before its mail is over.
+    pub fn put_off(&self, letter: Letter) {
+        let mut letters = self.lock();
+        let dropped = if letters.closed || letters.know(&letter.event) {
+            Some(letter)
+        } else {
+            letters.put_off.push_back(letter);
+            None
+        };
+        drop(letters);
+        drop(dropped);
+    }
+
+    /// A stream has begun to wait for the VM. `true`: the supervisor has to be told to look.
+    #[must_use]
+    pub fn stream_waits(&self) -> bool {
+        let mut letters = self.lock();
+        if letters.put_off.is_empty() {
+            return false;
+        }
+        letters.stream_waits = true;
         letters.note()
     }
 
@@ -140,6 +193,7 @@ impl Mailbox {
         let gone = (
             std::mem::take(&mut letters.asked),
             std::mem::take(&mut letters.events),
+            std::mem::take(&mut letters.put_off),
         );
         let note = letters.note();
         // The last owner of a VM may be among it, whose end looks for this mailbox again.
@@ -148,10 +202,11 @@ impl Mailbox {
         note
     }
 
-    /// Looks: what there is for the supervisor to do. Called by the supervisor alone.
-    pub fn look(&self) -> Look {
+    /// Looks: what there is for the supervisor to do at `now`. Called by the supervisor alone.
+    pub fn look(&self, now: Instant) -> Look {
         let mut letters = self.lock();
         letters.noted = false;
+        letters.take_up(now);
         let post = letters.live.is_some() && !letters.posted && !letters.events.is_empty();
         letters.posted |= post;
         Look {
@@ -159,6 +214,7 @@ impl Mailbox {
             live: letters.live.clone(),
             closed: letters.closed,
             post,
+            retry_at: letters.retry_at,
         }
     }
 
@@ -167,12 +223,29 @@ impl Mailbox {
         self.lock().live.as_ref()?.upgrade()
     }
 
-    /// Takes the events out. Called by the VM's thread alone.
-    pub fn open(&self) -> (Weak<LiveVm>, VecDeque<Event>) {
+    /// Takes the next event out. Called by the VM's thread alone, which has the mail.
+    pub fn take_next(&self) -> Option<Next> {
+        let mut letters = self.lock();
+        Some(Next {
+            letter: letters.events.pop_front()?,
+            live: letters.live.clone().unwrap_or_default(),
+            put_off_wait: !letters.put_off.is_empty(),
+        })
+    }
+
+    /// The VM's thread is done with the mail. `until`: when events that it has put off are to come again. `true`: the supervisor
+    /// has to be told to look.
+    #[must_use]
+    pub fn mail_is_over(&self, until: Option<Instant>) -> bool {
         let mut letters = self.lock();
         letters.posted = false;
-        let events = std::mem::take(&mut letters.events);
-        (letters.live.clone().unwrap_or_default(), events)
+        if letters.put_off.is_empty() {
+            letters.retry_at = None;
+        } else if until.is_some() {
+            letters.retry_at = until;
+        }
+        let anything = !letters.events.is_empty() || !letters.put_off.is_empty();
+        anything && letters.note()
     }
 
     fn lock(&self) -> MutexGuard<'_, Letters> {
@@ -183,5 +256,23 @@ impl Mailbox {
 impl Letters {
     fn note(&mut self) -> bool {
         !std::mem::replace(&mut self.noted, true)
+    }
+
+    /// Returns true if an event that waits says all that this one says.
+    fn know(&self, event: &Event) -> bool {
+        let mut known = self.events.iter().chain(&self.put_off);
+        known.any(|known| event.is_covered_by(&known.event))
+    }
+
+    /// Has events that were put off delivered before all others, if it is time.
+    fn take_up(&mut self, now: Instant) {
+        let due = self.stream_waits || self.retry_at.is_none_or(|at| at <= now);
+        if self.posted || self.put_off.is_empty() || !due {
+            return;
+        }
+        self.stream_waits = false;
+        self.retry_at = None;
+        self.put_off.append(&mut self.events);
+        std::mem::swap(&mut self.put_off, &mut self.events);
     }
 }

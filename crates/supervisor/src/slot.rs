@@ -8,6 +8,7 @@ use weir_config::Ticks;
 use weir_host::{ContextId, LiveVm, StartError, Vm, VmSlot};
 use weir_plan::VmPlan;
 
+use crate::background::Background;
 use crate::fleet::VmThread;
 use crate::instance::Instance;
 use crate::life::{Life, Phase};
@@ -26,6 +27,8 @@ pub struct Slot {
     pub(crate) thread: usize,
     pub(crate) supervisor: Supervisor,
     pub(crate) runs_ticks: Arc<[bool]>,
+    /// The budget of the slot's VMs for what they do in the background.
+    pub(crate) background: Arc<Background>,
 }
 
 impl Slot {
@@ -45,6 +48,7 @@ impl Slot {
             thread: thread.index,
             supervisor: thread.supervisor.clone(),
             runs_ticks: plan.identity.ticks.iter().map(runs).collect(),
+            background: Arc::new(Background::new(plan.spec.limits.cpu)),
         })
     }
 

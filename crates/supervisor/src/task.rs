@@ -123,15 +123,15 @@ impl SupervisorTask {
             };
             // A bug that shows in one event must not end all ticks and calls.
             let turn = || {
-                if let Some(command) = command {
-                    waiting.take(command);
+                match command {
+                    Some(command) => waiting.take(command),
+                    None => waiting.fire(tokio::time::Instant::now().into_std()),
                 }
-                waiting.fire(tokio::time::Instant::now().into_std());
             };
             if catch_unwind(AssertUnwindSafe(turn)).is_err() {
                 tracing::error!("internal error while handling an event of a VM (please report)");
             }
-            // A guest that keeps its thread busy with calls and queues gets its turn like everybody else, not more.
+            // One event a turn: where the supervisor runs on the VMs' own thread, streams that are ready go first.
             tokio::task::yield_now().await;
         }
     }
@@ -162,6 +162,8 @@ enum Timer {
     Tick(u64, ContextId),
     /// Look whether `proxy_done` has come.
     DoneCheck(u64),
+    /// Look for events that were put off.
+    Retry(u64),
     /// Start a VM.
     Restart(Arc<Slot>, Restarting),
 }
@@ -175,6 +177,8 @@ struct Watched {
     calls: Rc<RefCell<HashMap<u32, AbortHandle>>>,
     caller: Option<Caller>,
     done: Option<AwaitedDone>,
+    /// When to look for events that were put off.
+    retry: Option<TimerKey>,
 }
 
 struct Tick {
@@ -201,25 +205,25 @@ impl<T: VmThreads> Waiting<T> {
         }
     }
 
-    /// Does what is due.
+    /// Does what was due first.
     fn fire(&mut self, now: Instant) {
-        while let Some(timer) = self.timers.take_due(now) {
-            match timer {
-                Timer::Tick(number, plugin) => self.tick(number, plugin, now),
-                Timer::DoneCheck(number) => self.check_done(number, now),
-                Timer::Restart(slot, waiting) => restart(slot, waiting),
-            }
+        match self.timers.take_due(now) {
+            Some(Timer::Tick(number, plugin)) => self.tick(number, plugin, now),
+            Some(Timer::DoneCheck(number)) => self.check_done(number, now),
+            Some(Timer::Retry(number)) => self.retry(number),
+            Some(Timer::Restart(slot, waiting)) => restart(slot, waiting),
+            None => {}
         }
     }
 
     /// Looks into the mailbox of a VM.
     fn look(&mut self, instance: &Arc<Instance>) {
-        let look = instance.mailbox.look();
+        let now = tokio::time::Instant::now().into_std();
+        let look = instance.mailbox.look(now);
         if look.closed {
             self.forget(instance.number);
             return;
         }
-        let now = tokio::time::Instant::now().into_std();
         let watched = self
             .instances
             .entry(instance.number)
@@ -240,6 +244,7 @@ impl<T: VmThreads> Waiting<T> {
                 call.abort();
             }
         }
+        watched.retry_at(look.retry_at, &mut self.timers);
         let done = match look.asked.done {
             Some(DoneWait::Begin(live)) => watched.await_done(live, now, &mut self.timers),
             Some(DoneWait::Over) => watched.stop_awaiting_done(&mut self.timers),
@@ -248,7 +253,7 @@ impl<T: VmThreads> Waiting<T> {
         if look.post {
             // A VM that has arrived has a thread.
             if let Some(thread) = instance.thread() {
-                self.threads.post(thread, Mail(Arc::clone(instance)));
+                self.threads.post(thread, Mail::new(Arc::clone(instance)));
             }
         }
         // The last owner of a VM runs its guest's end.
@@ -260,8 +265,9 @@ impl<T: VmThreads> Waiting<T> {
         let Some(mut watched) = self.instances.remove(&number) else {
             return;
         };
-        for tick in watched.ticks.values().filter_map(|tick| tick.timer) {
-            self.timers.cancel(tick);
+        let ticks = watched.ticks.values().filter_map(|tick| tick.timer);
+        for timer in ticks.chain(watched.retry) {
+            self.timers.cancel(timer);
         }
         let done = watched.stop_awaiting_done(&mut self.timers);
         for call in watched.calls.borrow().values() {
@@ -290,6 +296,15 @@ impl<T: VmThreads> Waiting<T> {
             // A guest that is slower than its own tick finds one in the mailbox, not a pile of them.
             self.deliver(&instance, Event::Tick { plugin });
         }
+    }
+
+    fn retry(&mut self, number: u64) {
+        let Some(watched) = self.instances.get_mut(&number) else {
+            return;
+        };
+        watched.retry = None;
+        let instance = Arc::clone(&watched.instance);
+        self.look(&instance);
     }
 
     fn check_done(&mut self, number: u64, now: Instant) {
@@ -325,6 +340,17 @@ impl Watched {
             calls: Rc::default(),
             caller: None,
             done: None,
+            retry: None,
+        }
+    }
+
+    /// Looks again at this time, and at no other, for events that were put off.
+    fn retry_at(&mut self, at: Option<Instant>, timers: &mut Timers<Timer>) {
+        if self.retry.map(|(at, _)| at) != at {
+            if let Some(old) = self.retry.take() {
+                timers.cancel(old);
+            }
+            self.retry = at.map(|at| timers.set(at, Timer::Retry(self.instance.number)));
         }
     }
 

@@ -5,6 +5,7 @@
 mod admin;
 #[path = "ats/answers.rs"]
 mod answers;
+mod background;
 #[path = "ats/cache.rs"]
 mod cache;
 #[path = "ats/clients.rs"]

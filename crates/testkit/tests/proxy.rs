@@ -3,6 +3,7 @@
 
 #[path = "proxy/admin.rs"]
 mod admin;
+mod background;
 mod edits;
 #[path = "proxy/edits.rs"]
 mod edits_of_guests;

@@ -92,6 +92,11 @@ impl Subject {
         }
     }
 
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     // This program has no streams that a sleep could stall.
     #[allow(clippy::disallowed_methods)]
     fn wait(&mut self) -> Result<()> {

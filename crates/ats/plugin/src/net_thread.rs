@@ -5,12 +5,14 @@ use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use weir_ats_sys::{
     TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
     TSContScheduleOnPool, TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn,
     TSMutexCreate,
 };
+use weir_abi::limits::EVENTS_AT_ONCE;
 use weir_supervisor::Mail;
 
 use crate::guard;
@@ -164,20 +166,18 @@ impl NetThread {
     /// Leaves the events of a VM for the thread, which has at most one mail of each VM. Called on threads that the server
     /// knows.
     pub fn post(&'static self, mail: Mail) {
-        self.mailbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push_back(mail);
-        self.ring();
+        self.mails().push_back(mail);
+        self.ring(0);
     }
 
-    fn ring(&'static self) {
+    /// Has the thread open its mail, in so many milliseconds.
+    fn ring(&'static self, milliseconds: i64) {
         // A thread that has not been seen yet is told when it is.
         if let Some(own) = self.own.get()
             && !self.scheduled.swap(true, Ordering::AcqRel)
         {
             // SAFETY: the continuation lives as long as the process, and the thread too.
-            unsafe { TSContScheduleOnThread(own.mail, 0, own.thread) };
+            unsafe { TSContScheduleOnThread(own.mail, milliseconds, own.thread) };
         }
     }
 
@@ -193,25 +193,42 @@ impl NetThread {
                 }
             }
         });
-        let waits = !self
-            .mailbox
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .is_empty();
-        if waits {
-            self.ring();
+        if self.has_mail() {
+            self.ring(0);
         }
     }
 
     fn open_mail(&'static self) {
         self.scheduled.store(false, Ordering::Release);
-        let mails = std::mem::take(&mut *self.mailbox.lock().unwrap_or_else(PoisonError::into_inner));
-        for delivery in mails.into_iter().flat_map(Mail::open) {
-            let guard = self.lock();
-            // An event that goes wrong in our own code must not take the rest of the mail with it.
-            guard::catch(|| delivery.deliver());
-            drop(guard);
+        let begun = Instant::now();
+        while let Some(mut mail) = self.next_mail() {
+            let mut goes_on = true;
+            while goes_on {
+                let guard = self.lock();
+                // An event that goes wrong in our own code must not take the rest of the mail with it.
+                goes_on = guard::catch(|| mail.deliver_one()).unwrap_or(true);
+                drop(guard);
+            }
+            if begun.elapsed() >= EVENTS_AT_ONCE {
+                break;
+            }
         }
+        if self.has_mail() {
+            // The server looks after its connections before an event that is not due yet.
+            self.ring(1);
+        }
+    }
+
+    fn next_mail(&self) -> Option<Mail> {
+        self.mails().pop_front()
+    }
+
+    fn has_mail(&self) -> bool {
+        !self.mails().is_empty()
+    }
+
+    fn mails(&self) -> MutexGuard<'_, VecDeque<Mail>> {
+        self.mailbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

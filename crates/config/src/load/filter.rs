@@ -241,6 +241,7 @@ fn limits(block: &Keys<'_>, body: u64) -> Bounds {
         ),
         host_memory: or(keys.take("host_memory"), defaults.host_memory, bytes),
         log: or(keys.take("log"), defaults.log, Field::size),
+        cpu: or(keys.take("cpu"), defaults.cpu, Field::cpu_share),
     };
     let body = or(keys.take("body"), body, Field::size);
     let stream_deadline = or(keys.take("stream_deadline"), STREAM_DEADLINE, Field::duration);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use weir_abi::limits::CpuShare;
+
 use super::field::Field;
 
 impl Field<'_> {
@@ -53,6 +55,16 @@ impl Field<'_> {
         let nanos = spans(text).filter(|nanos| *nanos > 0);
         nanos
             .map(Duration::from_nanos)
+            .or_else(|| self.expected(EXPECTED))
+    }
+
+    /// A share of a thread, such as `0.5`, in steps of a thousandth.
+    pub(crate) fn cpu_share(&self) -> Option<CpuShare> {
+        const EXPECTED: &str = "a share from 0.001 to 1";
+        let text = self.scalar(EXPECTED)?;
+        let thousandths = decimal(text, 1000).and_then(|share| u16::try_from(share).ok());
+        thousandths
+            .and_then(CpuShare::from_thousandths)
             .or_else(|| self.expected(EXPECTED))
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use weir_abi::LogLevel;
+use weir_abi::limits::CpuShare;
 use weir_config::{
     CodeSource, Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, Ticks,
     VmLimits,
@@ -127,6 +128,7 @@ fn every_key_of_a_filter_is_read() {
             host_memory: 32 << 20,
             log: 1 << 20,
             http_call_timeout: Duration::from_millis(1500),
+            cpu: CpuShare::from_thousandths(250).unwrap(),
         }
     );
 }
@@ -174,6 +176,7 @@ fn a_filter_needs_no_more_than_its_module() {
             host_memory: 64 << 20,
             log: 1 << 20,
             http_call_timeout: Duration::from_secs(60),
+            cpu: CpuShare::from_thousandths(500).unwrap(),
         }
     );
     assert_eq!(

@@ -5,7 +5,7 @@ use weir_abi::{CallFailure, Callback, Status};
 use super::Vm;
 use super::state::{CallOwner, Delivery};
 use super::stream::wire;
-use crate::{HttpCallFailure, HttpCallResponse, Pairs, VmError};
+use crate::{ContextId, HttpCallFailure, HttpCallResponse, Pairs, VmError};
 
 impl Vm {
     /// The end of an HTTP call. A proxy calls this once for each [`Services::http_call`](crate::Services::http_call) that it
@@ -56,6 +56,31 @@ impl Vm {
             &args,
             Delivery::HttpCall(response),
         )
+    }
+
+    /// Returns the plugin of an HTTP call whose result no stream waits for. `None` where a stream that is held may wait for
+    /// it, and where nobody awaits it any more.
+    pub fn plugin_of_idle_call(&mut self, token: u32) -> Option<ContextId> {
+        let state = self.state()?;
+        let CallOwner { plugin, context } = *state.http_calls.get(&token)?;
+        let awaited = match state.streams.get(&context) {
+            Some(stream) => stream.stream.is_held(),
+            // A call of the plugin's own may be for any of its streams.
+            None => state.holds_stream_of(plugin),
+        };
+        (!awaited).then_some(plugin)
+    }
+
+    /// Returns true if the plugin holds a stream, which may wait for what the plugin waits for.
+    pub fn holds_stream_of(&mut self, plugin: ContextId) -> bool {
+        self.state().is_some_and(|state| state.holds_stream_of(plugin))
+    }
+
+    /// Counts an event of the plugin that was put off because the VM had used its share of the thread.
+    pub fn count_put_off(&mut self, plugin: ContextId) {
+        if let Some(meter) = self.state().and_then(|state| state.meter_of(plugin)) {
+            meter.put_off();
+        }
     }
 
     /// Initial metadata of a gRPC call or stream, once, before the first message.

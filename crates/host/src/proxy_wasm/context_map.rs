@@ -81,6 +81,12 @@ impl<T> ContextMap<T> {
         }
     }
 
+    /// All contexts, to be read.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        let recent = self.recent.iter().flatten().map(|(_, value)| value);
+        recent.chain(self.others.values())
+    }
+
     /// All contexts.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         let recent = self.recent.iter_mut().flatten().map(|(_, value)| value);

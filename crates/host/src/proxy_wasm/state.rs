@@ -299,6 +299,13 @@ impl VmState {
         Some(&*self.plugins.get(&plugin)?.meter)
     }
 
+    /// True if a stream of the plugin is held by it.
+    pub fn holds_stream_of(&self, plugin: ContextId) -> bool {
+        self.streams
+            .values()
+            .any(|stream| stream.plugin == plugin && stream.stream.is_held())
+    }
+
     /// Who gets the result of a call begun now.
     pub fn call_owner(&self) -> Option<CallOwner> {
         Some(CallOwner {

@@ -1,7 +1,7 @@
 //! The mailbox of a VM: what is put in against the supervisor's look, the mail's opening, and the end of the VM.
 
 use std::sync::Arc as StdArc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loom::sync::Arc;
 use loom::sync::atomic::AtomicUsize;
@@ -68,7 +68,7 @@ impl Post {
         if self.looks.swap(0, Ordering::SeqCst) == 0 {
             return None;
         }
-        let look = self.mailbox.look();
+        let look = self.mailbox.look(Instant::now());
         if look.post {
             assert_eq!(self.mails.fetch_add(1, Ordering::SeqCst), 0, "posted twice");
         }
@@ -80,10 +80,11 @@ impl Post {
         if self.mails.swap(0, Ordering::SeqCst) == 0 {
             return;
         }
-        for _ in self.mailbox.open().1 {
+        while self.mailbox.take_next().is_some() {
             let happened = self.happened.load(Ordering::Relaxed);
             self.heard.store(happened, Ordering::SeqCst);
         }
+        self.note(self.mailbox.mail_is_over(None));
     }
 }
 
@@ -106,7 +107,7 @@ fn an_event_against_the_opening_of_the_mail_is_in_it_or_in_the_next() {
         post.look();
         post.open();
         assert_eq!(post.heard.load(Ordering::SeqCst), 2, "lost");
-        assert!(post.look().is_none() && post.mailbox.open().1.is_empty());
+        assert!(post.look().is_none() && post.mailbox.take_next().is_none());
     });
 }
 
@@ -192,7 +193,7 @@ fn a_mailbox_that_is_closed_meanwhile_keeps_nothing() {
         assert_eq!(calls.in_flight(), 0);
         let look = post.look().expect("the supervisor has been told");
         assert!(look.closed && !look.post);
-        assert!(look.asked.calls.is_empty() && post.mailbox.open().1.is_empty());
+        assert!(look.asked.calls.is_empty() && post.mailbox.take_next().is_none());
         assert!(
             post.look().is_none(),
             "nothing is told of a mailbox that is closed"
@@ -212,6 +213,29 @@ fn a_supervisor_that_looks_while_a_mailbox_closes_learns_of_it() {
         ends.join().expect("no panic");
         let closed = first.closed || post.look().is_some_and(|look| look.closed);
         assert!(closed);
-        assert!(post.mailbox.open().1.is_empty());
+        assert!(post.mailbox.take_next().is_none());
+    });
+}
+
+#[test]
+fn an_event_that_was_put_off_comes_back_for_a_stream_that_begins_to_wait() {
+    model(|post, live| {
+        post.note(post.mailbox.arrive(live));
+        post.happen();
+        assert!(post.look().is_some_and(|look| look.post));
+        post.mails.store(0, Ordering::SeqCst);
+        let next = post.mailbox.take_next().expect("an event");
+        post.mailbox.put_off(next.letter);
+        let later = Instant::now() + Duration::from_secs(3600);
+        post.note(post.mailbox.mail_is_over(Some(later)));
+        let other = Arc::clone(&post);
+        let looks = thread::spawn(move || {
+            other.look();
+        });
+        post.note(post.mailbox.stream_waits());
+        looks.join().expect("no panic");
+        post.look();
+        post.open();
+        assert_eq!(post.heard.load(Ordering::SeqCst), 1, "lost");
     });
 }

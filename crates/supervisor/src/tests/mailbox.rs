@@ -1,6 +1,6 @@
 //! The mailbox of a VM.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use weir_account::{Account, Calls, Ceiling, Charge};
 use weir_host::{CallFailure, ContextId, HttpCall};
@@ -12,12 +12,17 @@ fn plugin(id: u32) -> ContextId {
     ContextId::new(id).expect("not 0")
 }
 
+/// Takes all events out, and returns their number.
+fn opened(mailbox: &Mailbox) -> usize {
+    std::iter::from_fn(|| mailbox.take_next()).count()
+}
+
 #[test]
 fn the_supervisor_is_told_once_until_it_looks() {
     let mailbox = Mailbox::default();
     assert!(mailbox.ask(|asked| asked.set_tick(plugin(1), None)));
     assert!(!mailbox.put(Event::Housekeep));
-    mailbox.look();
+    mailbox.look(Instant::now());
     assert!(mailbox.put(Event::Tick { plugin: plugin(1) }));
 }
 
@@ -29,7 +34,7 @@ fn later_periods_replace_earlier_ones() {
         let _ = mailbox.ask(|asked| asked.set_tick(plugin(1), period));
         let _ = mailbox.ask(|asked| asked.set_tick(plugin(2), None));
     }
-    let asked = mailbox.look().asked.ticks;
+    let asked = mailbox.look(Instant::now()).asked.ticks;
     let last = Some(Duration::from_millis(9_999));
     assert_eq!(asked, [(plugin(1), last), (plugin(2), None)]);
 }
@@ -48,8 +53,8 @@ fn events_that_say_nothing_new_are_left_out() {
         let _ = mailbox.put(Event::Tick { plugin: plugin(2) });
         let _ = mailbox.put(Event::Housekeep);
     }
-    assert!(!mailbox.look().post, "the VM has not arrived");
-    assert_eq!(mailbox.open().1.len(), 5);
+    assert!(!mailbox.look(Instant::now()).post, "the VM has not arrived");
+    assert_eq!(opened(&mailbox), 5);
 }
 
 /// A call that begins, counted in `calls`.
@@ -66,11 +71,11 @@ fn calls_that_are_given_up_leave_nothing_behind() {
     begin(&mailbox, &calls, 2);
     assert!(!mailbox.cancel(1), "the call never began");
     assert_eq!(calls.in_flight(), 1);
-    let mut asked = mailbox.look().asked;
+    let mut asked = mailbox.look(Instant::now()).asked;
     let (token, _, ticket) = asked.calls.remove(0);
     assert_eq!((token, asked.calls.len(), asked.cancelled.len()), (2, 0, 0));
     assert!(mailbox.cancel(2));
-    assert_eq!(mailbox.look().asked.cancelled, [2]);
+    assert_eq!(mailbox.look(Instant::now()).asked.cancelled, [2]);
 
     let failure = CallFailure {
         status: weir_abi::Status::InternalFailure,
@@ -82,7 +87,7 @@ fn calls_that_are_given_up_leave_nothing_behind() {
         ticket,
     });
     assert!(!mailbox.cancel(2), "the call has ended");
-    assert_eq!((calls.in_flight(), mailbox.open().1.len()), (0, 0));
+    assert_eq!((calls.in_flight(), opened(&mailbox)), (0, 0));
 }
 
 #[test]
@@ -100,8 +105,58 @@ fn a_closed_mailbox_takes_nothing() {
     let mailbox = Mailbox::default();
     let _ = mailbox.put(Event::Housekeep);
     assert!(!mailbox.close(), "the supervisor has been told already");
-    assert!(mailbox.look().closed);
+    assert!(mailbox.look(Instant::now()).closed);
     assert!(!mailbox.put(Event::Housekeep));
     assert!(!mailbox.ask(|asked| asked.set_tick(plugin(1), None)));
-    assert!(mailbox.open().1.is_empty());
+    assert_eq!(opened(&mailbox), 0);
+}
+
+#[test]
+fn events_that_are_put_off_stay_one_of_a_kind_and_come_first_again() {
+    let mailbox = Mailbox::default();
+    let tick = |id| Event::Tick { plugin: plugin(id) };
+    let _ = mailbox.put(tick(1));
+    let now = Instant::now();
+    let later = now + Duration::from_secs(1);
+    let next = mailbox.take_next().expect("an event");
+    assert!(!next.put_off_wait);
+    mailbox.put_off(next.letter);
+    for _ in 0..100 {
+        let _ = mailbox.put(tick(1));
+    }
+    assert_eq!(opened(&mailbox), 0, "the event that was put off stands for them");
+    let _ = mailbox.mail_is_over(Some(later));
+    assert_eq!(mailbox.look(now).retry_at, Some(later));
+    let _ = mailbox.put(tick(2));
+    assert_eq!(mailbox.look(later).retry_at, None);
+    for id in [1, 2] {
+        let event = mailbox.take_next().expect("an event").letter.event;
+        assert!(event.is_covered_by(&tick(id)), "{id}");
+    }
+}
+
+#[test]
+fn a_stream_that_begins_to_wait_brings_back_what_was_put_off() {
+    let mailbox = Mailbox::default();
+    assert!(!mailbox.stream_waits(), "nothing is there to come back");
+    let (calls, now) = (Calls::default(), Instant::now());
+    let account = Account::new(1000, &Ceiling::default());
+    let failure = CallFailure {
+        status: weir_abi::Status::InternalFailure,
+        reason: String::new(),
+    };
+    let _ = mailbox.put(Event::HttpCallResponse {
+        token: 1,
+        result: Err(failure),
+        ticket: calls.begin(&account, Charge::none()),
+    });
+    mailbox.put_off(mailbox.take_next().expect("an event").letter);
+    let _ = mailbox.mail_is_over(Some(now + Duration::from_secs(60)));
+    mailbox.look(now);
+    assert_eq!((opened(&mailbox), calls.in_flight()), (0, 1));
+    assert!(mailbox.stream_waits());
+    assert_eq!(mailbox.look(now).retry_at, None);
+    mailbox.put_off(mailbox.take_next().expect("an event").letter);
+    assert!(!mailbox.cancel(1), "the call has ended");
+    assert_eq!(calls.in_flight(), 0);
 }

@@ -7,7 +7,7 @@ use weir_testkit::client::Request;
 use weir_testkit::config::{filter, set};
 use weir_testkit::{Ats, AtsConfig, Origin, PATIENCE};
 
-use crate::{get, module, request};
+use crate::{background, get, module, request};
 
 #[test]
 fn pages_tell_of_readiness_streams_and_deaths() {
@@ -56,4 +56,20 @@ fn pages_tell_of_readiness_streams_and_deaths() {
     assert!(page(&Request::get("/metrics")).text().contains("\n# TYPE wasm_"));
     assert_eq!(page(&Request::post("/metrics", "")).status, 405);
     assert_eq!(get(&ats, "/").status, 200, "{}", ats.logs().text());
+}
+
+#[test]
+fn limits_cpu_puts_off_only_what_no_stream_waits_for() {
+    let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
+    let port = {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let mut config = AtsConfig::new(origin.address()).filter(background::document(folder.path(), &origin));
+    config.threads = 1;
+    config.plugin.push(format!("wasm.so --metrics=127.0.0.1:{port}"));
+    let ats = Ats::start(&config).unwrap();
+    background::only_the_background_is_put_off(ats.address(), ats.logs(), || {
+        request((Ipv4Addr::LOCALHOST, port).into(), &Request::get("/metrics")).text()
+    });
 }

@@ -8,6 +8,8 @@ use weir_testkit::client::{Http1, Request, Response};
 use weir_testkit::config::{Config, filter, set};
 use weir_testkit::{Guests, LogLine, Origin, PATIENCE, Weir};
 
+use crate::background;
+
 fn admin_address(line: &LogLine) -> Option<SocketAddr> {
     line.message()
         .starts_with("serving the admin pages")
@@ -156,4 +158,18 @@ fn no_client_is_accepted_before_the_filter_has_started() {
     let metrics = metrics_at_first_connection.join().unwrap();
     assert!(metrics.contains("\nweir_vms{state=\"live\"} 2\n"), "{metrics}");
     weir.logs().wait_for("listening").unwrap();
+}
+
+#[test]
+fn limits_cpu_puts_off_only_what_no_stream_waits_for() {
+    let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
+    let config = Config::new(&origin.url())
+        .set("admin", json!(0))
+        .set("workers", json!(1))
+        .filter("background", background::document(folder.path(), &origin))
+        .route("/", &["background"]);
+    let weir = Weir::start(config.value()).unwrap();
+    background::only_the_background_is_put_off(weir.address(), weir.logs(), || {
+        page(&weir, &Request::get("/metrics")).text()
+    });
 }
