@@ -67,11 +67,23 @@ impl Proxy {
         }
     }
 
+    fn signal(&self, name: &str) -> Result<()> {
+        sh::run(sh::command("kill", &format!("-{name} {}", self.pid())))
+    }
+
     fn address(&self) -> SocketAddr {
         match self {
             Self::Weir(subject) => subject.address(),
             Self::Ats(server) => server.http(),
         }
+    }
+}
+
+impl Drop for Proxy {
+    /// A server that stands still does not end.
+    fn drop(&mut self) {
+        // It has ended already, or ends with its owner.
+        let _ = self.signal("CONT");
     }
 }
 
@@ -115,9 +127,14 @@ impl Builds {
         })
     }
 
-    /// Starts both proxies with a filter, each with one thread.
+    /// Starts both proxies with a filter, each with one thread. They stand still until they are loaded: burners would disturb each
+    /// other.
     fn start(&self, job: Option<&Job>) -> Result<[Proxy; 2]> {
-        Ok([self.start_weir(job)?, self.start_ats(job)?])
+        let proxies = [self.start_weir(job)?, self.start_ats(job)?];
+        for proxy in &proxies {
+            proxy.signal("STOP")?;
+        }
+        Ok(proxies)
     }
 
     fn start_weir(&self, job: Option<&Job>) -> Result<Proxy> {
@@ -224,7 +241,11 @@ fn background(builds: &Builds, args: &Args) -> Result<String> {
     for round in 0..args.rounds {
         eprintln!("round {} of {}", round + 1, args.rounds);
         for (_, proxy, latencies) in &mut subjects {
+            proxy.signal("CONT")?;
+            // What the filter may use at once after it has stood still is used up.
+            Load { rate: 10, ..load }.run(proxy.address())?;
             latencies.extend(load.run(proxy.address())?.latencies);
+            proxy.signal("STOP")?;
         }
     }
     let mut table = "\n| proxy | filter | median, ms | against none | p99, ms | above none, ms |\n|---|---|---|---|---|---|\n".to_owned();
@@ -268,6 +289,7 @@ fn poison(builds: &Builds, args: &Args) -> Result<String> {
                 Proxy::Weir(_) => "weir serve",
                 Proxy::Ats(_) => "Traffic Server",
             };
+            proxy.signal("CONT")?;
             let before = resident(proxy.pid())?;
             let Answers {
                 latencies,

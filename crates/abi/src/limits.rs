@@ -106,7 +106,7 @@ pub const CPU: CpuShare = CpuShare(500);
 /// The span over which [`CPU`] holds: a VM that has rested for so long may use its share of it in one go.
 pub const CPU_WINDOW: Duration = Duration::from_secs(1);
 
-/// CPU time of one entry in the background that counts once. What an entry takes beyond counts [`LONG_ENTRY_WEIGHT`] times,
+/// Time of one entry in the background that counts once. What an entry takes beyond counts [`LONG_ENTRY_WEIGHT`] times,
 /// because an entry cannot be interrupted: requests that come meanwhile wait for its end. A tenth of a millisecond is less than
 /// a request takes in a proxy.
 pub const SHORT_ENTRY: Duration = Duration::from_micros(100);

@@ -55,6 +55,5 @@ pub use weir_abi::{
 };
 
 pub use weir_abi::ContextId;
-pub use weir_engine::thread_cpu_time;
 pub use weir_account::{Account, CallTicket, Ceiling, Charge};
 pub use weir_state::{QueueWaker, Store, Stores, Usage};

@@ -1,8 +1,11 @@
-//! The budget of CPU time for what a VM does in the background: ticks, queue wake-ups, results that no stream waits for.
+//! The budget of time for what a VM does in the background: ticks, queue wake-ups, results that no stream waits for.
 //!
 //! The budget belongs to a slot, so that a VM that dies does not leave its debts behind. Time is counted as debt: an entry that
-//! takes `t` must be earned by the slot's share of the time that passes. A slot may be [`CPU_WINDOW`] in debt, then its events
-//! are put off until the debt is that small again.
+//! keeps the thread for `t` must be earned by the slot's share of the time that passes. A slot may be [`CPU_WINDOW`] in debt, then
+//! its events are put off until the debt is that small again.
+//!
+//! Time is that of the clock, because other streams wait for as long as the thread is kept. The thread's CPU time is less where
+//! the machine is busy, and such a machine is the last to need more work in the background.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -67,8 +70,9 @@ impl Background {
         }
     }
 
-    /// An entry that ended `now` has used so much CPU time.
-    pub fn charge(&self, now: Instant, used: Duration) {
+    /// An entry has kept the thread from `begun` until `now`.
+    pub fn charge(&self, begun: Instant, now: Instant) {
+        let used = now.saturating_duration_since(begun);
         let mut account = self.lock();
         let long = used.saturating_sub(SHORT_ENTRY);
         let cost = used + long * (LONG_ENTRY_WEIGHT - 1);
@@ -113,8 +117,8 @@ mod tests {
             match background.admit(now) {
                 Ok(()) => {
                     begins.push(now - begun);
+                    background.charge(now, now + entry);
                     now += entry;
-                    background.charge(now, entry);
                 }
                 Err(put_off) => now = put_off.until,
             }
@@ -149,15 +153,20 @@ mod tests {
     fn a_vm_that_has_rested_owes_nothing() {
         let background = Background::new(CpuShare::from_thousandths(500).unwrap());
         let begun = Instant::now();
-        background.charge(begun, milliseconds(600));
-        let put_off = background.admit(begun).unwrap_err();
+        let ended = begun + milliseconds(600);
+        background.charge(begun, ended);
+        let put_off = background.admit(ended).unwrap_err();
         assert!(put_off.over_budget);
-        assert!(put_off.until > begun + milliseconds(2_500), "{put_off:?}");
+        assert!(put_off.until > ended + milliseconds(2_500), "{put_off:?}");
         assert_eq!(background.admit(put_off.until), Ok(()));
         let later = begun + Duration::from_secs(3600);
-        background.charge(later, milliseconds(90));
-        let pause = background.admit(later).unwrap_err();
-        assert_eq!((pause.until, pause.over_budget), (later + milliseconds(90), false));
+        let ended = later + milliseconds(90);
+        background.charge(later, ended);
+        let pause = background.admit(ended).unwrap_err();
+        assert_eq!(
+            (pause.until, pause.over_budget),
+            (ended + milliseconds(90), false)
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use weir_abi::limits::EVENTS_AT_ONCE;
-use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError, thread_cpu_time};
+use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError};
 use weir_outbound::Answer;
 
 use crate::instance::{AnswerClaim, Instance};
@@ -172,10 +172,9 @@ impl Mail {
                 }
                 return Ok(Outcome::PutOff(letter, put_off.until));
             }
-            let since = thread_cpu_time();
             let delivered = letter.event.deliver(vm);
             // Also where the VM has died of it.
-            budget.charge(Instant::now(), thread_cpu_time().saturating_sub(since));
+            budget.charge(now, Instant::now());
             delivered?;
             Ok(Outcome::Delivered { awaits_done: false })
         });

@@ -15,6 +15,7 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is sent.
+#[derive(Clone, Copy)]
 pub struct Load {
     /// For how long.
     pub time: Duration,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 pub use abilities::{Abilities, Ability, Declared};
 pub use ahead_of_time::{AheadOfTime, CodeCompiler};
-pub use budget::{CpuBudget, thread_cpu_time};
+pub use budget::CpuBudget;
 pub use byte_size::ByteSize;
 pub use error::{CompileError, Frame, InstantiateError, Trap, TrapKind, Unavailable};
 pub use layer::EngineLayer;

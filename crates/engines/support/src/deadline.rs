@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use weir_engine::{CpuBudget, thread_cpu_time};
+use weir_engine::CpuBudget;
 
 use crate::stamp::CallNumber;
-use crate::Ticker;
+use crate::{Ticker, thread_cpu_time};
 
 /// A backend's treatment of a guest at a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

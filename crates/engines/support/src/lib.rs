@@ -22,7 +22,7 @@ mod ticker;
 
 pub use allocator::Allocator;
 pub use companion::{Companion, root_cause};
-pub use cpu_clock::ThreadClock;
+pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use deadline::{Deadline, Verdict};
 pub use ended::{Ended, guarded};
 pub use exports::{Export, Exports, MAX_ARGUMENTS, is_callable, wrong_arguments};

@@ -97,7 +97,7 @@ pub(crate) fn beat() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use weir_engine::thread_cpu_time;
+    use crate::thread_cpu_time;
 
     #[test]
     fn a_call_is_stamped_at_its_first_beat() {

@@ -8,7 +8,7 @@ use weir_engine::{
     Caller, CpuBudget, DEFAULT_MEMORY_LIMIT, Engine, HostFn, HostFunc, HostFuncs, HostState, Instance,
     Limits, Module, Signature, Trap, TrapKind, ValType,
 };
-use weir_engine::thread_cpu_time;
+use weir_engine_support::thread_cpu_time;
 
 /// Time enough for any guest here that ends by itself, on any machine.
 pub const PLENTY: CpuBudget = CpuBudget(Duration::from_secs(60));
