@@ -142,7 +142,10 @@ impl Builds {
         let config = folder()?.join(format!("weir-{}.yaml", address.port()));
         let mut text = "listeners: [127.0.0.1:0]\nworkers: 1\naccess_log: off\n".to_owned();
         if let Some(job) = job {
-            text.push_str(&format!("filters:\n  bench:\n    config:\n{}", job.document("      ")));
+            text.push_str(&format!(
+                "filters:\n  bench:\n    config:\n{}",
+                job.document("      ")
+            ));
         }
         text.push_str("routes:\n");
         let answer = "static: { body: \"Hello, World!\" }\n";
@@ -332,7 +335,10 @@ mod tests {
     #[test]
     fn percentiles_of_few_and_of_many() {
         let latencies: Vec<_> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!((percentile(&latencies, 50), percentile(&latencies, 99)), (51.0, 100.0));
+        assert_eq!(
+            (percentile(&latencies, 50), percentile(&latencies, 99)),
+            (51.0, 100.0)
+        );
         assert_eq!(percentile(&latencies[..1], 99), 1.0);
     }
 }

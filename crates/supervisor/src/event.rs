@@ -158,7 +158,8 @@ impl Mail {
         let housekeeps = matches!(letter.event, Event::Housekeep);
         let background = self.instance.background().filter(|budget| budget.is_bounded());
         let outcome = live.enter(|vm| {
-            let counted = background.and_then(|budget| Some((budget, letter.event.plugin_in_background(vm)?)));
+            let counted =
+                background.and_then(|budget| Some((budget, letter.event.plugin_in_background(vm)?)));
             let Some((budget, plugin)) = counted else {
                 letter.event.deliver(vm)?;
                 return Ok(Outcome::Delivered {

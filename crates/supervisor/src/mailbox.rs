@@ -122,8 +122,7 @@ impl Mailbox {
         } = &mut *letters;
         let begun = asked.calls.len();
         let waiting: Vec<_> = asked.calls.extract_if(.., |(call, ..)| *call == token).collect();
-        let is_result =
-            |letter: &Letter| matches!(letter.event, Event::HttpCallResponse { token: of, .. } if of == token);
+        let is_result = |letter: &Letter| matches!(letter.event, Event::HttpCallResponse { token: of, .. } if of == token);
         let ended = [events, put_off].into_iter().find_map(|letters| {
             let index = letters.iter().position(is_result)?;
             letters.remove(index)

@@ -122,11 +122,9 @@ impl SupervisorTask {
                 () = due => None,
             };
             // A bug that shows in one event must not end all ticks and calls.
-            let turn = || {
-                match command {
-                    Some(command) => waiting.take(command),
-                    None => waiting.fire(tokio::time::Instant::now().into_std()),
-                }
+            let turn = || match command {
+                Some(command) => waiting.take(command),
+                None => waiting.fire(tokio::time::Instant::now().into_std()),
             };
             if catch_unwind(AssertUnwindSafe(turn)).is_err() {
                 tracing::error!("internal error while handling an event of a VM (please report)");

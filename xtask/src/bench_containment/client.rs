@@ -45,7 +45,9 @@ impl Load {
             let connection = || scope.spawn(|| self.run_connection(proxy, &next, begun));
             let connections: Vec<_> = (0..CONNECTIONS).map(|_| connection()).collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, Result<Answers>>| {
-                thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client panicked")))
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("a client panicked")))
             };
             connections.into_iter().map(join).collect::<Result<Vec<_>>>()
         })?;
@@ -61,7 +63,10 @@ impl Load {
     fn run_connection(&self, proxy: SocketAddr, next: &AtomicU32, begun: Instant) -> Result<Answers> {
         let mut answers = Answers::default();
         let mut connection = None;
-        let (gap, per_span) = (Duration::from_secs(1) / self.rate, self.poison.map(|(_, span)| span));
+        let (gap, per_span) = (
+            Duration::from_secs(1) / self.rate,
+            self.poison.map(|(_, span)| span),
+        );
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
             let due = gap * number;
@@ -70,7 +75,8 @@ impl Load {
             }
             let due = begun + due;
             wait_until(due);
-            let poisonous = per_span.is_some_and(|span| (gap * number).as_nanos() % span.as_nanos() < gap.as_nanos());
+            let poisonous =
+                per_span.is_some_and(|span| (gap * number).as_nanos() % span.as_nanos() < gap.as_nanos());
             let header = self.poison.filter(|_| poisonous).map(|(header, _)| header);
             let proxied = match &mut connection {
                 Some(connection) => connection,
@@ -84,7 +90,10 @@ impl Load {
                 answers.poisonous += 1;
                 continue;
             }
-            ensure!(head.starts_with("HTTP/1.1 200 "), "another answer than expected:\n{head}");
+            ensure!(
+                head.starts_with("HTTP/1.1 200 "),
+                "another answer than expected:\n{head}"
+            );
             answers.latencies.push(due.elapsed());
             answers.seen += usize::from(head.to_ascii_lowercase().contains("\r\nx-seen:"));
         }

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
+use weir_abi::limits::EVENTS_AT_ONCE;
 use weir_ats_sys::{
     TS_THREAD_POOL_NET, TSCont, TSContCreate, TSContDataGet, TSContDataSet, TSContDestroy,
     TSContScheduleOnPool, TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf, TSHttpTxn,
     TSMutexCreate,
 };
-use weir_abi::limits::EVENTS_AT_ONCE;
 use weir_supervisor::Mail;
 
 use crate::guard;

@@ -28,7 +28,12 @@ pub fn only_the_background_is_put_off(address: SocketAddr, logs: &Logs, metrics:
         let line = format!("weir_background_put_off_total{{plugin=\"background\"}} {count}");
         let until = Instant::now() + PATIENCE;
         while !metrics().lines().any(|found| found == line) {
-            assert!(Instant::now() < until, "no {line}:\n{}\n{}", metrics(), logs.text());
+            assert!(
+                Instant::now() < until,
+                "no {line}:\n{}\n{}",
+                metrics(),
+                logs.text()
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
     };
@@ -39,7 +44,11 @@ pub fn only_the_background_is_put_off(address: SocketAddr, logs: &Logs, metrics:
     // Later ticks say nothing that the one which waits does not say.
     put_off(1);
     let warning = logs.wait_for("filter background: ticks, queue wake-ups").unwrap();
-    assert!(warning.text.contains("`limits.cpu` (0.001 of the thread)"), "{}", warning.text);
+    assert!(
+        warning.text.contains("`limits.cpu` (0.001 of the thread)"),
+        "{}",
+        warning.text
+    );
 
     // Callbacks of streams, and the answer that a stream waits for.
     let waits = Request::get("/waits").header("x-call", "1").header("x-wait", "1");
