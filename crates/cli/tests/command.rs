@@ -646,27 +646,56 @@ fn serve_takes_its_configuration_from_a_pipe() {
 
 #[test]
 fn vms_start_where_addresses_are_limited() {
-    let folder = folder(&[(
-        "weir.yaml",
-        "listen: 127.0.0.1:0\nworkers: 2\nfilters:\n  \
-         f: { configuration: blue, fail_policy: closed, vm_config: { code: { local: { filename: filter.wasm } } } }\n\
-         routes:\n  - { filters: [f], static: { status: 204 } }\n",
-    )]);
-    let binary = env!("CARGO_BIN_EXE_weir");
+    // wamr-jit needs its compiler, which is not everywhere; its VMs are those of wamr.
+    for runtime in ["wasmtime", "wamr", "wasmedge", "wasmi"] {
+        let folder = folder(&[]);
+        let mut command = with_few_addresses(
+            folder.path(),
+            runtime,
+            "serve --log-format text --config weir.yaml",
+        );
+        let serving = Serving::start(&mut command, "");
+        let (answer, log) = (serving.get(), &serving.log);
+        assert!(answer.ends_with("204 No Content"), "{runtime}: {answer}\n{log}");
+        // The one runtime that does something else then says so.
+        let says = log.contains("addresses are limited to 1024 MiB (`ulimit -v`)");
+        assert_eq!(says, runtime == "wasmtime", "{runtime}: {log}");
+    }
+}
+
+#[test]
+fn v8_is_refused_where_addresses_are_limited() {
+    let folder = folder(&[]);
+    let output = with_few_addresses(folder.path(), "v8", "check weir.yaml")
+        .output()
+        .unwrap();
+    let (_, errors) = assert_ends(&output, 1);
+    for part in ["limited to 1024 MiB (`ulimit -v`)", "allow at least 16 GiB"] {
+        assert!(errors.contains(part), "{part} is not in {errors}");
+    }
+}
+
+/// A command under `ulimit -v` of 1 GiB, in a folder with a configuration for a runtime.
+fn with_few_addresses(folder: &Path, runtime: &str, verb: &str) -> Command {
+    let configuration = format!(
+        "listen: 127.0.0.1:0\nworkers: 2\nfilters:\n  f: {{ configuration: blue, fail_policy: closed, vm_config: {{ runtime: \
+         {runtime}, code: {{ local: {{ filename: filter.wasm }} }} }} }}\nroutes:\n  - {{ filters: [f], static: {{ status: 204 }} \
+         }}\n"
+    );
+    fs::write(folder.join("weir.yaml"), configuration).unwrap();
+    let binary = Path::new(env!("CARGO_BIN_EXE_weir"));
     let mut command = Command::new("sh");
-    let script = format!("ulimit -v 1048576; exec {binary} serve --log-format text --config weir.yaml");
+    let script = format!("ulimit -v 1048576; exec {} {verb}", binary.display());
     command
         .args(["-c", &script])
-        .current_dir(folder.path())
+        .current_dir(folder)
         .env_remove("WEIR_LOG")
-        .env("WEIR_CODE_CACHE", folder.path().join("cache"));
-    let serving = Serving::start(&mut command, "");
-    let (answer, log) = (serving.get(), &serving.log);
-    assert!(answer.ends_with("204 No Content"), "{answer}\n{log}");
-    assert!(
-        log.contains("addresses are limited to 1024 MiB (`ulimit -v`)"),
-        "{log}"
-    );
+        .env("WEIR_CODE_CACHE", folder.join("cache"))
+        .env(
+            "WEIR_WASMEDGE_LIB",
+            binary.with_file_name("libweir_wasmedge_stand_in.so"),
+        );
+    command
 }
 
 /// Logs 256 KiB at each request, and answers it with 403.

@@ -71,7 +71,7 @@ fn every_key_of_a_filter_is_read() {
     );
     assert_eq!(
         vm.runtime.location.unwrap().to_string().rsplit('/').next(),
-        Some("filter-snake.yaml:44:14: config.vm_config.runtime")
+        Some("filter-snake.yaml:45:14: config.vm_config.runtime")
     );
     let requests = vm.snapshot.unwrap().warm_up;
     assert_eq!(requests.len(), 2);

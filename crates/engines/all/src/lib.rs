@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod code_cache;
+#[cfg(feature = "v8")]
+mod v8;
 #[cfg(feature = "wasmtime")]
 mod wasmtime;
 
@@ -37,6 +39,7 @@ pub fn runtimes(wasmtime: impl Fn() -> WasmtimeOptions + Send + Sync + 'static) 
         }),
         #[cfg(feature = "v8")]
         RuntimeSource::new("v8", || {
+            v8::check_addresses()?;
             weir_engine_v8::V8Engine::open().map(RuntimeSource::opened)
         }),
         #[cfg(feature = "wasmedge")]

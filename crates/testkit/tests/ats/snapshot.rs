@@ -95,3 +95,50 @@ fn one_vm_is_configured_for_all_threads_and_replacements() {
     let usual = count(&ats, "the next is started as usual");
     assert_eq!(count(&ats, "configured"), 4 + usual, "{}", ats.logs().text());
 }
+
+/// One poisonous request and many others after it, ten times over. Without a snapshot the first death is answered by a start; from
+/// then on, and with a snapshot always, the filter sees every other request.
+#[test]
+fn poisonous_requests_leave_the_filter_to_others() {
+    for snapshot in [false, true] {
+        let (origin, folder) = (Origin::start().unwrap(), tempfile::tempdir().unwrap());
+        let module = Guests::assemble(folder.path(), "mortal", MORTAL).unwrap();
+        let mut block = filter("mortal", &module, "wasmtime");
+        set(&mut block, "fail_open", json!(true));
+        set(&mut block, "snapshot", json!(snapshot));
+        let mut config = AtsConfig::new(origin.address()).filter(block);
+        config.threads = 1;
+        let ats = Ats::start(&config).unwrap();
+        let die = || ask(&ats, &Request::get("/").header("x-die", "1"));
+        let wait = |text: &str, times: usize| {
+            let found = ats.logs().wait(PATIENCE, |lines| {
+                let said = lines.iter().filter(|line| line.message().contains(text)).count();
+                (said >= times).then_some(())
+            });
+            assert!(
+                found.is_some(),
+                "not {times} times {text}:\n{}",
+                ats.logs().text()
+            );
+        };
+        if !snapshot {
+            die();
+            wait("spare VM ready", 1);
+        }
+        for death in 1..=10 {
+            assert_eq!(die(), (200, Vec::new()), "the policy is open");
+            for _ in 0..50 {
+                let seen = vec!["configured".to_owned()];
+                assert_eq!(
+                    ask(&ats, &Request::get("/")),
+                    (200, seen),
+                    "{}",
+                    ats.logs().text()
+                );
+            }
+            if !snapshot {
+                wait("spare VM ready", death + 1);
+            }
+        }
+    }
+}
