@@ -156,9 +156,12 @@ impl HttpContext for Stream {
                 let second = Duration::from_secs(1);
                 let metadata: Vec<_> = names.iter().map(|name| (name.as_str(), &b"v"[..])).collect();
                 let refused = [
-                    self.dispatch_http_call("silent", call, None, vec![], second).is_err(),
-                    self.dispatch_grpc_call("silent", "s", "m", metadata.clone(), None, second).is_err(),
-                    self.dispatch_grpc_call("silent", "s", "m", vec![], None, Duration::from_secs(1 << 40)).is_err(),
+                    self.dispatch_http_call("silent", call, None, vec![], second)
+                        .is_err(),
+                    self.dispatch_grpc_call("silent", "s", "m", metadata.clone(), None, second)
+                        .is_err(),
+                    self.dispatch_grpc_call("silent", "s", "m", vec![], None, Duration::from_secs(1 << 40))
+                        .is_err(),
                     self.open_grpc_stream("silent", "s", "m", metadata).is_err(),
                     self.get_http_request_header("x-0").is_none(),
                 ];
