@@ -830,6 +830,48 @@ fn a_filter_logs_no_more_than_it_may() {
     }
 }
 
+#[test]
+fn an_access_log_that_was_renamed_is_opened_again_on_sighup() {
+    let folder = folder(&[]);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    let (path, old) = (
+        folder.path().join("access.log"),
+        folder.path().join("access.log.1"),
+    );
+    let config = format!(
+        "listen: {address}\nworkers: 1\nwatch: false\naccess_log: {}\nroutes:\n  - {{ static: {{ status: 204 }} }}\n",
+        path.display()
+    );
+    fs::write(folder.path().join("weir.yaml"), config).unwrap();
+    let mut child = command(folder.path(), &["serve", "--config", "weir.yaml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(&address).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "it does not serve");
+        std::thread::yield_now();
+    }
+    get_from(&address);
+    while fs::read_to_string(&path).unwrap_or_default().lines().count() < 1 {
+        std::thread::yield_now();
+    }
+    fs::rename(&path, &old).unwrap();
+    signal(&child, "HUP");
+    while !path.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended");
+        std::thread::yield_now();
+    }
+    get_from(&address);
+    signal(&child, "TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    for file in [&path, &old] {
+        assert_eq!(fs::read_to_string(file).unwrap().lines().count(), 1, "{file:?}");
+    }
+}
+
 fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
