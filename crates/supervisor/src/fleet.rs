@@ -103,7 +103,7 @@ impl Fleet {
             return Err(failed.into_iter().map(|(_, error)| error).collect());
         }
         for (slot, error) in failed {
-            tracing::error!(target: log_target::ABOUT_GUEST, "{error}");
+            tracing::error!(target: log_target::ABOUT_GUEST, filters = slot.filters(), "{error}");
             slot.retry();
         }
         Ok(Self { members })

@@ -134,7 +134,8 @@ impl Slot {
         match self.plan.continue_snapshot(self.supervisor.shared(), services)? {
             Ok((vm, contexts)) => Some((instance, vm, contexts)),
             Err(error) => {
-                tracing::error!(target: log_target::ABOUT_GUEST, module = self.plan.reach.module, "{error}");
+                let module = &self.plan.reach.module;
+                tracing::error!(target: log_target::ABOUT_GUEST, module, filters = self.filters(), "{error}");
                 instance.close();
                 None
             }

@@ -448,9 +448,12 @@ fn restart(slot: Arc<Slot>, waiting: Restarting) {
                 start_spare(slot);
                 return;
             }
-            Ok(Err(error)) => tracing::error!(target: log_target::ABOUT_GUEST, module, "{error}"),
+            Ok(Err(error)) => {
+                tracing::error!(target: log_target::ABOUT_GUEST, module, filters = slot.filters(), "{error}");
+            }
             Err(error) => {
-                tracing::error!(target: log_target::ABOUT_GUEST, module, "starting a VM failed: {error}")
+                let filters = slot.filters();
+                tracing::error!(target: log_target::ABOUT_GUEST, module, filters, "starting a VM failed: {error}");
             }
         }
         // Counted on by the next wait.
