@@ -13,7 +13,7 @@ use weir_account::Account;
 use crate::counter::Counter;
 use crate::plugin::{PluginMeter, PluginReading, Plugins};
 use crate::times::{COMPILE_BOUNDS, Times, TimesReading};
-use crate::upstream::{UpstreamMeter, UpstreamReading, Upstreams};
+use crate::upstream::{UpstreamMeter, UpstreamMeters, UpstreamReading};
 use crate::vm::{VmMeter, VmReading, Vms};
 
 /// The meters of a process. A clone is the same meters. The counters are its fields, through [`Deref`].
@@ -29,7 +29,7 @@ struct Inner {
     deaths: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     /// By the runtime's name.
     compilations: Mutex<BTreeMap<&'static str, Times>>,
-    upstreams: Upstreams,
+    upstreams: UpstreamMeters,
     /// Set once callbacks are to be timed.
     clock: OnceLock<Clock>,
 }

@@ -20,7 +20,7 @@ pub struct UpstreamMeter {
 
 /// Every upstream by name.
 #[derive(Debug, Default)]
-pub(crate) struct Upstreams(Mutex<BTreeMap<Arc<str>, Arc<UpstreamMeter>>>);
+pub(crate) struct UpstreamMeters(Mutex<BTreeMap<Arc<str>, Arc<UpstreamMeter>>>);
 
 /// An upstream at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub struct UpstreamReading {
     pub open: u64,
 }
 
-impl Upstreams {
+impl UpstreamMeters {
     /// The meter of an upstream. Those of a name share one, and it outlives reloads.
     pub fn of(&self, name: &str) -> Arc<UpstreamMeter> {
         let mut upstreams = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,14 +28,14 @@ impl LoadedUpstream {
     ///
     /// Files that cannot be read or hold no certificate, and names or authorities that are none.
     pub fn load(config: Arc<Upstream>) -> Result<Self, UpstreamError> {
-        let error = |fault| UpstreamError {
+        let error = |failure| UpstreamError {
             name: config.name.clone(),
-            fault,
+            failure,
         };
         let tls = config.tls.as_ref().map(Tls::load).transpose();
-        let tls = tls.map_err(|source| error(Fault::Tls(source)))?;
+        let tls = tls.map_err(|source| error(LoadFailure::Tls(source)))?;
         let parse = |text: &String| {
-            pseudo::authority(text.as_bytes()).ok_or_else(|| error(Fault::Authority(text.clone())))
+            pseudo::authority(text.as_bytes()).ok_or_else(|| error(LoadFailure::Authority(text.clone())))
         };
         let authority = config.authority.as_ref().map(parse).transpose()?;
         Ok(Self {
@@ -68,15 +68,15 @@ impl LoadedUpstream {
 
 /// An upstream that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("upstream {name}: {fault}")]
+#[error("upstream {name}: {failure}")]
 pub struct UpstreamError {
     name: String,
     #[source]
-    fault: Fault,
+    failure: LoadFailure,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Fault {
+enum LoadFailure {
     #[error(transparent)]
     Tls(TlsError),
     #[error("`{0}` is not an authority")]
