@@ -13,7 +13,7 @@
 //!    [`TrailerPath::Spliced`](crate::TrailerPath::Spliced), **only** where hyper frames it in chunks: the request
 //!    was HTTP/1.1 and not HEAD, the status is not 1xx, 204 or 304, there is no `Content-Length` header. Elsewhere
 //!    use [`TrailerPath::Dropped`](crate::TrailerPath::Dropped), for HTTP/2
-//! [`TrailerPath::Native`](crate::TrailerPath::Native).
+//!    [`TrailerPath::Native`](crate::TrailerPath::Native).
 //! 3. Or, with a body of one's own: when it has ended, yield the bytes that [`TrailerHandle::arm`] returns as its
 //!    very last data frame, nothing after it, and no trailers frame.
 
