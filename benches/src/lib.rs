@@ -106,7 +106,7 @@ impl Filter {
         let wasm = fetch(&FileSource::new(file), MAX_MODULE_FILE_BYTES)
             .expect("the filter is built")
             .bytes;
-        let module = HostModule::compile_for_snapshots(engine, import_sets(), "bench.wasm", &wasm)
+        let module = HostModule::compile_for_snapshots(engine, import_sets(), "bench.wasm", &(&wasm).into())
             .expect("the guest compiles");
         module.snapshots().map(drop).expect("its VMs can be frozen");
         let mut spec = spec_of(module);
@@ -171,7 +171,7 @@ impl Serving {
 }
 
 fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
-    spec_of(HostModule::compile(engine, import_sets(), "bench.wasm", wasm).expect("the guest compiles"))
+    spec_of(HostModule::compile(engine, import_sets(), "bench.wasm", &wasm.into()).expect("the guest compiles"))
 }
 
 fn spec_of(module: Arc<HostModule>) -> VmSpec {

@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     match weir_host::inspect(ImportSets::standard(), bytes) {
         Err(refusal) => assert!(!refusal.to_string().is_empty()),
         Ok(info) => {
-            let compiled = HostModule::compile(&*ENGINE, ImportSets::standard(), "fuzz.wasm", bytes);
+            let compiled = HostModule::compile(&*ENGINE, ImportSets::standard(), "fuzz.wasm", &bytes.into());
             if let Err(refusal) = info.check() {
                 let compiled = compiled
                     .err()

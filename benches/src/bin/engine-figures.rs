@@ -70,13 +70,13 @@ fn main() {
 
 /// Compiling the largest of the filters, and loading what was compiled.
 fn compile(engine: &dyn Engine, wasm: &[u8]) {
-    let compile = || HostModule::compile(engine, import_sets(), "rules", wasm).expect("it compiles");
+    let compile = || HostModule::compile(engine, import_sets(), "rules", &wasm.into()).expect("it compiles");
     print("compile, ms", 1e3 * timed(|| drop(compile())));
     if let Some(ahead) = engine.ahead_of_time().filter(|ahead| ahead.compiles_at_load()) {
         let compiler = ahead.compiler().expect("the compiler is installed");
-        let code = compiler.compile_code(wasm).expect("it compiles");
+        let code = compiler.compile_code(&wasm.into()).expect("it compiles");
         let load =
-            || HostModule::load_code(engine, &*ahead, import_sets(), "rules", wasm, &code).expect("it loads");
+            || HostModule::load_code(engine, &*ahead, import_sets(), "rules", &wasm.into(), &code).expect("it loads");
         print(
             "load compiled code, ms",
             1e3 * median(FEW, || timed(|| drop(load()))),

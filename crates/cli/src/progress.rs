@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
+use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
 
 /// The shortest task that is worth a word, and the period in which the terminal's line is renewed.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -22,13 +22,13 @@ impl EngineLayer for Announced {
         self.0.as_ref()
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        announce(self.0.name(), wasm.len(), || self.0.compile(wasm, funcs))
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        announce(self.0.name(), wasm.bytes().len(), || self.0.compile(wasm, funcs))
     }
 
     fn over_compiler(&self, _: &dyn AheadOfTime, compiler: Arc<dyn CodeCompiler>) -> Arc<dyn CodeCompiler> {
         let engine = self.0.name();
-        Arc::new(move |wasm: &[u8]| announce(engine, wasm.len(), || compiler.compile_code(wasm)))
+        Arc::new(move |wasm: &Wasm<'_>| announce(engine, wasm.bytes().len(), || compiler.compile_code(wasm)))
     }
 }
 

@@ -2,16 +2,15 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use weir_abi::AbiVersion;
-use weir_engine::{AheadOfTime, CompileError, Engine, HostFuncs, Module, SnapshotModule};
+use weir_engine::{AheadOfTime, CompileError, Engine, HostFuncs, Module, ModuleDigest, SnapshotModule, Wasm};
 
 use crate::{ImportSets, LoadError, ModuleInfo, inspect};
 
 /// A module that has passed all checks and is compiled. Shared by all threads.
 pub struct HostModule {
     name: String,
-    digest: [u8; 32],
+    digest: ModuleDigest,
     info: ModuleInfo,
     abi: Option<AbiVersion>,
     compiled: Arc<dyn Module>,
@@ -32,7 +31,7 @@ impl HostModule {
         engine: &dyn Engine,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
     ) -> Result<Arc<Self>, LoadError> {
         let not_asked = Err("it was not compiled for that".to_owned());
         Self::make(engine, sets, name, wasm, speaks_proxy_wasm, not_asked, |funcs| {
@@ -50,7 +49,7 @@ impl HostModule {
         engine: &dyn Engine,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
     ) -> Result<Arc<Self>, LoadError> {
         Self::make_for_snapshots(engine, sets, name, wasm, speaks_proxy_wasm)
     }
@@ -65,7 +64,7 @@ impl HostModule {
         engine: &dyn Engine,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
     ) -> Result<Arc<Self>, LoadError> {
         Self::make_for_snapshots(engine, sets, name, wasm, |info| info.check_other().map(|()| None))
     }
@@ -74,7 +73,7 @@ impl HostModule {
         engine: &dyn Engine,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
         check: fn(&ModuleInfo) -> Result<Option<AbiVersion>, LoadError>,
     ) -> Result<Arc<Self>, LoadError> {
         let no_snapshots = match snapshot_module(engine, wasm, sets.funcs()) {
@@ -101,7 +100,7 @@ impl HostModule {
         ahead: &dyn AheadOfTime,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
         code: &[u8],
     ) -> Result<Arc<Self>, LoadError> {
         let compiled_before = Err("its code was compiled before".to_owned());
@@ -120,16 +119,16 @@ impl HostModule {
         engine: &dyn Engine,
         sets: &'static ImportSets,
         name: &str,
-        wasm: &[u8],
+        wasm: &Wasm<'_>,
         check: fn(&ModuleInfo) -> Result<Option<AbiVersion>, LoadError>,
         snapshots: Result<Arc<dyn SnapshotModule>, String>,
         compile: impl FnOnce(HostFuncs) -> Result<Arc<dyn Module>, CompileError>,
     ) -> Result<Arc<Self>, LoadError> {
-        let info = inspect(sets, wasm)?;
+        let info = inspect(sets, wasm.bytes())?;
         let abi = check(&info)?;
         Ok(Arc::new(Self {
             name: name.to_owned(),
-            digest: Sha256::digest(wasm).into(),
+            digest: wasm.digest(),
             info,
             abi,
             compiled: compile(sets.funcs())?,
@@ -154,9 +153,9 @@ impl HostModule {
         &self.name
     }
 
-    /// SHA-256 of the module's bytes.
-    pub const fn digest(&self) -> &[u8; 32] {
-        &self.digest
+    /// Digest of the module's bytes.
+    pub const fn digest(&self) -> ModuleDigest {
+        self.digest
     }
 
     /// What is known about the module without running it.
@@ -189,23 +188,23 @@ fn speaks_proxy_wasm(info: &ModuleInfo) -> Result<Option<AbiVersion>, LoadError>
     info.check().map(Some)
 }
 
-fn compile(engine: &dyn Engine, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+fn compile(engine: &dyn Engine, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
     let compiled = engine.compile(wasm, funcs);
-    compiled.map_err(|error| weir_engine::explain(engine, wasm, error))
+    compiled.map_err(|error| weir_engine::explain(engine, wasm.bytes(), error))
 }
 
 /// Compiles a module so that its instances can be frozen; the error says why they cannot.
 fn snapshot_module(
     engine: &dyn Engine,
-    wasm: &[u8],
+    wasm: &Wasm<'_>,
     funcs: HostFuncs,
 ) -> Result<Arc<dyn SnapshotModule>, String> {
     let (Some(ahead), Some(snapshots)) = (engine.ahead_of_time(), engine.snapshots()) else {
         return Err(format!("the runtime {} takes no snapshots", engine.name()));
     };
     let load = || {
-        let prepared = snapshots.prepare(wasm)?;
-        let code = ahead.compiler()?.compile_code(&prepared)?;
+        let prepared = snapshots.prepare(wasm.bytes())?;
+        let code = ahead.compiler()?.compile_code(&(&prepared).into())?;
         snapshots.load(&code, funcs)
     };
     load().map_err(|error| error.to_string())

@@ -131,7 +131,7 @@ fn counting(snapshots: bool) -> (&'static ImportSets, Arc<AtomicUsize>) {
 fn spec(engine: &dyn Engine, sets: &'static ImportSets, body: &str) -> VmSpec {
     let wasm = guest(IMPORTS, body);
     VmSpec {
-        module: HostModule::compile(engine, sets, "test.wasm", &wasm).unwrap(),
+        module: HostModule::compile(engine, sets, "test.wasm", &(&wasm).into()).unwrap(),
         ..support::spec(engine, &guest("", ""))
     }
 }
@@ -198,7 +198,7 @@ on_every_engine! {
 
     fn a_set_prepares_only_vms_that_import_from_it(engine: &dyn Engine) {
         let (sets, alive) = counting(false);
-        let module = HostModule::compile(engine, sets, "test.wasm", &guest("", "")).unwrap();
+        let module = HostModule::compile(engine, sets, "test.wasm", &(&guest("", "")).into()).unwrap();
         let (vm, _) = start(VmSpec { module, ..support::spec(engine, &guest("", "")) }).unwrap();
         assert_eq!(alive.load(Ordering::Relaxed), 0);
         drop(vm);
@@ -237,7 +237,7 @@ on_every_engine! {
 
     fn without_the_set_its_imports_and_capabilities_are_unknown(engine: &dyn Engine) {
         let wasm = guest(IMPORTS, COUNTS);
-        let refused = HostModule::compile(engine, ImportSets::standard(), "test.wasm", &wasm);
+        let refused = HostModule::compile(engine, ImportSets::standard(), "test.wasm", &(&wasm).into());
         let error = refused.err().unwrap().to_string();
         assert!(error.contains("counting.vm (i64,i32) -> i32: no such function"), "{error}");
         let error = Capabilities::allow(ImportSets::standard(), ["count"]).unwrap_err();
@@ -255,7 +255,7 @@ fn frozen(snapshots: bool) -> (Result<Arc<VmSnapshot>, NoSnapshot>, Arc<AtomicUs
     );
     let mut spec = support::spec(&engine, &guest("", ""));
     let wasm = guest(IMPORTS, &body);
-    spec.module = HostModule::compile_for_snapshots(&engine, sets, "test.wasm", &wasm).unwrap();
+    spec.module = HostModule::compile_for_snapshots(&engine, sets, "test.wasm", &(&wasm).into()).unwrap();
     let services = Arc::new(Recorder::default());
     let snapshot = VmSnapshot::take(&Arc::new(spec), &[plugin("test")], &[], &shared(), services);
     (snapshot, alive)

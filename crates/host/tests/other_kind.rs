@@ -157,7 +157,7 @@ const SPIN: (&str, u32) = ("spin", 5);
 
 fn spec(engine: &dyn Engine, sets: &'static ImportSets, text: &str) -> Arc<VmSpec> {
     let wasm = wat::parse_str(text).unwrap();
-    let module = HostModule::compile_other(engine, sets, "worker.wasm", &wasm).unwrap();
+    let module = HostModule::compile_other(engine, sets, "worker.wasm", &(&wasm).into()).unwrap();
     let mut spec = support::spec(engine, &support::guest("", ""));
     spec.limits.host_memory = 10_000;
     Arc::new(VmSpec { module, ..spec })

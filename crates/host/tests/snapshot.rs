@@ -14,7 +14,7 @@ fn spec(wasm: &[u8]) -> Arc<VmSpec> {
     let engine = wasmtime();
     let mut spec = support::spec(&engine, wasm);
     spec.module =
-        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", wasm)
+        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &wasm.into())
             .unwrap();
     Arc::new(spec)
 }
@@ -395,7 +395,7 @@ fn a_module_without_snapshots_says_why() {
         Some("it was not compiled for that")
     );
     spec.module =
-        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &wasm)
+        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &(&wasm).into())
             .unwrap();
     assert_eq!(
         spec.module.snapshots().err(),

@@ -1,6 +1,8 @@
 //! Machine code as it lies in files: with its key.
 
-use crate::{CodeKey, ModuleDigest};
+use weir_engine::ModuleDigest;
+
+use crate::CodeKey;
 
 /// The first bytes.
 const MAGIC: &[u8; 8] = b"weircode";

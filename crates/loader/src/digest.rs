@@ -1,37 +1,38 @@
-//! The digest by which modules are known.
+//! The digest by which files of modules are known.
 
 use std::fmt;
 
-use sha2::{Digest, Sha256};
+use weir_engine::ModuleDigest;
 
-/// SHA-256 of a module or of the file that it came in. Displayed in hexadecimal digits, as `sha256sum` does.
+/// SHA-256 of a module's file: of the module and of the code that may stand beside it. It is the module's own
+/// ([`ModuleDigest`]) where no code stands there. Displayed in hexadecimal digits, as `sha256sum` does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ModuleDigest([u8; 32]);
+pub struct FileDigest(ModuleDigest);
 
-impl ModuleDigest {
+impl FileDigest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self(ModuleDigest::of(bytes))
     }
 
     /// The digest that somebody else computed.
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
-        Self(digest)
+        Self(ModuleDigest::from_bytes(digest))
     }
 
-    /// The digest's bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
+    /// The digest of the module in a file that holds nothing beside it.
+    pub(crate) const fn of_module(self) -> ModuleDigest {
+        self.0
     }
 }
 
-impl fmt::Display for ModuleDigest {
+impl fmt::Display for FileDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.0.fmt(f)
     }
 }
 
-impl fmt::Debug for ModuleDigest {
+impl fmt::Debug for FileDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -1,13 +1,13 @@
 //! A module's file, which may hold code beside the module.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasm_encoder::{CustomSection, Section as _};
 use wasmparser::BinaryReader;
-use weir_engine::{AheadOfTime, Engine};
+use weir_engine::{AheadOfTime, Engine, ModuleDigest, Wasm};
 
-use crate::{Code, CodeError, ModuleDigest};
+use crate::{Code, CodeError, FileDigest};
 
 /// Name of the custom section that holds [`Code`]. A module may have several, for several engines or processors.
 const SECTION: &str = "weir.code";
@@ -20,7 +20,9 @@ const CUSTOM: u8 = 0;
 #[derive(Debug)]
 pub struct ModuleFile<'a> {
     /// The module, without the code.
-    pub wasm: Cow<'a, [u8]>,
+    wasm: Cow<'a, [u8]>,
+    /// The module's digest, once it is known.
+    digest: OnceLock<ModuleDigest>,
     /// The code sections' contents.
     code: Vec<&'a [u8]>,
 }
@@ -53,7 +55,26 @@ impl<'a> ModuleFile<'a> {
             ([only], []) => Cow::Borrowed(*only),
             (parts, rest) => Cow::Owned([parts, &[rest]].concat().concat()),
         };
-        Self { wasm, code }
+        Self {
+            wasm,
+            digest: OnceLock::new(),
+            code,
+        }
+    }
+
+    /// As [`ModuleFile::split`], of bytes whose digest is known.
+    pub(crate) fn of_fetched(bytes: &'a [u8], digest: FileDigest) -> Self {
+        let mut file = Self::split(bytes);
+        if file.code.is_empty() {
+            file.digest = OnceLock::from(digest.of_module());
+        }
+        file
+    }
+
+    /// The module, without the code, and its digest.
+    pub fn wasm(&self) -> Wasm<'_> {
+        let digest = self.digest.get_or_init(|| ModuleDigest::of(&self.wasm));
+        Wasm::known(&self.wasm, *digest)
     }
 
     /// All code that the file holds, or why one of the sections cannot be read.
@@ -67,7 +88,7 @@ impl<'a> ModuleFile<'a> {
             return None;
         }
         let ahead = engine.ahead_of_time();
-        let digest = ModuleDigest::of(&self.wasm);
+        let digest = self.wasm().digest();
         let fitting = |code: Code<'a>| match &ahead {
             Some(ahead) => code.key.check(&**ahead, &digest).map(|()| FittingCode {
                 ahead: Arc::clone(ahead),
@@ -168,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn a_module_has_one_digest_with_and_without_code_beside_it() {
+        let wasm = module();
+        let with = with_code(&wasm, &code("wasmtime", "a target", &wasm, b"code"));
+        for bytes in [&wasm, &with] {
+            let file = ModuleFile::of_fetched(bytes, FileDigest::of(bytes));
+            assert_eq!(file.wasm().digest(), ModuleDigest::of(&wasm));
+        }
+        assert_ne!(FileDigest::of(&with), FileDigest::of(&wasm));
+    }
+
+    #[test]
     fn the_module_comes_back_and_stays_a_module() {
         let wasm = module();
         let one = with_code(&wasm, &code("a", "1", &wasm, &[7; 300]));
@@ -175,7 +207,7 @@ mod tests {
         let file = ModuleFile::split(&two);
         assert_eq!(file.wasm, wasm);
         assert_eq!(file.code.len(), 2);
-        weir_engine::Engine::compile(&WasmiEngine::new(), &two, &[]).unwrap();
+        weir_engine::Engine::compile(&WasmiEngine::new(), &(&two).into(), &[]).unwrap();
         // In any place.
         let mut first = two[..PREAMBLE].to_vec();
         first.extend(&two[wasm.len()..]);

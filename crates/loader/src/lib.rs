@@ -19,6 +19,6 @@ mod source;
 
 pub use code::{Code, CodeError};
 pub use code_cache::{CachedEngine, CodeCache, CodeCacheError, CodeKey, MAX_CODE_CACHE_BYTES};
-pub use digest::ModuleDigest;
+pub use digest::FileDigest;
 pub use file::{FittingCode, ModuleFile, with_code};
 pub use source::{FetchError, FetchedModule, FileSource, FileStamp, ModuleSource, Revision, fetch};

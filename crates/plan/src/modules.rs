@@ -7,7 +7,7 @@ use std::time::Instant;
 use weir_config::{CodeSource, VmConfig};
 use weir_engine::{CompileError, Engine};
 use weir_host::{HostModule, LoadError};
-use weir_loader::{FetchError, FetchedModule, ModuleDigest};
+use weir_loader::{FetchError, FetchedModule, FileDigest};
 use weir_meters::Meters;
 
 use crate::import_sets::import_sets;
@@ -33,7 +33,7 @@ struct Key {
     /// True if VMs continue from a snapshot, for which the module is compiled otherwise.
     for_snapshots: bool,
     /// Of the module and the code beside it.
-    digest: ModuleDigest,
+    digest: FileDigest,
 }
 
 /// A module, or why there is none. Compiled by the first who asks; others wait for it.
@@ -118,6 +118,7 @@ fn load(
     fetched: &FetchedModule,
 ) -> Result<Arc<HostModule>, LoadError> {
     let file = fetched.file();
+    let wasm = file.wasm();
     let not_used = |reason: &dyn std::fmt::Display| {
         tracing::warn!("{name}: the code that the file holds is not used, the module is compiled: {reason}");
     };
@@ -125,14 +126,14 @@ fn load(
         if file.code_for(engine).is_some() {
             not_used(&"snapshot is on, for which the module is compiled otherwise");
         }
-        return HostModule::compile_for_snapshots(engine, import_sets(), name, &file.wasm);
+        return HostModule::compile_for_snapshots(engine, import_sets(), name, &wasm);
     }
     match file.code_for(engine) {
         Some(Ok(_)) if !config.allow_precompiled => {
             not_used(&"allow_precompiled is not true");
         }
         Some(Ok(code)) => {
-            match HostModule::load_code(engine, &*code.ahead, import_sets(), name, &file.wasm, code.bytes) {
+            match HostModule::load_code(engine, &*code.ahead, import_sets(), name, &wasm, code.bytes) {
                 Err(LoadError::Compile(error)) if !matches!(error, CompileError::Imports(_)) => {
                     not_used(&error)
                 }
@@ -142,5 +143,5 @@ fn load(
         Some(Err(reason)) => not_used(&reason),
         None => {}
     }
-    HostModule::compile(engine, import_sets(), name, &file.wasm)
+    HostModule::compile(engine, import_sets(), name, &wasm)
 }

@@ -224,7 +224,7 @@ fn plan(
         by_authority: reach.by_authority,
         ticks: filters.iter().map(|filter| filter.ticks).collect(),
         config: group.config.clone(),
-        digest: *spec.module.digest(),
+        digest: spec.module.digest(),
         plugins: plugins.iter().map(|plugin| PluginSpec::clone(plugin)).collect(),
         upstreams: group
             .upstreams

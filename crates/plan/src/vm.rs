@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use weir_abi::{LogLevel, log_target};
 use weir_config::{Ticks, VmConfig};
+use weir_engine::ModuleDigest;
 use weir_host::{
     ContextId, ExportedCallbacks, PluginSpec, QueueWaker, Services, Shared, StartError, Vm, VmSnapshot,
     VmSpec,
@@ -34,8 +35,8 @@ pub struct VmPlan {
 pub struct Identity {
     /// The configuration of the VM.
     pub config: VmConfig,
-    /// SHA-256 of the module.
-    pub digest: [u8; 32],
+    /// Digest of the module.
+    pub digest: ModuleDigest,
     /// The plugins, in the order of their contexts.
     pub plugins: Vec<PluginSpec>,
     /// The upstreams that calls may name, by the guest's names for them.

@@ -10,7 +10,7 @@ use weir_abi::{Callback, LogLevel, Status};
 use weir_config::{CodeSource, Environment, FilterConfig};
 use weir_engine_wasmi::WasmiEngine;
 use weir_host::{CallTicket, ContextId, ForeignFunctions, HttpCall, QueueWaker, Services, Shared};
-use weir_loader::{FetchError, ModuleDigest, ModuleSource, Revision};
+use weir_loader::{FetchError, FileDigest, ModuleSource, Revision};
 use weir_plan::{Planned, Planner, Runtimes, Sources};
 
 const GUEST: &str = r#"(module
@@ -23,7 +23,7 @@ const GUEST: &str = r#"(module
 #[derive(Default)]
 struct Shelf {
     module: Vec<u8>,
-    expected: Option<ModuleDigest>,
+    expected: Option<FileDigest>,
 }
 
 /// A module in memory.
@@ -53,13 +53,13 @@ impl ModuleSource for Memory {
         Ok(module)
     }
 
-    fn expected_digest(&self) -> Option<ModuleDigest> {
+    fn expected_digest(&self) -> Option<FileDigest> {
         self.0.lock().unwrap().expected
     }
 
     fn revision(&self) -> Option<Revision> {
         let module = &self.0.lock().unwrap().module;
-        Some(Revision::Tag(ModuleDigest::of(module).to_string()))
+        Some(Revision::Tag(FileDigest::of(module).to_string()))
     }
 }
 
@@ -117,9 +117,9 @@ impl Plans {
         }
     }
 
-    fn put(&self, module: &str, expected: Option<ModuleDigest>) -> ModuleDigest {
+    fn put(&self, module: &str, expected: Option<FileDigest>) -> FileDigest {
         let module = wat::parse_str(module).unwrap();
-        let digest = ModuleDigest::of(&module);
+        let digest = FileDigest::of(&module);
         *self.shelf.lock().unwrap() = Shelf { module, expected };
         digest
     }
@@ -145,7 +145,7 @@ fn a_module_from_memory_becomes_a_vm() {
     assert!(planned.refused.is_empty(), "{:?}", planned.refused);
     let plan = &planned.vms[0];
     assert_eq!(plan.spec.module.name(), "memory:guest");
-    assert_eq!(plan.identity.digest, *digest.as_bytes());
+    assert_eq!(plan.identity.digest.to_string(), digest.to_string());
     let (vm, contexts) = plan
         .start(&plans.shared, Box::new(Nothing), Arc::new(Nothing))
         .unwrap();
@@ -191,7 +191,7 @@ fn a_module_beyond_the_bound_names_the_key() {
 #[test]
 fn another_module_than_expected_is_not_run() {
     let mut plans = Plans::new();
-    let expected = ModuleDigest::of(b"another");
+    let expected = FileDigest::of(b"another");
     let found = plans.put(GUEST, Some(expected));
     let refusal = plans.refusal();
     assert!(

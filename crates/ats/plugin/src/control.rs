@@ -405,7 +405,7 @@ fn served(
             config: Arc::clone(config),
             position,
             replies,
-            module: plan.map(|plan| *plan.spec.module.digest()),
+            module: plan.map(|plan| *plan.spec.module.digest().as_bytes()),
         }
     };
     chain.iter().enumerate().map(filter).collect()

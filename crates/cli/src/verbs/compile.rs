@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
-use weir_loader::{Code, CodeKey, FileSource, ModuleDigest, ModuleFile, fetch, with_code};
+use weir_loader::{Code, CodeKey, FileSource, ModuleFile, fetch, with_code};
 use weir_plan::import_sets;
 
 use super::size;
@@ -82,9 +82,10 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The file with code for one more engine.
 fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
-    let wasm = ModuleFile::split(file).wasm;
+    let parts = ModuleFile::split(file);
+    let wasm = parts.wasm();
     // A module that Weir cannot run need not be compiled.
-    weir_host::inspect(import_sets(), &wasm)?.check()?;
+    weir_host::inspect(import_sets(), wasm.bytes())?.check()?;
     let Some(ahead) = engine.ahead_of_time() else {
         bail!(
             "the runtime {} cannot {}",
@@ -97,12 +98,12 @@ fn compile(engine: &dyn Engine, name: &str, file: &[u8]) -> Result<Vec<u8>> {
         .with_context(|| format!("the runtime {} has no compiler here", engine.name()))?;
     let code = compiler
         .compile_code(&wasm)
-        .map_err(|error| weir_engine::explain(engine, &wasm, error))?;
+        .map_err(|error| weir_engine::explain(engine, wasm.bytes(), error))?;
     HostModule::load_code(engine, &*ahead, import_sets(), name, &wasm, &code)?;
     let key = CodeKey {
         engine: ahead.code_engine(),
         target: &ahead.code_key(),
-        module: ModuleDigest::of(&wasm),
+        module: wasm.digest(),
     };
     Ok(with_code(file, &Code { key, bytes: &code }))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CompileError, HostFuncs, Module, Unavailable};
+use crate::{Wasm, CompileError, HostFuncs, Module, Unavailable};
 
 /// The code that a runtime loads, and the compiler that makes it. A runtime hands it out with
 /// [`Engine::ahead_of_time`](crate::Engine::ahead_of_time).
@@ -46,14 +46,14 @@ pub trait CodeCompiler: Send + Sync {
     /// # Errors
     ///
     /// The module is invalid, or the compiler fails.
-    fn compile_code(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError>;
+    fn compile_code(&self, wasm: &Wasm<'_>) -> Result<Vec<u8>, CompileError>;
 }
 
 impl<F> CodeCompiler for F
 where
-    F: Fn(&[u8]) -> Result<Vec<u8>, CompileError> + Send + Sync,
+    F: Fn(&Wasm<'_>) -> Result<Vec<u8>, CompileError> + Send + Sync,
 {
-    fn compile_code(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    fn compile_code(&self, wasm: &Wasm<'_>) -> Result<Vec<u8>, CompileError> {
         self(wasm)
     }
 }

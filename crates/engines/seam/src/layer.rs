@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{
+    Wasm,
     AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots, Unavailable,
 };
 
@@ -13,7 +14,7 @@ pub trait EngineLayer: Clone + Send + Sync + 'static {
     fn below(&self) -> &dyn Engine;
 
     /// As [`Engine::compile`].
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         self.below().compile(wasm, funcs)
     }
 
@@ -44,7 +45,7 @@ impl<T: EngineLayer> Engine for T {
         self.below().declared()
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         EngineLayer::compile(self, wasm, funcs)
     }
 

@@ -16,6 +16,7 @@ mod proposals;
 mod snapshot;
 mod state;
 mod table;
+mod wasm;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use snapshot::{Freezable, Snapshot, SnapshotModule, Snapshots};
 pub use state::HostState;
 pub use table::{HostFn, HostFunc, HostFuncs, MAX_PARAMS};
 
+pub use wasm::{ModuleDigest, Wasm};
 pub use wasmparser::WasmFeatures;
 pub use weir_abi::{Signature, ValType};
 
@@ -56,7 +58,7 @@ pub trait Engine: Send + Sync {
     ///
     /// `wasm` is the binary format, never text. Imports that the table lacks, or has with another type, are a
     /// [`CompileError`] that names each of them.
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError>;
 
     /// The runtime's machine code, to be made before a module is loaded; `None` for a runtime that only interprets or
     /// keeps its code to itself.

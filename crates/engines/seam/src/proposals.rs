@@ -17,7 +17,7 @@ pub struct Proposal {
 impl Proposal {
     /// Returns true if an engine takes it, found out by compiling a module that needs it.
     pub fn is_taken_by(&self, engine: &dyn Engine) -> bool {
-        engine.compile(self.probe, &[]).is_ok()
+        engine.compile(&self.probe.into(), &[]).is_ok()
     }
 
     /// Returns true if a module needs it: it is valid, but not without. `wasm` is valid with all proposals.

@@ -21,7 +21,7 @@ mod trap;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{Wasm, CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
 
 use library::Library;
 use module::V8Module;
@@ -65,7 +65,7 @@ impl Engine for V8Engine {
         }
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Ok(Arc::new(V8Module::compile(self.library, wasm, funcs)?))
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        Ok(Arc::new(V8Module::compile(self.library, wasm.bytes(), funcs)?))
     }
 }

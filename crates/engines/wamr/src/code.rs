@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
+use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
 
 use crate::compiler::{Compiler, PROCESSOR};
 use crate::module::WamrModule;
@@ -43,7 +43,8 @@ impl AheadOfTime for WamrCode {
 }
 
 impl CodeCompiler for Compiler {
-    fn compile_code(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    fn compile_code(&self, wasm: &Wasm<'_>) -> Result<Vec<u8>, CompileError> {
+        let wasm = wasm.bytes();
         let parts = prepare::read(wasm)?;
         let code = self.compile(&prepare::prepare_metered(&parts)?)?;
         let length = u32::try_from(wasm.len())
@@ -120,7 +121,7 @@ mod tests {
                 return;
             }
         };
-        let code = compiler.compile_code(&wasm.unwrap()).unwrap();
+        let code = compiler.compile_code(&(&wasm.unwrap()).into()).unwrap();
         assert!(wamr.load_code(&code, &[]).is_ok());
         let start = code.len() - split(&code).unwrap().1.len();
         for length in start..code.len() - 1 {

@@ -22,7 +22,7 @@ mod watch;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{
+use weir_engine::{Wasm, 
     AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Unavailable,
 };
 
@@ -97,10 +97,10 @@ impl Engine for WamrEngine {
         }
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         match &self.compiler {
             Some(compiler) => self.code().load_code(&compiler.compile_code(wasm)?, funcs),
-            None => Ok(Arc::new(WamrModule::compile(self.runtime, wasm, funcs)?)),
+            None => Ok(Arc::new(WamrModule::compile(self.runtime, wasm.bytes(), funcs)?)),
         }
     }
 

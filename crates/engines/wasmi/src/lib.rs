@@ -16,7 +16,7 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT};
+use weir_engine::{Wasm, CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT};
 use weir_engine_support::Ticker;
 
 use instance::WasmiModule;
@@ -83,8 +83,8 @@ impl Engine for WasmiEngine {
         }
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        let module = wasmi::Module::new(&self.engine, wasm)
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        let module = wasmi::Module::new(&self.engine, wasm.bytes())
             .map_err(|error| CompileError::Invalid(error.to_string()))?;
         let linker = link::link(&self.engine, &module, funcs)?;
         Ok(Arc::new(WasmiModule { module, linker }))

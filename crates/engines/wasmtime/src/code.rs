@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
+use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
 
 use crate::config::{self, Engines};
 use crate::module::{Form, WasmtimeModule};
@@ -44,11 +44,11 @@ impl AheadOfTime for WasmtimeCode {
 }
 
 impl CodeCompiler for WasmtimeCode {
-    fn compile_code(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
+    fn compile_code(&self, wasm: &Wasm<'_>) -> Result<Vec<u8>, CompileError> {
         // All engines generate the same code; the pool has no say in it.
         self.0
             .on_demand
-            .precompile_module(wasm)
+            .precompile_module(wasm.bytes())
             .map_err(|error| CompileError::Invalid(format!("{error:#}")))
     }
 }
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn code_of_another_version_is_refused() {
         let wasmtime = code_of(&WasmtimeConfig::default());
-        let mut code = wasmtime.compile_code(EMPTY).unwrap();
+        let mut code = wasmtime.compile_code(&EMPTY.into()).unwrap();
         assert!(wasmtime.load_code(&code, &[]).is_ok());
         let at = code
             .windows(CODE_VERSION.len())
@@ -85,7 +85,7 @@ mod tests {
             debug_info: true,
             ..WasmtimeConfig::default()
         });
-        let code = other.compile_code(EMPTY).unwrap();
+        let code = other.compile_code(&EMPTY.into()).unwrap();
         let wasmtime = code_of(&WasmtimeConfig::default());
         assert_ne!(wasmtime.code_key(), other.code_key());
         let error = wasmtime.load_code(&code, &[]).err().unwrap();

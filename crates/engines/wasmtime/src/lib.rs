@@ -16,7 +16,7 @@ mod trap;
 
 use std::sync::Arc;
 
-use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots};
+use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots};
 
 pub use config::{AddressSpace, Interruption, Profiler, WasmtimeConfig};
 
@@ -66,7 +66,7 @@ impl Engine for WasmtimeEngine {
         }
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         let code = self.code();
         code.load_code(&code.compile_code(wasm)?, funcs)
     }

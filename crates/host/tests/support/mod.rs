@@ -426,7 +426,7 @@ impl Stream for TestStream {
 /// A VM specification with short budgets.
 pub fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
     VmSpec {
-        module: HostModule::compile(engine, ImportSets::standard(), "test.wasm", wasm).unwrap(),
+        module: HostModule::compile(engine, ImportSets::standard(), "test.wasm", &wasm.into()).unwrap(),
         vm_id: "vm".into(),
         configuration: b"vm configuration".to_vec(),
         environment: vec![("KEY".into(), "value".into())],

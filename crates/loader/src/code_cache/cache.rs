@@ -199,7 +199,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::ModuleDigest;
+    use weir_engine::ModuleDigest;
 
     struct Kept {
         folder: tempfile::TempDir,

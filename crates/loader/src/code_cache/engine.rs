@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module, Wasm};
 
 use super::{CodeCache, CodeKey};
-use crate::{Code, ModuleDigest};
+use crate::Code;
 
 /// An engine whose code is kept in a [`CodeCache`]. An engine without code of its own is as it was.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl EngineLayer for CachedEngine {
         self.engine.as_ref()
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
         let ahead = self.engine.ahead_of_time();
         let Some(ahead) = ahead.filter(|ahead| ahead.compiles_at_load()) else {
             return self.engine.compile(wasm, funcs);
@@ -34,7 +34,7 @@ impl EngineLayer for CachedEngine {
         let key = CodeKey {
             engine: ahead.code_engine(),
             target: &ahead.code_key(),
-            module: ModuleDigest::of(wasm),
+            module: wasm.digest(),
         };
         with_code(
             &self.cache,
@@ -51,11 +51,11 @@ impl EngineLayer for CachedEngine {
     ) -> Arc<dyn CodeCompiler> {
         let cache = Arc::clone(&self.cache);
         let (engine, target) = (code.code_engine(), code.code_key());
-        Arc::new(move |wasm: &[u8]| {
+        Arc::new(move |wasm: &Wasm<'_>| {
             let key = CodeKey {
                 engine,
                 target: &target,
-                module: ModuleDigest::of(wasm),
+                module: wasm.digest(),
             };
             with_code(
                 &cache,
@@ -95,6 +95,7 @@ mod tests {
     use std::path::Path;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use weir_engine::ModuleDigest;
     use weir_engine_wasmi::WasmiEngine;
     use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
 
@@ -115,7 +116,7 @@ mod tests {
             compiler: Arc<dyn CodeCompiler>,
         ) -> Arc<dyn CodeCompiler> {
             let compiled = Arc::clone(&self.1);
-            Arc::new(move |wasm: &[u8]| {
+            Arc::new(move |wasm: &Wasm<'_>| {
                 compiled.fetch_add(1, Ordering::Relaxed);
                 compiler.compile_code(wasm)
             })
@@ -137,8 +138,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for compiled in [1, 0] {
             let (engine, cached) = counting(folder.path());
-            Engine::compile(&cached, EMPTY, &[]).unwrap();
-            Engine::compile(&cached, EMPTY, &[]).unwrap();
+            Engine::compile(&cached, &EMPTY.into(), &[]).unwrap();
+            Engine::compile(&cached, &EMPTY.into(), &[]).unwrap();
             assert_eq!(engine.1.load(Ordering::Relaxed), compiled);
         }
     }
@@ -157,8 +158,8 @@ mod tests {
             bytes: b"no code",
         };
         cached.cache.keep(&code);
-        Engine::compile(&cached, EMPTY, &[]).unwrap();
-        Engine::compile(&cached, EMPTY, &[]).unwrap();
+        Engine::compile(&cached, &EMPTY.into(), &[]).unwrap();
+        Engine::compile(&cached, &EMPTY.into(), &[]).unwrap();
         assert_eq!(engine.1.load(Ordering::Relaxed), 1);
     }
 
@@ -168,7 +169,7 @@ mod tests {
         let (engine, cached) = counting(folder.path());
         let wasm = wat::parse_str(r#"(module (import "env" "lacking" (func)))"#).unwrap();
         for _ in 0..2 {
-            let error = Engine::compile(&cached, &wasm, &[]).err().unwrap();
+            let error = Engine::compile(&cached, &(&wasm).into(), &[]).err().unwrap();
             assert!(matches!(error, CompileError::Imports(_)), "{error}");
         }
         assert_eq!(engine.1.load(Ordering::Relaxed), 1);
@@ -179,7 +180,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Arc::new(CodeCache::open(folder.path(), 1 << 30).unwrap());
         let cached = CachedEngine::new(Arc::new(WasmiEngine::new()), cache);
-        Engine::compile(&cached, EMPTY, &[]).unwrap();
+        Engine::compile(&cached, &EMPTY.into(), &[]).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -1,8 +1,8 @@
 //! The key of compiled code.
 
-use weir_engine::AheadOfTime;
+use weir_engine::{AheadOfTime, ModuleDigest};
 
-use crate::{CodeError, ModuleDigest};
+use crate::CodeError;
 
 /// What code was made from and for. Code of equal keys can take each other's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -85,7 +85,7 @@ mod tests {
     use weir_abi::limits::MAX_MODULE_FILE_BYTES;
 
     use super::*;
-    use crate::{ModuleDigest, fetch};
+    use crate::{FileDigest, fetch};
 
     #[test]
     fn a_file_is_fetched_with_its_digest() {
@@ -95,7 +95,7 @@ mod tests {
         let source = FileSource::new(&path);
         let fetched = fetch(&source, 6).unwrap();
         assert_eq!(fetched.bytes, b"module");
-        assert_eq!(fetched.digest, ModuleDigest::of(b"module"));
+        assert_eq!(fetched.digest, FileDigest::of(b"module"));
         assert_eq!(source.to_string(), path.display().to_string());
     }
 

@@ -8,7 +8,7 @@ use std::{fmt, io};
 pub use file::{FileSource, FileStamp};
 use weir_engine::ByteSize;
 
-use crate::{ModuleDigest, ModuleFile};
+use crate::{FileDigest, ModuleFile};
 
 /// How often [`fetch`] reads a module that is being changed meanwhile. A file that is replaced by rename needs two
 /// readings; one that is still changing after three is being written, and its watch reports the end of that.
@@ -27,7 +27,7 @@ pub trait ModuleSource: fmt::Debug + fmt::Display + Send + Sync {
     fn read(&self, max_bytes: u64) -> Result<Vec<u8>, FetchError>;
 
     /// The digest that the operator expects; `None`, unless a source has its own, takes any module.
-    fn expected_digest(&self) -> Option<ModuleDigest> {
+    fn expected_digest(&self) -> Option<FileDigest> {
         None
     }
 
@@ -50,14 +50,14 @@ pub enum Revision {
 pub struct FetchedModule {
     /// The bytes, with code that may stand beside the module ([`FetchedModule::file`] takes both apart).
     pub bytes: Vec<u8>,
-    /// The digest of all the bytes.
-    pub digest: ModuleDigest,
+    /// The digest of all the bytes, computed once for all who need it.
+    pub digest: FileDigest,
 }
 
 impl FetchedModule {
     /// The module and the code beside it.
     pub fn file(&self) -> ModuleFile<'_> {
-        ModuleFile::split(&self.bytes)
+        ModuleFile::of_fetched(&self.bytes, self.digest)
     }
 }
 
@@ -84,9 +84,9 @@ pub enum FetchError {
     #[error("its SHA-256 is {found}, expected {expected}")]
     OtherDigest {
         /// The digest of the bytes.
-        found: ModuleDigest,
+        found: FileDigest,
         /// [`ModuleSource::expected_digest`].
-        expected: ModuleDigest,
+        expected: FileDigest,
     },
     /// A failure that only one kind of source has.
     #[error(transparent)]
@@ -102,7 +102,7 @@ pub enum FetchError {
 /// one than expected.
 pub fn fetch(source: &dyn ModuleSource, max_bytes: u64) -> Result<FetchedModule, FetchError> {
     let bytes = read_whole(source, max_bytes)?;
-    let digest = ModuleDigest::of(&bytes);
+    let digest = FileDigest::of(&bytes);
     match source.expected_digest() {
         Some(expected) if expected != digest => Err(FetchError::OtherDigest {
             found: digest,
@@ -139,7 +139,7 @@ mod tests {
     struct Changing {
         disturbed: usize,
         readings: Mutex<usize>,
-        expected: Option<ModuleDigest>,
+        expected: Option<FileDigest>,
     }
 
     impl fmt::Display for Changing {
@@ -155,7 +155,7 @@ mod tests {
             Ok(format!("reading {readings}").into_bytes())
         }
 
-        fn expected_digest(&self) -> Option<ModuleDigest> {
+        fn expected_digest(&self) -> Option<FileDigest> {
             self.expected
         }
 
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    fn changing(disturbed: usize, expected: Option<ModuleDigest>) -> Changing {
+    fn changing(disturbed: usize, expected: Option<FileDigest>) -> Changing {
         Changing {
             disturbed,
             readings: Mutex::new(0),
@@ -190,12 +190,12 @@ mod tests {
 
     #[test]
     fn another_module_than_expected_is_refused() {
-        let expected = ModuleDigest::of(b"reading 1");
+        let expected = FileDigest::of(b"reading 1");
         assert_eq!(
             fetch(&changing(0, Some(expected)), 1 << 20).unwrap().digest,
             expected
         );
-        let error = fetch(&changing(0, Some(ModuleDigest::of(b""))), 1 << 20)
+        let error = fetch(&changing(0, Some(FileDigest::of(b""))), 1 << 20)
             .unwrap_err()
             .to_string();
         assert_eq!(

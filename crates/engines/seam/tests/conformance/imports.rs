@@ -81,7 +81,7 @@ fn two_types(engine: &dyn Engine) {
         (import "env" "either" (func (param i32) (result i32)))
         (import "env" "either" (func (param i64) (result i64))))"#;
     let error = engine
-        .compile(&wat::parse_str(text).unwrap(), FUNCS)
+        .compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS)
         .err()
         .unwrap();
     let CompileError::Imports(imports) = error else {
@@ -100,7 +100,7 @@ fn unknown(engine: &dyn Engine) {
         (import "env" "table" (table 1 funcref))
         (import "env" "base" (global i32)))"#;
     let error = engine
-        .compile(&wat::parse_str(text).unwrap(), FUNCS)
+        .compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS)
         .err()
         .unwrap();
     let CompileError::Imports(mut imports) = error else {
@@ -124,5 +124,5 @@ fn unknown(engine: &dyn Engine) {
 fn unused(engine: &dyn Engine) {
     // Nothing of the host's table is imported, and an empty table is enough.
     let wasm = wat::parse_str(r#"(module (func (export "run")))"#).unwrap();
-    assert!(engine.compile(&wasm, &[]).is_ok());
+    assert!(engine.compile(&(&wasm).into(), &[]).is_ok());
 }

@@ -264,7 +264,7 @@ fn many_tables(engine: &dyn Engine) {
     // Found when the module is compiled or when an instance is made.
     let large = format!("(table {TABLE_LIMIT} funcref)").repeat(2);
     let wasm = wat::parse_str(format!("(module {large})")).unwrap();
-    let refused = match engine.compile(&wasm, FUNCS) {
+    let refused = match engine.compile(&(&wasm).into(), FUNCS) {
         Err(_) => true,
         Ok(module) => module
             .instantiate(Box::new(Heard::default()), &limits(64 << 20))

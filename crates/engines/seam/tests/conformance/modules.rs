@@ -53,7 +53,7 @@ fn no_module(engine: &dyn Engine) {
         truncated,
         &ill_typed,
     ] {
-        let error = engine.compile(bytes, FUNCS).err().unwrap();
+        let error = engine.compile(&bytes.into(), FUNCS).err().unwrap();
         assert!(matches!(error, CompileError::Invalid(_)), "{error}");
     }
 }
@@ -84,7 +84,7 @@ fn features(engine: &dyn Engine) {
 fn named_proposal(engine: &dyn Engine) {
     let explained = |text: &str| {
         let wasm = wat::parse_str(text).unwrap();
-        let error = engine.compile(&wasm, FUNCS).err().unwrap();
+        let error = engine.compile(&(&wasm).into(), FUNCS).err().unwrap();
         weir_engine::explain(engine, &wasm, error)
     };
     let error = explained(r#"(module (memory i64 1) (func (drop (i32.extend8_s (i32.const 0)))))"#);
@@ -106,7 +106,7 @@ fn refused_features(engine: &dyn Engine) {
         r#"(module (memory i64 1))"#,
         r#"(module (memory 1) (memory 1))"#,
     ] {
-        let error = engine.compile(&wat::parse_str(text).unwrap(), FUNCS).err();
+        let error = engine.compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS).err();
         assert!(matches!(error, Some(CompileError::Invalid(_))), "{text}");
     }
 }
@@ -276,7 +276,7 @@ fn no_code(engine: &dyn Engine) {
 /// The code of a module.
 fn code(ahead: &dyn AheadOfTime) -> Vec<u8> {
     let wasm = wat::parse_str(COUNTER).unwrap();
-    ahead.compiler().unwrap().compile_code(&wasm).unwrap()
+    ahead.compiler().unwrap().compile_code(&(&wasm).into()).unwrap()
 }
 
 fn abilities(engine: &dyn Engine) {
@@ -284,7 +284,7 @@ fn abilities(engine: &dyn Engine) {
     let compiler = engine.ahead_of_time().and_then(|ahead| ahead.compiler().ok());
     assert_eq!(abilities.has(Ability::Precompile), compiler.is_some());
     if let Some(compiler) = compiler {
-        assert!(compiler.compile_code(&wat::parse_str(COUNTER).unwrap()).is_ok());
+        assert!(compiler.compile_code(&(&wat::parse_str(COUNTER).unwrap()).into()).is_ok());
     }
     assert_eq!(abilities.has(Ability::Snapshot), engine.snapshots().is_some());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_engine::{
     Ability, CompileError, Engine, EngineLayer, HostFuncs, HostState, Instance, InstantiateError, Limits,
-    Module, Snapshot, SnapshotModule,
+    Module, Snapshot, SnapshotModule, Wasm,
 };
 use weir_engine_wasmtime::{Interruption, WasmtimeConfig, WasmtimeEngine};
 
@@ -31,8 +31,8 @@ impl EngineLayer for Continued {
         &*self.0
     }
 
-    fn compile(&self, wasm: &[u8], funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        match freezable(&*self.0, wasm, funcs) {
+    fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
+        match freezable(&*self.0, wasm.bytes(), funcs) {
             Ok(module) => Ok(Arc::new(ContinuedModule(module))),
             // As a proxy does.
             Err(_) => self.0.compile(wasm, funcs),
@@ -68,7 +68,7 @@ fn freezable(
         .ahead_of_time()
         .unwrap()
         .compiler()?
-        .compile_code(&prepared)?;
+        .compile_code(&(&prepared).into())?;
     snapshots.load(&code, funcs)
 }
 
