@@ -171,7 +171,9 @@ impl Serving {
 }
 
 fn spec(engine: &dyn Engine, wasm: &[u8]) -> VmSpec {
-    spec_of(HostModule::compile(engine, import_sets(), "bench.wasm", &wasm.into()).expect("the guest compiles"))
+    spec_of(
+        HostModule::compile(engine, import_sets(), "bench.wasm", &wasm.into()).expect("the guest compiles"),
+    )
 }
 
 fn spec_of(module: Arc<HostModule>) -> VmSpec {

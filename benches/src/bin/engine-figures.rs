@@ -75,8 +75,10 @@ fn compile(engine: &dyn Engine, wasm: &[u8]) {
     if let Some(ahead) = engine.ahead_of_time().filter(|ahead| ahead.compiles_at_load()) {
         let compiler = ahead.compiler().expect("the compiler is installed");
         let code = compiler.compile_code(&wasm.into()).expect("it compiles");
-        let load =
-            || HostModule::load_code(engine, &*ahead, import_sets(), "rules", &wasm.into(), &code).expect("it loads");
+        let load = || {
+            HostModule::load_code(engine, &*ahead, import_sets(), "rules", &wasm.into(), &code)
+                .expect("it loads")
+        };
         print(
             "load compiled code, ms",
             1e3 * median(FEW, || timed(|| drop(load()))),

@@ -113,7 +113,7 @@ fn write_host_memory(writer: &mut Writer, shared: &Shared) {
             }
         });
     }
-    let ceiling = shared.ceiling();
+    let ceiling = shared.stores().ceiling();
     let numbers = [
         (
             "weir_host_memory_bytes",

@@ -20,7 +20,7 @@ use weir_host::{Account, ForeignFunctions, Shared};
 fn eventful() -> Shared {
     let shared = Shared::new(ForeignFunctions::default());
     let meters = shared.meters();
-    let account = Account::new(1000, shared.ceiling());
+    let account = Account::new(1000, shared.stores().ceiling());
     std::mem::forget(account.charge(600));
     shared.stores().of("tenant").set(b"key", b"value", 0).unwrap();
     let vm = meters.vm(&account);

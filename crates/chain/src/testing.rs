@@ -41,8 +41,13 @@ pub(crate) fn vm() -> Arc<LiveVm> {
         (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#;
     let module = wat::parse_str(text).expect("a module");
     let spec = VmSpec {
-        module: HostModule::compile(&WasmiEngine::new(), ImportSets::standard(), "test.wasm", &(&module).into())
-            .expect("compiles"),
+        module: HostModule::compile(
+            &WasmiEngine::new(),
+            ImportSets::standard(),
+            "test.wasm",
+            &(&module).into(),
+        )
+        .expect("compiles"),
         vm_id: String::new(),
         configuration: Vec::new(),
         environment: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, Engine, EngineLayer, HostFuncs, Module, Wasm};
 
 /// The shortest task that is worth a word, and the period in which the terminal's line is renewed.
 const PATIENCE: Duration = Duration::from_secs(1);

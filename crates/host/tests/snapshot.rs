@@ -13,9 +13,13 @@ use weir_host::{ContextId, HostModule, NoSnapshot, Shared, Vm, VmSnapshot, VmSpe
 fn spec(wasm: &[u8]) -> Arc<VmSpec> {
     let engine = wasmtime();
     let mut spec = support::spec(&engine, wasm);
-    spec.module =
-        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &wasm.into())
-            .unwrap();
+    spec.module = HostModule::compile_for_snapshots(
+        &engine,
+        weir_host::ImportSets::standard(),
+        "test.wasm",
+        &wasm.into(),
+    )
+    .unwrap();
     Arc::new(spec)
 }
 
@@ -394,9 +398,13 @@ fn a_module_without_snapshots_says_why() {
         spec.module.snapshots().err(),
         Some("it was not compiled for that")
     );
-    spec.module =
-        HostModule::compile_for_snapshots(&engine, weir_host::ImportSets::standard(), "test.wasm", &(&wasm).into())
-            .unwrap();
+    spec.module = HostModule::compile_for_snapshots(
+        &engine,
+        weir_host::ImportSets::standard(),
+        "test.wasm",
+        &(&wasm).into(),
+    )
+    .unwrap();
     assert_eq!(
         spec.module.snapshots().err(),
         Some("the runtime wasmi takes no snapshots")

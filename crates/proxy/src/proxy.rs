@@ -88,7 +88,7 @@ impl Proxy {
     pub fn start(source: ConfigSource, runtimes: Runtimes) -> Result<Self, ProxyError> {
         let (config, files) = source.read()?;
         let shared = Shared::new(ForeignFunctions::default());
-        shared.ceiling().set_limit(config.process.host_memory);
+        shared.stores().ceiling().set_limit(config.process.host_memory);
         let readiness = Readiness::default();
         // First, so that they say what goes on while VMs start.
         let admin = admin::start(config.process.admin, &shared, &readiness)?;

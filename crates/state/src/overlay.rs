@@ -8,7 +8,7 @@ use weir_abi::limits::{MAX_KEY, MAX_QUEUES};
 
 use weir_account::{Ceiling, Charge, HOST_MEMORY_ITEM};
 
-use crate::memory::Account;
+use crate::memory::StoreAccount;
 use crate::{MemoryQueue, Queue, Store, Usage};
 
 /// Changes on top of a store that stays as it is. Ends with the trial, which ends within the deadlines of a start.
@@ -21,7 +21,7 @@ pub(crate) struct Overlay {
     below: Arc<dyn Store>,
     changes: Mutex<Changes>,
     /// Counts the bytes in queues.
-    account: Arc<Account>,
+    account: Arc<StoreAccount>,
 }
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ impl Overlay {
         Self {
             below,
             changes: Mutex::default(),
-            account: Arc::new(Account::under(ceiling)),
+            account: Arc::new(StoreAccount::under(ceiling)),
         }
     }
 
@@ -239,7 +239,7 @@ impl Changes {
     }
 
     /// The trial's queue of this name.
-    fn queue(&mut self, name: &[u8], account: &Arc<Account>) -> Result<Arc<dyn Queue>, Status> {
+    fn queue(&mut self, name: &[u8], account: &Arc<StoreAccount>) -> Result<Arc<dyn Queue>, Status> {
         if let Some(queue) = self.queues.get(name) {
             return Ok(Arc::clone(queue) as Arc<dyn Queue>);
         }

@@ -142,7 +142,7 @@ fn make(version: &Version) -> Result<Plugin, SetupError> {
     let last_cont = unsafe { TSContCreate(txn::on_last_event, TSMutex::NULL) };
     stats::keep(shared.clone())?;
     let meters = shared.meters().clone();
-    let ceiling = shared.ceiling().clone();
+    let ceiling = shared.stores().ceiling().clone();
     let admin = Admin::new(shared.clone());
     let control = Control::new(runtimes, &supervisor, threads, folder(TSConfigDirGet));
     Ok(Plugin {

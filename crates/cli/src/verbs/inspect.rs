@@ -50,8 +50,8 @@ pub fn run(args: &Args) -> Result<()> {
     let source = FileSource::new(&args.module);
     let fetched = fetch(&source, MAX_MODULE_FILE_BYTES).with_context(|| format!("cannot read {name}"))?;
     let file = fetched.file();
-    let info =
-        weir_host::inspect(import_sets(), file.wasm().bytes()).with_context(|| format!("cannot inspect {name}"))?;
+    let info = weir_host::inspect(import_sets(), file.wasm().bytes())
+        .with_context(|| format!("cannot inspect {name}"))?;
     let code: Vec<String> = file.code().map(compiled).collect();
     let text = if args.json {
         format!("{:#}\n", as_json(&name, &info, &code))

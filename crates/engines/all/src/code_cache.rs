@@ -104,7 +104,9 @@ mod tests {
                 choice.clone()
             }));
         let engine = runtimes.open("wasmtime").unwrap().unwrap();
-        engine.compile(&b"\0asm\x01\0\0\0".as_slice().into(), &[]).unwrap();
+        engine
+            .compile(&b"\0asm\x01\0\0\0".as_slice().into(), &[])
+            .unwrap();
     }
 
     #[test]
@@ -116,7 +118,9 @@ mod tests {
                 choice.clone()
             }));
         let engine = runtimes.open("wasmtime").unwrap().unwrap();
-        engine.compile(&b"\0asm\x01\0\0\0".as_slice().into(), &[]).unwrap();
+        engine
+            .compile(&b"\0asm\x01\0\0\0".as_slice().into(), &[])
+            .unwrap();
         let kept = std::fs::read_dir(folder.path().join("weir")).unwrap();
         assert_eq!(
             kept.filter(|entry| entry.as_ref().unwrap().path().extension().is_some())

@@ -62,7 +62,9 @@ const FUNCS: HostFuncs = &[HostFunc {
 }];
 
 fn instance(engine: &dyn Engine) -> Box<dyn Instance> {
-    let module = engine.compile(&(&wat::parse_str(GUEST).unwrap()).into(), FUNCS).unwrap();
+    let module = engine
+        .compile(&(&wat::parse_str(GUEST).unwrap()).into(), FUNCS)
+        .unwrap();
     let limits = Limits {
         memory: DEFAULT_MEMORY_LIMIT,
         start_budget: BUDGET,
@@ -94,7 +96,9 @@ fn engines(criterion: &mut Criterion) {
         criterion.bench_function(&format!("{name}/{HOSTCALLS} hostcalls"), |bencher| {
             bencher.iter(|| guest.call(hostcalls, &[HOSTCALLS], BUDGET).unwrap());
         });
-        let module = engine.compile(&(&wat::parse_str(GUEST).unwrap()).into(), FUNCS).unwrap();
+        let module = engine
+            .compile(&(&wat::parse_str(GUEST).unwrap()).into(), FUNCS)
+            .unwrap();
         let limits = Limits {
             memory: DEFAULT_MEMORY_LIMIT,
             start_budget: BUDGET,

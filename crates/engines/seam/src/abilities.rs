@@ -4,7 +4,6 @@ use crate::Engine;
 
 /// One thing that some runtimes can do and others cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
 pub enum Ability {
     /// Stops a guest by CPU time.
     Interrupt,
@@ -72,7 +71,7 @@ pub struct Declared {
 
 /// A set of abilities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Abilities(u8);
+pub struct Abilities([bool; Ability::ALL.len()]);
 
 impl Abilities {
     /// The abilities of an engine: those that it declares, and those that it hands out objects for.
@@ -92,20 +91,16 @@ impl Abilities {
             Ability::Precompile => compiles(),
             Ability::Snapshot => engine.snapshots().is_some(),
         };
-        let bits = Ability::ALL
-            .iter()
-            .filter(|ability| has(ability))
-            .fold(0, |bits, ability| bits | Self::bit(*ability));
-        Self(bits)
-    }
-
-    const fn bit(ability: Ability) -> u8 {
-        1 << ability as u8
+        let mut abilities = Self::default();
+        for ability in Ability::ALL {
+            abilities.0[*ability as usize] = has(ability);
+        }
+        abilities
     }
 
     /// True if the set holds `ability`.
     pub const fn has(self, ability: Ability) -> bool {
-        self.0 & Self::bit(ability) != 0
+        self.0[ability as usize]
     }
 
     /// The abilities in the set.

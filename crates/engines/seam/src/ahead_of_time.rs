@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Wasm, CompileError, HostFuncs, Module, Unavailable};
+use crate::{CompileError, HostFuncs, Module, Unavailable, Wasm};
 
 /// The code that a runtime loads, and the compiler that makes it. A runtime hands it out with
 /// [`Engine::ahead_of_time`](crate::Engine::ahead_of_time).

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{
-    Wasm,
     AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots, Unavailable,
+    Wasm,
 };
 
 /// An engine over another. Everything that a layer does not name passes through, also what the seam gets one day.

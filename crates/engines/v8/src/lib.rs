@@ -21,7 +21,7 @@ mod trap;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Wasm, CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Unavailable, Wasm};
 
 use library::Library;
 use module::V8Module;

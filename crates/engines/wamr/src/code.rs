@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable, Wasm};
 
 use crate::compiler::{Compiler, PROCESSOR};
 use crate::module::WamrModule;

@@ -22,8 +22,8 @@ mod watch;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Wasm, 
-    AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Unavailable,
+use weir_engine::{
+    AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Unavailable, Wasm,
 };
 
 use code::WamrCode;

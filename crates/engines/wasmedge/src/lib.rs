@@ -20,7 +20,7 @@ mod trap;
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_engine::{Wasm, CompileError, Declared, Engine, HostFuncs, Module, Unavailable};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Unavailable, Wasm};
 
 use library::Library;
 use module::WasmEdgeModule;
@@ -76,6 +76,10 @@ impl Engine for WasmEdgeEngine {
     }
 
     fn compile(&self, wasm: &Wasm<'_>, funcs: HostFuncs) -> Result<Arc<dyn Module>, CompileError> {
-        Ok(Arc::new(WasmEdgeModule::compile(self.library, wasm.bytes(), funcs)?))
+        Ok(Arc::new(WasmEdgeModule::compile(
+            self.library,
+            wasm.bytes(),
+            funcs,
+        )?))
     }
 }

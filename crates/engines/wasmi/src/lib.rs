@@ -16,7 +16,7 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{Wasm, CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT, Wasm};
 use weir_engine_support::Ticker;
 
 use instance::WasmiModule;

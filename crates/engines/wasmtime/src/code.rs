@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable};
+use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable, Wasm};
 
 use crate::config::{self, Engines};
 use crate::module::{Form, WasmtimeModule};

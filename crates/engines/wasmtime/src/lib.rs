@@ -16,7 +16,9 @@ mod trap;
 
 use std::sync::Arc;
 
-use weir_engine::{Wasm, AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots};
+use weir_engine::{
+    AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Snapshots, Wasm,
+};
 
 pub use config::{AddressSpace, Interruption, Profiler, WasmtimeConfig};
 

@@ -37,7 +37,7 @@ impl<G: Guest> Life<G> {
         guest: impl FnOnce(GuestInstance<K>, &Budgets) -> Result<G, StartError>,
     ) -> Result<Self, StartError> {
         let limits = instance_limits(&spec.limits);
-        let account = Account::new(spec.limits.host_memory, shared.ceiling());
+        let account = Account::new(spec.limits.host_memory, shared.stores().ceiling());
         let meter = shared.meters().vm(&account);
         let name = spec.module.name();
         Self::begin(name, Budgets::of(&spec.limits), meter, |budgets| {

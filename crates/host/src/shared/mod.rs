@@ -10,7 +10,6 @@ pub use log_allowance::LostLogLines;
 pub(crate) use log_allowance::{LogAllowance, LogAllowances};
 pub(crate) use metrics::NO_METRIC;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
-use weir_account::Ceiling;
 use weir_meters::Meters;
 use weir_state::Stores;
 
@@ -25,7 +24,6 @@ struct State {
     stores: Stores,
     metrics: Metrics,
     meters: Meters,
-    ceiling: Ceiling,
     foreign_functions: ForeignFunctions,
     log_allowances: LogAllowances,
     last_vm: AtomicU64,
@@ -39,10 +37,8 @@ impl Shared {
 
     /// As [`Shared::new`], with data and queues in these stores.
     pub fn with_stores(foreign_functions: ForeignFunctions, stores: Stores) -> Self {
-        let ceiling = stores.ceiling().clone();
         Self(Arc::new(State {
-            metrics: Metrics::under(&ceiling),
-            ceiling,
+            metrics: Metrics::under(stores.ceiling()),
             stores,
             meters: Meters::default(),
             foreign_functions,
@@ -66,14 +62,6 @@ impl Shared {
         &self.0.meters
     }
 
-    /// The bound of the memory that the host holds for all guests; the limit is [`HOST_MEMORY_OF_PROCESS`] until a proxy
-    /// sets it.
-    ///
-    /// [`HOST_MEMORY_OF_PROCESS`]: weir_abi::limits::HOST_MEMORY_OF_PROCESS
-    pub fn ceiling(&self) -> &Ceiling {
-        &self.0.ceiling
-    }
-
     /// What guests may call beyond the specification.
     pub fn foreign_functions(&self) -> &ForeignFunctions {
         &self.0.foreign_functions
@@ -93,9 +81,8 @@ impl Shared {
     #[must_use]
     pub fn overlay(&self) -> Self {
         Self(Arc::new(State {
+            // Under the ceiling of the process: memory for a trial is memory like any other.
             stores: self.0.stores.overlay(),
-            // What a trial takes is memory of the process like any other.
-            ceiling: self.0.ceiling.clone(),
             metrics: self.0.metrics.overlay(),
             // A VM that is only tried out is nobody's to count.
             meters: Meters::default(),

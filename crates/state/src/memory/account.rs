@@ -5,32 +5,32 @@ use std::sync::{Arc, OnceLock};
 
 use weir_abi::Status;
 use weir_abi::limits::{HOST_MEMORY, MAX_QUEUES, MAX_SHARED_DATA_BYTES, MAX_SHARED_DATA_KEYS};
-use weir_account::{Account as Memory, Ceiling};
+use weir_account::{Account, Ceiling};
 
 use crate::Usage;
 
 /// The account of a `vm_id`: each reservation is made before memory is taken, and given back when the memory is freed.
 #[derive(Debug)]
-pub(crate) struct Account {
+pub(crate) struct StoreAccount {
     keys: AtomicUsize,
     bytes: AtomicUsize,
     queues: AtomicUsize,
     queue_bytes: AtomicUsize,
     /// What queues take, names and what lies beside entries included.
-    queue_memory: Arc<Memory>,
+    queue_memory: Arc<Account>,
     /// The same of shared data, whose own limits stand above: this one has none but the process's.
-    data_memory: Arc<Memory>,
+    data_memory: Arc<Account>,
     limited: OnceLock<()>,
 }
 
 /// Under a ceiling of its own: for stores that stand alone.
-impl Default for Account {
+impl Default for StoreAccount {
     fn default() -> Self {
         Self::under(&Ceiling::default())
     }
 }
 
-impl Account {
+impl StoreAccount {
     /// An account of nothing under the process's ceiling.
     pub fn under(ceiling: &Ceiling) -> Self {
         Self {
@@ -38,8 +38,8 @@ impl Account {
             bytes: AtomicUsize::new(0),
             queues: AtomicUsize::new(0),
             queue_bytes: AtomicUsize::new(0),
-            queue_memory: Memory::new(HOST_MEMORY, ceiling),
-            data_memory: Memory::new(usize::MAX, ceiling),
+            queue_memory: Account::new(HOST_MEMORY, ceiling),
+            data_memory: Account::new(usize::MAX, ceiling),
             limited: OnceLock::new(),
         }
     }
@@ -51,12 +51,12 @@ impl Account {
     }
 
     /// What pays for queues.
-    pub const fn queue_memory(&self) -> &Arc<Memory> {
+    pub const fn queue_memory(&self) -> &Arc<Account> {
         &self.queue_memory
     }
 
     /// What pays for shared data.
-    pub const fn data_memory(&self) -> &Arc<Memory> {
+    pub const fn data_memory(&self) -> &Arc<Account> {
         &self.data_memory
     }
 

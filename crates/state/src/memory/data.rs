@@ -7,7 +7,7 @@ use weir_abi::Status;
 use weir_abi::limits::MAX_KEY;
 use weir_account::{Charge, HOST_MEMORY_ITEM};
 
-use super::Account;
+use super::StoreAccount;
 
 /// Values of this many bytes keep little room beyond their length.
 const LARGE: usize = 4 << 10;
@@ -35,7 +35,7 @@ impl Data {
     }
 
     /// As [`Store::set`](crate::Store::set).
-    pub fn set(&self, key: &[u8], bytes: &[u8], cas: u32, account: &Account) -> Result<(), Status> {
+    pub fn set(&self, key: &[u8], bytes: &[u8], cas: u32, account: &StoreAccount) -> Result<(), Status> {
         if let Some(mut value) = self.values.get_mut(key) {
             return self.replace(&mut value, bytes, cas, account);
         }
@@ -64,7 +64,7 @@ impl Data {
     }
 
     /// As [`Store::delete`](crate::Store::delete).
-    pub fn delete(&self, key: &[u8], account: &Account) -> Result<(), Status> {
+    pub fn delete(&self, key: &[u8], account: &StoreAccount) -> Result<(), Status> {
         let (_, value) = self.values.remove(key).ok_or(Status::NotFound)?;
         account.free_key(key.len() + value.bytes.len());
         Ok(())
@@ -81,7 +81,13 @@ impl Data {
         }
     }
 
-    fn replace(&self, value: &mut Value, bytes: &[u8], cas: u32, account: &Account) -> Result<(), Status> {
+    fn replace(
+        &self,
+        value: &mut Value,
+        bytes: &[u8],
+        cas: u32,
+        account: &StoreAccount,
+    ) -> Result<(), Status> {
         if cas != 0 && cas != value.cas {
             return Err(Status::CasMismatch);
         }

@@ -11,7 +11,7 @@ use weir_abi::Status;
 use weir_abi::limits::MAX_KEY;
 use weir_account::Ceiling;
 
-pub(crate) use self::account::Account;
+pub(crate) use self::account::StoreAccount;
 use self::data::Data;
 pub use self::queue::MemoryQueue;
 use crate::{Queue, Store, Usage};
@@ -21,7 +21,7 @@ use crate::{Queue, Store, Usage};
 pub struct MemoryStore {
     data: Data,
     queues: RwLock<HashMap<Box<[u8]>, Arc<MemoryQueue>>>,
-    account: Arc<Account>,
+    account: Arc<StoreAccount>,
 }
 
 impl MemoryStore {
@@ -30,7 +30,7 @@ impl MemoryStore {
         Self {
             data: Data::default(),
             queues: RwLock::default(),
-            account: Arc::new(Account::under(ceiling)),
+            account: Arc::new(StoreAccount::under(ceiling)),
         }
     }
 }

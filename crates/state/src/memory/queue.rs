@@ -7,7 +7,7 @@ use weir_abi::Status;
 use weir_abi::limits::{MAX_QUEUE_BYTES, MAX_QUEUE_ENTRIES};
 use weir_account::{Charge, HOST_MEMORY_ITEM};
 
-use super::Account;
+use super::StoreAccount;
 use crate::consumers::{Consumers, Note};
 use crate::{Consumer, Queue, Subscription};
 
@@ -20,7 +20,7 @@ const KEPT_ENTRIES: usize = 256;
 /// A queue in the memory of this process. Stores on other machines keep what they have read ahead in one.
 pub struct MemoryQueue {
     state: Mutex<State>,
-    account: Arc<Account>,
+    account: Arc<StoreAccount>,
 }
 
 struct State {
@@ -33,7 +33,7 @@ struct State {
 
 impl MemoryQueue {
     /// A queue of this name whose entries are counted in this account. `InternalFailure` where the account has no room.
-    pub(crate) fn new(name: &[u8], account: Arc<Account>) -> Result<Self, Status> {
+    pub(crate) fn new(name: &[u8], account: Arc<StoreAccount>) -> Result<Self, Status> {
         // The name stands in the store and in the directory.
         let cost = 2 * name.len() + QUEUE_COST;
         let charge = account.queue_memory().charge(cost);
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_queues_of_a_vm_id_hold_no_more_than_it_may() {
-        let account = Arc::new(Account::default());
+        let account = Arc::new(StoreAccount::default());
         account.allow_host_memory(10_000);
         let [first, second] = [b"1", b"2"].map(|name| MemoryQueue::new(name, Arc::clone(&account)).unwrap());
         first.enqueue(&[0; 5000]).unwrap();
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn limits_hold_and_what_is_taken_makes_room() {
-        let account = Arc::new(Account::default());
+        let account = Arc::new(StoreAccount::default());
         let queue = MemoryQueue::new(b"q", Arc::clone(&account)).unwrap();
         queue.enqueue(&vec![0; MAX_QUEUE_BYTES]).unwrap();
         assert_eq!(queue.enqueue(b"x"), Err(Status::NotFound));

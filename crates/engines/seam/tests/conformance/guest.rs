@@ -120,7 +120,9 @@ fn heard(state: &mut dyn HostState) -> &mut Vec<u64> {
 }
 
 pub fn compile(engine: &dyn Engine, text: &str) -> Arc<dyn Module> {
-    engine.compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS).unwrap()
+    engine
+        .compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS)
+        .unwrap()
 }
 
 pub fn limits(memory: usize) -> Limits {

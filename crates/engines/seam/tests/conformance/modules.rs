@@ -106,7 +106,9 @@ fn refused_features(engine: &dyn Engine) {
         r#"(module (memory i64 1))"#,
         r#"(module (memory 1) (memory 1))"#,
     ] {
-        let error = engine.compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS).err();
+        let error = engine
+            .compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS)
+            .err();
         assert!(matches!(error, Some(CompileError::Invalid(_))), "{text}");
     }
 }
@@ -284,7 +286,11 @@ fn abilities(engine: &dyn Engine) {
     let compiler = engine.ahead_of_time().and_then(|ahead| ahead.compiler().ok());
     assert_eq!(abilities.has(Ability::Precompile), compiler.is_some());
     if let Some(compiler) = compiler {
-        assert!(compiler.compile_code(&(&wat::parse_str(COUNTER).unwrap()).into()).is_ok());
+        assert!(
+            compiler
+                .compile_code(&(&wat::parse_str(COUNTER).unwrap()).into())
+                .is_ok()
+        );
     }
     assert_eq!(abilities.has(Ability::Snapshot), engine.snapshots().is_some());
 }

@@ -30,7 +30,9 @@ fn calls_host(engine: &dyn Engine) {
 }
 
 fn failure(engine: &dyn Engine, text: &str, limits: &Limits) -> TrapKind {
-    let module = engine.compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS).unwrap();
+    let module = engine
+        .compile(&(&wat::parse_str(text).unwrap()).into(), FUNCS)
+        .unwrap();
     match module
         .instantiate(Box::new(Heard::default()), limits)
         .err()
