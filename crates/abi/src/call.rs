@@ -20,7 +20,7 @@ pub struct HttpCall {
     pub body: Vec<u8>,
     /// Trailer lines, names in lower case.
     pub trailers: Pairs,
-    /// How long the guest is ready to wait; `None` where it named no bound. The proxy has a ceiling of its own.
+    /// The time that the guest is ready to wait; `None` where it named no bound. The proxy has a ceiling of its own.
     pub timeout: Option<Duration>,
 }
 
@@ -43,7 +43,7 @@ pub struct CallFailure {
     /// `BadArgument` where the call cannot be made as asked, `BrokenConnection` where the upstream did not answer,
     /// `InternalFailure` where the answer was refused.
     pub status: Status,
-    /// Such as `timeout`, `connect`, `tls`, `reset`, `response too large`, `missing :path`.
+    /// The reason, such as `timeout`, `connect`, `tls`, `reset`, `response too large`, `missing :path`.
     pub reason: String,
 }
 
@@ -52,14 +52,14 @@ pub struct CallFailure {
 pub struct GrpcCall {
     /// Name of the upstream, or a serialised `GrpcService`.
     pub upstream: Vec<u8>,
-    /// Such as `helloworld.Greeter`.
+    /// Name of the service, such as `helloworld.Greeter`.
     pub service: Vec<u8>,
-    /// Such as `SayHello`.
+    /// Name of the method, such as `SayHello`.
     pub method: Vec<u8>,
     /// Initial metadata, names in lower case.
     pub metadata: Pairs,
     /// The message; empty for a stream.
     pub message: Vec<u8>,
-    /// How long to wait; `None` where the guest named no bound.
+    /// The time to wait; `None` where the guest named no bound.
     pub timeout: Option<Duration>,
 }

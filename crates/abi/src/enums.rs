@@ -44,7 +44,7 @@ macro_rules! wire_enum {
 }
 
 wire_enum! {
-    /// What a hostcall answers (`proxy_status_t`).
+    /// The answer of a hostcall (`proxy_status_t`).
     Status {
         /// Done.
         Ok = 0,
@@ -94,7 +94,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Which buffer a buffer hostcall means (`proxy_buffer_type_t`).
+    /// The buffer that a buffer hostcall means (`proxy_buffer_type_t`).
     BufferType {
         /// Body of the HTTP request.
         HttpRequestBody = 0,
@@ -118,7 +118,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Which header map a map hostcall means (`proxy_map_type_t`).
+    /// The header map that a map hostcall means (`proxy_map_type_t`).
     MapType {
         /// Headers of the request, pseudo-headers included.
         HttpRequestHeaders = 0,
@@ -140,7 +140,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Which direction of a stream is meant (`proxy_stream_type_t`).
+    /// A direction of a stream (`proxy_stream_type_t`).
     StreamType {
         /// The HTTP request.
         HttpRequest = 0,
@@ -154,7 +154,7 @@ wire_enum! {
 }
 
 wire_enum! {
-    /// Who closed a connection (`proxy_peer_type_t`).
+    /// The side that closed a connection (`proxy_peer_type_t`).
     PeerType {
         /// Not known.
         Unknown = 0,

@@ -1,4 +1,4 @@
-//! What a guest exports: the callbacks, its allocator and how it is started.
+//! Exports of a guest: the callbacks, its allocator and its start functions.
 
 use crate::signature::signature;
 use crate::{AbiVersion, Signature};
@@ -45,7 +45,7 @@ macro_rules! callbacks {
                 }
             }
 
-            /// What the host takes for the result where the guest does not export the callback: 1 (true) or
+            /// The result that the host assumes where the guest does not export the callback: 1 (true) or
             /// 0 (Continue, or no result).
             pub const fn default_result(self) -> u32 {
                 match self {
@@ -143,7 +143,7 @@ impl Callback {
         }
     }
 
-    /// Whether this version of the ABI has the callback at all.
+    /// Returns true if this version of the ABI has the callback.
     pub const fn is_in(self, version: AbiVersion) -> bool {
         !(matches!(self, Self::ForeignFunction) && matches!(version, AbiVersion::V0_1_0))
     }

@@ -91,7 +91,7 @@ pub const CALLBACK_BUDGET: Duration = Duration::from_millis(100);
 /// rule set takes half a second; ten leave room for slow machines and still end.
 pub const START_BUDGET: Duration = Duration::from_secs(10);
 
-/// How long a context that answered false from `proxy_on_done` waits for `proxy_done`. Long enough for a last
+/// The time for which a context that answered false from `proxy_on_done` waits for `proxy_done`. Long enough for a last
 /// outbound call to end, short enough that forgotten contexts do not pile up.
 pub const DONE_WAIT: Duration = Duration::from_secs(30);
 
@@ -207,11 +207,11 @@ pub const MAX_IO_SLICES: usize = 1024;
 /// Bytes of body held while a filter pauses, unless configured: what Envoy's listeners hold by default.
 pub const BODY: usize = 1 << 20;
 
-/// How long filters may hold a stream in a proxy whose own timeouts do not run meanwhile. Longer than a call of theirs may
+/// The time for which filters may hold a stream in a proxy whose own timeouts do not run meanwhile. Longer than a call of theirs may
 /// take, so that it is the call that fails first.
 pub const STREAM_DEADLINE: Duration = Duration::from_secs(90);
 
-/// How long a tunnel after a 101 may go without a byte, unless configured. Clients of WebSockets send a ping every minute or
+/// The time that a tunnel after a 101 may go without a byte, unless configured. Clients of WebSockets send a ping every minute or
 /// so; those that send none and yet wait are given an hour.
 pub const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 

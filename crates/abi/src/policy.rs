@@ -2,7 +2,7 @@
 
 use crate::Pairs;
 
-/// What a stream gets when the VM of one of its filters is dead.
+/// The fate of a stream when the VM of one of its filters is dead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum FailPolicy {
     /// The stream goes on without the filter. The default, as in Traffic Server's own plugin.
@@ -12,7 +12,7 @@ pub enum FailPolicy {
     Closed,
 }
 
-/// How a guest learns that an HTTP call failed.
+/// The form in which a guest learns that an HTTP call failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum HttpCallFailure {
     /// All counts of the callback are zero; `proxy_get_status` gives the reason (specification).

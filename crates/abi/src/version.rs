@@ -37,7 +37,7 @@ impl AbiVersion {
             .find(|version| version.marker() == export)
     }
 
-    /// Such as `0.2.1`.
+    /// The version's name, such as `0.2.1`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::V0_1_0 => "0.1.0",
@@ -46,12 +46,12 @@ impl AbiVersion {
         }
     }
 
-    /// Whether the headers callbacks take `end_of_stream` as a third parameter.
+    /// True if the headers callbacks take `end_of_stream` as a third parameter.
     pub const fn headers_carry_end_of_stream(self) -> bool {
         !matches!(self, Self::V0_1_0)
     }
 
-    /// Whether `proxy_get_header_map_value` answers `NotFound` for a header that is missing. In 0.1.0 it answers `Ok`
+    /// True if `proxy_get_header_map_value` answers `NotFound` for a header that is missing. In 0.1.0 it answers `Ok`
     /// with an empty value.
     pub const fn missing_header_is_not_found(self) -> bool {
         !matches!(self, Self::V0_1_0)

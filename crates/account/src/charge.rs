@@ -1,4 +1,4 @@
-//! What an account has been charged.
+//! Charges to an account.
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::ImportSets;
 
 const _: () = assert!(Callback::ALL.len() <= 64);
 
-/// What a module may use, as bit sets of the size that the import sets need.
+/// The imports and callbacks that a module may use, as bit sets of the size that the import sets need.
 ///
 /// A hostcall outside of it answers `InternalFailure`, a WASI function `ENOTCAPABLE`, and a callback is not called, as
 /// if it were not exported. Functions of toolchains, start functions and the allocator are always allowed.

@@ -158,7 +158,7 @@ impl HostModule {
         self.digest
     }
 
-    /// What is known about the module without running it.
+    /// The facts about the module that are known without running it.
     pub const fn info(&self) -> &ModuleInfo {
         &self.info
     }

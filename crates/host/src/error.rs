@@ -1,4 +1,4 @@
-//! What can go wrong with a VM.
+//! Failures of a start, and deaths.
 
 use std::fmt;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub enum StartError {
         module: String,
         /// Name of the entry point.
         callback: &'static str,
-        /// How.
+        /// The trap.
         trap: Trap,
         /// The limit that the guest has exceeded, if the trap is about one.
         limit: Option<Box<Exceeded>>,
@@ -70,7 +70,7 @@ pub enum StartError {
     Refused {
         /// File name of the module.
         module: String,
-        /// Such as `proxy_on_configure`.
+        /// Name of the callback, such as `proxy_on_configure`.
         callback: &'static str,
         /// Name of the plugin whose configuration it was; `None` for the configuration of the VM.
         plugin: Option<String>,
@@ -88,7 +88,7 @@ pub enum StartError {
     Panicked {
         /// File name of the module.
         module: String,
-        /// Where.
+        /// Name of the entry point.
         callback: &'static str,
         /// The panic's message.
         message: String,
@@ -117,7 +117,7 @@ pub enum VmError {
     Trapped {
         /// Callback that ran.
         callback: &'static str,
-        /// How.
+        /// The trap.
         trap: Trap,
         /// The limit that the guest has exceeded, if the trap is about one.
         limit: Option<Box<Exceeded>>,

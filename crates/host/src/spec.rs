@@ -38,6 +38,6 @@ pub struct PluginSpec {
     pub fail_policy: FailPolicy,
     /// True if 1 from a headers callback holds back only the headers (Envoy's switch of this name).
     pub allow_on_headers_stop_iteration: bool,
-    /// How the guest learns that an HTTP call failed.
+    /// The form in which the guest learns that an HTTP call failed.
     pub http_call_failure: HttpCallFailure,
 }

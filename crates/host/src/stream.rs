@@ -198,7 +198,7 @@ pub enum Fact {
     ResponseBackendLatency,
     /// Number of the downstream connection: [`FactValue::Int`].
     ConnectionId,
-    /// Whether the client showed a certificate that was verified: [`FactValue::Bool`].
+    /// True if the client showed a certificate that was verified: [`FactValue::Bool`].
     ConnectionMtls,
     /// SNI: [`FactValue::Bytes`].
     ConnectionRequestedServerName,

@@ -9,7 +9,7 @@ const MAGIC: &[u8; 8] = b"weircode";
 /// Of the layout below. Another layout is other code: it is made again.
 const LAYOUT: u32 = 1;
 
-/// What an engine made of a module ahead of time.
+/// Machine code that an engine made of a module ahead of time.
 ///
 /// Its bytes: the magic `weircode`, the layout's number (4 bytes), the engine's name and the target (each with its length in 4
 /// bytes), the module's SHA-256, the code's BLAKE3, the code. Numbers are little-endian.
@@ -28,13 +28,13 @@ pub enum CodeError {
     /// The bytes are not what they should be.
     #[error("damaged: {0}")]
     Damaged(&'static str),
-    /// It was made from another module.
+    /// The code was made from another module.
     #[error("made from another module")]
     OtherModule,
-    /// It was made by another engine.
+    /// The code was made by another engine.
     #[error("made for the runtime {0}")]
     OtherEngine(String),
-    /// It was made by another version of the engine, with other settings, or for another kind of processor.
+    /// The code was made by another version of the engine, with other settings, or for another kind of processor.
     #[error("made for another version, other settings or another processor ({made}; here: {here})")]
     OtherKey {
         /// The key that it was made with.

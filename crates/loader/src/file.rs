@@ -16,7 +16,7 @@ const PREAMBLE: usize = 8;
 /// Number of a custom section.
 const CUSTOM: u8 = 0;
 
-/// What a file holds.
+/// The parts of a module's file.
 #[derive(Debug)]
 pub struct ModuleFile<'a> {
     /// The module, without the code.
@@ -31,7 +31,7 @@ pub struct ModuleFile<'a> {
 pub struct FittingCode<'a> {
     /// The engine's.
     pub ahead: Arc<dyn AheadOfTime>,
-    /// What [`AheadOfTime::load_code`] takes.
+    /// The bytes for [`AheadOfTime::load_code`].
     pub bytes: &'a [u8],
 }
 
@@ -100,7 +100,7 @@ impl<'a> ModuleFile<'a> {
         for code in self.code() {
             match code.and_then(fitting) {
                 Ok(code) => return Some(Ok(code)),
-                // That of another engine says least.
+                // An error about another engine says least.
                 Err(error @ CodeError::OtherEngine(_)) => why = why.or(Some(error)),
                 Err(error) => why = Some(error),
             }
@@ -138,7 +138,7 @@ fn append(out: &mut Vec<u8>, content: &[u8]) {
 
 struct Section<'a> {
     end: usize,
-    /// What it holds, where it is one of ours.
+    /// The content, where the section is one of ours.
     code: Option<&'a [u8]>,
 }
 

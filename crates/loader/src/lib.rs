@@ -1,4 +1,4 @@
-//! Where modules come from, and compiled code that need not be compiled again.
+//! Sources of modules, and compiled code that need not be compiled again.
 //!
 //! A [`ModuleSource`] gives a module's bytes; [`fetch`] gets them whole, bounded and with their digest. Nothing else reads
 //! modules.
@@ -21,4 +21,4 @@ pub use code::{Code, CodeError};
 pub use code_cache::{CachedEngine, CodeCache, CodeCacheError, CodeKey, MAX_CODE_CACHE_BYTES};
 pub use digest::FileDigest;
 pub use file::{FittingCode, ModuleFile, with_code};
-pub use source::{FetchError, FetchedModule, FileSource, FileStamp, ModuleSource, Revision, fetch};
+pub use source::{FetchError, FetchedModule, FileSource, FileStamp, ModuleSource, Stamp, fetch};

@@ -1,4 +1,4 @@
-//! What the process counts about itself: VMs, callbacks, streams, upstreams, reloads.
+//! Numbers by which the process counts about itself: VMs, callbacks, streams, upstreams, reloads.
 //!
 //! [`Meters`] is one value per process, handed to whoever has something to count. Counting is cheap enough for the request
 //! path: a [`Counter`] is spread over cache lines, so that threads which count at the same time do not wait for each other,

@@ -104,7 +104,7 @@ pub struct Death {
     pub plugin: Arc<str>,
     /// Why, such as `deadline`.
     pub cause: &'static str,
-    /// How often.
+    /// The number of times.
     pub count: u64,
 }
 

@@ -45,18 +45,18 @@ struct Totals {
     put_off: u64,
 }
 
-/// How often a hostcall answered with a status that is an error.
+/// The number of times that a hostcall answered with a status that is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostcallErrors {
     /// Name of the hostcall, such as `proxy_set_buffer_bytes`.
     pub hostcall: &'static str,
-    /// What it answered.
+    /// The status.
     pub status: Status,
-    /// How often.
+    /// The number of times.
     pub count: u64,
 }
 
-/// How long a callback of a plugin took.
+/// The times that a callback of a plugin took.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallbackTimes {
     /// The callback.

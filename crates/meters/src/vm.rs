@@ -7,7 +7,7 @@ use weir_account::Account;
 
 use crate::meters::Meters;
 
-/// What a VM is at a moment.
+/// The state of a VM at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum VmState {
@@ -71,7 +71,7 @@ pub struct VmReading {
     pub memory: usize,
     /// Bytes that the host holds for the VM.
     pub host_memory: usize,
-    /// How often the host refused to hold more for the VM.
+    /// The number of times that the host refused to hold more for the VM.
     pub host_memory_refused: u64,
 }
 

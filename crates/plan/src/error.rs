@@ -1,4 +1,4 @@
-//! What can be wrong with one filter, and with all of them.
+//! Errors of one filter, and of all of them.
 
 use std::fmt;
 

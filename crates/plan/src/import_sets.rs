@@ -2,7 +2,7 @@
 
 use weir_host::{Capabilities, ImportSets};
 
-/// What filters may import, in both proxies. A set that a crate of its own brings is added here and nowhere else:
+/// The functions that filters may import, in both proxies. A set that a crate of its own brings is added here and nowhere else:
 /// `ImportSets::composer().with(..).compose()`.
 pub fn import_sets() -> &'static ImportSets {
     ImportSets::standard()

@@ -25,7 +25,7 @@ pub struct Planner {
     known: KnownPlans,
 }
 
-/// What came of planning.
+/// The result of planning.
 #[derive(Default)]
 pub struct Planned {
     /// The VMs of the filters that serve, without those that were refused.

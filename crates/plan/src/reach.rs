@@ -54,7 +54,7 @@ impl Reach {
 
     /// Returns a client for the calls of one VM, with connections of its own. The supervisor makes one for each VM.
     pub fn caller(&self) -> Caller {
-        // What the guest may name directly stands among the upstreams, under its `host:port`.
+        // Authorities that the guest may name directly stand among the upstreams, under its `host:port`.
         let upstreams = self.upstreams.iter();
         let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Arc::clone(upstream)));
         let mut limits = CallLimits::default();

@@ -15,7 +15,7 @@ struct Entry {
     opened: Mutex<Option<Arc<dyn Engine>>>,
 }
 
-/// How a runtime is opened.
+/// Opens a runtime.
 pub struct RuntimeSource {
     name: &'static str,
     open: Box<dyn Fn() -> Result<Arc<dyn Engine>, Unavailable> + Send + Sync>,

@@ -17,7 +17,7 @@ use crate::vm::{Identity, VmPlan};
 
 /// A VM that is being put together, with the filters that want it.
 pub(crate) struct Group {
-    /// What its filters say about the VM; equal for all of them.
+    /// The configuration of the VM, equal for all of its filters.
     pub config: VmConfig,
     /// The filters, each once.
     pub filters: Vec<Arc<FilterConfig>>,
@@ -25,7 +25,7 @@ pub(crate) struct Group {
     pub upstreams: IndexMap<String, Arc<weir_config::Upstream>>,
 }
 
-/// What came of trying a VM.
+/// The result of trying a VM.
 #[derive(Default)]
 pub(crate) struct Outcome {
     /// Its plan, and the filters that are its plugins, in its order; `None` where no filter was accepted.

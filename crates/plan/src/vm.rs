@@ -45,7 +45,7 @@ pub struct Identity {
     pub log_levels: Vec<LogLevel>,
     /// True if a call to an unknown upstream may go to its `:authority`; see [`Reach::knows_by_authority`].
     pub by_authority: bool,
-    /// Where the ticks of each plugin run; `None` where its document leaves that to the proxy.
+    /// The place where the ticks of each plugin run; `None` where its document leaves that to the proxy.
     pub ticks: Vec<Option<Ticks>>,
 }
 

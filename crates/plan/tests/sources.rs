@@ -10,7 +10,7 @@ use weir_abi::{Callback, LogLevel, Status};
 use weir_config::{CodeSource, Environment, FilterConfig};
 use weir_engine_wasmi::WasmiEngine;
 use weir_host::{CallTicket, ContextId, ForeignFunctions, HttpCall, QueueWaker, Services, Shared};
-use weir_loader::{FetchError, FileDigest, ModuleSource, Revision};
+use weir_loader::{FetchError, FileDigest, ModuleSource, Stamp};
 use weir_plan::{Planned, Planner, Runtimes, Sources};
 
 const GUEST: &str = r#"(module
@@ -57,9 +57,9 @@ impl ModuleSource for Memory {
         self.0.lock().unwrap().expected
     }
 
-    fn revision(&self) -> Option<Revision> {
+    fn stamp(&self) -> Option<Stamp> {
         let module = &self.0.lock().unwrap().module;
-        Some(Revision::Tag(FileDigest::of(module).to_string()))
+        Some(Stamp::Tag(FileDigest::of(module).to_string()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What VMs share by `vm_id`: data and queues behind a trait, the in-process store, overlays for trials.
+//! State that VMs share by `vm_id`: data and queues behind a trait, the in-process store, overlays for trials.
 //!
 //! A [`Store`] holds the shared state of one `vm_id`. [`Stores`] knows the store of each `vm_id`: a [`MemoryStore`] unless
 //! [`Stores::map`] says otherwise. A VM takes a [`StateHandle`] when it starts and reaches its store through that, so that

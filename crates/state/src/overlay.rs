@@ -13,7 +13,7 @@ use crate::{MemoryQueue, Queue, Store, Usage};
 
 /// Changes on top of a store that stays as it is. Ends with the trial, which ends within the deadlines of a start.
 ///
-/// It holds no more than what the trial has written, and what it has deleted of the keys below.
+/// The overlay holds the keys that the trial has written, and those below that it has deleted.
 ///
 /// The limits hold for what the trial sees: the keys below without those that it has changed, and its own. They are exact
 /// while nobody writes below; what others do meanwhile to keys that the trial has changed is counted as well.
@@ -37,7 +37,7 @@ struct Changes {
     new_queues: usize,
 }
 
-/// What the trial has made of a key.
+/// The trial's version of a key.
 struct Change {
     /// Its value; `None` if the trial has deleted a key that exists below.
     value: Option<Value>,

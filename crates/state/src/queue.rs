@@ -59,7 +59,7 @@ pub struct Subscription {
     pub waker: Arc<dyn QueueWaker>,
 }
 
-/// How a queue tells a proxy that a plugin of a VM has something to take.
+/// The way in which a queue tells a proxy that a plugin of a VM has something to take.
 ///
 /// Called on any thread, also inside another VM's hostcall: it must only leave a note for the thread of its VM, which
 /// then calls `Vm::on_queue_ready`. A consumer has at most one note under way at a time.

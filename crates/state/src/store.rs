@@ -56,11 +56,11 @@ pub trait Store: Send + Sync {
         let _ = bytes;
     }
 
-    /// What the `vm_id` holds now. Quotas act on this account. Costs no more than some loads.
+    /// The usage of the `vm_id` now. Quotas act on this account. Costs no more than some loads.
     fn usage(&self) -> Usage;
 }
 
-/// What a `vm_id` holds in its store.
+/// The usage of a `vm_id` in its store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Keys of shared data.

@@ -1,4 +1,4 @@
-//! Which store a `vm_id` has.
+//! The store of each `vm_id`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -26,7 +26,7 @@ struct Inner {
     below: Option<Below>,
 }
 
-/// What an overlay lies on.
+/// The stores below an overlay.
 struct Below {
     stores: Stores,
     /// The last number of a queue when the overlay was made: up to this one, numbers mean what they mean below.
@@ -136,7 +136,7 @@ impl Stores {
         }))
     }
 
-    /// What each `vm_id` holds, in no order.
+    /// The usage of each `vm_id`, in no order.
     pub fn usage(&self) -> Vec<(Box<str>, Usage)> {
         // The lock is not held while stores are asked.
         let stores: Vec<_> = self

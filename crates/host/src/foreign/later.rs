@@ -8,7 +8,7 @@ use weir_account::{Account, Charge, Full};
 /// The way back to the guest for work that takes time: what is delivered here comes to `proxy_on_foreign_function` of the
 /// plugin context that called, with the token as the function's number, on the VM's own thread.
 ///
-/// It can be dropped: then nothing comes. Nothing comes either once the VM is gone.
+/// A dropped one brings no answer, and neither does one whose VM is gone.
 pub struct Later {
     token: u32,
     account: Option<Arc<Account>>,
@@ -29,7 +29,7 @@ impl Later {
         }
     }
 
-    /// What the guest knows its answer by; the function's result should tell it.
+    /// The number by which the guest knows its answer; the function's result should tell it.
     pub const fn token(&self) -> u32 {
         self.token
     }

@@ -17,7 +17,7 @@ use crate::{ContextId, Services, Store, Stream};
 
 /// A foreign function: takes the guest's arguments, answers with bytes of its own.
 ///
-/// It runs inside a hostcall: it must be quick, must not block, and must not call into a VM. SDKs take `NotFound`,
+/// The function runs inside a hostcall: it must be quick, must not block, and must not call into a VM. SDKs take `NotFound`,
 /// `BadArgument`, `SerializationFailure` and `InternalFailure` from it; on any other status the Rust SDK panics.
 pub type ForeignFunction = dyn Fn(&mut ForeignCall<'_>, &[u8]) -> Result<Vec<u8>, Status> + Send + Sync;
 
@@ -73,7 +73,7 @@ impl fmt::Debug for ForeignFunctions {
 pub struct ForeignCall<'a> {
     // Spelled out, since the default would be no longer than the reference and could not be downcast.
     stream: Option<&'a mut (dyn Stream + 'static)>,
-    /// Who calls, and what can bring an answer to it later.
+    /// The plugin that calls, and the way in which an answer reaches it later.
     caller: Option<(ContextId, &'a mut dyn Services, &'a Arc<Account>)>,
     store: &'a dyn Store,
     vm_id: &'a str,
@@ -117,7 +117,7 @@ impl<'a> ForeignCall<'a> {
         self.stream.as_deref_mut()
     }
 
-    /// That stream, where it is a handle of this type: what a function of a proxy needs to reach what only that proxy
+    /// The stream, where it is a handle of this type: a function of a proxy reaches so what only that proxy
     /// knows.
     pub fn stream_as<T: Stream>(&mut self) -> Option<&mut T> {
         let stream: &mut dyn Any = self.stream.as_deref_mut()?;

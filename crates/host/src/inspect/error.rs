@@ -11,7 +11,7 @@ pub enum LoadError {
     /// The bytes are something else.
     #[error("not a WebAssembly module: {found}")]
     NotWasm {
-        /// What they look like, and what to do about it.
+        /// A description of the bytes, and a remedy.
         found: String,
     },
     /// The bytes are machine code that an engine made ahead of time.
@@ -25,7 +25,7 @@ pub enum LoadError {
     /// The module begins well but cannot be read.
     #[error("malformed WebAssembly at byte {offset:#x}: {reason}")]
     Malformed {
-        /// Where, in bytes from the start.
+        /// The place, in bytes from the start.
         offset: u64,
         /// Why.
         reason: String,

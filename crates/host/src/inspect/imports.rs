@@ -6,7 +6,7 @@ use weir_abi::{Signature, ValType};
 use crate::ImportSets;
 use crate::sets::SetInfo;
 
-/// What an import turned out to be.
+/// The kind of an import.
 pub(super) enum Verdict {
     /// A function of this set.
     Offered(SetInfo),
@@ -53,7 +53,7 @@ fn not_a_function(full_name: &str, kind: &str) -> Verdict {
     Verdict::Unknown(format!("{full_name}: {kind}, but a host offers only functions"))
 }
 
-/// Whether a function of the module has this type.
+/// Returns true if a function of the module has this type.
 pub(super) fn same(found: &FuncType, expected: Signature) -> bool {
     let equal = |(found, expected): (&wasmparser::ValType, &ValType)| *found == val_type(*expected);
     found.params().len() == expected.params.len()

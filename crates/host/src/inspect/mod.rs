@@ -1,4 +1,4 @@
-//! What can be known of a module without running it.
+//! Facts about a module that are known without running it.
 
 mod error;
 mod imports;
@@ -29,7 +29,7 @@ pub fn inspect(sets: &ImportSets, wasm: &[u8]) -> Result<ModuleInfo, LoadError> 
     module::read(sets, wasm)
 }
 
-/// What is known of a module.
+/// Facts about a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModuleInfo {
@@ -37,7 +37,7 @@ pub struct ModuleInfo {
     pub abi: Option<AbiVersion>,
     /// Every `proxy_abi_version_*` exported, known or not, in the order of export.
     pub markers: Vec<String>,
-    /// Which SDK or compiler made the module, as far as it can be told.
+    /// The SDK or compiler that made the module, as far as it can be told.
     pub sdk: Option<String>,
     /// Callbacks exported with the right type, in the order of the ABI's table.
     pub callbacks: Vec<String>,
@@ -51,13 +51,13 @@ pub struct ModuleInfo {
     pub memory: Option<MemoryInfo>,
     /// Bytes of the module.
     pub size: usize,
-    /// Whether the module has a start section.
+    /// True if the module has a start section.
     pub start_section: bool,
     /// Start functions exported: `_initialize`, `_start`, `main`, `__main_void`.
     pub start_functions: Vec<String>,
     /// Name of the guest's allocator.
     pub allocator: Option<&'static str>,
-    /// Whether functions have names, which backtraces show.
+    /// True if functions have names, which backtraces show.
     pub has_names: bool,
     /// Exports that look like callbacks and are not: unknown names and wrong types. They will not be called.
     pub warnings: Vec<String>,

@@ -14,7 +14,7 @@ use crate::ImportSets;
 /// Callbacks of early drafts that SDKs still export and nobody calls.
 const RELICS: [&str; 2] = ["proxy_on_resolve_dns", "proxy_on_stats_update"];
 
-/// What is gathered on the way through the sections.
+/// Facts gathered on the way through the sections.
 struct Sections<'a> {
     sets: &'a ImportSets,
     info: ModuleInfo,
@@ -185,7 +185,7 @@ impl<'a> Sections<'a> {
         });
     }
 
-    /// Which callbacks are exported with the right type, and what only looks like one.
+    /// Sorts the exports into callbacks with the right type and names that only look like one.
     fn callbacks(&mut self, exports: &[wasmparser::Export<'_>]) {
         let abi = self.info.abi.unwrap_or(AbiVersion::V0_2_1);
         let mut callbacks = Vec::new();

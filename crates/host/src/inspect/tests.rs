@@ -3,7 +3,7 @@ use weir_abi::{Callback, Signature, ValType};
 
 use super::*;
 
-/// What every module that runs has.
+/// The parts that every module has which runs.
 const FRAME: &str = r#"
     (memory (export "memory") 2 10)
     (func (export "proxy_abi_version_0_2_1"))

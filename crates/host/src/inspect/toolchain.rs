@@ -1,9 +1,9 @@
-//! Which SDK and compiler made a module: a guess from what they leave behind, for people to read.
+//! The SDK and compiler that made a module: a guess from what they leave behind, for people to read.
 
 use memchr::memmem;
 use wasmparser::ProducersSectionReader;
 
-/// What toolchains left behind.
+/// Traces of toolchains.
 #[derive(Default)]
 pub(super) struct Clues {
     /// `language` of the producers section, with version.

@@ -30,7 +30,7 @@ pub trait Guest: Send + Sized + 'static {
     /// Name of the start in messages, such as `_start`.
     const START: &'static str;
 
-    /// What the guest's owner does when the guest has died, in order, before it is dropped. A panic in one step does not
+    /// Steps that the guest's owner takes when the guest has died, in order, before it is dropped. A panic in one step does not
     /// keep the next from running.
     const LAST_STEPS: &'static [fn(&mut Self, &VmError)];
 

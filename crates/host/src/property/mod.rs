@@ -15,7 +15,7 @@ use weir_abi::{MapType, Status, pairs};
 use self::table::Answer;
 use crate::{Fact, FactValue, Lookup, Stream};
 
-/// Who asks.
+/// The guest that asks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PluginIdentity<'a> {
     /// Name of the plugin.
@@ -117,7 +117,7 @@ fn entry(path: &[u8], stream: &dyn Stream, out: &mut Vec<u8>) -> Result<(), Stat
         }
     }
     if let Some(name) = path.strip_prefix(b"filter_state\0") {
-        // What `proxy_set_property` stored under `x` is `wasm.x` to others, as in Envoy.
+        // A value that `proxy_set_property` stored under `x` is `wasm.x` to others, as in Envoy.
         let stored = name.strip_prefix(b"wasm.").unwrap_or(name);
         if stream.filter_state(name, out) || stream.filter_state(stored, out) {
             return Ok(());

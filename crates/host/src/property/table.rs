@@ -11,7 +11,7 @@ use self::Answer::{
 use crate::CertificateField;
 use crate::Fact::*;
 
-/// Where the value of a property comes from, and so how it is encoded.
+/// The origin of a property's value, and so its encoding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Answer {
     /// The first field line of this name: bytes.
@@ -28,7 +28,7 @@ pub(super) enum Answer {
     ResponseCode,
     /// `grpc-status` of the trailers, else of the headers: integer.
     GrpcStatus,
-    /// What the proxy knows, encoded after its kind.
+    /// A fact that the proxy knows, encoded after its kind.
     Fact(crate::Fact),
     /// Port of an address that the proxy knows: integer.
     Port(crate::Fact),

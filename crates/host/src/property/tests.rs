@@ -46,7 +46,7 @@ impl Fake {
     }
 
     fn read_path(&self, path: &[u8]) -> Result<Vec<u8>, Status> {
-        // What lies in the buffer already must stay.
+        // Bytes that lie in the buffer already must stay.
         let mut out = b"before".to_vec();
         read(path, Some(self), &PLUGIN, &mut out)?;
         Ok(out.strip_prefix(b"before").expect("appended").to_vec())

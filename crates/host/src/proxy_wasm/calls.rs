@@ -3,7 +3,7 @@
 use weir_abi::{CallFailure, Callback, Status};
 
 use super::Vm;
-use super::state::{CallOwner, Delivery};
+use super::state::{CallOwner, CallbackData};
 use super::stream::wire;
 use crate::{ContextId, HttpCallFailure, HttpCallResponse, Pairs, VmError};
 
@@ -54,7 +54,7 @@ impl Vm {
             Callback::HttpCallResponse,
             owner.plugin,
             &args,
-            Delivery::HttpCall(response),
+            CallbackData::HttpCall(response),
         )
     }
 
@@ -93,13 +93,8 @@ impl Vm {
             return Ok(());
         };
         let args = [owner.plugin.wire(), token, wire(metadata.len())];
-        let delivery = Delivery::GrpcInitialMetadata(metadata);
-        self.deliver(
-            Callback::GrpcReceiveInitialMetadata,
-            owner.plugin,
-            &args,
-            delivery,
-        )
+        let data = CallbackData::GrpcInitialMetadata(metadata);
+        self.deliver(Callback::GrpcReceiveInitialMetadata, owner.plugin, &args, data)
     }
 
     /// A message of a gRPC call or stream.
@@ -116,7 +111,7 @@ impl Vm {
             Callback::GrpcReceive,
             owner.plugin,
             &args,
-            Delivery::GrpcMessage(message),
+            CallbackData::GrpcMessage(message),
         )
     }
 
@@ -130,13 +125,8 @@ impl Vm {
             return Ok(());
         };
         let args = [owner.plugin.wire(), token, wire(metadata.len())];
-        let delivery = Delivery::GrpcTrailingMetadata(metadata);
-        self.deliver(
-            Callback::GrpcReceiveTrailingMetadata,
-            owner.plugin,
-            &args,
-            delivery,
-        )
+        let data = CallbackData::GrpcTrailingMetadata(metadata);
+        self.deliver(Callback::GrpcReceiveTrailingMetadata, owner.plugin, &args, data)
     }
 
     /// The end of a gRPC call or stream, once, with its gRPC status (0 to 16) and message.
@@ -152,7 +142,7 @@ impl Vm {
         state.grpc_calls.remove(&token);
         state.status = (status, message);
         let args = [owner.plugin.wire(), token, status];
-        self.deliver(Callback::GrpcClose, owner.plugin, &args, Delivery::None)
+        self.deliver(Callback::GrpcClose, owner.plugin, &args, CallbackData::None)
     }
 
     fn grpc_owner(&mut self, token: u32) -> Result<Option<CallOwner>, VmError> {
@@ -161,7 +151,7 @@ impl Vm {
     }
 }
 
-/// What Envoy's HTTP client makes of a call that failed.
+/// The response that Envoy's HTTP client makes of a call that failed.
 fn synthetic_response(reason: &str) -> HttpCallResponse {
     let (status, body): (&[u8], &[u8]) = match reason {
         "timeout" => (b"504", b"upstream request timeout"),

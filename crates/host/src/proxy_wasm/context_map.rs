@@ -42,7 +42,7 @@ impl<T> ContextMap<T> {
         }
     }
 
-    /// Whether a context is there.
+    /// Returns true if a context is there.
     #[inline]
     pub fn contains_key(&self, id: &ContextId) -> bool {
         self.get(id).is_some()

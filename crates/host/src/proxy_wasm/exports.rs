@@ -3,7 +3,7 @@
 use weir_abi::{AbiVersion, Callback};
 use weir_engine::FuncId;
 
-use super::state::VmState;
+use super::state::ProxyWasmState;
 use crate::VmSpec;
 use crate::life::GuestInstance;
 
@@ -24,7 +24,7 @@ impl Default for Exports {
 }
 
 impl Exports {
-    pub fn resolve(instance: &mut GuestInstance<VmState>, spec: &VmSpec) -> Self {
+    pub fn resolve(instance: &mut GuestInstance<ProxyWasmState>, spec: &VmSpec) -> Self {
         let mut exports = Self::default();
         let abi = instance.kind().abi;
         for callback in Callback::ALL {
@@ -34,7 +34,7 @@ impl Exports {
             let index = *callback as usize;
             exports.funcs[index] = instance.func(callback.name(), callback.signature(AbiVersion::V0_2_1));
             if exports.funcs[index].is_none() && is_headers(*callback) {
-                // What the module exports counts, not what its marker says: SDKs mix them.
+                // The exports count, not the marker: SDKs mix them.
                 exports.funcs[index] = instance.func(callback.name(), callback.signature(AbiVersion::V0_1_0));
                 exports.two_parameters |= u64::from(exports.funcs[index].is_some()) << index;
             }

@@ -7,14 +7,14 @@ use weir_engine::{CpuBudget, FuncId, Trap};
 
 use super::exports::Exports;
 use super::snapshot::VmSnapshot;
-use super::state::VmState;
+use super::state::ProxyWasmState;
 use crate::life::{Guest, GuestInstance};
 use crate::sets::GuestState;
 use crate::{ContextId, Fact, FactValue, VmError, VmSpec};
 
 /// An instance of a Proxy-Wasm module.
 pub(crate) struct WasmGuest {
-    instance: GuestInstance<VmState>,
+    instance: GuestInstance<ProxyWasmState>,
     pub(super) exports: Exports,
     /// The snapshot that the guest continues from, until it has finished a stream.
     pub(super) untried_snapshot: Option<Arc<VmSnapshot>>,
@@ -69,7 +69,7 @@ impl Guest for WasmGuest {
 }
 
 /// The log's line about a death: filter, route, module, callback, and the limit that was exceeded.
-fn obituary(vm: &mut VmState, error: &VmError) -> String {
+fn obituary(vm: &mut ProxyWasmState, error: &VmError) -> String {
     let mut text = String::new();
     if let Some(plugin) = vm.plugin() {
         text = format!("filter {}: ", plugin.spec.name);
@@ -84,7 +84,7 @@ fn obituary(vm: &mut VmState, error: &VmError) -> String {
 
 impl WasmGuest {
     /// The guest of an instance that has just been made.
-    pub fn new(spec: &Arc<VmSpec>, mut instance: GuestInstance<VmState>) -> Self {
+    pub fn new(spec: &Arc<VmSpec>, mut instance: GuestInstance<ProxyWasmState>) -> Self {
         let find = |(name, signature): &(&str, _)| instance.func(name, *signature);
         if let Some(allocator) = ALLOCATORS.iter().find_map(find) {
             instance.set_allocator(allocator);
@@ -98,13 +98,13 @@ impl WasmGuest {
 
     /// The state of the instance.
     #[inline]
-    pub fn state(&mut self) -> &mut GuestState<VmState> {
+    pub fn state(&mut self) -> &mut GuestState<ProxyWasmState> {
         self.instance.state()
     }
 
     /// The state of Proxy-Wasm.
     #[inline]
-    pub fn vm_state(&mut self) -> &mut VmState {
+    pub fn vm_state(&mut self) -> &mut ProxyWasmState {
         &mut self.state().kind
     }
 
@@ -121,12 +121,12 @@ impl WasmGuest {
 
     /// The instance, to be entered.
     #[inline]
-    pub fn instance(&mut self) -> &mut GuestInstance<VmState> {
+    pub fn instance(&mut self) -> &mut GuestInstance<ProxyWasmState> {
         &mut self.instance
     }
 
     /// Takes the instance out.
-    pub fn into_instance(self) -> GuestInstance<VmState> {
+    pub fn into_instance(self) -> GuestInstance<ProxyWasmState> {
         self.instance
     }
 

@@ -2,10 +2,10 @@
 
 use weir_abi::MapType;
 
-use super::state::{Delivery, VmState};
+use super::state::{CallbackData, ProxyWasmState};
 use crate::{Lookup, Pairs};
 
-impl VmState {
+impl ProxyWasmState {
     /// Appends the value of the first field line called `self.name` to `self.scratch`.
     pub fn header(&mut self, map: MapType) -> Lookup {
         self.scratch.clear();
@@ -45,11 +45,13 @@ impl VmState {
 
     /// A map that belongs to the callback that runs and to no stream.
     fn delivered(&self, map: MapType) -> Option<&Pairs> {
-        match (map, &self.delivery) {
-            (MapType::HttpCallResponseHeaders, Delivery::HttpCall(response)) => Some(&response.headers),
-            (MapType::HttpCallResponseTrailers, Delivery::HttpCall(response)) => Some(&response.trailers),
-            (MapType::GrpcReceiveInitialMetadata, Delivery::GrpcInitialMetadata(pairs))
-            | (MapType::GrpcReceiveTrailingMetadata, Delivery::GrpcTrailingMetadata(pairs)) => Some(pairs),
+        match (map, &self.callback_data) {
+            (MapType::HttpCallResponseHeaders, CallbackData::HttpCall(response)) => Some(&response.headers),
+            (MapType::HttpCallResponseTrailers, CallbackData::HttpCall(response)) => Some(&response.trailers),
+            (MapType::GrpcReceiveInitialMetadata, CallbackData::GrpcInitialMetadata(pairs))
+            | (MapType::GrpcReceiveTrailingMetadata, CallbackData::GrpcTrailingMetadata(pairs)) => {
+                Some(pairs)
+            }
             _ => None,
         }
     }

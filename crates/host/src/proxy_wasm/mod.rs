@@ -31,7 +31,7 @@ pub use self::action::{BodyAction, Finish, HeadersAction, StreamAction};
 use self::guest::{Entry, WasmGuest};
 pub use self::snapshot::VmSnapshot;
 pub use self::start::ConsumedQueues;
-use self::state::VmState;
+use self::state::ProxyWasmState;
 pub use self::trial::{TrialRefusal, TrialServices};
 use crate::life::Life;
 use crate::{ContextId, PluginSpec, VmError, VmSpec};
@@ -91,7 +91,7 @@ impl Vm {
         self.life.guest().map_or(0, WasmGuest::memory_size)
     }
 
-    fn state(&mut self) -> Option<&mut VmState> {
+    fn state(&mut self) -> Option<&mut ProxyWasmState> {
         Some(self.life.guest_mut()?.vm_state())
     }
 

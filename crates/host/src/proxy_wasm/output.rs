@@ -6,7 +6,7 @@
 use weir_abi::{LogLevel, limits};
 use weir_engine::ByteSize;
 
-use super::state::VmState;
+use super::state::ProxyWasmState;
 
 /// The last lines that were lost in a callback.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Losses {
     }
 }
 
-impl VmState {
+impl ProxyWasmState {
     /// The guest logs a line, under the name of the effective plugin. Lost where the plugin has used up what it may log.
     pub fn log(&mut self, level: LogLevel, line: &[u8]) {
         let plugin = self.plugin();

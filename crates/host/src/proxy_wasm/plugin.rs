@@ -3,7 +3,7 @@
 use weir_abi::Callback;
 
 use super::Vm;
-use super::state::Delivery;
+use super::state::CallbackData;
 use super::stream::wire;
 use crate::{ContextId, VmError};
 
@@ -50,12 +50,12 @@ impl Vm {
         arguments: Vec<u8>,
     ) -> Result<(), VmError> {
         let size = wire(arguments.len());
-        let delivery = Delivery::ForeignArguments(arguments);
+        let data = CallbackData::ForeignArguments(arguments);
         self.deliver(
             Callback::ForeignFunction,
             plugin,
             &[plugin.wire(), function, size],
-            delivery,
+            data,
         )
     }
 
@@ -83,18 +83,18 @@ impl Vm {
         self.state().is_some_and(|state| !state.done_waits.is_empty())
     }
 
-    /// Calls a callback of a plugin context while `delivery` is readable.
+    /// Calls a callback of a plugin context while `data` is readable.
     pub(super) fn deliver(
         &mut self,
         callback: Callback,
         plugin: ContextId,
         args: &[u32],
-        delivery: Delivery,
+        data: CallbackData,
     ) -> Result<(), VmError> {
-        self.state().ok_or(VmError::Dead)?.delivery = delivery;
+        self.state().ok_or(VmError::Dead)?.callback_data = data;
         let result = self.plugin_callback(callback, plugin, args);
         if let Some(state) = self.state() {
-            state.delivery = Delivery::None;
+            state.callback_data = CallbackData::None;
         }
         result
     }

@@ -7,7 +7,7 @@ use weir_engine::{FuncId, Trap, TrapKind};
 
 use super::Vm;
 use super::guest::WasmGuest;
-use super::state::{PluginContext, VmState};
+use super::state::{PluginContext, ProxyWasmState};
 use crate::life::{Budgets, Life, Origin};
 use crate::{ContextId, NoSnapshot, PluginSpec, QueueWaker, Services, Shared, StartError, VmError, VmSpec};
 
@@ -55,7 +55,7 @@ impl Vm {
         services: Box<dyn Services>,
         waker: Arc<dyn QueueWaker>,
     ) -> Result<Self, StartError> {
-        let kind = VmState::maker(&spec, shared, services, waker)?;
+        let kind = ProxyWasmState::maker(&spec, shared, services, waker)?;
         let life = Life::start(&spec, origin, shared, kind, |instance, budgets| {
             let mut guest = WasmGuest::new(&spec, instance);
             run_start_functions(&mut guest, &spec, budgets)?;
@@ -158,7 +158,7 @@ impl Vm {
         self.meter().set_memory(self.memory_size());
     }
 
-    /// Calls a callback of the start; whether it said yes.
+    /// Calls a callback of the start, and returns true if the guest said yes.
     fn ask(&mut self, callback: Callback, id: ContextId, args: &[u32]) -> Result<bool, StartError> {
         let answer = self.enter_at_start(callback, id, args);
         let answer = answer.map_err(|error| self.start_error(callback, error))?;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The state of Proxy-Wasm in a VM.
-pub(crate) struct VmState {
+pub(crate) struct ProxyWasmState {
     pub spec: Arc<VmSpec>,
     pub abi: AbiVersion,
     pub shared: Shared,
@@ -57,17 +57,17 @@ pub(crate) struct VmState {
     /// gRPC calls and streams in flight.
     pub grpc_calls: FxHashMap<u32, GrpcInFlight>,
     pub next_token: u32,
-    /// What the callback that runs delivers.
-    pub delivery: Delivery,
-    /// What `proxy_get_status` answers.
+    /// Data that the callback which runs delivers.
+    pub callback_data: CallbackData,
+    /// The answer of `proxy_get_status`.
     pub status: (u32, String),
 
     /// Lines that were lost in the callback that runs.
     pub losses: Losses,
-    /// What the VM may log until it has a plugin.
+    /// The lines that the VM may log until it has a plugin.
     pub starting_log: Arc<LogAllowance>,
     pub metrics: MetricCache,
-    /// What the guest counts is not counted.
+    /// True while nothing is counted that the guest counts.
     pub metrics_still: bool,
     /// Bytes on their way into the guest, kept to save allocations.
     pub scratch: Vec<u8>,
@@ -79,13 +79,13 @@ pub(crate) struct VmState {
 #[derive(Clone)]
 pub(crate) struct PluginContext {
     pub spec: Arc<PluginSpec>,
-    /// What `proxy_set_property` stored outside of any stream.
+    /// Values that `proxy_set_property` stored outside of any stream.
     pub notes: Vec<(Vec<u8>, Vec<u8>)>,
     /// Period of its ticks, where it has any.
     pub tick_period: Option<Duration>,
     /// Counts what the plugin does in this VM.
     pub meter: Arc<PluginMeter>,
-    /// What the plugin may log, in all of its VMs.
+    /// The lines that the plugin may log, in all of its VMs.
     pub log: Arc<LogAllowance>,
 }
 
@@ -93,11 +93,11 @@ pub(crate) struct PluginContext {
 pub(crate) struct StreamContext {
     pub plugin: ContextId,
     pub stream: Box<dyn Stream>,
-    /// What import sets keep for the stream.
+    /// State of import sets for the stream.
     pub sets: StreamStates,
 }
 
-/// Who gets the result of a call.
+/// The receiver of the result of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CallOwner {
     pub plugin: ContextId,
@@ -113,7 +113,7 @@ pub(crate) struct GrpcInFlight {
     pub _charge: Charge,
 }
 
-/// What a gRPC token names.
+/// The work that a gRPC token names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GrpcToken {
     Call,
@@ -122,7 +122,7 @@ pub(crate) enum GrpcToken {
 
 /// Data that exists for the length of one callback.
 #[derive(Default)]
-pub(crate) enum Delivery {
+pub(crate) enum CallbackData {
     /// Nothing.
     #[default]
     None,
@@ -138,7 +138,7 @@ pub(crate) enum Delivery {
     ForeignArguments(Vec<u8>),
 }
 
-impl GuestKind for VmState {
+impl GuestKind for ProxyWasmState {
     fn running(&self) -> &'static str {
         self.callback
     }
@@ -171,7 +171,7 @@ impl GuestKind for VmState {
     }
 }
 
-impl GuestState<VmState> {
+impl GuestState<ProxyWasmState> {
     /// Prepares for a callback.
     #[inline]
     pub fn enter(&mut self, callback: Callback, context: ContextId) {
@@ -180,7 +180,7 @@ impl GuestState<VmState> {
     }
 }
 
-impl VmState {
+impl ProxyWasmState {
     /// Prepares the state of a VM that is about to start. What is returned makes it, once there is an account.
     ///
     /// # Errors
@@ -232,7 +232,7 @@ impl VmState {
             http_calls: FxHashMap::default(),
             grpc_calls: FxHashMap::default(),
             next_token: 1,
-            delivery: Delivery::None,
+            callback_data: CallbackData::None,
             status: (0, String::new()),
             losses: Losses::default(),
             starting_log,
@@ -306,7 +306,7 @@ impl VmState {
             .any(|stream| stream.plugin == plugin && stream.stream.is_held())
     }
 
-    /// Who gets the result of a call begun now.
+    /// Returns the receiver of the result of a call begun now.
     pub fn call_owner(&self) -> Option<CallOwner> {
         Some(CallOwner {
             plugin: self.plugin_id()?,

@@ -146,7 +146,7 @@ impl Vm {
         if answer == Some(0) {
             state.done_waits.begin(id, Instant::now());
             self.settle()?;
-            // It may have called `proxy_done` before it said that it would.
+            // The guest may have called `proxy_done` before it said that it would.
             let state = self.state().ok_or(VmError::Dead)?;
             return Ok(if state.done_waits.contains(id) {
                 Finish::Deferred
@@ -171,7 +171,7 @@ impl Vm {
         if state.streams.remove(&id).is_none() {
             state.plugins.remove(&id);
         }
-        // What the stream still waits for has nobody to go to.
+        // Results that the stream still waits for have nobody to go to.
         if !state.http_calls.is_empty() {
             let services = &mut state.services;
             state.http_calls.retain(|token, owner| {

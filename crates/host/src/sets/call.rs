@@ -273,7 +273,7 @@ pub struct SetCall<'a, S> {
     set: PhantomData<fn() -> S>,
 }
 
-/// What the function behind an import gets of a call.
+/// The view that the function behind an import has of a call.
 #[doc(hidden)]
 pub trait Frame<'a> {
     /// The frame of a call.

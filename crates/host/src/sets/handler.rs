@@ -73,7 +73,7 @@ impl Code for Errno {
     }
 }
 
-/// What the function behind an import returns: `Result<(), Fault>` for a Proxy-Wasm [`Status`], or `Result<C, Trap>` with
+/// The result of the function behind an import: `Result<(), Fault>` for a Proxy-Wasm [`Status`], or `Result<C, Trap>` with
 /// a [`Code`]. A trap ends the guest.
 pub trait Answer {
     /// The WebAssembly type; `None` for a function without a result.

@@ -1,4 +1,4 @@
-//! What import sets keep for a VM and for a stream, each by the set's index in the composition.
+//! State of import sets in a VM and in a stream, each by the set's index in the composition.
 
 use std::any::Any;
 use std::sync::Arc;

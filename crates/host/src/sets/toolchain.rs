@@ -9,7 +9,7 @@ use super::call::slice;
 use super::{Code, Import, ImportSet, SetCall};
 use crate::{VmSpec, import};
 
-/// What AssemblyScript and Emscripten want. A guest gains nothing by these functions, so no restriction forbids them.
+/// The imports of AssemblyScript and Emscripten. A guest gains nothing by these functions, so no restriction forbids them.
 pub(crate) struct Toolchains;
 
 const ENV: &[&str] = &["env"];

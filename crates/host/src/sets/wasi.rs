@@ -19,7 +19,7 @@ use crate::{VmSpec, import};
 /// WASI preview 1.
 pub(crate) struct Wasi;
 
-/// What a VM has of WASI: the environment variables of its specification.
+/// WASI's state in a VM: the environment variables of its specification.
 #[derive(Clone)]
 pub(crate) struct WasiVm(Arc<VmSpec>);
 

@@ -1,4 +1,4 @@
-//! What the VMs of a process share: data, queues, metrics, foreign functions.
+//! State that the VMs of a process share: data, queues, metrics, foreign functions.
 
 mod log_allowance;
 mod metrics;
@@ -15,7 +15,7 @@ use weir_state::Stores;
 
 use crate::ForeignFunctions;
 
-/// What the VMs of a process share. A clone is the same state.
+/// State that the VMs of a process share. A clone is the same state.
 #[derive(Clone, Debug)]
 pub struct Shared(Arc<State>);
 
@@ -57,12 +57,12 @@ impl Shared {
         &self.0.metrics
     }
 
-    /// What the process counts about itself.
+    /// The meters, by which the process counts about itself.
     pub fn meters(&self) -> &Meters {
         &self.0.meters
     }
 
-    /// What guests may call beyond the specification.
+    /// The functions that guests may call beyond the specification.
     pub fn foreign_functions(&self) -> &ForeignFunctions {
         &self.0.foreign_functions
     }

@@ -40,7 +40,7 @@ pub enum NoSnapshot {
     WarmUp {
         /// Number of the request, from 1.
         number: usize,
-        /// How the VM died.
+        /// The VM's death.
         error: VmError,
     },
     /// The VM waits for something that would not come to those that continue from it.
@@ -98,7 +98,7 @@ impl<T> GuestSnapshot<T> {
         &self.spec
     }
 
-    /// What the guest had told the host.
+    /// The facts that the guest had told the host.
     pub const fn told(&self) -> &T {
         &self.told
     }

@@ -54,7 +54,7 @@ pub enum CodeCacheError {
     Untrusted {
         /// The folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
         /// Whose it should be.
         user: u32,

@@ -76,7 +76,7 @@ fn with_code<T>(
 ) -> Result<T, CompileError> {
     if let Some(loaded) = cache.find(&key, &load) {
         match loaded {
-            // What the host lacks, it lacks however the code came about.
+            // An import that the host lacks is lacking however the code came about.
             Err(error) if !matches!(error, CompileError::Imports(_)) => {
                 tracing::warn!(
                     "the code cache has code that the runtime does not take; compiling again: {error}"

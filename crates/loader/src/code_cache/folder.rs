@@ -38,7 +38,7 @@ pub(super) fn tidy(folder: &Path, max_bytes: u64) -> io::Result<()> {
     let mut kept: Vec<(Duration, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // What has gone in between is no matter.
+        // A file that has gone in between is no matter.
         let Ok(found) = fs::symlink_metadata(&path) else {
             continue;
         };

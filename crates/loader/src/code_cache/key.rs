@@ -4,7 +4,7 @@ use weir_engine::{AheadOfTime, ModuleDigest};
 
 use crate::CodeError;
 
-/// What code was made from and for. Code of equal keys can take each other's place.
+/// The module that code was made from, and the engine that it was made for. Code of equal keys can take each other's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeKey<'a> {
     /// [`AheadOfTime::code_engine`] of the engine.

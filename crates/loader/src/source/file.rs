@@ -9,7 +9,7 @@ use std::{fmt, io};
 
 use rustix::fs::OFlags;
 
-use super::{FetchError, ModuleSource, Revision};
+use super::{FetchError, ModuleSource, Stamp};
 
 /// A module in a regular file.
 #[derive(Clone, Debug)]
@@ -49,9 +49,9 @@ impl ModuleSource for FileSource {
         Ok(bytes)
     }
 
-    fn revision(&self) -> Option<Revision> {
+    fn stamp(&self) -> Option<Stamp> {
         let stamp = FileStamp::of(&self.path);
-        stamp.exists().then_some(Revision::File(stamp))
+        stamp.exists().then_some(Stamp::File(stamp))
     }
 }
 
@@ -100,15 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_has_another_revision() {
+    fn a_changed_file_has_another_stamp() {
         let folder = tempfile::tempdir().unwrap();
         let source = FileSource::new(folder.path().join("module.wasm"));
-        assert_eq!(source.revision(), None);
+        assert_eq!(source.stamp(), None);
         std::fs::write(&source.path, "1").unwrap();
-        let first = source.revision();
-        assert!(first.is_some() && first == source.revision());
+        let first = source.stamp();
+        assert!(first.is_some() && first == source.stamp());
         std::fs::write(&source.path, "22").unwrap();
-        assert_ne!(source.revision(), first);
+        assert_ne!(source.stamp(), first);
     }
 
     #[test]

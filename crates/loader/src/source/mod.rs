@@ -1,4 +1,4 @@
-//! Where modules come from.
+//! Sources of modules.
 
 mod file;
 
@@ -10,11 +10,11 @@ use weir_engine::ByteSize;
 
 use crate::{FileDigest, ModuleFile};
 
-/// How often [`fetch`] reads a module that is being changed meanwhile. A file that is replaced by rename needs two
+/// The number of times that [`fetch`] reads a module that is being changed meanwhile. A file that is replaced by rename needs two
 /// readings; one that is still changing after three is being written, and its watch reports the end of that.
 const MAX_READINGS: usize = 3;
 
-/// Where one module comes from: a file, say.
+/// The source of one module: a file, say.
 ///
 /// Displayed, a source names the module in messages: a path, an address.
 pub trait ModuleSource: fmt::Debug + fmt::Display + Send + Sync {
@@ -31,14 +31,14 @@ pub trait ModuleSource: fmt::Debug + fmt::Display + Send + Sync {
         None
     }
 
-    /// Tells the module as it is now from what it was, without reading it: a module has changed where its revision has.
+    /// Tells the module as it is now from what it was, without reading it: a module has changed where its stamp has.
     /// `None` where the source cannot tell, for it is away or has no module.
-    fn revision(&self) -> Option<Revision>;
+    fn stamp(&self) -> Option<Stamp>;
 }
 
 /// Tells what a source gives from what it gave before.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Revision {
+pub enum Stamp {
     /// Of a file: its stamp.
     File(FileStamp),
     /// As the source names it: an entity tag, a digest.
@@ -115,13 +115,13 @@ pub fn fetch(source: &dyn ModuleSource, max_bytes: u64) -> Result<FetchedModule,
 /// Reads until a reading was not disturbed, so that nobody gets the beginning of one module and the end of another.
 fn read_whole(source: &dyn ModuleSource, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     for _ in 0..MAX_READINGS {
-        let before = source.revision();
+        let before = source.stamp();
         let bytes = source.read(max_bytes)?;
         // A source that reads past the bound must not have the module compiled.
         if bytes.len() as u64 > max_bytes {
             return Err(FetchError::TooLarge { max_bytes });
         }
-        if source.revision() == before {
+        if source.stamp() == before {
             return Ok(bytes);
         }
     }
@@ -159,9 +159,9 @@ mod tests {
             self.expected
         }
 
-        fn revision(&self) -> Option<Revision> {
+        fn stamp(&self) -> Option<Stamp> {
             let readings = *self.readings.lock().unwrap();
-            Some(Revision::Tag(readings.min(self.disturbed).to_string()))
+            Some(Stamp::Tag(readings.min(self.disturbed).to_string()))
         }
     }
 

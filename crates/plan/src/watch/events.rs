@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::trail::Trail;
 
-/// How often the watches are set anew where folders and links change meanwhile. Beyond, the next look sets them.
+/// The number of times that the watches are set anew where folders and links change meanwhile. Beyond, the next look sets them.
 const MAX_ROUNDS: usize = 3;
 
 /// Room for some dozens of events.
@@ -31,7 +31,7 @@ pub(super) struct Events {
     deaf: bool,
 }
 
-/// What counts at one watch.
+/// The names that count at one watch.
 #[derive(Debug)]
 enum Watched {
     /// A folder, where these names count.
@@ -40,7 +40,7 @@ enum Watched {
     File,
 }
 
-/// What to watch: for each folder the names that count, and the files.
+/// The things to watch: for each folder the names that count, and the files.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
     folders: BTreeMap<PathBuf, BTreeSet<OsString>>,

@@ -38,19 +38,19 @@ pub enum Cause {
     Retry,
 }
 
-/// How a reload went.
+/// The outcome of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loaded {
     /// The files are served from.
     Yes,
-    /// It failed: the watch asks for another one after a pause.
+    /// The reload failed: the watch asks for another one after a pause.
     No,
 }
 
 /// Files to follow, on their way to the thread.
 struct Order {
     files: Vec<(PathBuf, FileStamp)>,
-    /// How the reload went that has ended.
+    /// The outcome of the reload that has ended.
     reloaded: Option<Loaded>,
 }
 

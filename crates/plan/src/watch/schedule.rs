@@ -11,7 +11,7 @@ pub(super) struct Pace {
     pub quiet: Duration,
     /// The longest that further changes put a reload off.
     pub longest: Duration,
-    /// How often the files are looked at without any event.
+    /// The period in which the files are looked at without any event.
     pub look: Duration,
     /// Pause after the first reload that failed; doubled for each further one.
     pub retry: Duration,
@@ -29,7 +29,7 @@ impl Pace {
     };
 }
 
-/// What the watch does next.
+/// The next step of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Looks at the files after events.
@@ -40,7 +40,7 @@ pub(super) enum Step {
     Retry,
 }
 
-/// What is due when.
+/// The times at which something is due.
 #[derive(Debug)]
 pub(super) struct Schedule {
     pace: Pace,
@@ -105,7 +105,7 @@ impl Schedule {
         }
     }
 
-    /// How long nothing is due; `None` means until something is heard.
+    /// The time in which nothing is due; `None` means until something is heard.
     pub fn wait(&self, now: Instant) -> Option<Duration> {
         if self.reloading {
             return None;

@@ -1,4 +1,4 @@
-//! What a `vm_id` holds in the process, counted before it is taken.
+//! The memory of a `vm_id` in the process, counted before it is taken.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ pub(crate) struct StoreAccount {
     bytes: AtomicUsize,
     queues: AtomicUsize,
     queue_bytes: AtomicUsize,
-    /// What queues take, names and what lies beside entries included.
+    /// The memory of queues, with names and the space beside entries.
     queue_memory: Arc<Account>,
     /// The same of shared data, whose own limits stand above: this one has none but the process's.
     data_memory: Arc<Account>,
@@ -50,12 +50,12 @@ impl StoreAccount {
         self.queue_memory.raise_limit(bytes);
     }
 
-    /// What pays for queues.
+    /// The account that pays for queues.
     pub const fn queue_memory(&self) -> &Arc<Account> {
         &self.queue_memory
     }
 
-    /// What pays for shared data.
+    /// The account that pays for shared data.
     pub const fn data_memory(&self) -> &Arc<Account> {
         &self.data_memory
     }

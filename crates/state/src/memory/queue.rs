@@ -11,7 +11,7 @@ use super::StoreAccount;
 use crate::consumers::{Consumers, Note};
 use crate::{Consumer, Queue, Subscription};
 
-/// What a queue costs without name and entries.
+/// The bytes of a queue without name and entries.
 const QUEUE_COST: usize = 8 * HOST_MEMORY_ITEM;
 
 /// An empty queue keeps room for this many entries; more is given back, because nobody pays for it.

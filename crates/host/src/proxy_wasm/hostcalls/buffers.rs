@@ -5,8 +5,8 @@ use std::ops::Range;
 use weir_abi::{BufferType, Status};
 
 use super::Call;
-use crate::proxy_wasm::VmState;
-use crate::proxy_wasm::state::Delivery;
+use crate::proxy_wasm::ProxyWasmState;
+use crate::proxy_wasm::state::CallbackData;
 use crate::sets::Fault;
 
 /// Part of a buffer. A start beyond the end is Ok and empty; an absent body too.
@@ -114,23 +114,23 @@ pub(super) fn proxy_get_configuration(call: &mut Call<'_>, out: u32, out_len: u3
     proxy_get_buffer_bytes(call, buffer.wire(), 0, u32::MAX, out, out_len)
 }
 
-/// Where the bytes of a buffer are.
+/// The place of the bytes of a buffer.
 enum Source<'a> {
     Bytes(&'a [u8]),
     Stream,
     Absent,
 }
 
-fn source(state: &VmState, buffer: BufferType) -> Source<'_> {
-    let bytes: &[u8] = match (buffer, &state.delivery) {
+fn source(state: &ProxyWasmState, buffer: BufferType) -> Source<'_> {
+    let bytes: &[u8] = match (buffer, &state.callback_data) {
         (BufferType::VmConfiguration, _) => &state.spec.configuration,
         (BufferType::PluginConfiguration, _) => match state.plugin() {
             Some(plugin) => &plugin.spec.configuration,
             None => return Source::Absent,
         },
-        (BufferType::HttpCallResponseBody, Delivery::HttpCall(response)) => &response.body,
-        (BufferType::GrpcReceiveBuffer, Delivery::GrpcMessage(bytes))
-        | (BufferType::CallData, Delivery::ForeignArguments(bytes)) => bytes,
+        (BufferType::HttpCallResponseBody, CallbackData::HttpCall(response)) => &response.body,
+        (BufferType::GrpcReceiveBuffer, CallbackData::GrpcMessage(bytes))
+        | (BufferType::CallData, CallbackData::ForeignArguments(bytes)) => bytes,
         (BufferType::HttpCallResponseBody | BufferType::GrpcReceiveBuffer | BufferType::CallData, _) => {
             return Source::Absent;
         }

@@ -7,7 +7,7 @@ use weir_account::{Full, line_cost};
 
 use super::Call;
 use crate::proxy_wasm::state::{GrpcInFlight, GrpcToken};
-use crate::proxy_wasm::{VmState, names};
+use crate::proxy_wasm::{ProxyWasmState, names};
 use crate::sets::{Fault, slice};
 use crate::{GrpcCall, HttpCall};
 
@@ -166,7 +166,7 @@ pub(super) fn proxy_grpc_close(call: &mut Call<'_>, token: u32) -> Result<(), Fa
     }
 }
 
-/// How the call ended whose callback runs, or the last one that was delivered.
+/// Tells the status of the call whose callback runs, or of the last one that was delivered.
 pub(super) fn proxy_get_status(
     call: &mut Call<'_>,
     out_code: u32,
@@ -195,7 +195,7 @@ struct GrpcRequest<'a> {
 /// Begins a call or a stream; the inner error says that the host has no room for it. The VM's account pays for the request until
 /// the call has ended.
 fn begin_grpc(
-    state: &mut VmState,
+    state: &mut ProxyWasmState,
     request: &GrpcRequest<'_>,
     kind: GrpcToken,
 ) -> Result<Result<u32, Full>, Status> {
@@ -259,7 +259,7 @@ fn borrowed_pairs(memory: &[u8], data: u32, len: u32) -> Result<BorrowedPairs<'_
     pairs::decode(slice(memory, data, len)?).map_err(|_| Status::BadArgument)
 }
 
-/// What the host holds for these lines.
+/// The bytes that the host holds for these lines.
 pub(super) fn cost_of(lines: &[(&[u8], &[u8])]) -> usize {
     lines
         .iter()

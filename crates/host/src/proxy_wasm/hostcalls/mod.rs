@@ -14,11 +14,11 @@ mod queues;
 mod shared_data;
 mod streams;
 
-use crate::proxy_wasm::VmState;
+use crate::proxy_wasm::ProxyWasmState;
 use crate::sets::{GuestCall, Import, Phases, serve, signature_of};
 
 /// A hostcall under way, with the state of the guest.
-type Call<'a> = GuestCall<'a, VmState>;
+type Call<'a> = GuestCall<'a, ProxyWasmState>;
 
 const ENV: &[&str] = &["env"];
 

@@ -6,7 +6,7 @@ use weir_account::line_cost;
 
 use super::Call;
 use crate::property::{self, PluginIdentity};
-use crate::proxy_wasm::VmState;
+use crate::proxy_wasm::ProxyWasmState;
 use crate::sets::{Fault, slice};
 
 pub(super) fn proxy_get_property(
@@ -56,7 +56,7 @@ pub(super) fn proxy_set_property(
     call.dropped("the path is too long, the properties of the stream or plugin have 1 MiB, or limits.host_memory is reached; the property was not stored")
 }
 
-fn read(state: &VmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+fn read(state: &ProxyWasmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     let Some(plugin) = state.plugin() else {
         return Err(Status::NotFound);
     };
@@ -80,7 +80,7 @@ fn read(state: &VmState, path: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
     result
 }
 
-fn set_note(state: &mut VmState, path: &[u8], value: &[u8]) -> bool {
+fn set_note(state: &mut ProxyWasmState, path: &[u8], value: &[u8]) -> bool {
     let Some(id) = state.plugin_id() else {
         return false;
     };
@@ -98,7 +98,7 @@ fn set_note(state: &mut VmState, path: &[u8], value: &[u8]) -> bool {
             .map(|(path, value)| line_cost(path.len(), value.len()))
             .sum()
     };
-    // What is replaced counts until the value that replaces it has been stored.
+    // The old value counts until the value that replaces it has been stored.
     if state.notes.grow(line_cost(path.len(), value.len())).is_err() {
         return false;
     }

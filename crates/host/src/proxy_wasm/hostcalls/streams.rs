@@ -1,4 +1,4 @@
-//! What a guest wants to happen to a stream, and which context it means.
+//! Actions on a stream, and the context that hostcalls mean.
 
 use std::fmt;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::Vm;
 use super::guest::WasmGuest;
-use super::state::{PluginContext, VmState};
+use super::state::{PluginContext, ProxyWasmState};
 use crate::life::Life;
 use crate::snapshot::GuestSnapshot;
 use crate::{ContextId, QueueWaker, Services, Shared, StartError, Stream};
@@ -43,7 +43,7 @@ impl VmSnapshot {
     ) -> Result<(Vm, Vec<ContextId>), StartError> {
         let spec = self.0.spec();
         let told = self.0.told();
-        let kind = VmState::maker(spec, shared, services, waker)?;
+        let kind = ProxyWasmState::maker(spec, shared, services, waker)?;
         let life = Life::start(
             spec,
             self.0.origin()?,
@@ -108,7 +108,7 @@ impl Vm {
     }
 }
 
-impl VmState {
+impl ProxyWasmState {
     /// Becomes the state of a VM from a snapshot: contexts and numbers are those that the guest knows.
     fn take_over(&mut self, told: &Told) {
         self.from_snapshot = true;

@@ -7,7 +7,7 @@ use weir_abi::WarmUp;
 
 use super::{Told, VmSnapshot, warm_up};
 use crate::proxy_wasm::trial::{Forgetful, NoWaker, TrialServices};
-use crate::proxy_wasm::{Vm, VmState};
+use crate::proxy_wasm::{ProxyWasmState, Vm};
 use crate::snapshot::GuestSnapshot;
 use crate::{ContextId, NoSnapshot, PluginSpec, Shared, StartError, VmSpec};
 
@@ -54,7 +54,7 @@ impl VmSnapshot {
 }
 
 /// Takes what the guest has told the host from its state.
-fn tell(state: &mut VmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot> {
+fn tell(state: &mut ProxyWasmState, contexts: &[ContextId]) -> Result<Told, NoSnapshot> {
     if !state.http_calls.is_empty() || !state.grpc_calls.is_empty() {
         return Err(NoSnapshot::Pending("a call to an upstream"));
     }

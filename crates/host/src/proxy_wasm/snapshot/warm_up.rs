@@ -35,7 +35,7 @@ pub(super) fn run(vm: &mut Vm, plugin: ContextId, request: &WarmUp) -> Result<()
 }
 
 impl Vm {
-    /// Whether the guest has answered a made-up request.
+    /// Returns true if the guest has answered a made-up request.
     fn is_answered(&mut self, id: ContextId) -> bool {
         let stream: Option<&mut dyn std::any::Any> = self.stream(id).map(|stream| stream as _);
         stream

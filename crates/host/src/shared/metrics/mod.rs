@@ -47,7 +47,7 @@ struct Inner {
     below: Option<Below>,
 }
 
-/// What an overlay lies on.
+/// The metrics below an overlay.
 #[derive(Debug)]
 struct Below {
     metrics: Metrics,
@@ -58,7 +58,7 @@ struct Below {
 #[derive(Debug, Default)]
 struct Registry {
     ids: HashMap<Arc<str>, u32>,
-    /// How many metrics each `vm_id` was the first to define.
+    /// The number of metrics that each `vm_id` was the first to define.
     defined: HashMap<Box<str>, usize>,
     metrics: BTreeMap<u32, Arc<Metric>>,
     /// The number given out last.
@@ -227,7 +227,7 @@ impl Metrics {
         )
     }
 
-    /// How many metrics a `vm_id` has defined.
+    /// Returns the number of metrics that a `vm_id` has defined.
     fn defined(&self, vm_id: &str) -> usize {
         self.read().defined(vm_id)
     }
@@ -276,7 +276,7 @@ impl Registry {
     }
 }
 
-/// What a metric takes.
+/// The bytes that a metric takes.
 fn cost(kind: MetricType, name: &str) -> usize {
     let histogram = if kind == MetricType::Histogram {
         size_of::<Histogram>()
