@@ -62,4 +62,5 @@ fn statements<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str> {
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
 }
