@@ -199,3 +199,169 @@ fn a_refused_answer_holds_nothing_up() {
         assert_eq!(values(&response, "x-first"), ["1"], "{response:?}");
     }
 }
+
+/// A line of `plugin.config` or a rule with `header_rewrite.so`, and its file.
+const OTHERS: &str = "cond %{SEND_RESPONSE_HDR_HOOK}\nset-header X-Other 1\nset-header Strict-Transport-Security \"max-age=1\"\n";
+
+fn denies() -> Value {
+    edits(
+        "denies",
+        json!([["request", { "reply_and_pause": [403, "no", [["x-denied", "1"]]] }]]),
+    )
+}
+
+#[test]
+fn an_answer_keeps_the_fields_of_other_plugins() {
+    let declines = json!([["request", "decline"], ["response", { "reply_and_pause": [403, "no", [["x-denied", "1"]]] }]]);
+    for (block, method, page) in [
+        (denies(), "GET", "/"),
+        (denies(), "HEAD", "/"),
+        (
+            edits("denies", declines.clone()),
+            "HEAD",
+            "/?header=x-origin-only:1",
+        ),
+        (
+            edits("denies", declines),
+            "GET",
+            "/?status=204&header=x-origin-only:1",
+        ),
+    ] {
+        for before in [true, false] {
+            let origin = Origin::start().unwrap();
+            let mut config = AtsConfig::new(origin.address()).filter_file("denies.yaml", &block);
+            config.files.push(("others.conf".to_owned(), OTHERS.to_owned()));
+            config.plugin = vec![
+                "header_rewrite.so others.conf".to_owned(),
+                "wasm.so denies.yaml".to_owned(),
+            ];
+            if !before {
+                config.plugin.reverse();
+            }
+            let ats = Ats::start(&config).unwrap();
+            let response = request(ats.address(), &Request::new(method, page));
+            assert_eq!(response.status, 403, "{response:?}");
+            for header in ["x-other", "x-denied"] {
+                assert_eq!(
+                    values(&response, header),
+                    ["1"],
+                    "{before} {method} {page}: {response:?}"
+                );
+            }
+            assert_eq!(values(&response, "strict-transport-security"), ["max-age=1"]);
+            assert!(values(&response, "x-origin-only").is_empty(), "{response:?}");
+        }
+    }
+}
+
+/// Of two answers in one rule the first is sent, and it is whole.
+#[test]
+fn the_first_of_two_answers_in_a_rule_is_sent_whole() {
+    let lua = "function do_remap()\n ts.http.set_resp(410, 'lua says no')\n return 0\nend\n";
+    let plugins = [
+        ("@plugin=header_rewrite.so @pparam=status.conf", 410),
+        ("@plugin=tslua.so @pparam=answer.lua", 410),
+    ];
+    for (other, status) in plugins {
+        let origin = Origin::start().unwrap();
+        let wasm = "@plugin=wasm.so @pparam=denies.yaml";
+        let mut config = AtsConfig::new(origin.address())
+            .filter_file("denies.yaml", &denies())
+            .rule(format!("map /first/ {}/ {wasm} {other}", origin.url()))
+            .rule(format!("map /second/ {}/ {other} {wasm}", origin.url()));
+        config.files.push(("answer.lua".to_owned(), lua.to_owned()));
+        config.files.push((
+            "status.conf".to_owned(),
+            "cond %{REMAP_PSEUDO_HOOK}\nset-status 410\n".to_owned(),
+        ));
+        let ats = Ats::start(&config).unwrap();
+        let response = request(ats.address(), &Request::get("/first/"));
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (403, "no"),
+            "{other}: {response:?}"
+        );
+        assert_eq!(values(&response, "x-denied"), ["1"], "{other}: {response:?}");
+        assert_eq!(
+            values(&response, "content-type"),
+            ["text/plain"],
+            "{other}: {response:?}"
+        );
+        let response = request(ats.address(), &Request::get("/second/"));
+        assert_eq!(response.status, status, "{other}: {response:?}");
+        assert_ne!(response.text(), "no", "{other}");
+        assert!(values(&response, "x-denied").is_empty(), "{other}: {response:?}");
+        assert!(origin.records().is_empty());
+    }
+}
+
+/// A redirect that a filter gives once it has seen the response's head, for each kind of response.
+#[test]
+fn a_redirect_replaces_every_kind_of_response() {
+    let answer = json!(["response", { "reply_and_pause": [302, "moved", [["location", "/login"], ["x-moved", "1"]]] }]);
+    let whole = edits("whole", json!([answer]));
+    let declined = edits("declined", json!([["request", "decline"], answer]));
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address())
+        .filter_file("whole.yaml", &whole)
+        .filter_file("declined.yaml", &declined)
+        .rule(format!(
+            "map /whole/ {}/ @plugin=wasm.so @pparam=whole.yaml",
+            origin.url()
+        ))
+        .rule(format!(
+            "map /declined/ {}/ @plugin=wasm.so @pparam=declined.yaml",
+            origin.url()
+        ));
+    config
+        .records
+        .push(("proxy.config.http.negative_caching_enabled".to_owned(), 1.into()));
+    let ats = Ats::start(&config).unwrap();
+    let tagged = "a?etag=1&header=cache-control:max-age=600&body=page&header=x-page:1";
+    let ranged = "b?ranges&body=0123456789&header=x-page:1";
+    for (name, method, page, extra) in [
+        ("a page", "GET", "p?header=x-page:1&body=page", None),
+        ("an empty page", "GET", "e?header=x-page:1&body=", None),
+        ("no content", "GET", "n?header=x-page:1&status=204", None),
+        (
+            "an error",
+            "GET",
+            "m?header=x-page:1&status=404&body=missing",
+            None,
+        ),
+        ("a tag", "GET", tagged, None),
+        ("a known tag", "GET", tagged, Some(("if-none-match", "\"1\""))),
+        ("a part", "GET", ranged, Some(("range", "bytes=1-3"))),
+        ("a head", "HEAD", "h?header=x-page:1&body=page", None),
+    ] {
+        for path in ["whole", "declined"] {
+            for _ in 0..2 {
+                let mut wanted = Request::new(method, &format!("/{path}/{page}"));
+                if let Some((field, value)) = extra {
+                    wanted = wanted.header(field, value);
+                }
+                let mut client = Http1::connect(ats.address()).unwrap();
+                let response = client.request(&wanted).and_then(Outcome::response);
+                let response = response.unwrap_or_else(|error| panic!("{path} {name}: {error}"));
+                assert_eq!(response.status, 302, "{path} {name}: {response:?}");
+                assert_eq!(
+                    values(&response, "location"),
+                    ["/login"],
+                    "{path} {name}: {response:?}"
+                );
+                assert_eq!(values(&response, "x-moved"), ["1"], "{path} {name}: {response:?}");
+                assert!(
+                    values(&response, "x-page").is_empty(),
+                    "{path} {name}: {response:?}"
+                );
+                if path == "whole" && method != "HEAD" {
+                    assert_eq!(response.text(), "moved", "{path} {name}: {response:?}");
+                }
+                // The message ended where it said.
+                let next = client.request(&Request::get("/")).and_then(Outcome::response);
+                let next = next.unwrap_or_else(|error| panic!("after {path} {name}: {error}"));
+                assert_eq!(next.status, 200, "after {path} {name}: {next:?}");
+            }
+        }
+    }
+}

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde_json::json;
 use weir_testkit::client::{Http1, Outcome, Request};
 use weir_testkit::config::{filter, set};
-use weir_testkit::{Ats, AtsConfig, RawOrigin, blackhole, refused_port};
+use weir_testkit::{Ats, AtsConfig, Origin, RawOrigin, blackhole, refused_port};
 
-use crate::{adds, get, module, reads, rewrites, values};
+use crate::{adds, edits, get, module, reads, request, rewrites, values};
 
 fn served(origin: std::net::SocketAddr) -> Ats {
     let config = AtsConfig::new(origin)
@@ -183,4 +183,31 @@ fn an_early_answer_leaves_the_server_alive() {
             assert!(ats.server().is_alive(), "{}", ats.logs().text());
         }
     }
+}
+
+/// The origin breaks off while a filter holds the head: what the client gets is what filters see in the end.
+#[test]
+fn a_response_that_breaks_off_while_held_is_an_error_for_all() {
+    let origin = Origin::start().unwrap();
+    let holds = edits("holds", json!([["response", "hold"], ["response", "log_status"]]));
+    let mut config = AtsConfig::new(origin.address()).filter_file("holds.yaml", &holds);
+    let others = "cond %{SEND_RESPONSE_HDR_HOOK}\nset-header X-Other 1\n";
+    config.files.push(("others.conf".to_owned(), others.to_owned()));
+    config.plugin = vec![
+        "header_rewrite.so others.conf".to_owned(),
+        "wasm.so holds.yaml".to_owned(),
+    ];
+    let ats = Ats::start(&config).unwrap();
+    let response = request(ats.address(), &Request::get("/?body=part&abort"));
+    assert_eq!(
+        (response.status, response.text().as_str()),
+        (502, "Bad Gateway"),
+        "{response:?}"
+    );
+    assert_eq!(values(&response, "x-other"), ["1"], "{response:?}");
+    assert!(
+        ats.logs().wait_for("in the end: 502").is_some(),
+        "{}",
+        ats.logs().text()
+    );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::{Action, ContextType, MapType};
+use proxy_wasm::types::{Action, ContextType, LogLevel, MapType};
 use serde::Deserialize;
 
 proxy_wasm::main! {{
@@ -45,6 +45,8 @@ enum Edit {
     Decline,
     /// Panics.
     Panic,
+    /// Logs the status that it sees in the end, as a warning.
+    LogStatus,
     Call(Vec<(String, String)>, Vec<(String, String)>),
 }
 
@@ -124,7 +126,7 @@ impl Stream {
                     let _ = hostcalls::call_foreign_function("decline_body", None);
                 }
                 Edit::Panic => panic!("told to panic"),
-                Edit::Append(_) | Edit::Hold => {}
+                Edit::Append(_) | Edit::Hold | Edit::LogStatus => {}
                 Edit::Call(lines, trailers) => {
                     let (lines, trailers) = (borrowed(lines), borrowed(trailers));
                     let timeout = Duration::from_secs(5);
@@ -186,5 +188,12 @@ impl HttpContext for Stream {
         }
         self.edit(Message::ResponseTrailers);
         Action::Continue
+    }
+
+    fn on_log(&mut self) {
+        if self.edits.iter().any(|(_, edit)| matches!(edit, Edit::LogStatus)) {
+            let status = self.get_http_response_header(":status").unwrap_or_default();
+            let _ = hostcalls::log(LogLevel::Warn, &format!("in the end: {status}"));
+        }
     }
 }

@@ -7,6 +7,7 @@ use weir_ats_sys::{
     TS_EVENT_HTTP_CACHE_LOOKUP_COMPLETE, TS_EVENT_HTTP_CONTINUE, TS_EVENT_HTTP_POST_REMAP,
     TS_EVENT_HTTP_READ_REQUEST_HDR, TS_EVENT_HTTP_READ_RESPONSE_HDR, TS_EVENT_HTTP_SEND_REQUEST_HDR,
     TS_EVENT_HTTP_SEND_RESPONSE_HDR, TS_EVENT_HTTP_TXN_CLOSE, TSCont, TSEvent, TSHttpTxn, TSHttpTxnReenable,
+    TSHttpTxnStatusGet,
 };
 
 use super::{Flow, Next, Position, Txn, TxnPtr, known};
@@ -127,7 +128,14 @@ pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
         let known = further.map_or(0, |chain| txn.add_filters(chain));
         // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
         txn.position = Position::Mapping;
-        let flow = txn.begin_request(known);
+        // SAFETY: the transaction exists.
+        let answered = unsafe { TSHttpTxnStatusGet(http) } != 0;
+        let mut flow = txn.begin_request(known);
+        if answered && flow == Flow::Error {
+            // A plugin before us in the rule has answered: of two answers the first is sent, whole.
+            txn.drop_reply();
+            flow = Flow::Continue;
+        }
         txn.position = Position::Mapped(flow);
         if flow != Flow::Continue {
             txn.stop_after_remap();

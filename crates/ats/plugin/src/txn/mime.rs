@@ -245,14 +245,31 @@ impl Head {
 
     /// Removes the lines whose name (in lower case) `keep` refuses.
     pub fn retain(self, keep: impl Fn(&[u8]) -> bool) {
+        self.retain_lines(|name, _| keep(name));
+    }
+
+    /// Removes the lines whose name (in lower case) and value `keep` refuses.
+    pub fn retain_lines(self, keep: impl Fn(&[u8], &[u8]) -> bool) {
         let mut field = self.first();
         while let Some(found) = field {
             let next = found.next();
-            if !keep(&found.name().to_ascii_lowercase()) {
+            if !keep(&found.name().to_ascii_lowercase(), found.value()) {
                 found.destroy();
             }
             field = next;
         }
+    }
+
+    /// True if one of the lines of a name has this value.
+    pub fn has_line(self, name: &[u8], value: &[u8]) -> bool {
+        let mut field = self.find(name);
+        while let Some(found) = field {
+            if found.value() == value {
+                return true;
+            }
+            field = found.next_of_name();
+        }
+        false
     }
 
     /// The method of a request.

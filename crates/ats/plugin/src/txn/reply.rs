@@ -51,13 +51,29 @@ impl FinalReply {
         }
     }
 
-    /// Makes a head in the server's memory that of the answer. Framing, the date and the server's name are the server's.
-    pub fn write(&self, head: Head) {
-        head.retain(|name| is_framing_field(name) || is_sender_field(name));
+    /// Makes a head in the server's memory that of the answer. Framing, the date and the server's name are the server's;
+    /// other fields go unless they `stay`, which those of other plugins do.
+    pub fn write(&self, head: Head, stays: impl Fn(&[u8], &[u8]) -> bool) {
+        head.retain_lines(|name, value| {
+            is_framing_field(name) || is_sender_field(name) || (stays(name, value) && !self.has(name))
+        });
         head.set_status(self.status);
         for (name, value) in &self.lines {
             head.add(name, value);
         }
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        self.lines.iter().any(|(other, _)| other == name)
+    }
+
+    /// The type of the body, for the server. Without a body the head is as `FinalReply::write` makes it, and no type is added
+    /// to it.
+    fn kind(&self) -> Option<CString> {
+        let line = self.lines.iter().find(|(name, _)| name == b"content-type");
+        // Values of fields hold no NUL.
+        let kind = || line.and_then(|(_, value)| CString::new(value.as_slice()).ok());
+        (!self.body.is_empty()).then(|| kind().unwrap_or_default())
     }
 }
 
@@ -138,6 +154,13 @@ impl Txn {
         }
     }
 
+    /// Forgets an answer that the server does not have yet: it sends the answer of another plugin, which filters see as any
+    /// response.
+    pub(super) fn drop_reply(&mut self) {
+        self.response.forget_answer();
+        self.state.borrow_mut().messages.response = Response::None;
+    }
+
     /// Answers without showing the answer to filters.
     pub(super) fn answer_with(&mut self, reply: LocalResponse) -> Flow {
         let reply = self.final_reply(reply);
@@ -183,16 +206,16 @@ impl Txn {
             return;
         };
         self.state.borrow_mut().response_sent = true;
-        // Without a body the head is as `FinalReply::write` makes it, and no type is added to it.
-        let kind = (!reply.body.is_empty()).then(|| {
-            let line = reply.lines.iter().find(|(name, _)| name == b"content-type");
-            // Values of fields hold no NUL.
-            line.and_then(|(_, value)| CString::new(value.as_slice()).ok())
-                .unwrap_or_default()
-        });
+        // SAFETY: the transaction is stopped at a hook.
+        unsafe { TSHttpTxnStatusSet(self.http, i32::from(reply.status)) };
+        self.give_body(reply);
+    }
+
+    /// Hands the body of an answer to the server, which sends it in place of its own pages.
+    pub(super) fn give_body(&self, reply: &FinalReply) {
+        let kind = reply.kind();
         // SAFETY: the transaction is stopped at a hook; the server takes both copies over, as `Given` makes them for it.
         unsafe {
-            TSHttpTxnStatusSet(self.http, i32::from(reply.status));
             let pieces: SmallVec<[_; 4]> = reply.body.iter().collect();
             let (body, len) = Given::pieces(&pieces).into_raw();
             let kind = kind.map_or(std::ptr::null_mut(), |kind| Given::text(&kind).into_raw().0);

@@ -14,10 +14,9 @@ use weir_http_rules::content_type::head_may_wait;
 
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
-use super::super::reply::FinalReply;
 use super::super::source::{BodyInput, TxnSource};
 use super::super::well_known::names;
-use super::super::{Flow, Next, Txn, TxnPtr, TxnPump, client, facts, input_of, is_open};
+use super::super::{Next, Txn, TxnPtr, TxnPump, client, facts, input_of, is_open};
 use super::SentTransform;
 use super::transform::{Part, ResponseTransform, Stage};
 
@@ -92,11 +91,10 @@ impl Txn {
         {
             let mut state = self.state.borrow_mut();
             state.source_failed(Direction::Response);
-            state.messages.facts.details = "upstream_reset_before_response_started".into();
         }
-        self.response.set_reply(Box::new(FinalReply::plain(502)));
-        self.give_reply();
-        Next::flow(self.http, Flow::Error)
+        let reply = local_reply::phrase(502, "upstream_reset_before_response_started");
+        let flow = self.answer_with(reply);
+        Next::flow(self.http, flow)
     }
 
     /// Moves the response on.
@@ -328,7 +326,7 @@ impl Txn {
         let head = self.state.borrow().messages.server_response();
         let reply = self.final_reply(reply);
         if let Some(head) = head {
-            reply.write(head);
+            reply.write(head, |_, _| false);
             head.remove_known(names().content_length);
         }
         self.state.borrow_mut().response_sent = true;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use smallvec::SmallVec;
+use weir_ats_sys::{TS_SUCCESS, TSHttpTxnCachedRespGet, TSHttpTxnServerRespGet};
 use weir_chain::{Abort, Direction, Item, LentCalls, Passed, StagePlan};
 use weir_http_rules::status::is_bodiless;
 
@@ -11,9 +12,10 @@ use super::super::caching::mark_of;
 use super::super::messages::Response;
 use super::super::mime::Head;
 use super::super::reply::FinalReply;
+use super::super::request::RequestStage;
 use super::super::source::TxnSource;
 use super::super::well_known::names;
-use super::super::{Flow, Next, Txn, TxnPump};
+use super::super::{Flow, Next, Position, Txn, TxnPump};
 use super::{Known, SentHead};
 use crate::mark;
 use crate::thread_chain::ThreadFilter;
@@ -21,8 +23,20 @@ use crate::thread_chain::ThreadFilter;
 impl Txn {
     /// The server is about to send the response's head.
     pub(in crate::txn) fn on_send_response(&mut self) -> Next {
+        let position = match self.position {
+            // Another plugin of the rule has answered, so that the mapping's outcome was not carried out.
+            Position::Mapped(Flow::Pause | Flow::Error) => {
+                self.request.stage = RequestStage::Idle;
+                std::mem::replace(&mut self.position, Position::Running)
+            }
+            position => position,
+        };
         match self.response.send() {
             Known::Reply(reply) => {
+                if let Position::Mapped(_) = position {
+                    // The answer of our filters came first.
+                    self.give_body(&reply);
+                }
                 self.write_reply(&reply);
                 self.response.set_sent(SentHead::Reply(reply));
                 Next::flow(self.http, Flow::Continue)
@@ -112,22 +126,82 @@ impl Txn {
     fn response_stopped(&mut self) -> Flow {
         self.response.set_sent(SentHead::Server);
         let reply = self.state.borrow_mut().take_reply();
-        match reply {
-            Some(reply) => self.answer_with(reply),
-            None => self.reset(),
+        let Some(reply) = reply else {
+            return self.reset();
+        };
+        let follows = self.what_follows();
+        let status = reply.status;
+        if follows == Follows::Body && (status >= 400 || is_bodiless(status)) {
+            // The server drops the body that it has, and with it the fields of all.
+            return self.answer_with(reply);
+        }
+        let reply = self.final_reply(reply);
+        self.write_over(&reply, follows);
+        self.response.set_sent(SentHead::Reply(reply));
+        Flow::Continue
+    }
+
+    /// What the server sends behind the head that it is about to send.
+    fn what_follows(&self) -> Follows {
+        let Some(head) = self.client_head() else {
+            return Follows::Nothing;
+        };
+        match self.base_head(head.status()) {
+            None => Follows::Page,
+            Some(_) if head.status() == 304 => Follows::Page,
+            Some(_) if self.state.borrow().messages.is_head || is_bodiless(head.status()) => Follows::Nothing,
+            Some(_) if head.is_empty() => Follows::Nothing,
+            Some(_) => Follows::Body,
         }
     }
 
-    /// Makes the head that the server sends for an answer of ours that of the answer.
-    fn write_reply(&self, reply: &FinalReply) {
-        let mut state = self.state.borrow_mut();
-        let shown = std::mem::replace(&mut state.messages.response, Response::Client);
-        if let Some(head) = state.messages.server_response() {
-            reply.write(head);
+    /// The head of the origin or of the cache that the server has made one with this status of; `None` where it has made the
+    /// response by itself.
+    fn base_head(&self, status: u16) -> Option<Head> {
+        let http = self.http;
+        // SAFETY: the transaction is stopped at a hook; the getters say whether there is such a head.
+        let base = unsafe {
+            if self.is_from_cache(status) {
+                Head::from_getter(|buffer, loc| TSHttpTxnCachedRespGet(http, buffer, loc) == TS_SUCCESS)
+            } else {
+                Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS)
+            }
+        };
+        base.filter(|base| base.status() == status || status == 304)
+    }
+
+    /// Writes an answer over a head that the server is about to send. A body that follows stays, with the fields about it.
+    fn write_over(&self, reply: &FinalReply, follows: Follows) {
+        let Some(head) = self.client_head() else {
+            return;
+        };
+        let base = self.base_head(head.status());
+        let has_body = follows == Follows::Body;
+        // Fields that the base does not have are of other plugins.
+        reply.write(head, |name, value| match base {
+            Some(_) if has_body && name.starts_with(b"content-") => true,
+            Some(base) => name != b"age" && !base.has_line(name, value),
+            None => !is_of_page(name, value),
+        });
+        match follows {
+            Follows::Page => self.give_body(reply),
+            Follows::Nothing => {
+                head.remove_known(names().content_length);
+                if !(is_bodiless(reply.status) || self.state.borrow().messages.is_head) {
+                    head.add(b"Content-Length", b"0");
+                }
+            }
+            Follows::Body => warn_of_body(),
         }
-        // The filters go on seeing their own.
-        state.messages.response = shown;
-        state.response_sent = true;
+        self.state.borrow_mut().response_sent = true;
+    }
+
+    /// Makes the head that the server sends for an answer of ours that of the answer. Fields of other plugins stay.
+    fn write_reply(&self, reply: &FinalReply) {
+        if let Some(head) = self.client_head() {
+            reply.write(head, |name, value| !is_of_page(name, value));
+        }
+        self.state.borrow_mut().response_sent = true;
     }
 
     /// An object of the cache that some of these filters have made, as filters of another chain, is not shown to them again.
@@ -152,7 +226,7 @@ impl Txn {
 
     /// The server gives a length to each response out of a transform; one without a body has none.
     fn drop_length(&self) {
-        if let Some(head) = self.state.borrow().messages.server_response()
+        if let Some(head) = self.client_head()
             && is_bodiless(head.status())
             && head.status() != 304
         {
@@ -162,11 +236,16 @@ impl Txn {
 
     /// The status of the response that the server is about to send.
     fn sent_status(&self) -> u16 {
+        self.client_head().map_or(0, Head::status)
+    }
+
+    /// The head that the server is about to send, whatever filters see.
+    fn client_head(&self) -> Option<Head> {
         let mut state = self.state.borrow_mut();
         let shown = std::mem::replace(&mut state.messages.response, Response::Client);
-        let status = state.messages.server_response().map_or(0, Head::status);
+        let head = state.messages.server_response();
         state.messages.response = shown;
-        status
+        head
     }
 
     fn is_bodiless(&self) -> bool {
@@ -176,4 +255,36 @@ impl Txn {
         };
         is_bodiless(head.status()) || head.is_empty() || state.messages.is_head
     }
+}
+
+/// What the server sends behind a head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    /// A page of its own, which another body can replace.
+    Page,
+    /// Nothing.
+    Nothing,
+    /// The body of the origin or of the cache.
+    Body,
+}
+
+/// True for a line that the server gives to its own pages.
+fn is_of_page(name: &[u8], value: &[u8]) -> bool {
+    match name {
+        b"content-type" | b"content-language" | b"location" => true,
+        b"cache-control" => value == b"no-store",
+        _ => false,
+    }
+}
+
+#[cold]
+fn warn_of_body() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "a filter has answered with a status below 400 after it had declined the response's body: the answer's status and \
+             fields are sent, and the body of the origin; a filter that may answer a response should not decline its body \
+             (said once)"
+        );
+    });
 }

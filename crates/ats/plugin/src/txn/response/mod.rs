@@ -248,6 +248,13 @@ impl ResponseDirection {
         )
     }
 
+    /// Forgets an answer that has come through the filters.
+    pub fn forget_answer(&mut self) {
+        if let Self::Ahead { answer, .. } = self {
+            *answer = Answer::Unseen;
+        }
+    }
+
     /// A transform has been added to the transaction, which has none.
     pub fn add_transform(&mut self, new: TSVConn) {
         match self {
