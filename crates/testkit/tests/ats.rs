@@ -17,6 +17,8 @@ mod edits_of_guests;
 mod fields;
 #[path = "ats/loading.rs"]
 mod loading;
+#[path = "ats/mapping.rs"]
+mod mapping;
 #[path = "ats/memory.rs"]
 mod memory;
 #[path = "ats/origins.rs"]

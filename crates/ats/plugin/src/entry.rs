@@ -183,11 +183,16 @@ pub extern "C" fn TSRemapPostConfigReload(_status: c_int) {
 pub unsafe extern "C" fn TSRemapDoRemap(
     instance: *mut c_void,
     http: TSHttpTxn,
-    _info: *mut TSRemapRequestInfo,
+    info: *mut TSRemapRequestInfo,
 ) -> TSRemapStatus {
+    // SAFETY: null, or the server's description of the rule and the request.
+    let mapping = unsafe {
+        info.as_ref()
+            .and_then(|info| txn::Mapping::new(info.requestBufp, info.mapFromUrl, info.mapToUrl))
+    };
     // SAFETY: null, or the rule's address from `TSRemapNewInstance`; the server maps by the rule, so it has not deleted it.
     if let Some(rule) = unsafe { instance.cast::<Rule>().as_ref() } {
-        guard::catch(|| txn::on_remap(http, rule));
+        guard::catch(|| txn::on_remap(http, rule, mapping));
     }
     TSREMAP_NO_REMAP
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 use weir_testkit::client::{Http1, Outcome, Request};
 use weir_testkit::config::{filter, set};
-use weir_testkit::{Ats, AtsConfig, Origin, RawOrigin, blackhole, refused_port};
+use weir_testkit::{Ats, AtsConfig, Mode, Origin, RawOrigin, blackhole, refused_port};
 
 use crate::{adds, edits, get, module, reads, request, rewrites, values};
 
@@ -210,4 +210,59 @@ fn a_response_that_breaks_off_while_held_is_an_error_for_all() {
         "{}",
         ats.logs().text()
     );
+}
+
+/// The server cannot follow redirects where a plugin transforms a body: clients follow them by themselves then.
+#[test]
+fn redirects_are_not_followed_past_body_filters() {
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address())
+        .filter(reads("reads"))
+        .record("proxy.config.http.number_of_redirections", 2)
+        .record(
+            "proxy.config.http.redirect.actions",
+            "self:follow,loopback:follow,routable:follow",
+        )
+        .rule(format!("map /plain/ {}/", origin.url()));
+    config.mode = Mode::Remap;
+    let ats = Ats::start(&config).unwrap();
+    let moved = format!(
+        "?status=302&header=location:{}/plain/target&body=moved",
+        origin.url()
+    );
+    for _ in 0..3 {
+        let response = get(&ats, &format!("/page{moved}"));
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (302, "moved"),
+            "{response:?}"
+        );
+        let response = request(ats.address(), &Request::post(&format!("/page{moved}"), "sent"));
+        assert_eq!(
+            (response.status, response.text().as_str()),
+            (302, "moved"),
+            "{response:?}"
+        );
+        // Where no filter is.
+        let response = get(&ats, &format!("/plain/page{moved}"));
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    assert!(ats.server().is_alive(), "{}", ats.logs().text());
+    let warned = ats.logs().wait_for("number_of_redirections=2");
+    assert!(warned.is_some(), "{}", ats.logs().text());
+}
+
+#[test]
+fn a_buffered_request_passes_body_filters() {
+    let origin = Origin::start().unwrap();
+    let config = AtsConfig::new(origin.address())
+        .filter(reads("reads"))
+        .record("proxy.config.http.request_buffer_enabled", 1);
+    let ats = Ats::start(&config).unwrap();
+    for size in [4, 300_000] {
+        let response = request(ats.address(), &Request::post("/", vec![b'x'; size]));
+        assert_eq!((response.status, response.body.len()), (200, size));
+    }
+    let warned = ats.logs().wait_for("request_buffer_enabled=1");
+    assert!(warned.is_some(), "{}", ats.logs().text());
 }

@@ -37,6 +37,8 @@ enum Edit {
     ReplyAndPause(u32, String, Vec<(String, String)>),
     /// Adds the path, the authority and the scheme that it sees to the request, as lines of this name.
     ShowTarget(String),
+    /// Adds a line of this name with the value of a property.
+    ShowProperty(String, String),
     /// Appends a text to the response's body.
     Append(String),
     /// Holds the response's body until it is whole.
@@ -121,6 +123,11 @@ impl Stream {
                         let value = hostcalls::get_map_value_bytes(map, part).ok().flatten();
                         let _ = hostcalls::add_map_value_bytes(map, name, &value.unwrap_or_default());
                     }
+                }
+                Edit::ShowProperty(name, property) => {
+                    let value = hostcalls::get_property(property.split('.').collect());
+                    let value = value.ok().flatten().unwrap_or_default();
+                    let _ = hostcalls::add_map_value_bytes(map, name, &value);
                 }
                 Edit::Decline => {
                     let _ = hostcalls::call_foreign_function("decline_body", None);

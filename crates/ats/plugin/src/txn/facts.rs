@@ -11,13 +11,15 @@ use weir_ats_sys::{
     TS_MILESTONE_SERVER_CONNECT_END, TS_MILESTONE_SERVER_FIRST_READ, TS_MILESTONE_UA_BEGIN,
     TS_MILESTONE_UA_CLOSE, TS_SUCCESS, TSHttpSsnClientVConnGet, TSHttpTxn, TSHttpTxnAborted,
     TSHttpTxnClientAddrGet, TSHttpTxnClientProtocolStackGet, TSHttpTxnClientReqBodyBytesGet,
-    TSHttpTxnClientReqHdrBytesGet, TSHttpTxnClientRespBodyBytesGet, TSHttpTxnClientRespHdrBytesGet,
-    TSHttpTxnIncomingAddrGet, TSHttpTxnMilestoneGet, TSHttpTxnNextHopAddrGet, TSHttpTxnOutgoingAddrGet,
-    TSHttpTxnServerAddrGet, TSHttpTxnSsnGet, TSMilestonesType, TSVConn,
+    TSHttpTxnClientReqGet, TSHttpTxnClientReqHdrBytesGet, TSHttpTxnClientRespBodyBytesGet,
+    TSHttpTxnClientRespHdrBytesGet, TSHttpTxnIncomingAddrGet, TSHttpTxnMilestoneGet, TSHttpTxnNextHopAddrGet,
+    TSHttpTxnOutgoingAddrGet, TSHttpTxnServerAddrGet, TSHttpTxnSsnGet, TSMBuffer, TSMLoc, TSMilestonesType,
+    TSRemapToUrlGet, TSUrlHostGet, TSVConn,
 };
 use weir_host::{Fact, FactValue};
 use weir_http_rules::flags;
 
+use super::mime;
 use crate::tls;
 
 /// Facts that only the plugin knows.
@@ -79,7 +81,7 @@ pub(crate) fn fact(txn: Option<TSHttpTxn>, facts: &TxnFacts, fact: Fact) -> Opti
             let begun = milestone(txn, TS_MILESTONE_UA_BEGIN)?;
             Some(FactValue::Time(UNIX_EPOCH + Duration::from_nanos(begun)))
         }
-        Fact::ClusterName => next_hop(txn).map(FactValue::Bytes),
+        Fact::ClusterName => next_hop(txn).or_else(|| mapped_host(txn)).map(FactValue::Bytes),
         Fact::RequestProtocol => Some(FactValue::Bytes(protocol(txn).as_bytes().to_vec())),
         // SAFETY: the transaction exists while `txn` is given; the getter only reads.
         Fact::RequestSize => Some(FactValue::Int(unsafe { TSHttpTxnClientReqBodyBytesGet(txn) })),
@@ -169,6 +171,23 @@ fn next_hop(txn: TSHttpTxn) -> Option<Vec<u8>> {
     unsafe {
         let name = weir_ats_sys::TSHttpTxnNextHopNameGet(txn);
         (!name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec())
+    }
+}
+
+/// The host that a remap rule sends the request to, once one has matched: the next hop is known later.
+fn mapped_host(txn: TSHttpTxn) -> Option<Vec<u8>> {
+    let (mut buffer, mut request, mut url) = (TSMBuffer::NULL, TSMLoc::NULL, TSMLoc::NULL);
+    // SAFETY: the transaction exists; the getters write to the places they are given. The URL is the rule's, which lies in no
+    // buffer; the request's stands in for it.
+    unsafe {
+        let known = TSHttpTxnClientReqGet(txn, &mut buffer, &mut request) == TS_SUCCESS
+            && TSRemapToUrlGet(txn, &mut url) == TS_SUCCESS;
+        if !known || url.is_null() {
+            return None;
+        }
+        let mut len: c_int = 0;
+        let host = mime::bytes(TSUrlHostGet(buffer, url, &mut len), len);
+        (!host.is_empty()).then(|| host.to_vec())
     }
 }
 

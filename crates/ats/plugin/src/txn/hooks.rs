@@ -10,7 +10,7 @@ use weir_ats_sys::{
     TSHttpTxnStatusGet,
 };
 
-use super::{Flow, Next, Position, Txn, TxnPtr, known};
+use super::{Flow, Mapping, Next, Position, Txn, TxnPtr, known};
 use crate::entry::Rule;
 use crate::net_thread::{self, Guard};
 use crate::plugin::{GLOBAL, plugin};
@@ -89,7 +89,7 @@ fn on_read_request(http: TSHttpTxn) {
         drop(lock);
         return go_on(http);
     };
-    Txn::begin(http, thread, chain).work_under(lock, |txn| {
+    Txn::begin(http, thread, chain, None).work_under(lock, |txn| {
         let flow = txn.begin_request(0);
         txn.settle(flow)
     });
@@ -101,7 +101,7 @@ fn instance_of(lock: &Guard, number: usize) -> Option<Arc<ThreadChain>> {
 }
 
 /// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
-pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
+pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule, mapping: Option<Mapping>) {
     let Some(thread) = net_thread::current() else {
         return;
     };
@@ -114,7 +114,7 @@ pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
     };
     let (txn, further) = match known {
         Some(txn) => (txn, Some(chain)),
-        None => (Txn::begin(http, thread, chain), None),
+        None => (Txn::begin(http, thread, chain, mapping), None),
     };
     txn.work_under(lock, |txn| {
         if txn.position == Position::Mapped(Flow::Error) {
@@ -124,7 +124,11 @@ pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }
-        txn.state.borrow_mut().messages.facts.rule = Some(Arc::clone(&rule.from));
+        {
+            let messages = &mut txn.state.borrow_mut().messages;
+            messages.facts.rule = Some(Arc::clone(&rule.from));
+            messages.mapping = mapping;
+        }
         let known = further.map_or(0, |chain| txn.add_filters(chain));
         // An answer is handed to the server behind the mapping: inside of it, it would get a body of the server's.
         txn.position = Position::Mapping;
@@ -137,6 +141,9 @@ pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule) {
             flow = Flow::Continue;
         }
         txn.position = Position::Mapped(flow);
+        if flow == Flow::Pause {
+            txn.state.borrow_mut().messages.host_is_mapped = true;
+        }
         if flow != Flow::Continue {
             txn.stop_after_remap();
         }

@@ -1,9 +1,12 @@
 //! Which hooks a transaction needs, and when its bodies pass through transforms of ours.
 
+use std::sync::{Once, OnceLock};
+
 use weir_ats_sys::{
     TS_HTTP_CACHE_LOOKUP_COMPLETE_HOOK, TS_HTTP_POST_REMAP_HOOK, TS_HTTP_READ_RESPONSE_HDR_HOOK,
     TS_HTTP_REQUEST_TRANSFORM_HOOK, TS_HTTP_RESPONSE_TRANSFORM_HOOK, TS_HTTP_SEND_REQUEST_HDR_HOOK,
-    TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TSContDataSet, TSHttpHookID, TSHttpTxnHookAdd,
+    TS_HTTP_SEND_RESPONSE_HDR_HOOK, TS_HTTP_TXN_CLOSE_HOOK, TS_SUCCESS, TSContDataSet, TSHttpHookID,
+    TSHttpTxnConfigIntGet, TSHttpTxnConfigIntSet, TSHttpTxnHookAdd, TSOverridableConfigKey,
     TSTransformCreate,
 };
 use weir_chain::Direction;
@@ -13,6 +16,36 @@ use super::response;
 use super::well_known::names;
 use super::{Txn, shield};
 use crate::plugin::plugin;
+use crate::property;
+
+/// A record of the server that does not go together with a transform, whichever plugin's.
+struct Record {
+    name: &'static str,
+    /// What goes wrong.
+    defect: &'static str,
+    key: OnceLock<Option<TSOverridableConfigKey>>,
+    told: Once,
+}
+
+impl Record {
+    const fn new(name: &'static str, defect: &'static str) -> Self {
+        Self {
+            name,
+            defect,
+            key: OnceLock::new(),
+            told: Once::new(),
+        }
+    }
+}
+
+static REDIRECTIONS: Record = Record::new(
+    "proxy.config.http.number_of_redirections",
+    "Traffic Server hangs or ends itself where it follows a redirect and a plugin transforms the body",
+);
+static REQUEST_BUFFER: Record = Record::new(
+    "proxy.config.http.request_buffer_enabled",
+    "Traffic Server never sends a request's body on that it has buffered and a plugin transforms",
+);
 
 impl Txn {
     /// The request's head has come through: prepares for the bodies.
@@ -44,12 +77,39 @@ impl Txn {
         }
     }
 
+    /// Switches off for this transaction what the server does not do beside transforms.
+    fn switch_off(&self, record: &Record) {
+        let Some(key) = *record
+            .key
+            .get_or_init(|| property::find_record(record.name.as_bytes()).map(|(key, _)| key))
+        else {
+            return;
+        };
+        let mut value = 0;
+        // SAFETY: the transaction exists, and the record is an integer.
+        let known = unsafe { TSHttpTxnConfigIntGet(self.http, key, &mut value) } == TS_SUCCESS;
+        if !known || value <= 0 {
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { TSHttpTxnConfigIntSet(self.http, key, 0) };
+        record.told.call_once(|| {
+            tracing::warn!(
+                "{}={value}: {}; so it is 0 for requests whose bodies, or whose responses' bodies, filters see (said once)",
+                record.name,
+                record.defect,
+            );
+        });
+    }
+
     fn install_request_transform(&mut self) {
         let deferred = matches!(self.request.stage, RequestStage::HeadDeferred(_));
         let wanted = deferred || self.chain.wants_body(Direction::Request, &self.state.borrow());
         if !wanted || self.request.transform.is_some() {
             return;
         }
+        self.switch_off(&REDIRECTIONS);
+        self.switch_off(&REQUEST_BUFFER);
         let announced = {
             let state = self.state.borrow();
             let Some(head) = state.messages.client_request() else {
@@ -99,6 +159,7 @@ impl Txn {
         if self.response.has_transform() {
             return;
         }
+        self.switch_off(&REDIRECTIONS);
         // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform
         // holds (`keep`) until it is closed.
         unsafe {

@@ -17,6 +17,7 @@ use super::access::Access;
 use super::client;
 use super::edits::{edit_request, edit_response};
 use super::facts::{self, TxnFacts};
+use super::mapping::Mapping;
 use super::mime::Head;
 use super::well_known::names;
 use crate::net_thread::NetThread;
@@ -36,6 +37,10 @@ pub(crate) struct TxnMessages {
     pub is_head: bool,
     /// The request has come with a `Transfer-Encoding`, which filters cannot change.
     pub request_is_coded: bool,
+    /// The remap rule whose filters the request's head is with.
+    pub mapping: Option<Mapping>,
+    /// The server has gone on behind the mapping, where it makes `Host` that of the origin.
+    pub host_is_mapped: bool,
     /// Facts beyond the messages.
     pub facts: TxnFacts,
     /// The rest of the messages when the transaction has ended, for contexts that wait for `proxy_done`.
@@ -89,6 +94,8 @@ impl TxnMessages {
             server_request: false,
             is_head: false,
             request_is_coded: true,
+            mapping: None,
+            host_is_mapped: false,
             facts,
             kept: None,
         }
@@ -158,14 +165,34 @@ impl TxnMessages {
     /// Appends `:authority`: the `Host` field, or else the host in the request line.
     pub fn authority(&self, out: &mut Vec<u8>) {
         if let Some(head) = self.client_request() {
-            authority(head, out);
+            self.authority_of(head, out);
         }
     }
 
     /// Appends `:path`.
     pub fn path(&self, out: &mut Vec<u8>) {
-        if let Some(url) = self.client_request().and_then(Head::url) {
-            url.path(out);
+        if let Some(head) = self.client_request() {
+            self.path_of(head, out);
+        }
+    }
+
+    fn authority_of(&self, head: Head, out: &mut Vec<u8>) {
+        match (self.mapping, self.txn) {
+            (Some(_), Some(txn)) if self.host_is_mapped || !head.has(names().host) => {
+                Mapping::authority(txn, out);
+            }
+            _ => authority(head, out),
+        }
+    }
+
+    fn path_of(&self, head: Head, out: &mut Vec<u8>) {
+        match (self.mapping, self.txn) {
+            (Some(mapping), Some(txn)) => mapping.path(txn, head, out),
+            _ => {
+                if let Some(url) = head.url() {
+                    url.path(out);
+                }
+            }
         }
     }
 
@@ -194,12 +221,9 @@ impl TxnMessages {
             };
         };
         match name {
-            b":authority" => authority(head, out),
-            b":path" => {
-                if let Some(url) = head.url() {
-                    url.path(out);
-                }
-            }
+            b":authority" => self.authority_of(head, out),
+            b":path" => self.path_of(head, out),
+            b"host" if self.mapping.is_some() && self.host_is_mapped => self.authority_of(head, out),
             b":method" => out.extend_from_slice(head.method()),
             b":scheme" => out.extend_from_slice(self.scheme(head).as_ref()),
             name if is_connection_field(name)
@@ -220,12 +244,10 @@ impl TxnMessages {
             };
         };
         let mut text = Vec::with_capacity(64);
-        authority(head, &mut text);
+        self.authority_of(head, &mut text);
         visit(b":authority", &text);
         text.clear();
-        if let Some(url) = head.url() {
-            url.path(&mut text);
-        }
+        self.path_of(head, &mut text);
         visit(b":path", &text);
         visit(b":method", head.method());
         visit(b":scheme", self.scheme(head).as_ref());
@@ -239,6 +261,11 @@ impl TxnMessages {
     }
 
     fn scheme(&self, head: Head) -> Cow<'static, [u8]> {
+        if let (Some(_), Some(txn)) = (self.mapping, self.txn)
+            && let Some(scheme) = Mapping::scheme(txn)
+        {
+            return Cow::Owned(scheme);
+        }
         let written = head.url().map(|url| url.scheme().to_vec()).unwrap_or_default();
         if !written.is_empty() {
             return Cow::Owned(written);
@@ -251,7 +278,10 @@ impl TxnMessages {
         let Some(client) = self.client_request() else {
             return Edit::Absent;
         };
-        let outcome = edit_request(client, edit);
+        let outcome = match (self.mapping, self.txn) {
+            (Some(mapping), Some(txn)) => mapping.edit(txn, client, edit),
+            _ => edit_request(client, edit),
+        };
         if let HeaderEdit::Add(b":method", _) | HeaderEdit::Replace(b":method", _) | HeaderEdit::SetAll(_) =
             edit
         {

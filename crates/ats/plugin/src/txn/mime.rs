@@ -360,7 +360,7 @@ pub(crate) fn is_value(value: &[u8]) -> bool {
 }
 
 /// The bytes that the server gave as text and length. The lifetime is the caller's to keep short: until the head is changed.
-pub(super) fn bytes<'a>(text: *const c_char, len: c_int) -> &'a [u8] {
+pub(crate) fn bytes<'a>(text: *const c_char, len: c_int) -> &'a [u8] {
     match usize::try_from(len) {
         // SAFETY: the server's getters give a text of this length, which stays where it is until the head is changed; all
         // callers copy it before that.

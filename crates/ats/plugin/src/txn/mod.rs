@@ -13,6 +13,7 @@ pub(crate) mod facts;
 mod hooks;
 mod install;
 pub(crate) mod known;
+mod mapping;
 pub(crate) mod messages;
 pub(crate) mod mime;
 mod next;
@@ -50,6 +51,7 @@ use crate::plugin::meters;
 use crate::thread_chain::{ThreadChain, ThreadFilter};
 use caching::Caching;
 use facts::TxnFacts;
+pub(crate) use mapping::Mapping;
 use messages::TxnMessages;
 use next::{Flow, Next};
 use request::{RequestDirection, RequestStage};
@@ -121,10 +123,17 @@ fn input_of(transform: TSVConn) -> Option<TSVIO> {
 
 impl Txn {
     /// Makes the state of a transaction that begins with the filters of an instance; the transaction holds it.
-    fn begin(http: TSHttpTxn, thread: &'static NetThread, origin: Arc<ThreadChain>) -> TxnPtr {
+    /// `mapping`: the remap rule that these are the filters of.
+    fn begin(
+        http: TSHttpTxn,
+        thread: &'static NetThread,
+        origin: Arc<ThreadChain>,
+        mapping: Option<Mapping>,
+    ) -> TxnPtr {
         thread.set_at_work_on(Some(http));
         // SAFETY: the transaction exists; `close` calls `end` before the server is told to go on with ending it.
-        let messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
+        let mut messages = unsafe { TxnMessages::new(http, thread, TxnFacts::default()) };
+        messages.mapping = mapping;
         let chain = select(&origin, &messages, None);
         let txn = Box::new(Self {
             http,

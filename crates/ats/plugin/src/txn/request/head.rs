@@ -99,6 +99,7 @@ impl Txn {
 
     /// The request's head goes on to the server.
     fn request_passed(&mut self) -> Flow {
+        self.state.borrow_mut().messages.mapping = None;
         if self.origins.iter().any(|origin| origin.chain.bodies) {
             self.install_transforms();
         }
@@ -108,7 +109,11 @@ impl Txn {
     /// The stream goes no further: answers as the state says, or resets.
     pub(in crate::txn) fn stopped(&mut self) -> Flow {
         self.request.stage = RequestStage::Idle;
-        let reply = self.state.borrow_mut().take_reply();
+        let reply = {
+            let mut state = self.state.borrow_mut();
+            state.messages.mapping = None;
+            state.take_reply()
+        };
         match reply {
             Some(reply) => self.begin_reply(reply),
             None => self.reset(),

@@ -187,7 +187,7 @@ impl Txn {
             Follows::Page => self.give_body(reply),
             Follows::Nothing => {
                 head.remove_known(names().content_length);
-                if !(is_bodiless(reply.status) || self.state.borrow().messages.is_head) {
+                if reply.status != 204 && reply.status != 304 && !self.state.borrow().messages.is_head {
                     head.add(b"Content-Length", b"0");
                 }
             }
@@ -224,11 +224,10 @@ impl Txn {
         }
     }
 
-    /// The server gives a length to each response out of a transform; one without a body has none.
+    /// The server gives a length to each response out of a transform; under this status it must not (RFC 9110, 8.6).
     fn drop_length(&self) {
         if let Some(head) = self.client_head()
-            && is_bodiless(head.status())
-            && head.status() != 304
+            && head.status() == 204
         {
             head.remove_known(names().content_length);
         }
