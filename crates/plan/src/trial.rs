@@ -78,7 +78,7 @@ pub(crate) fn run(
                 refused,
             };
         };
-        let mut faults = faults(refusal, filters.len(), |plugin| {
+        let mut faults = faults(*refusal, filters.len(), |plugin| {
             try_out(&plan(std::slice::from_ref(&filters[plugin])), shared)
         });
         let mut plugin = 0..;
@@ -98,7 +98,7 @@ pub(crate) fn run(
 }
 
 /// Starts a VM of a plan, and throws it away.
-fn try_out(plan: &VmPlan, shared: &Shared) -> Result<(), TrialRefusal> {
+fn try_out(plan: &VmPlan, shared: &Shared) -> Result<(), Box<TrialRefusal>> {
     let services = Arc::clone(&plan.reach);
     Vm::try_out(&plan.spec, &plan.plugins, shared, services)
 }
@@ -107,7 +107,7 @@ fn try_out(plan: &VmPlan, shared: &Shared) -> Result<(), TrialRefusal> {
 fn faults(
     refusal: TrialRefusal,
     count: usize,
-    try_alone: impl FnOnce(usize) -> Result<(), TrialRefusal>,
+    try_alone: impl FnOnce(usize) -> Result<(), Box<TrialRefusal>>,
 ) -> HashMap<usize, String> {
     let refused = refusal.refused.into_iter();
     let mut faults: HashMap<_, _> = refused
@@ -121,7 +121,7 @@ fn faults(
         Some(_) if count == 1 => Some(error.to_string()),
         Some(plugin) => try_alone(plugin)
             .err()
-            .and_then(TrialRefusal::into_first)
+            .and_then(|refusal| refusal.into_first())
             .map(|error| error.to_string()),
         None => None,
     };

@@ -63,7 +63,7 @@ impl Vm {
         plugins: &[Arc<PluginSpec>],
         shared: &Shared,
         services: Arc<dyn TrialServices>,
-    ) -> Result<(), TrialRefusal> {
+    ) -> Result<(), Box<TrialRefusal>> {
         let mut refusal = TrialRefusal {
             refused: Vec::new(),
             ended: None,
@@ -78,7 +78,7 @@ impl Vm {
             Ok(vm) => vm,
             Err(error) => {
                 refusal.ended = Some((None, error));
-                return Err(refusal);
+                return Err(Box::new(refusal));
             }
         };
         vm.on_trial = true;
@@ -96,7 +96,7 @@ impl Vm {
         }
         match refusal.refused.is_empty() && refusal.ended.is_none() {
             true => Ok(()),
-            false => Err(refusal),
+            false => Err(Box::new(refusal)),
         }
     }
 }
