@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_reply_wins() {
+    fn the_first_reply_of_a_moment_wins_and_a_later_one_takes_its_place() {
         let state = state(2);
         let mut first = StreamHandle::new(state.clone(), 0);
         let mut second = StreamHandle::new(state.clone(), 1);
@@ -460,7 +460,16 @@ mod tests {
             state.borrow_mut().take_reply().map(|reply| reply.status),
             Some(403)
         );
-        assert!(!second.send_local_response(reply(500)));
+        // What is on its way is a response like any other, until its head has gone.
+        assert!(second.send_local_response(reply(500)));
+        assert!(state.borrow().stopped(Direction::Response));
+        assert_eq!(
+            state.borrow_mut().take_reply().map(|reply| reply.status),
+            Some(500)
+        );
+        state.borrow_mut().response_sent = true;
+        assert!(second.send_local_response(reply(501)));
+        assert_eq!(state.borrow().reset, Some("local_response_too_late"));
     }
 
     #[test]

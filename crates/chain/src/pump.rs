@@ -212,6 +212,11 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
         self.source.announced_length()
     }
 
+    /// Returns the sender, for a message that goes no further.
+    pub fn source_mut(&mut self) -> &mut S {
+        &mut self.source
+    }
+
     /// Returns the stream's state.
     pub fn state(&self) -> &SharedState<M> {
         &self.state

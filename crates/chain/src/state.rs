@@ -64,7 +64,7 @@ pub enum Reply {
     None,
     /// Asked for, and not taken up yet.
     Pending(Box<LocalResponse>),
-    /// On its way; others come too late.
+    /// On its way. Another one takes its place until the head has gone to the client.
     Given,
 }
 
@@ -196,9 +196,12 @@ impl<M: Messages> StreamState<M> {
             }
     }
 
-    /// Returns true if an answer can still be given.
+    /// Returns true if an answer can still be given, also in the place of one that is on its way.
     pub fn can_reply(&self) -> bool {
-        matches!(self.reply, Reply::None) && !self.response_sent && !self.finished && self.reset.is_none()
+        !matches!(self.reply, Reply::Pending(_))
+            && !self.response_sent
+            && !self.finished
+            && self.reset.is_none()
     }
 
     /// Answers instead of the upstream. `false`: too late, and nothing has happened.
@@ -260,8 +263,7 @@ impl<M: Messages> StreamState<M> {
     }
 
     /// Takes the answer of a filter or of the proxy, to be made the response
-    /// ([`local_reply::render`](crate::local_reply::render)). Later answers come too late. `None`: there is none, the
-    /// stream was reset.
+    /// ([`local_reply::render`](crate::local_reply::render)). `None`: there is none, the stream was reset.
     pub fn take_reply(&mut self) -> Option<LocalResponse> {
         match std::mem::replace(&mut self.reply, Reply::Given) {
             Reply::Pending(response) => Some(*response),
