@@ -174,8 +174,11 @@ impl<M: Messages> Stream for StreamHandle<M> {
             Some(Ok(charge)) => (response, Some(Arc::new(charge))),
             None => (response, None),
         };
-        let taken = state.reply_with(response);
+        // A filter that sees its own answer as a response has said what it has to say.
+        let is_own = state.replier == Some(self.filter);
+        let taken = !is_own && state.reply_with(response);
         if taken {
+            state.replier = Some(self.filter);
             state.reply_charge = charge;
         }
         state.filter_replied |= taken;
@@ -460,7 +463,8 @@ mod tests {
             state.borrow_mut().take_reply().map(|reply| reply.status),
             Some(403)
         );
-        // What is on its way is a response like any other, until its head has gone.
+        // What is on its way is a response like any other for other filters, until its head has gone.
+        assert!(!first.send_local_response(reply(401)));
         assert!(second.send_local_response(reply(500)));
         assert!(state.borrow().stopped(Direction::Response));
         assert_eq!(
@@ -468,7 +472,7 @@ mod tests {
             Some(500)
         );
         state.borrow_mut().response_sent = true;
-        assert!(second.send_local_response(reply(501)));
+        assert!(first.send_local_response(reply(501)));
         assert_eq!(state.borrow().reset, Some("local_response_too_late"));
     }
 

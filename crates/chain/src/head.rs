@@ -240,12 +240,16 @@ pub fn parse_authority(value: &[u8]) -> Option<Bytes> {
     pseudo::authority(value).map(|_| Bytes::copy_from_slice(value))
 }
 
-/// Takes a message's length over into the map that replaces its fields, where that names it: the value is the proxy's.
+/// Takes a message's length, and the protocol that it asks for, over into the map that replaces its fields, where that names them:
+/// the values are the proxy's.
 fn keep_length(old: &HeaderMap, new: &mut HeaderMap, name: &[u8]) {
-    if name == b"content-length"
-        && let Some(length) = old.get(header::CONTENT_LENGTH)
-    {
-        new.insert(header::CONTENT_LENGTH, length.clone());
+    let kept = match name {
+        b"content-length" => header::CONTENT_LENGTH,
+        b"upgrade" => header::UPGRADE,
+        _ => return,
+    };
+    if let Some(value) = old.get(&kept) {
+        new.insert(kept, value.clone());
     }
 }
 

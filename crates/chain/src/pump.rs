@@ -400,9 +400,6 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             let has_trailers = state.messages.trailers_count(self.direction).is_some();
             let side = state.side(stage.filter, self.direction);
             let body = side.body.get_or_insert_default();
-            if !stage.accumulate {
-                body.clear();
-            }
             body.append(&mut pieces);
             side.body_complete = end_of_stream;
             side.refused = false;
@@ -441,9 +438,11 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
                 stage.watermark = true;
             }
             Ok(BodyAction::StopNoBuffer) => {
-                // The accumulated bytes stay; the bytes of a lone call are the filter's.
-                if !stage.accumulate {
-                    side.body = None;
+                // The accumulated bytes stay; the bytes of a lone call are the filter's, which may give others back.
+                if !stage.accumulate
+                    && let Some(body) = &mut side.body
+                {
+                    body.clear();
                 }
                 stage.hold = Hold::Passing;
             }

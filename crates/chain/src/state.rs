@@ -35,6 +35,8 @@ pub struct StreamState<M> {
     pub reply: Reply,
     /// True if the answer is a filter's.
     pub filter_replied: bool,
+    /// The filter whose answer is pending or on its way; `None` for one of the proxy.
+    pub(crate) replier: Option<usize>,
     /// The stream is to be reset; the reason, for the access log.
     pub reset: Option<&'static str>,
     /// True once the response's head has gone to the client; set by the proxy.
@@ -121,6 +123,7 @@ impl<M: Messages> StreamState<M> {
             filters: SmallVec::new(),
             reply: Reply::None,
             filter_replied: false,
+            replier: None,
             reset: None,
             response_sent: false,
             finished: false,
@@ -210,6 +213,7 @@ impl<M: Messages> StreamState<M> {
             return false;
         }
         self.reply = Reply::Pending(Box::new(response));
+        self.replier = None;
         self.wake_all();
         true
     }

@@ -67,6 +67,25 @@ pub fn strip_hop_by_hop(map: &mut HeaderMap) {
     }
 }
 
+/// Makes one line of several `cookie` lines, as a message of HTTP/2 may have them and nobody else (RFC 9113, 8.2.3). Allocates
+/// only where there are several.
+pub fn join_cookies(map: &mut HeaderMap) {
+    let mut lines = map.get_all(header::COOKIE).iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    let mut joined: Vec<u8> = Vec::new();
+    for line in map.get_all(header::COOKIE) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(line.as_bytes());
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        map.insert(header::COOKIE, value);
+    }
+}
+
 /// Returns true if a line of a field that is a list holds a token; see [`names::lists_token`].
 pub fn lists(map: &HeaderMap, field: &HeaderName, token: &[u8]) -> bool {
     map.get_all(field)
@@ -136,6 +155,24 @@ mod tests {
             lines(&headers),
             pairs(&[("host", "h"), ("te", "trailers"), ("x-kept", "k")])
         );
+    }
+
+    #[test]
+    fn crumbs_are_one_cookie_in_their_place() {
+        let mut headers = map(&[
+            ("cookie", "a=1"),
+            ("x", "1"),
+            ("cookie", "b=2; c=3"),
+            ("cookie", ""),
+        ]);
+        join_cookies(&mut headers);
+        assert_eq!(
+            lines(&headers),
+            pairs(&[("cookie", "a=1; b=2; c=3; "), ("x", "1")])
+        );
+        let mut headers = map(&[("x", "1"), ("cookie", "a=1")]);
+        join_cookies(&mut headers);
+        assert_eq!(lines(&headers), pairs(&[("x", "1"), ("cookie", "a=1")]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! - [`content_type`]: gRPC, and bodies that are streams of events.
 //! - [`pseudo`]: pseudo-headers and the values that they may have.
 //! - [`status`]: statuses that end an exchange, statuses without a body, reason phrases.
+//! - [`target`]: host and path of a request in the one spelling that conditions are written for.
 //! - [`flags`]: Envoy's response flags.
 //!
 //! The crate does no I/O and knows no proxy. A check compares bytes and allocates nothing, unless its
@@ -21,3 +22,4 @@ pub mod method;
 pub mod names;
 pub mod pseudo;
 pub mod status;
+pub mod target;

@@ -24,8 +24,12 @@ pub(crate) fn head(lines: &[(Vec<u8>, Vec<u8>)]) -> Result<Request<()>, CallFail
     }
     strip_hop_by_hop(&mut headers);
     headers.remove(header::CONTENT_LENGTH);
-    // `:authority` stands for it.
-    headers.remove(header::HOST);
+    // `:authority` goes before it.
+    if let Some(host) = headers.remove(header::HOST)
+        && pseudo.authority.is_none()
+    {
+        pseudo.set(b"authority", host.as_bytes())?;
+    }
     let (method, uri) = pseudo.finish()?;
     let mut request = Request::new(());
     *request.method_mut() = method;
@@ -68,12 +72,11 @@ impl Pseudo {
             b"path" => {
                 // A fragment is not sent, and does not make a call impossible.
                 let sent = value.split(|byte| *byte == b'#').next().unwrap_or_default();
-                fill(&mut self.path, pseudo::path(sent), ":path")
+                fill(&mut self.path, path(sent), ":path")
             }
             b"authority" => fill(&mut self.authority, pseudo::authority(value), ":authority"),
-            // The upstream decides whether there is TLS.
-            b"scheme" => Ok(()),
-            _ => Err(bad(format!("unknown pseudo-header `:{}`", name.escape_ascii()))),
+            // The upstream decides whether there is TLS; other pseudo-headers are nobody's.
+            _ => Ok(()),
         }
     }
 
@@ -89,6 +92,22 @@ impl Pseudo {
             .build();
         Ok((method, uri.map_err(|_| bad("invalid :path".to_owned()))?))
     }
+}
+
+/// Reads a `:path`, also one that is a whole URL or begins without a slash: filters for other hosts give such.
+fn path(value: &[u8]) -> Option<PathAndQuery> {
+    if let Some(path) = pseudo::path(value) {
+        return Some(path);
+    }
+    let text = std::str::from_utf8(value).ok()?;
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if pseudo::scheme(scheme.as_bytes()).is_some() => {
+            &rest[rest.find(['/', '?']).unwrap_or(rest.len())..]
+        }
+        _ => text,
+    };
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    pseudo::path(format!("{slash}{rest}").as_bytes())
 }
 
 fn fill<T>(place: &mut Option<T>, value: Option<T>, name: &str) -> Result<(), CallFailure> {

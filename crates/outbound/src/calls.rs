@@ -1,6 +1,7 @@
 //! HTTP calls of guests.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
@@ -59,7 +60,12 @@ pub struct Caller {
 struct Shared {
     named: HashMap<String, Rc<UpstreamPool<CallBody>>>,
     limits: CallLimits,
+    /// Names that were called and are no upstreams, as far as they have been logged.
+    unknown: RefCell<HashSet<String>>,
 }
+
+/// So many unknown names are logged.
+const MAX_UNKNOWN: usize = 16;
 
 impl Caller {
     /// A caller that reaches these upstreams, by the names that its guest uses, and no others.
@@ -70,7 +76,11 @@ impl Caller {
         let named = |(name, upstream)| (name, Rc::new(UpstreamPool::new(upstream)));
         let named = upstreams.into_iter().map(named).collect();
         Self {
-            shared: Rc::new(Shared { named, limits }),
+            shared: Rc::new(Shared {
+                named,
+                limits,
+                unknown: RefCell::default(),
+            }),
         }
     }
 
@@ -80,6 +90,13 @@ impl Caller {
     ///
     /// Status `BadArgument`: the upstream is unknown, a pseudo-header is missing, or a name or value cannot be sent.
     pub fn prepare(&self, call: HttpCall, ticket: CallTicket) -> Result<PreparedCall, CallFailure> {
+        let name = String::from_utf8_lossy(&call.upstream).into_owned();
+        self.read_call(call, ticket).inspect_err(|failure| {
+            tracing::debug!(upstream = %name, "HTTP call cannot be made: {}", failure.reason);
+        })
+    }
+
+    fn read_call(&self, call: HttpCall, ticket: CallTicket) -> Result<PreparedCall, CallFailure> {
         let upstream = self.upstream(&call.upstream)?;
         let head = call_request::head(&call.headers)?;
         let trailers = call_request::trailers(&call.trailers)?;
@@ -116,10 +133,27 @@ impl Caller {
         let known = std::str::from_utf8(name)
             .ok()
             .and_then(|name| self.shared.named.get(name));
-        known.cloned().ok_or_else(|| CallFailure {
-            status: Status::BadArgument,
-            reason: format!("unknown upstream `{}`", name.escape_ascii()),
+        known.cloned().ok_or_else(|| {
+            let name = name.escape_ascii().to_string();
+            self.warn_unknown(&name);
+            CallFailure {
+                status: Status::BadArgument,
+                reason: format!("unknown upstream `{name}`"),
+            }
         })
+    }
+
+    /// Says once that a filter calls an upstream that it does not have.
+    fn warn_unknown(&self, name: &str) {
+        let mut unknown = self.shared.unknown.borrow_mut();
+        if unknown.len() < MAX_UNKNOWN && unknown.insert(name.to_owned()) {
+            let known: Vec<&str> = self.shared.named.keys().map(String::as_str).collect();
+            tracing::warn!(
+                "a filter calls the upstream `{name}`, which `upstreams` and `direct_upstreams` do not name (they have: {}); \
+                 the call is refused with BadArgument",
+                known.join(", ")
+            );
+        }
     }
 }
 
@@ -153,7 +187,8 @@ impl PreparedCall {
                 }
                 sent => sent,
             };
-            read(sent?.0, self.response_body, self.body.ticket.account()).await
+            let (response, _info) = sent?;
+            read(response, self.response_body, self.body.ticket.account()).await
         };
         let outcome = tokio::time::timeout(self.timeout, exchange).await;
         let outcome = outcome.unwrap_or_else(|_| {

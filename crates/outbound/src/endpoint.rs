@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Duration, Instant, sleep_until, timeout, timeout_at};
 use weir_config::{Endpoint, Protocol};
 
-use crate::connection::{Connected, Http1, Http2, Live, connect};
+use crate::connection::{Connected, Freed, Http1, Http2, Live, RequestLease, connect};
 use crate::error::SendError;
 use crate::info::{Established, WireProtocol};
 use crate::upstream::LoadedUpstream;
@@ -33,7 +33,8 @@ pub(crate) struct EndpointPool<B> {
 struct State<B> {
     /// HTTP/1.1 connections without a request, the one used last at the end.
     idle: Vec<Idle<B>>,
-    shared: Option<Http2<B>>,
+    /// HTTP/2 connections; a further one is made where the server takes no more streams on the others.
+    shared: Vec<Http2<B>>,
     /// The outcome of the last handshake.
     speaks: Option<WireProtocol>,
     /// The handshake under way whose connection all may share.
@@ -49,7 +50,7 @@ struct Idle<B> {
 /// A connection for one request.
 pub(crate) enum Lease<B> {
     Http1(Http1<B>),
-    Http2(http2::SendRequest<B>, Rc<Established>),
+    Http2(http2::SendRequest<B>, Rc<Established>, RequestLease),
 }
 
 /// The demands of a request on its connection.
@@ -61,14 +62,14 @@ pub(crate) struct Want {
     pub(crate) http1: bool,
 }
 
-impl<B> EndpointPool<B> {
+impl<B: 'static> EndpointPool<B> {
     pub(crate) fn new(upstream: Arc<LoadedUpstream>, index: usize) -> Self {
         Self {
             upstream,
             index,
             state: RefCell::new(State {
                 idle: Vec::new(),
-                shared: None,
+                shared: Vec::new(),
                 speaks: None,
                 connecting: None,
                 sweeping: false,
@@ -114,28 +115,48 @@ impl<B> EndpointPool<B> {
     }
 
     /// A connection that is there already.
-    fn existing(&self, want: Want) -> Option<Lease<B>> {
+    fn existing(self: &Rc<Self>, want: Want) -> Option<Lease<B>> {
         let mut state = self.state.borrow_mut();
         if !want.http1 {
-            if let Some(shared) = state.shared.as_mut().filter(|shared| !shared.sender.is_closed()) {
-                shared.last_used = Instant::now();
-                return Some(Lease::Http2(
-                    shared.sender.clone(),
-                    Rc::clone(&shared.established),
-                ));
+            // Dropped, a connection goes on until its last stream has ended.
+            state
+                .shared
+                .retain(|shared| !shared.sender.is_closed() && !self.is_old(shared.made));
+            if let Some(shared) = state.shared.iter_mut().find(|shared| shared.has_room()) {
+                return Some(self.lease(shared));
             }
-            state.shared = None;
         }
         if want.fresh {
             return None;
         }
         let oldest = Instant::now().checked_sub(self.upstream.config.idle_timeout);
         while let Some(Idle { connection, since }) = state.idle.pop() {
-            if !connection.sender.is_closed() && oldest.is_none_or(|oldest| since > oldest) {
+            if !connection.sender.is_closed()
+                && oldest.is_none_or(|oldest| since > oldest)
+                && !self.is_old(connection.made)
+            {
                 return Some(Lease::Http1(connection));
             }
         }
         None
+    }
+
+    fn lease(self: &Rc<Self>, shared: &mut Http2<B>) -> Lease<B> {
+        shared.last_used = Instant::now();
+        let endpoint = Rc::downgrade(self) as Weak<dyn Freed>;
+        Lease::Http2(
+            shared.sender.clone(),
+            Rc::clone(&shared.established),
+            RequestLease::stream(&shared.streams, endpoint),
+        )
+    }
+
+    /// Whether a connection made then has had its time.
+    fn is_old(&self, made: Instant) -> bool {
+        self.upstream
+            .config
+            .max_age
+            .is_some_and(|age| made.elapsed() >= age)
     }
 
     /// Returns true if a connection made now may turn out to be one that all can share.
@@ -216,9 +237,21 @@ where
             .then(|| Instant::now() + REST_AFTER_FAILURE);
         self.resting_until.set(rest);
         let outcome = made.as_ref().map(|_| ()).map_err(SendError::clone);
+        let settings = match &made {
+            Ok(Connected::Http2(connection)) => Some(Rc::clone(&connection.settings)),
+            _ => None,
+        };
         let lease = made.map(|connected| self.admit(connected, want));
-        if let Some(announced) = announced {
-            announced.finish(outcome);
+        match (announced, settings) {
+            // Others learn with the server's settings how many may share the connection.
+            (Some(announced), Some(settings)) => {
+                drop(tokio::task::spawn_local(async move {
+                    let _ = timeout(after, settings.notified()).await;
+                    announced.finish(outcome);
+                }));
+            }
+            (Some(announced), None) => announced.finish(outcome),
+            (None, _) => {}
         }
         lease
     }
@@ -233,10 +266,10 @@ where
                 }
                 Lease::Http1(connection)
             }
-            Connected::Http2(connection) => {
+            Connected::Http2(mut connection) => {
                 state.speaks = Some(WireProtocol::Http2);
-                let lease = Lease::Http2(connection.sender.clone(), Rc::clone(&connection.established));
-                state.shared = Some(connection);
+                let lease = self.lease(&mut connection);
+                state.shared.push(connection);
                 drop(state);
                 self.begin_sweeping();
                 lease
@@ -245,13 +278,22 @@ where
     }
 }
 
+impl<B> Freed for EndpointPool<B> {
+    fn freed(&self) {
+        self.freed.notify_one();
+    }
+}
+
 impl<B: 'static> EndpointPool<B> {
     /// A connection that can take another request.
     pub(crate) fn give_back(self: &Rc<Self>, connection: Http1<B>) {
-        self.state.borrow_mut().idle.push(Idle {
-            connection,
-            since: Instant::now(),
-        });
+        // One that has had its time is dropped, and closed by its driver.
+        if !self.is_old(connection.made) {
+            self.state.borrow_mut().idle.push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
         self.freed.notify_one();
         self.begin_sweeping();
     }
@@ -278,10 +320,11 @@ impl<B: 'static> EndpointPool<B> {
             .idle
             .retain(|idle| !idle.connection.sender.is_closed() && now < idle.since + timeout);
         // An HTTP/2 connection ends when its last stream has: those under way are not cut.
-        let expired = |shared: &mut Http2<B>| shared.sender.is_closed() || now >= shared.last_used + timeout;
-        drop(state.shared.take_if(expired));
+        state
+            .shared
+            .retain(|shared| !shared.sender.is_closed() && now < shared.last_used + timeout);
         let idle = state.idle.first().map(|idle| idle.since);
-        let shared = state.shared.as_ref().map(|shared| shared.last_used);
+        let shared = state.shared.iter().map(|shared| shared.last_used).min();
         let next = idle.into_iter().chain(shared).min().map(|since| since + timeout);
         state.sweeping = next.is_some();
         next

@@ -81,6 +81,9 @@ pub enum SendError {
         /// Hyper's error.
         source: Arc<hyper::Error>,
     },
+    /// The upstream applied a transfer coding that is not undone here: without its name the body would be another one.
+    #[error("the response has a transfer coding other than chunked")]
+    TransferCoding,
     /// The body of the request failed while it was sent.
     #[error("the request body failed: {source}")]
     RequestBody {
@@ -97,7 +100,7 @@ impl SendError {
             Self::ConnectTimeout { .. } | Self::Timeout { .. } => "timeout",
             Self::Overflow { .. } => "overflow",
             Self::Tls { .. } => "tls",
-            Self::NotHttp2 { .. } | Self::Protocol { .. } => "protocol",
+            Self::NotHttp2 { .. } | Self::Protocol { .. } | Self::TransferCoding => "protocol",
             Self::InvalidRequest { .. } => "request",
             Self::Reset { .. } => "reset",
             Self::RequestBody { .. } => "request body",
@@ -108,7 +111,10 @@ impl SendError {
     pub fn may_have_been_sent(&self) -> bool {
         match self {
             Self::Reset { sent, .. } => *sent,
-            Self::Timeout { .. } | Self::Protocol { .. } | Self::RequestBody { .. } => true,
+            Self::Timeout { .. }
+            | Self::Protocol { .. }
+            | Self::TransferCoding
+            | Self::RequestBody { .. } => true,
             _ => false,
         }
     }

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use rustls_pki_types::CertificateDer;
 
+use crate::connection::RequestLease;
+
 /// The connection of a request, and the way to it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
     /// The connection.
@@ -18,6 +20,8 @@ pub struct ConnectionInfo {
     pub reused: bool,
     /// The number of connections that were tried, the last one included; 1 where all went well.
     pub attempts: u32,
+    /// To be kept until the exchange is over: see [`RequestLease`].
+    pub lease: RequestLease,
 }
 
 /// A connection to an upstream.

@@ -12,7 +12,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 use weir_config::Protocol;
 
-use crate::connection::Http1;
+use crate::connection::{Http1, RequestLease};
 use crate::endpoint::{EndpointPool, Lease, Want};
 use crate::error::SendError;
 use crate::http_form;
@@ -31,7 +31,7 @@ pub struct UpstreamPool<B> {
     turn: Cell<usize>,
 }
 
-impl<B> UpstreamPool<B> {
+impl<B: 'static> UpstreamPool<B> {
     /// An empty pool.
     pub fn new(upstream: Arc<LoadedUpstream>) -> Self {
         let endpoints = (0..upstream.config.endpoints.len())
@@ -47,6 +47,15 @@ impl<B> UpstreamPool<B> {
     /// The upstream of the pool.
     pub fn upstream(&self) -> &Arc<LoadedUpstream> {
         &self.upstream
+    }
+
+    /// Returns true if a connection to the upstream may be one of HTTP/2.
+    pub fn may_speak_http2(&self) -> bool {
+        match self.upstream.config.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => self.upstream.tls.is_some(),
+        }
     }
 
     /// The number of connections, being made, busy and idle together.
@@ -141,16 +150,22 @@ where
         loop {
             let (endpoint, lease, reused) = self.acquire(want, &mut attempts).await?;
             let time_to_connection = asked.elapsed();
-            let (sent, connection) = match lease {
+            let (sent, connection, lease) = match lease {
                 Lease::Http1(connection) => self.send_http1(&endpoint, connection, request).await?,
-                Lease::Http2(sender, established) => {
+                Lease::Http2(mut sender, established, lease) => {
                     self.write_http2(&endpoint, &mut request)?;
-                    let mut sender = sender;
-                    (sender.try_send_request(request).await, established)
+                    (sender.try_send_request(request).await, established, lease)
                 }
             };
             match sent {
                 Ok(response) => {
+                    let codings = response.headers().get_all(header::TRANSFER_ENCODING);
+                    if codings
+                        .iter()
+                        .any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
+                    {
+                        return Err(SendError::TransferCoding);
+                    }
                     return Ok((
                         response,
                         ConnectionInfo {
@@ -158,6 +173,7 @@ where
                             time_to_connection,
                             reused,
                             attempts,
+                            lease,
                         },
                     ));
                 }
@@ -207,7 +223,7 @@ where
         endpoint: &Rc<EndpointPool<B>>,
         mut connection: Http1<B>,
         mut request: Request<B>,
-    ) -> Result<(Sent<B>, Rc<Established>), SendError> {
+    ) -> Result<(Sent<B>, Rc<Established>, RequestLease), SendError> {
         let slot = request.extensions().get::<RequestTrailers>().cloned();
         let fallback = || endpoint.endpoint().to_string();
         let rewrite = self.upstream.authority.as_ref();
@@ -225,8 +241,9 @@ where
         }
         let established = Rc::clone(&connection.established);
         let response = connection.sender.try_send_request(request);
+        let lease = connection.lease();
         connection.park();
-        Ok((response.await, established))
+        Ok((response.await, established, lease))
     }
 
     fn write_http2(&self, endpoint: &EndpointPool<B>, request: &mut Request<B>) -> Result<(), SendError> {

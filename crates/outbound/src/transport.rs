@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::ProtocolVersion;
@@ -18,14 +19,56 @@ use crate::info::{Established, TlsFacts, WireProtocol};
 use crate::tls::Tls;
 use crate::upstream::LoadedUpstream;
 
-/// A connected stream. An enumeration rather than a trait object, so that hyper's code exists once per body type.
-pub(crate) enum Transport {
+/// A connected stream, and how it is closed.
+pub(crate) struct Transport {
+    stream: Stream,
+    abandoned: Arc<AtomicBool>,
+}
+
+/// An enumeration rather than a trait object, so that hyper's code exists once per body type.
+enum Stream {
     Plain(TcpStream),
     // Boxed because the TLS state is some kilobytes and clear text is common.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+/// Has a connection reset when it is dropped: nobody wants what it has not sent yet. hyper wants streams that can be
+/// upgraded to be `Send`, so this is thread-safe though one thread uses it.
+#[derive(Clone, Debug)]
+pub(crate) struct ResetOnDrop(Arc<AtomicBool>);
+
+impl ResetOnDrop {
+    pub(crate) fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Transport {
+    fn drop(&mut self) {
+        if self.abandoned.load(Ordering::Relaxed) {
+            let stream = match &self.stream {
+                Stream::Plain(stream) => stream,
+                Stream::Tls(stream) => stream.get_ref().0,
+            };
+            // Otherwise the kernel keeps what was not sent for as long as the other side is there.
+            let _ = stream.set_zero_linger();
+        }
+    }
+}
+
 impl Transport {
+    fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            abandoned: Arc::default(),
+        }
+    }
+
+    /// Says how the stream is closed.
+    pub(crate) fn reset_on_drop(&self) -> ResetOnDrop {
+        ResetOnDrop(Arc::clone(&self.abandoned))
+    }
+
     /// Resolves, connects and, under TLS, shakes hands. `protocol` may be narrower than the upstream's own.
     pub(crate) async fn connect(
         upstream: &LoadedUpstream,
@@ -49,7 +92,7 @@ impl Transport {
                     WireProtocol::Http1
                 };
                 Ok((
-                    Self::Plain(stream),
+                    Self::new(Stream::Plain(stream)),
                     Established {
                         peer_addr,
                         local_addr,
@@ -61,7 +104,7 @@ impl Transport {
             Some(tls) => {
                 let (stream, wire, facts) = shake_hands(stream, tls, endpoint, protocol).await?;
                 Ok((
-                    Self::Tls(Box::new(stream)),
+                    Self::new(Stream::Tls(Box::new(stream))),
                     Established {
                         peer_addr,
                         local_addr,
@@ -135,18 +178,18 @@ async fn shake_hands(
 
 impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -155,30 +198,30 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

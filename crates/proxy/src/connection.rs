@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use weir_config::Limits;
-use weir_outbound::{LocalExec, TrailerHandle, TrailerIo};
+use weir_outbound::{
+    CONNECTION_WINDOW, FrameJoinerIo, LocalExec, MAX_CONCURRENT_STREAMS, STREAM_WINDOW, TrailerHandle,
+    TrailerIo,
+};
 
 use crate::connection_limit::Admitted;
 use crate::exchange;
@@ -38,7 +41,6 @@ pub(crate) struct Connection {
     pub facts: Arc<ConnectionFacts>,
     /// The way of trailers onto an HTTP/1.1 connection.
     pub trailers: TrailerHandle,
-    activity: Arc<Activity>,
     /// Counts for as long as an exchange is left, which a tunnel is after the connection itself has ended.
     _admitted: Admitted,
 }
@@ -46,17 +48,17 @@ pub(crate) struct Connection {
 impl Connection {
     /// An exchange begins.
     pub fn begin(&self, version: http::Version) {
-        self.activity.begin(version == http::Version::HTTP_2);
+        self.facts.activity.begin(version == http::Version::HTTP_2);
     }
 
     /// The time since a byte last moved on the connection.
     pub fn still_for(&self) -> Duration {
-        self.activity.still_for()
+        self.facts.activity.still_for()
     }
 
     /// An exchange ends.
     pub fn end(&self) {
-        self.activity.end();
+        self.facts.activity.end();
     }
 }
 
@@ -122,11 +124,18 @@ async fn serve_stream<T>(
     let id = CONNECTIONS.fetch_add(1, Ordering::Relaxed);
     let activity = Activity::new();
     let close = Rc::new(Notify::new());
-    let (io, trailers) = TrailerIo::new(WatchedIo::new(stream, Arc::clone(&activity)));
-    let facts = Arc::new(ConnectionFacts { id, peer, local, tls });
+    let watched = WatchedIo::new(stream, Arc::clone(&activity));
+    let (io, trailers) = TrailerIo::new(FrameJoinerIo::server(watched));
+    let facts = Arc::new(ConnectionFacts {
+        id,
+        peer,
+        local,
+        tls,
+        activity: Arc::clone(&activity),
+    });
     let watch = Watch {
         id,
-        activity: Arc::clone(&activity),
+        activity,
         close: Rc::clone(&close),
     };
     let _presence = worker.connections.enter(&worker, watch);
@@ -135,7 +144,6 @@ async fn serve_stream<T>(
         worker,
         facts,
         trailers,
-        activity,
         _admitted: admitted,
     });
     let service = service_fn(|request| exchange::serve(Rc::clone(&connection), request));
@@ -179,6 +187,9 @@ fn builder(limits: &Limits) -> auto::Builder<LocalExec> {
     builder
         .http2()
         .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
     builder
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_chain::{Chain, ChainFilter};
+use weir_config::RequestTarget;
 use weir_host::VmSlot;
 
 use crate::revision::FilterPlan;
@@ -23,8 +24,8 @@ pub(crate) fn of_route(filters: &[FilterPlan], slots: &[Arc<VmSlot>]) -> Arc<[Ch
 }
 
 /// The filters of a route that see a request.
-pub(crate) fn chain(revision: &WorkerRevision, route: usize, authority: &[u8], path: &[u8]) -> Arc<Chain> {
+pub(crate) fn chain(revision: &WorkerRevision, route: usize, target: &RequestTarget<'_>) -> Arc<Chain> {
     let filters = &revision.plan.routes[route].filters;
-    let sees = |index: &usize| filters[*index].config.sees(authority, path);
+    let sees = |index: &usize| filters[*index].config.sees(target);
     Chain::new(&revision.filters[route], (0..filters.len()).filter(sees))
 }

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Uri};
 use weir_chain::RequestHead;
 use weir_http_rules::fields;
+use weir_http_rules::target::normalized_path;
 
 use crate::revision::RoutePlan;
 
@@ -35,9 +36,8 @@ pub(crate) fn request<B>(
         (None, Some(authority)) => Bytes::copy_from_slice(authority.as_bytes()),
         (None, None) => head.authority.clone(),
     };
-    if authority.is_empty() {
-        fields::remove(&mut lines, &header::HOST);
-    } else if lines
+    // An empty one is sent as it is (RFC 9112, 3.2), where the protocol has room for it.
+    if lines
         .get(header::HOST)
         .is_none_or(|host| host.as_bytes() != authority)
         && let Ok(host) = HeaderValue::from_maybe_shared(authority)
@@ -52,10 +52,24 @@ pub(crate) fn request<B>(
 }
 
 fn path(head: &RequestHead, route: &RoutePlan) -> PathAndQuery {
-    if !route.strip_prefix {
+    let sent = head.path.as_str();
+    if !route.strip_prefix && !route.normalize_path {
         return head.path.clone();
     }
-    strip(head.path.as_str(), &route.matches.path_prefix)
+    let normal = normalized_path(sent.as_bytes());
+    let normal = std::str::from_utf8(&normal).unwrap_or(sent);
+    let stripped = |path: &str| match route.strip_prefix {
+        true => strip(path, &route.matches.path_prefix),
+        false => Some(path.to_owned()),
+    };
+    // The condition may have taken another spelling of the prefix.
+    let as_sent = if route.normalize_path {
+        None
+    } else {
+        stripped(sent)
+    };
+    as_sent
+        .or_else(|| stripped(normal))
         .and_then(|path| PathAndQuery::try_from(path).ok())
         .unwrap_or_else(|| head.path.clone())
 }

@@ -6,7 +6,9 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Version};
 use weir_chain::{RequestHead, local_reply, parse_authority};
+use weir_config::Limits;
 use weir_host::LocalResponse;
+use weir_http_rules::target::has_escaped_slash;
 use weir_http_rules::{fields, names::lists_token};
 
 /// A request that may go on.
@@ -43,7 +45,7 @@ impl Ingested {
 /// Refused are requests that two parties could read differently: more than one host, a host that contradicts the
 /// target, more than one length. Contradicting lengths and bad codings of HTTP/1 do not come this far; hyper answers
 /// them with 400.
-pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingested, LocalResponse> {
+pub(crate) fn ingest(parts: Parts, tls: bool, limits: &Limits) -> Result<Ingested, LocalResponse> {
     let Parts {
         method,
         uri,
@@ -51,7 +53,7 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         mut headers,
         ..
     } = parts;
-    if headers.len() > max_lines {
+    if headers.len() > limits.header_count {
         return Err(local_reply::phrase(431, "too_many_headers"));
     }
     if method == Method::CONNECT {
@@ -83,6 +85,9 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
         Some(path) => PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| bad("bad_path"))?,
         None => PathAndQuery::from_static("/"),
     };
+    if limits.refuse_escaped_slashes && has_escaped_slash(path.as_str().as_bytes()) {
+        return Err(bad("escaped_slash"));
+    }
     let expects_continue = headers
         .get(header::EXPECT)
         .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
@@ -92,6 +97,9 @@ pub(crate) fn ingest(parts: Parts, tls: bool, max_lines: usize) -> Result<Ingest
     }
     let upgrade = upgrade(version, &headers);
     fields::strip_hop_by_hop(&mut headers);
+    if version == Version::HTTP_2 {
+        fields::join_cookies(&mut headers);
+    }
     if let Some(protocol) = &upgrade {
         headers.insert(header::UPGRADE, protocol.clone());
     }
@@ -118,12 +126,15 @@ fn authority(target: Option<&str>, headers: &HeaderMap, version: Version) -> Res
         return Err(bad("several_hosts"));
     }
     match (target, host) {
-        (Some(target), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()) => {
+        // In HTTP/1.1 the target goes before the field (RFC 9112, 3.2.2); in HTTP/2 the request is malformed (RFC 9113, 8.3.1).
+        (Some(target), Some(host))
+            if version == Version::HTTP_2 && !host.as_bytes().eq_ignore_ascii_case(target.as_bytes()) =>
+        {
             Err(bad("host_contradicts_target"))
         }
         (Some(target), _) => parse_authority(target.as_bytes()).ok_or_else(|| bad("bad_authority")),
         (None, Some(host)) => parse_authority(host.as_bytes()).ok_or_else(|| bad("bad_host")),
-        (None, None) if version == Version::HTTP_11 => Err(bad("no_host")),
+        (None, None) if version != Version::HTTP_10 => Err(bad("no_host")),
         (None, None) => Ok(Bytes::new()),
     }
 }
@@ -145,7 +156,12 @@ mod tests {
 
     fn try_ingest(request: http::request::Builder) -> Result<Ingested, (u16, String)> {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        ingest(parts, false, 10).map_err(|reply| (reply.status, reply.details))
+        let limits = Limits {
+            header_count: 10,
+            refuse_escaped_slashes: true,
+            ..Limits::default()
+        };
+        ingest(parts, false, &limits).map_err(|reply| (reply.status, reply.details))
     }
 
     fn refused(request: http::request::Builder) -> (u16, String) {
@@ -164,10 +180,16 @@ mod tests {
         for (request, details) in [
             (get("/"), "no_host"),
             (get("/").header("host", "a").header("host", "a"), "several_hosts"),
-            (get("http://a/").header("host", "b"), "host_contradicts_target"),
+            (
+                get("http://a/").version(Version::HTTP_2).header("host", "b"),
+                "host_contradicts_target",
+            ),
+            (get("/").version(Version::HTTP_2), "no_host"),
             (get("/").header("host", "user@a"), "bad_host"),
             (get("/").header("host", "a b"), "bad_host"),
             (get("*").header("host", "a"), "bad_path"),
+            (get("/a%2fb").header("host", "a"), "escaped_slash"),
+            (get("/a%5Cb").header("host", "a"), "escaped_slash"),
             (
                 get("/")
                     .header("host", "a")
@@ -204,6 +226,8 @@ mod tests {
         for (request, authority, path) in [
             (get("/a?b").header("host", "H:1"), "H:1", "/a?b"),
             (get("http://h/a").header("host", "H"), "h", "/a"),
+            (get("http://h/a").header("host", "other"), "h", "/a"),
+            (get("/a").header("host", ""), "", "/a"),
             (get("http://h?q").header("host", "h"), "h", "/?q"),
             (get("/").version(Version::HTTP_10), "", "/"),
             (get("https://h/").version(Version::HTTP_2), "h", "/"),

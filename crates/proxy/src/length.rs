@@ -11,14 +11,19 @@ use weir_http_rules::{fields, status::is_bodiless};
 use crate::stream::ProxyMessages;
 
 /// Settles the length of a request whose head has come through with this `end_of_stream`.
-pub(crate) fn settle_request_length<S: Source, C: FilterCalls>(
+///
+/// The head waits for the first piece that the filters let go where the client has announced a length, so that it sends its
+/// body whatever the upstream says: a body that a filter holds has its length then. Others are a conversation, perhaps, in
+/// which the upstream speaks first.
+pub(crate) fn poll_request_length<S: Source, C: FilterCalls>(
     pump: &mut Pump<S, C, ProxyMessages>,
     cx: &mut Context<'_>,
     end_of_stream: bool,
-) -> Length {
-    // The head of a request does not wait for its body: the upstream may have something to say about it.
+) -> Poll<Length> {
+    let waits = pump.announced_length().is_some() && pump.source_mut().may_read_ahead();
     let length = match pump.poll_length(cx, end_of_stream) {
         Poll::Ready(length) => length,
+        Poll::Pending if waits => return Poll::Pending,
         Poll::Pending => Length::Open,
     };
     let mut state = pump.state().borrow_mut();
@@ -30,10 +35,10 @@ pub(crate) fn settle_request_length<S: Source, C: FilterCalls>(
         Length::Exact(bytes) => set(lines, bytes),
         Length::Open => remove(lines),
     }
-    length
+    Poll::Ready(length)
 }
 
-/// As [`settle_request_length`], for the response to a request with `method`.
+/// As [`poll_request_length`], for the response to a request with `method`.
 ///
 /// `patient`: where a filter may change the body, the head waits for the first piece that the filters let go. So the
 /// length of a body that a filter collects is known, and one that turns out to be too large, or that a filter objects to,
@@ -53,13 +58,14 @@ pub(crate) fn poll_response_length<S: Source, C: FilterCalls>(
         .as_ref()
         .map_or(StatusCode::OK, |head| head.status);
     if method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-        // The length is that of the body that is not sent, and stays if it is one.
+        // The length is that of the body that is not sent, and stays if it is one that filters leave as it is.
+        let unknown = pump.may_change_body();
         let mut state = pump.state().borrow_mut();
         if let Some(head) = &mut state.messages.response
             && head
                 .fields
                 .get(header::CONTENT_LENGTH)
-                .is_some_and(|value| !is_number(value))
+                .is_some_and(|value| unknown || !is_number(value))
         {
             remove(&mut head.fields);
         }
@@ -125,7 +131,7 @@ mod tests {
     }
 
     /// The `content-length` that a request's 99 becomes, with a body of 4 bytes.
-    fn settled(action: BodyAction) -> (Length, Option<String>) {
+    fn settled(action: BodyAction) -> (Poll<Length>, Option<String>) {
         let state = testing::state(1);
         let plan = StagePlan {
             filter: 0,
@@ -147,7 +153,7 @@ mod tests {
             .request
             .fields
             .insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
-        let length = settle_request_length(&mut pump, cx, false);
+        let length = poll_request_length(&mut pump, cx, false);
         let state = state.borrow();
         let line = state.messages.request.fields.get(header::CONTENT_LENGTH);
         (length, line.map(|value| value.to_str().unwrap().to_owned()))
@@ -157,8 +163,9 @@ mod tests {
     fn a_length_is_sent_only_where_it_is_known() {
         assert_eq!(
             settled(BodyAction::Continue),
-            (Length::Exact(4), Some("4".to_owned()))
+            (Poll::Ready(Length::Exact(4)), Some("4".to_owned()))
         );
-        assert_eq!(settled(BodyAction::StopAndBuffer), (Length::Open, None));
+        // While a filter holds it, the head waits.
+        assert_eq!(settled(BodyAction::StopAndBuffer).0, Poll::Pending);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use weir_config::{FilterConfig, Limits, RouteMatch, Timeouts};
+use weir_config::{FilterConfig, Limits, RequestTarget, RouteMatch, Timeouts};
 use weir_outbound::LoadedUpstream;
 
 /// The configuration that workers serve from.
@@ -30,6 +30,8 @@ pub(crate) struct RoutePlan {
     pub matches: RouteMatch,
     /// True if the matched prefix is cut off.
     pub strip_prefix: bool,
+    /// Whether the path goes upstream as conditions compare it.
+    pub normalize_path: bool,
     /// Replaces the authority.
     pub host_rewrite: Option<Bytes>,
     /// The longest wait for response headers.
@@ -76,9 +78,7 @@ pub(crate) struct FilterPlan {
 
 impl Revision {
     /// The route that takes a request: the first that matches.
-    pub fn route(&self, authority: &[u8], path: &[u8]) -> Option<usize> {
-        self.routes
-            .iter()
-            .position(|route| route.matches.matches(authority, path))
+    pub fn route(&self, target: &RequestTarget<'_>) -> Option<usize> {
+        self.routes.iter().position(|route| route.matches.matches(target))
     }
 }

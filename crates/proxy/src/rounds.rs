@@ -212,7 +212,7 @@ fn look_after_streams(worker: &Worker, limit: Duration) {
             continue;
         }
         state.messages.facts.flags |= flags::STREAM_IDLE_TIMEOUT;
-        let status = if state.messages.facts.request_sent_at.is_some() {
+        let status = if state.messages.facts.upstreams_turn().is_some() {
             504
         } else {
             408

@@ -16,6 +16,7 @@ pub(crate) fn plan(route: &Route, target: Target, planned: &Planned) -> RoutePla
         name: route.name.as_str().into(),
         matches: route.matches.clone(),
         strip_prefix: route.strip_prefix,
+        normalize_path: route.normalize_path,
         host_rewrite: route.host_rewrite.clone().map(Bytes::from),
         timeout: route.timeout,
         cluster: cluster(&route.target),

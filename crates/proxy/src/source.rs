@@ -41,6 +41,19 @@ impl<B: Body> IncomingSource<B> {
         }
     }
 
+    /// Returns true if the sender has something left that it sends without being asked.
+    pub fn is_unread(&self) -> bool {
+        self.stage != Stage::Ended && !self.expects_continue
+    }
+
+    /// The sender has said all.
+    fn ended(&mut self) {
+        self.stage = Stage::Ended;
+        if self.direction == Direction::Request {
+            self.state.borrow_mut().messages.facts.request_ended = true;
+        }
+    }
+
     fn count(&self, bytes: usize) {
         let facts = &mut self.state.borrow_mut().messages.facts;
         facts.moved_at = Instant::now();
@@ -71,7 +84,7 @@ where
                 Some(Ok(frame)) => frame,
                 Some(Err(error)) => return Poll::Ready(Err(SourceError(error.into()))),
                 None => {
-                    self.stage = Stage::Ended;
+                    self.ended();
                     return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                 }
             };
@@ -83,13 +96,13 @@ where
                     }
                     self.count(data.remaining());
                     if end_of_stream {
-                        self.stage = Stage::Ended;
+                        self.ended();
                     }
                     return Poll::Ready(Ok(Item::Data(Pieces::from(data.into()), end_of_stream)));
                 }
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        self.stage = Stage::Ended;
+                        self.ended();
                         if trailers.is_empty() {
                             return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                         }

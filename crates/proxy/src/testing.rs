@@ -26,6 +26,7 @@ pub(crate) fn state(filters: usize) -> SharedState {
         peer: address,
         local: address,
         tls: None,
+        activity: crate::watched_io::Activity::new(),
     };
     let facts = StreamFacts::new(Arc::new(connection), "route".into(), "cluster".into(), 1);
     StreamState::new(ProxyMessages::new(request, facts), filters).share()

@@ -1,13 +1,27 @@
 //! A connection whose reads and writes are noticed, so that timeouts know what it is doing.
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
+
+/// How long a client that we have ended with may be silent.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// How long it may go on sending.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How many bytes it may send.
+const LINGER_BYTES: usize = 32 << 20;
+
+/// So many portions are dropped in one turn.
+const READS: usize = 16;
 
 /// The activity of a connection. hyper wants connections that can be upgraded to be `Send`, so this is thread-safe though
 /// one thread uses it.
@@ -23,6 +37,8 @@ pub(crate) struct Activity {
     /// Milliseconds after birth at which the first of them came.
     receiving_since: AtomicU64,
     http2: AtomicBool,
+    /// A request was answered that has not been read to its end.
+    unread: AtomicBool,
 }
 
 impl Activity {
@@ -35,6 +51,7 @@ impl Activity {
             receiving: AtomicBool::new(false),
             receiving_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         })
     }
 
@@ -49,6 +66,11 @@ impl Activity {
     pub fn end(&self) {
         self.exchanges.fetch_sub(1, Ordering::Relaxed);
         self.moved.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// A request was answered that has not been read to its end, so that the client may still be sending.
+    pub fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     /// Returns true if no exchange is under way.
@@ -87,15 +109,31 @@ impl Activity {
 }
 
 /// A stream whose reads and writes are noticed.
+///
+/// It is closed in stages where a request was answered before it was read to its end (RFC 9112, 9.6): after our end what still
+/// comes is read and dropped. Closed at once, the connection would be reset, and the client would lose an answer that it has
+/// not read.
 pub(crate) struct WatchedIo<T> {
     inner: T,
     activity: Arc<Activity>,
+    lingering: Option<Lingering>,
+}
+
+/// Our side has ended.
+struct Lingering {
+    until: tokio::time::Instant,
+    timer: Pin<Box<Sleep>>,
+    bytes: usize,
 }
 
 impl<T> WatchedIo<T> {
     /// Watches a stream.
     pub fn new(inner: T, activity: Arc<Activity>) -> Self {
-        Self { inner, activity }
+        Self {
+            inner,
+            activity,
+            lingering: None,
+        }
     }
 
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -103,6 +141,38 @@ impl<T> WatchedIo<T> {
             self.activity.moved(false);
         }
         outcome
+    }
+}
+
+impl<T: AsyncRead + Unpin> WatchedIo<T> {
+    /// Drops what comes until the client has ended too, is silent for [`SILENCE`], or has had [`LINGER`] or
+    /// [`LINGER_BYTES`].
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = tokio::time::Instant::now();
+        let lingering = self.lingering.get_or_insert_with(|| Lingering {
+            until: now + LINGER,
+            timer: Box::pin(sleep_until(now + SILENCE)),
+            bytes: 0,
+        });
+        let mut dropped = [0; 8 << 10];
+        for _ in 0..READS {
+            let mut buf = ReadBuf::new(&mut dropped);
+            match Pin::new(&mut self.inner).poll_read(cx, &mut buf) {
+                Poll::Pending => return lingering.timer.as_mut().poll(cx),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
+                    lingering.bytes += buf.filled().len();
+                    let silent = tokio::time::Instant::now() + SILENCE;
+                    lingering.timer.as_mut().reset(silent.min(lingering.until));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+            }
+        }
+        if lingering.bytes > LINGER_BYTES || tokio::time::Instant::now() >= lingering.until {
+            return Poll::Ready(());
+        }
+        // The others on the worker's thread first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -118,7 +188,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for WatchedIo<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.inner).poll_write(cx, buf);
@@ -144,6 +214,13 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for WatchedIo<T> {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            if !this.activity.unread.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        this.poll_linger(cx).map(Ok)
     }
 }

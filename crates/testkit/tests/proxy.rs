@@ -4,9 +4,13 @@
 #[path = "proxy/admin.rs"]
 mod admin;
 mod background;
+#[path = "proxy/edges.rs"]
+mod edges;
 mod edits;
 #[path = "proxy/edits.rs"]
 mod edits_of_guests;
+#[path = "proxy/frames.rs"]
+mod frames;
 #[path = "proxy/framing.rs"]
 mod framing;
 #[path = "proxy/life.rs"]
@@ -17,6 +21,8 @@ mod limits;
 mod protocols;
 #[path = "proxy/snapshot.rs"]
 mod snapshot;
+#[path = "proxy/stalls.rs"]
+mod stalls;
 #[path = "proxy/volume.rs"]
 mod volume;
 

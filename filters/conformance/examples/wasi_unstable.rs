@@ -11,7 +11,7 @@
 //! body: resolution 0 0
 //! body: random 0, 0 bytes 0, differs true, 64 KiB 0, more 28
 //! body: yield 0
-//! body: poll 0, 0 events
+//! body: poll 0, 1 events
 //! body: raise 52
 //! body: write 0, all of it true, to 9: 8
 //! body: pwrite 0, all of it true, to 9: 8

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use weir_abi::Callback;
 use weir_chain::{Chain, ChainFilter};
-use weir_config::FilterConfig;
+use weir_config::{FilterConfig, RequestTarget};
 use weir_host::VmSlot;
 
 /// The configuration that all net threads serve from: the filters of each instance.
@@ -138,7 +138,11 @@ impl ThreadChain {
 
     /// The filters that see a request; `authority` and `path` are asked for only where a filter has conditions.
     pub fn select(&self, authority: &[u8], path: &[u8], base: Option<Arc<Chain>>) -> Arc<Chain> {
-        let sees = |number: &usize| !self.conditional || self.filters[*number].config.sees(authority, path);
+        let target = self.conditional.then(|| RequestTarget::new(authority, path));
+        let sees = |number: &usize| {
+            let config = &self.filters[*number].config;
+            target.as_ref().is_none_or(|target| config.sees(target))
+        };
         let seen = (0..self.filters.len()).filter(sees);
         match base {
             Some(base) => Chain::extending(base, &self.members, seen),

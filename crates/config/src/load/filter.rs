@@ -9,6 +9,7 @@ use weir_abi::LogLevel;
 use weir_abi::limits::{MAX_MODULE_FILE_BYTES, STREAM_DEADLINE};
 
 use super::bytes::configuration;
+use super::upstream::UpstreamDefaults;
 use super::{or, route, upstream, vm};
 use crate::read::{Field, Keys};
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 pub(super) struct Defaults {
     pub(super) name: String,
     pub(super) body_limit: u64,
-    pub(super) upstream_idle: Duration,
+    pub(super) upstream: UpstreamDefaults,
     /// The proxy's, for filters that have none of the same name.
     pub(super) upstreams: IndexMap<String, Arc<Upstream>>,
 }
@@ -30,7 +31,7 @@ impl Defaults {
         Self {
             name: name.to_owned(),
             body_limit: Limits::default().body,
-            upstream_idle: Timeouts::default().upstream_idle,
+            upstream: UpstreamDefaults::new(&Timeouts::default(), &Limits::default()),
             upstreams: IndexMap::new(),
         }
     }
@@ -272,16 +273,15 @@ fn memory(field: &Field<'_>) -> Option<u64> {
 
 /// The filter's own, then direct ones, then the proxy's; the first of a name wins.
 fn upstreams(keys: &Keys<'_>, defaults: &Defaults) -> IndexMap<String, Arc<Upstream>> {
-    let idle = defaults.upstream_idle;
     let own = or(keys.take("upstreams"), IndexMap::new(), |field| {
-        upstream::read_all(field, idle)
+        upstream::read_all(field, defaults.upstream)
     });
     let mut upstreams: IndexMap<_, _> = own
         .into_iter()
         .filter_map(|(name, own)| Some((name, own?)))
         .collect();
     let direct = or(keys.take("direct_upstreams"), Vec::new(), |field| {
-        upstream::read_direct(field, idle)
+        upstream::read_direct(field, defaults.upstream)
     });
     for upstream in direct.into_iter().chain(defaults.upstreams.values().cloned()) {
         upstreams.entry(upstream.name.clone()).or_insert(upstream);

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::filter::{self, Defaults};
 use super::route::{self, Known};
+use super::upstream::UpstreamDefaults;
 use super::{or, process, upstream};
 use crate::read::{Document, Field, Keys};
 use crate::{AccessLog, FilterConfig, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
@@ -27,9 +28,9 @@ pub(super) fn take(keys: &Keys<'_>) -> Option<ProxyConfig> {
     let limits = or(keys.take("limits"), Limits::default(), limits);
     let timeouts = or(keys.take("timeouts"), Timeouts::default(), timeouts);
     let listeners = listeners(keys);
-    let idle = timeouts.upstream_idle;
+    let upstream_defaults = UpstreamDefaults::new(&timeouts, &limits);
     let upstreams = or(keys.take("upstreams"), IndexMap::new(), |field| {
-        upstream::read_all(field, idle)
+        upstream::read_all(field, upstream_defaults)
     });
     let good_upstreams = good(&upstreams);
     let filters = or(keys.take("filters"), IndexMap::new(), |field| {
@@ -38,7 +39,7 @@ pub(super) fn take(keys: &Keys<'_>) -> Option<ProxyConfig> {
             &Defaults {
                 name: String::new(),
                 body_limit: limits.body,
-                upstream_idle: timeouts.upstream_idle,
+                upstream: upstream_defaults,
                 upstreams: good_upstreams.clone(),
             },
         )
@@ -47,6 +48,7 @@ pub(super) fn take(keys: &Keys<'_>) -> Option<ProxyConfig> {
         filters: &filters,
         upstreams: &upstreams,
         timeouts,
+        upstream: upstream_defaults,
     };
     let routes = keys
         .require("routes")
@@ -207,6 +209,9 @@ fn limits(field: &Field<'_>) -> Option<Limits> {
         connections: keys
             .take("connections")
             .and_then(|field| field.number(1, usize::MAX)),
+        refuse_escaped_slashes: or(keys.take("escaped_slashes"), false, |field| {
+            field.choice(&[("keep", false), ("refuse", true)])
+        }),
     };
     keys.finish();
     Some(limits)

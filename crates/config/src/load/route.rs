@@ -6,7 +6,10 @@ use indexmap::IndexMap;
 
 use super::bytes::configuration;
 use super::headers::headers;
+use super::upstream::UpstreamDefaults;
 use super::{filter, names, or, upstream};
+use weir_http_rules::target::normalized_path;
+
 use crate::read::{Field, Keys, quoted, unknown};
 use crate::{
     FilterConfig, HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse, Timeouts,
@@ -20,6 +23,7 @@ pub(super) struct Known<'a> {
     /// As for filters.
     pub(super) upstreams: &'a IndexMap<String, Option<Arc<Upstream>>>,
     pub(super) timeouts: Timeouts,
+    pub(super) upstream: UpstreamDefaults,
 }
 
 /// All routes.
@@ -73,6 +77,7 @@ fn read(field: &Field<'_>, index: usize, known: &Known<'_>) -> Option<Route> {
     });
     let target = one_target(&keys, known);
     let strip_prefix = or(keys.take("strip_prefix"), false, Field::boolean);
+    let normalize_path = or(keys.take("normalize_path"), false, Field::boolean);
     let host_rewrite = keys
         .take("host_rewrite")
         .and_then(|field| names::authority(&field));
@@ -84,6 +89,7 @@ fn read(field: &Field<'_>, index: usize, known: &Known<'_>) -> Option<Route> {
         filters,
         target: target?,
         strip_prefix,
+        normalize_path,
         host_rewrite,
         timeout,
     })
@@ -102,16 +108,28 @@ pub(super) fn condition(field: &Field<'_>) -> Option<RouteMatch> {
         None => Some("/".to_owned()),
         Some(field) => path_prefix(&field),
     };
+    let as_sent = or(keys.take("as_sent"), false, Field::boolean);
+    let prefix = prefix.map(|prefix| if as_sent { prefix } else { normalized(prefix) });
     keys.finish();
     (hosts.len() == count).then_some(RouteMatch {
         hosts,
         path_prefix: prefix?,
+        as_sent,
     })
+}
+
+/// As paths are spelled that are compared with it.
+fn normalized(prefix: String) -> String {
+    let normal = normalized_path(prefix.as_bytes()).into_owned();
+    String::from_utf8(normal).unwrap_or(prefix)
 }
 
 fn host_pattern(field: &Field<'_>) -> Option<HostPattern> {
     const EXPECTED: &str = "a host without port such as example.com or \"*.example.com\"";
-    let text = field.scalar(EXPECTED)?.to_ascii_lowercase();
+    let mut text = field.scalar(EXPECTED)?.to_ascii_lowercase();
+    if text.len() > 1 && text.ends_with('.') {
+        text.pop();
+    }
     let name = text.strip_prefix("*.").unwrap_or(&text);
     let has_port = names::endpoint(name, None).is_some();
     if has_port || names::endpoint(name, Some(80)).is_none() {
@@ -213,7 +231,7 @@ fn target(field: &Field<'_>, known: &Known<'_>) -> Option<RouteTarget> {
         return Some(RouteTarget::Echo);
     }
     if name.contains("://") {
-        let upstream = upstream::read(name, field, known.timeouts.upstream_idle)?;
+        let upstream = upstream::read(name, field, known.upstream)?;
         return Some(RouteTarget::Upstream(Arc::new(upstream)));
     }
     match known.upstreams.get(name) {

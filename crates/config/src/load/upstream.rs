@@ -8,30 +8,53 @@ use indexmap::IndexMap;
 use super::names;
 use super::or;
 use crate::read::Field;
-use crate::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
+use crate::{ClientIdentity, Endpoint, HeadLimits, Limits, Protocol, Timeouts, Upstream, UpstreamTls};
 
 const SHORT_FORM: &str = "http://host:port, https://host:port or a map with endpoints";
 
-/// All upstreams of a map by name; `None` for those that are wrong, so that they may still be named. `idle` is for
-/// those that give no idle timeout.
-pub(super) fn read_all(field: &Field<'_>, idle: Duration) -> Option<IndexMap<String, Option<Arc<Upstream>>>> {
+/// What the document says for all upstreams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UpstreamDefaults {
+    /// For those that give no idle timeout.
+    pub idle: Duration,
+    /// Bounds on heads of responses.
+    pub head: HeadLimits,
+}
+
+impl UpstreamDefaults {
+    pub(super) fn new(timeouts: &Timeouts, limits: &Limits) -> Self {
+        Self {
+            idle: timeouts.upstream_idle,
+            head: HeadLimits {
+                bytes: limits.header_bytes,
+                lines: limits.header_count,
+            },
+        }
+    }
+}
+
+/// All upstreams of a map by name; `None` for those that are wrong, so that they may still be named.
+pub(super) fn read_all(
+    field: &Field<'_>,
+    defaults: UpstreamDefaults,
+) -> Option<IndexMap<String, Option<Arc<Upstream>>>> {
     let mut upstreams = IndexMap::new();
     for (name, field) in field.named()? {
         if name == "echo" {
             field.report("\"echo\" is the built-in upstream; expected another name");
         }
-        upstreams.insert(name.to_owned(), read(name, &field, idle).map(Arc::new));
+        upstreams.insert(name.to_owned(), read(name, &field, defaults).map(Arc::new));
     }
     Some(upstreams)
 }
 
 /// The entries of `direct_upstreams`, each under the `host:port` that the guest uses.
-pub(super) fn read_direct(field: &Field<'_>, idle: Duration) -> Option<Vec<Arc<Upstream>>> {
+pub(super) fn read_direct(field: &Field<'_>, defaults: UpstreamDefaults) -> Option<Vec<Arc<Upstream>>> {
     const EXPECTED: &str = "host:port";
     let read_one = |field: Field<'_>| {
         let text = field.scalar(EXPECTED)?;
         match names::endpoint(text, None) {
-            Some(endpoint) => Some(Arc::new(plain(text, endpoint, None, idle))),
+            Some(endpoint) => Some(Arc::new(plain(text, endpoint, None, defaults))),
             None => field.expected(EXPECTED),
         }
     };
@@ -39,39 +62,40 @@ pub(super) fn read_direct(field: &Field<'_>, idle: Duration) -> Option<Vec<Arc<U
 }
 
 /// One upstream, in its short form or as a map.
-pub(super) fn read(name: &str, field: &Field<'_>, idle: Duration) -> Option<Upstream> {
+pub(super) fn read(name: &str, field: &Field<'_>, defaults: UpstreamDefaults) -> Option<Upstream> {
     if field.is_map() {
-        return from_map(name, field, idle);
+        return from_map(name, field, defaults);
     }
     let text = field.scalar(SHORT_FORM)?;
-    from_url(name, text, idle).or_else(|| field.expected(SHORT_FORM))
+    from_url(name, text, defaults).or_else(|| field.expected(SHORT_FORM))
 }
 
-fn from_url(name: &str, text: &str, idle: Duration) -> Option<Upstream> {
+fn from_url(name: &str, text: &str, defaults: UpstreamDefaults) -> Option<Upstream> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
     let authority = rest.strip_suffix('/').unwrap_or(rest);
     match scheme {
         "http" if text.contains("://") => {
-            Some(plain(name, names::endpoint(authority, Some(80))?, None, idle))
+            Some(plain(name, names::endpoint(authority, Some(80))?, None, defaults))
         }
-        "http" => Some(plain(name, names::endpoint(authority, None)?, None, idle)),
+        "http" => Some(plain(name, names::endpoint(authority, None)?, None, defaults)),
         "https" => {
             let endpoint = names::endpoint(authority, Some(443))?;
-            Some(plain(name, endpoint, Some(UpstreamTls::default()), idle))
+            Some(plain(name, endpoint, Some(UpstreamTls::default()), defaults))
         }
         _ => None,
     }
 }
 
-fn plain(name: &str, endpoint: Endpoint, tls: Option<UpstreamTls>, idle_timeout: Duration) -> Upstream {
+fn plain(name: &str, endpoint: Endpoint, tls: Option<UpstreamTls>, defaults: UpstreamDefaults) -> Upstream {
     Upstream {
         tls,
-        idle_timeout,
+        idle_timeout: defaults.idle,
+        head: defaults.head,
         ..Upstream::new(name, vec![endpoint])
     }
 }
 
-fn from_map(name: &str, field: &Field<'_>, idle: Duration) -> Option<Upstream> {
+fn from_map(name: &str, field: &Field<'_>, defaults: UpstreamDefaults) -> Option<Upstream> {
     let keys = field.keys()?;
     let endpoints = keys.require("endpoints").and_then(|field| endpoints(&field));
     let protocol = or(keys.take("protocol"), Protocol::Auto, |field| {
@@ -83,12 +107,13 @@ fn from_map(name: &str, field: &Field<'_>, idle: Duration) -> Option<Upstream> {
     });
     let tls = keys.take("tls").and_then(|field| tls(&field));
     let authority = keys.take("authority").and_then(|field| names::authority(&field));
-    let (mut connect_timeout, mut idle_timeout) = (Upstream::CONNECT_TIMEOUT, idle);
+    let (mut connect_timeout, mut idle_timeout) = (Upstream::CONNECT_TIMEOUT, defaults.idle);
     if let Some(timeouts) = keys.take("timeouts").and_then(|field| field.keys()) {
         connect_timeout = or(timeouts.take("connect"), connect_timeout, Field::duration);
         idle_timeout = or(timeouts.take("idle"), idle_timeout, Field::duration);
         timeouts.finish();
     }
+    let max_age = keys.take("max_age").and_then(|field| field.duration());
     keys.finish();
     Some(Upstream {
         protocol,
@@ -96,6 +121,8 @@ fn from_map(name: &str, field: &Field<'_>, idle: Duration) -> Option<Upstream> {
         connect_timeout,
         idle_timeout,
         authority,
+        head: defaults.head,
+        max_age,
         ..Upstream::new(name, endpoints?)
     })
 }

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use weir_abi::{FailPolicy, HttpCallFailure, LogLevel, VmLimits};
 
 use crate::Location;
-use crate::types::{RouteMatch, Snapshot, Upstream};
+use crate::types::{RequestTarget, RouteMatch, Snapshot, Upstream};
 
 /// A filter, as the `config:` block of the Traffic Server plugin describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,9 +111,9 @@ impl FilterConfig {
         self.vm.code.is_none()
     }
 
-    /// Returns true if the filter sees a request; see [`RouteMatch::matches`]. Proxies ask when a request comes.
-    pub fn sees(&self, host: &[u8], path: &[u8]) -> bool {
-        self.matches.is_empty() || self.matches.iter().any(|rule| rule.matches(host, path))
+    /// Returns true if the filter sees a request; see [`RouteMatch::may_match`]. Proxies ask when a request comes.
+    pub fn sees(&self, target: &RequestTarget<'_>) -> bool {
+        self.matches.is_empty() || self.matches.iter().any(|rule| rule.may_match(target))
     }
 }
 

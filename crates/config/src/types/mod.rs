@@ -10,9 +10,9 @@ mod upstream;
 pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
 pub use process::{CodeCacheFolder, ProcessConfig, WasmtimeOptions};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
-pub use route::{HostPattern, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
+pub use route::{HostPattern, RequestTarget, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::Snapshot;
-pub use upstream::{ClientIdentity, Endpoint, Protocol, Upstream, UpstreamTls};
+pub use upstream::{ClientIdentity, Endpoint, HeadLimits, Protocol, Upstream, UpstreamTls};
 pub use weir_abi::{FailPolicy, HttpCallFailure, VmLimits, WarmUp};
 
 /// A document of either kind.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use weir_abi::limits;
 
-use crate::types::{FilterConfig, ProcessConfig, Route, Upstream};
+use crate::types::{FilterConfig, HeadLimits, ProcessConfig, Route, Upstream};
 
 /// The configuration of `weir serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,15 +105,18 @@ pub struct Limits {
     pub header_count: usize,
     /// Client connections at a time, all listeners together; `None`, the default, sets no bound.
     pub connections: Option<usize>,
+    /// True if a path with an escaped slash or backslash is answered 400; false unless given.
+    pub refuse_escaped_slashes: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body: limits::BODY as u64,
-            header_bytes: 64 << 10,
-            header_count: 128,
+            header_bytes: HeadLimits::default().bytes,
+            header_count: HeadLimits::default().lines,
             connections: None,
+            refuse_escaped_slashes: false,
         }
     }
 }

@@ -1,7 +1,10 @@
 //! Routes: each takes some requests through its filters to its target.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
+
+use weir_http_rules::target;
 
 use crate::types::{FilterConfig, Upstream};
 
@@ -18,6 +21,8 @@ pub struct Route {
     pub target: RouteTarget,
     /// True if the proxy cuts the matched path prefix off before the request goes upstream; false unless given.
     pub strip_prefix: bool,
+    /// True if the path goes upstream in the spelling that conditions compare, not as the client sent it; false unless given.
+    pub normalize_path: bool,
     /// Replaces the request's authority (`Host`) on the way upstream, if given. Goes before the upstream's own.
     pub host_rewrite: Option<String>,
     /// The longest wait for response headers; [`Timeouts::upstream`](crate::Timeouts::upstream) unless given.
@@ -63,6 +68,37 @@ pub struct RouteMatch {
     pub hosts: Vec<HostPattern>,
     /// Begins with `/`. Matches whole segments: `/a` takes `/a`, `/a/b` and `/a?x`, not `/ab`. `/` takes every path.
     pub path_prefix: String,
+    /// True if the path is compared as the client sent it; false unless given.
+    pub as_sent: bool,
+}
+
+/// The host and the path of a request, as conditions compare them. Made once for each request; allocates only where the path
+/// is not spelled as conditions are.
+#[derive(Clone, Debug)]
+pub struct RequestTarget<'a> {
+    host: &'a [u8],
+    sent: &'a [u8],
+    path: Cow<'a, [u8]>,
+    /// The path as an origin reads it that takes escaped slashes for slashes.
+    other: Option<Vec<u8>>,
+}
+
+impl<'a> RequestTarget<'a> {
+    /// `authority` with or without a port, in any case; `path` may carry a query.
+    pub fn new(authority: &'a [u8], path: &'a [u8]) -> Self {
+        let other = target::with_slashes_unescaped(path);
+        Self {
+            host: target::bare_host(authority),
+            sent: path,
+            path: target::normalized_path(path),
+            other: other.map(|path| target::normalized_path(&path).into_owned()),
+        }
+    }
+
+    /// Returns the path in the spelling that conditions are written for, with its query.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
 }
 
 impl RouteMatch {
@@ -71,17 +107,26 @@ impl RouteMatch {
         Self {
             hosts: Vec::new(),
             path_prefix: "/".to_owned(),
+            as_sent: false,
         }
     }
 
-    /// Returns true if a request meets the condition. `host` is the authority, with or without a port, in any case; `path`
-    /// may carry a query.
-    pub fn matches(&self, host: &[u8], path: &[u8]) -> bool {
-        self.matches_path(path)
-            && (self.hosts.is_empty() || {
-                let host = without_port(host);
-                self.hosts.iter().any(|pattern| pattern.matches(host))
-            })
+    /// Returns true if a request meets the condition.
+    pub fn matches(&self, target: &RequestTarget<'_>) -> bool {
+        let path = if self.as_sent { target.sent } else { &target.path };
+        self.matches_path(path) && self.matches_host(target.host)
+    }
+
+    /// Returns true if an origin may take the request for one that meets the condition: as [`RouteMatch::matches`], also where
+    /// escaped slashes are slashes.
+    pub fn may_match(&self, target: &RequestTarget<'_>) -> bool {
+        let other = target.other.as_ref().filter(|_| !self.as_sent);
+        self.matches(target)
+            || other.is_some_and(|path| self.matches_path(path) && self.matches_host(target.host))
+    }
+
+    fn matches_host(&self, host: &[u8]) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
     fn matches_path(&self, path: &[u8]) -> bool {
@@ -105,7 +150,7 @@ impl RouteMatch {
                     .hosts
                     .iter()
                     .all(|theirs| self.hosts.iter().any(|ours| ours.covers(theirs))));
-        paths && hosts
+        paths && hosts && (!self.as_sent || other.as_sent || self.path_prefix == "/")
     }
 }
 
@@ -141,15 +186,6 @@ impl HostPattern {
     }
 }
 
-/// Takes the port off an authority; an IPv6 address keeps its brackets.
-fn without_port(authority: &[u8]) -> &[u8] {
-    let end_of_address = authority.iter().rposition(|byte| *byte == b']').unwrap_or(0);
-    match authority.iter().rposition(|byte| *byte == b':') {
-        Some(colon) if colon > end_of_address => &authority[..colon],
-        _ => authority,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,32 +198,57 @@ mod tests {
         RouteMatch {
             hosts: hosts.collect(),
             path_prefix: prefix.to_owned(),
+            as_sent: false,
         }
+    }
+
+    fn takes(rule: &RouteMatch, host: &str, path: &str) -> bool {
+        rule.matches(&RequestTarget::new(host.as_bytes(), path.as_bytes()))
+    }
+
+    #[test]
+    fn other_spellings_do_not_pass_a_condition_by() {
+        let rule = rule(&["a.example"], "/private");
+        for (host, path) in [
+            ("a.example.", "/private"),
+            ("A.example.:80", "//private"),
+            ("a.example", "/x/..;y/%70rivate;z/a"),
+        ] {
+            assert!(takes(&rule, host, path), "{host} {path}");
+        }
+        // Who is sure that the origin reads a path as it is written compares it so.
+        let mut exact = rule.clone();
+        exact.as_sent = true;
+        assert!(!takes(&exact, "a.example", "//private") && takes(&exact, "a.example.", "/private"));
+        // Some origins take an escaped slash for a slash: filters see the request, routes do not change.
+        let either = RequestTarget::new(b"a.example", b"/private%2fx");
+        assert!(rule.may_match(&either) && !rule.matches(&either));
+        assert!(!exact.may_match(&either) && !rule.may_match(&RequestTarget::new(b"b", b"/private%2fx")));
     }
 
     #[test]
     fn a_prefix_takes_whole_segments() {
         let rule = rule(&[], "/a");
         for path in ["/a", "/a/", "/a/b", "/a?x=1", "/a#f"] {
-            assert!(rule.matches(b"", path.as_bytes()), "{path}");
+            assert!(takes(&rule, "", path), "{path}");
         }
         for path in ["/", "/ab", "/A", "", "*", "a"] {
-            assert!(!rule.matches(b"", path.as_bytes()), "{path}");
+            assert!(!takes(&rule, "", path), "{path}");
         }
     }
 
     #[test]
     fn a_prefix_with_a_slash_takes_what_is_below() {
         let rule = rule(&[], "/a/");
-        assert!(rule.matches(b"", b"/a/b"));
-        assert!(rule.matches(b"", b"/a/"));
-        assert!(!rule.matches(b"", b"/a"));
+        assert!(takes(&rule, "", "/a/b"));
+        assert!(takes(&rule, "", "/a/"));
+        assert!(!takes(&rule, "", "/a"));
     }
 
     #[test]
     fn the_root_takes_what_is_no_path_too() {
-        assert!(RouteMatch::all().matches(b"anything", b"*"));
-        assert!(RouteMatch::all().matches(b"anything", b""));
+        assert!(takes(&RouteMatch::all(), "anything", "*"));
+        assert!(takes(&RouteMatch::all(), "anything", ""));
     }
 
     #[test]
@@ -201,18 +262,18 @@ mod tests {
             "[::1]",
             "[::1]:80",
         ] {
-            assert!(rule.matches(host.as_bytes(), b"/"), "{host}");
+            assert!(takes(&rule, host, "/"), "{host}");
         }
         for host in [
             "",
             "example.org",
             ".example.org",
             "aexample.com",
-            "example.com.",
+            "example.com..",
             "[::2]:80",
             "xexample.org",
         ] {
-            assert!(!rule.matches(host.as_bytes(), b"/"), "{host}");
+            assert!(!takes(&rule, host, "/"), "{host}");
         }
     }
 

@@ -27,6 +27,29 @@ pub struct Upstream {
     /// Most connections per endpoint and worker; requests beyond them wait. [`Upstream::MAX_CONNECTIONS`]; no key changes
     /// it.
     pub max_connections: usize,
+    /// Bytes and lines that the head of a response may have: `limits.header_bytes` and `limits.header_count` of the
+    /// document.
+    pub head: HeadLimits,
+    /// The longest that a connection takes requests; `None`, the default, sets no bound.
+    pub max_age: Option<Duration>,
+}
+
+/// Bounds on the head of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HeadLimits {
+    /// Bytes; 64 KiB unless given.
+    pub bytes: u64,
+    /// Lines; 128 unless given.
+    pub lines: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 64 << 10,
+            lines: 128,
+        }
+    }
 }
 
 impl Upstream {
@@ -51,6 +74,8 @@ impl Upstream {
             idle_timeout: Self::IDLE_TIMEOUT,
             authority: None,
             max_connections: Self::MAX_CONNECTIONS,
+            head: HeadLimits::default(),
+            max_age: None,
         }
     }
 

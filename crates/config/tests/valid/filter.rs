@@ -5,8 +5,8 @@ use std::time::Duration;
 use weir_abi::LogLevel;
 use weir_abi::limits::CpuShare;
 use weir_config::{
-    CodeSource, Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RouteMatch, Ticks,
-    VmLimits,
+    CodeSource, Environment, FailPolicy, FilterConfig, HostPattern, HttpCallFailure, RequestTarget,
+    RouteMatch, Ticks, VmLimits,
 };
 
 use super::*;
@@ -53,16 +53,18 @@ fn every_key_of_a_filter_is_read() {
         [
             RouteMatch {
                 hosts,
-                path_prefix: "/a".into()
+                path_prefix: "/a".into(),
+                as_sent: false,
             },
             RouteMatch {
                 hosts: vec![],
-                path_prefix: "/b".into()
+                path_prefix: "/b".into(),
+                as_sent: false,
             },
         ]
     );
-    assert!(filter.sees(b"a.example.org:80", b"/a/b"));
-    assert!(!filter.sees(b"a.example.net", b"/a/b"));
+    assert!(filter.sees(&RequestTarget::new(b"a.example.org:80", b"/a/b")));
+    assert!(!filter.sees(&RequestTarget::new(b"a.example.net", b"/a/b")));
 
     let vm = filter.vm;
     assert_eq!(
@@ -158,7 +160,7 @@ fn a_filter_needs_no_more_than_its_module() {
     assert!(!(filter.cache_transformed || filter.call_by_authority || filter.watch));
     assert_eq!(filter.ticks, None);
     assert!(filter.upstreams.is_empty());
-    assert!(filter.sees(b"", b"*"));
+    assert!(filter.sees(&RequestTarget::new(b"", b"*")));
     assert_eq!(filter.vm.runtime.name, "wasmtime");
     assert_eq!(filter.vm.vm_id, "");
     assert!(!filter.vm.allow_precompiled);
@@ -275,14 +277,17 @@ fn the_stand_in_for_a_broken_document_keeps_its_readable_keys() {
         (closed.name.as_str(), closed.fail_policy),
         ("auth", FailPolicy::Closed)
     );
-    assert!(closed.sees(b"a.example", b"/") && !closed.sees(b"b.example", b"/"));
+    assert!(
+        closed.sees(&RequestTarget::new(b"a.example", b"/"))
+            && !closed.sees(&RequestTarget::new(b"b.example", b"/"))
+    );
     for hopeless in ["config: [", "", "- 1\n", "config: 5\n"] {
         let filter = stand_in(hopeless);
         assert_eq!(
             (filter.name.as_str(), filter.fail_policy),
             ("broken", FailPolicy::Open)
         );
-        assert!(filter.sees(b"a", b"/"));
+        assert!(filter.sees(&RequestTarget::new(b"a", b"/")));
     }
     let missing = FilterConfig::stand_in(&folder.path().join("missing.yaml"), &Environment::empty());
     assert_eq!(

@@ -63,5 +63,7 @@ fn upstream(name: &str, host: &str, port: u16) -> Upstream {
         idle_timeout: Duration::from_secs(60),
         authority: None,
         max_connections: 1024,
+        head: weir_config::HeadLimits::default(),
+        max_age: None,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_config::{
-    AccessLog, ClientIdentity, CodeCacheFolder, Config, Endpoint, FailPolicy, FilterConfig, HostPattern,
-    Limits, Listener, ListenerTls, ProcessConfig, Protocol, RouteMatch, RouteTarget, Start, StaticResponse,
-    Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
+    AccessLog, ClientIdentity, CodeCacheFolder, Config, Endpoint, FailPolicy, FilterConfig, HeadLimits,
+    HostPattern, Limits, Listener, ListenerTls, ProcessConfig, Protocol, RequestTarget, RouteMatch,
+    RouteTarget, Start, StaticResponse, Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
 };
 
 use super::*;
@@ -59,13 +59,19 @@ fn every_key_of_the_proxy_is_read() {
     );
 
     let idle = Duration::from_secs(7);
+    let head = HeadLimits {
+        bytes: 32 << 10,
+        lines: 50,
+    };
     let backend = Upstream {
         idle_timeout: idle,
+        head,
         ..upstream("backend", "127.0.0.1", 9000)
     };
     let secure = Upstream {
         tls: Some(UpstreamTls::default()),
         idle_timeout: idle,
+        head,
         ..upstream("secure", "example.com", 443)
     };
     let auth = Upstream {
@@ -92,11 +98,13 @@ fn every_key_of_the_proxy_is_read() {
         connect_timeout: Duration::from_millis(500),
         idle_timeout: Duration::from_secs(20),
         authority: Some("auth.example.com:8443".into()),
+        head,
         ..upstream("auth", "", 0)
     };
     let plain = Upstream {
         idle_timeout: idle,
         tls: None,
+        head,
         ..upstream("plain", "127.0.0.1", 9003)
     };
     let found: Vec<Upstream> = proxy
@@ -113,7 +121,8 @@ fn every_key_of_the_proxy_is_read() {
             body: 5 << 20,
             header_bytes: 32 << 10,
             header_count: 50,
-            connections: Some(1000)
+            connections: Some(1000),
+            refuse_escaped_slashes: false,
         }
     );
     assert_eq!(
@@ -192,7 +201,8 @@ fn routes_carry_everything_they_need() {
         app.matches,
         RouteMatch {
             hosts,
-            path_prefix: "/app".into()
+            path_prefix: "/app".into(),
+            as_sent: false,
         }
     );
     assert!(app.strip_prefix);
@@ -256,7 +266,11 @@ fn routes_carry_everything_they_need() {
         proxy
             .routes
             .iter()
-            .find(|route| route.matches.matches(host.as_bytes(), path.as_bytes()))
+            .find(|route| {
+                route
+                    .matches
+                    .matches(&RequestTarget::new(host.as_bytes(), path.as_bytes()))
+            })
             .map(|route| route.name.as_str())
     };
     assert_eq!(taken("example.com:8080", "/app/x"), Some("app"));
@@ -313,7 +327,8 @@ fn a_proxy_needs_no_more_than_a_route() {
             body: 1 << 20,
             header_bytes: 64 << 10,
             header_count: 128,
-            connections: None
+            connections: None,
+            refuse_escaped_slashes: false,
         }
     );
     assert_eq!(

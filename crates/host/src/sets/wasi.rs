@@ -154,13 +154,23 @@ fn clock_res_get(call: &mut Call<'_>, clock: u32, out: u32) -> Answer {
 
 /// Clock 0 is wall-clock time, 1 monotonic time.
 fn clock_time_get(call: &mut Call<'_>, clock: u32, _precision: u64, out: u32) -> Answer {
+    match time_of(clock) {
+        Some(nanoseconds) => write(call, out, &nanoseconds.to_le_bytes()),
+        None => Ok(Errno::NotSup),
+    }
+}
+
+fn time_of(clock: u32) -> Option<u64> {
     static START: OnceLock<Instant> = OnceLock::new();
-    let nanoseconds = match clock {
-        0 => unix_nanoseconds(),
-        1 => u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX),
-        _ => return Ok(Errno::NotSup),
-    };
-    write(call, out, &nanoseconds.to_le_bytes())
+    match clock {
+        0 => Some(unix_nanoseconds()),
+        1 => {
+            let elapsed = START.get_or_init(Instant::now).elapsed().as_nanos();
+            // Never 0, which Go's runtime takes for a clock that does not work.
+            Some(u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(1))
+        }
+        _ => None,
+    }
 }
 
 /// Cryptographically secure random bytes.
@@ -360,9 +370,76 @@ fn sock_6(_: &mut Call<'_>, _: u32, _: u32, _: u32, _: u32, _: u32, _: u32) -> A
     Ok(Errno::NotSup)
 }
 
-/// No event happens. It must succeed all the same: Go's runtime idles through it.
-fn poll_oneoff(call: &mut Call<'_>, _: u32, _: u32, _: u32, out: u32) -> Answer {
-    write(call, out, &0_u32.to_le_bytes())
+/// Reports an event for each clock that has come due and for each file descriptor. Where nothing has happened yet, the clocks
+/// that come due first are reported at once: a guest that waits would hold up its thread, and there is always an event.
+fn poll_oneoff(call: &mut Call<'_>, subscriptions: u32, events: u32, count: u32, out: u32) -> Answer {
+    if count == 0 {
+        return Ok(Errno::Inval);
+    }
+    let (Some(len), Some(room)) = (count.checked_mul(SUBSCRIPTION), count.checked_mul(EVENT)) else {
+        return Ok(Errno::Fault);
+    };
+    let Ok(asked) = call.read(subscriptions, len) else {
+        return Ok(Errno::Fault);
+    };
+    let first = asked
+        .chunks_exact(SUBSCRIPTION as usize)
+        .map(|one| Happening::of(one).after);
+    let first = first.min().unwrap_or_default();
+    let happened: Vec<u8> = asked
+        .chunks_exact(SUBSCRIPTION as usize)
+        .map(Happening::of)
+        .filter(|happening| happening.after <= first)
+        .flat_map(|happening| happening.event)
+        .collect();
+    let number = u32::try_from(happened.len()).unwrap_or(u32::MAX) / EVENT;
+    if call.read(events, room).is_err() || call.read(out, 4).is_err() {
+        return Ok(Errno::Fault);
+    }
+    match write(call, events, &happened)? {
+        Errno::Success => write(call, out, &number.to_le_bytes()),
+        fault => Ok(fault),
+    }
+}
+
+/// Bytes of a subscription to an event.
+const SUBSCRIPTION: u32 = 48;
+/// Bytes of an event.
+const EVENT: u32 = 32;
+
+/// What becomes of a subscription.
+struct Happening {
+    /// Nanoseconds until then; 0 where it is due.
+    after: u64,
+    event: [u8; EVENT as usize],
+}
+
+impl Happening {
+    fn of(subscription: &[u8]) -> Self {
+        let number = |at: usize| {
+            let bytes = subscription
+                .get(at..at + 8)
+                .and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u64::from_le_bytes)
+        };
+        // The number of a clock or of a file descriptor.
+        let of = number(16) as u32;
+        let tag = number(8) as u8;
+        let (errno, after) = match tag {
+            0 => match time_of(of) {
+                Some(now) if number(40) & 1 != 0 => (Errno::Success, number(24).saturating_sub(now)),
+                Some(_) => (Errno::Success, number(24)),
+                None => (Errno::NotSup, 0),
+            },
+            2 => (standard_output(of), 0),
+            _ => (Errno::BadF, 0),
+        };
+        let mut event = [0; EVENT as usize];
+        event[..8].copy_from_slice(&number(0).to_le_bytes());
+        event[8..10].copy_from_slice(&(errno as u16).to_le_bytes());
+        event[10] = tag;
+        Self { after, event }
+    }
 }
 
 fn sched_yield(_: &mut Call<'_>) -> Answer {

@@ -203,7 +203,7 @@ pub fn loaded(upstream: Upstream) -> Arc<LoadedUpstream> {
     Arc::new(LoadedUpstream::load(Arc::new(upstream)).unwrap())
 }
 
-pub fn pool<B>(upstream: Upstream) -> UpstreamPool<B> {
+pub fn pool<B: 'static>(upstream: Upstream) -> UpstreamPool<B> {
     UpstreamPool::new(loaded(upstream))
 }
 

@@ -1,11 +1,14 @@
 //! The head of a response as it goes out.
 
+use http::header::{self, HeaderValue};
 use http::{Response, Version};
+use hyper::ext::ReasonPhrase;
 use weir_chain::{Length, ResponseHead};
 use weir_outbound::TrailerPath;
 
 use crate::bodies::ResponsePump;
 use crate::connection::Connection;
+use crate::stream::SharedState;
 
 pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
     let mut response = Response::new(());
@@ -16,6 +19,30 @@ pub(super) fn take_head(head: &mut ResponseHead, keep: bool) -> Response<()> {
         std::mem::take(&mut head.fields)
     };
     response
+}
+
+/// Adds what belongs to HTTP/1: the upstream's reason phrase, as long as the status is its own, and the end of the connection
+/// where the request has not been read to its end (RFC 9112, 9.6).
+pub(super) fn finish_head(head: &mut Response<()>, state: &SharedState) {
+    let state = state.borrow();
+    let messages = &state.messages;
+    if messages.request.version == Version::HTTP_2 {
+        return;
+    }
+    if !messages.facts.request_ended {
+        head.headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    match &messages.facts.reason {
+        Some((status, phrase)) if *status == head.status() && !state.is_local() => {
+            head.extensions_mut().insert(phrase.clone());
+        }
+        _ if head.status().canonical_reason().is_none() => {
+            head.extensions_mut()
+                .insert(ReasonPhrase::from_static(b"Unknown"));
+        }
+        _ => {}
+    }
 }
 
 pub(super) fn local_length(pump: &ResponsePump) -> Length {

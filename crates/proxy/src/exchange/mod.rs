@@ -9,25 +9,30 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use weir_chain::{Abort, Chain, Direction, Item, Length, LocalSource, Pump, ResponseHead, local_reply};
+use weir_chain::{
+    Abort, Chain, Direction, Item, Length, LocalSource, Pump, ResponseHead, Source, SourceError, local_reply,
+};
+use weir_config::RequestTarget;
 use weir_http_rules::content_type::head_may_wait;
 use weir_http_rules::{fields, flags};
-use weir_outbound::TrailingBody;
+use weir_outbound::{RequestLease, TrailingBody};
 
 use crate::bodies::{
     Aborted, RequestBody, RequestPump, ResponseBody, ResponsePump, ResponseSource, UpstreamBody,
+    source_failed,
 };
 use crate::connection::Connection;
 use crate::filters::ChainCalls;
 use crate::ingest::{self, Ingested};
-use crate::length::{poll_response_length, settle_request_length};
+use crate::length::{poll_request_length, poll_response_length};
 use crate::revision::{RoutePlan, Target};
 use crate::rounds::Watched;
 use crate::source::IncomingSource;
@@ -35,11 +40,17 @@ use crate::stream::facts::StreamFacts;
 use crate::stream::{ProxyMessages, SharedState};
 use crate::worker::WorkerRevision;
 use crate::{echo, filters, forward, upgrade};
-use head::{take_head, trailer_path};
+use head::{finish_head, take_head, trailer_path};
 use wait::Waited;
 
 /// The response that hyper sends to the client.
 pub(crate) type Outgoing = Response<TrailingBody<ResponseBody>>;
+
+/// Most bytes that are read of a request that is refused, beyond the piece that reaches it.
+const REST: usize = 64 << 10;
+
+/// How often it is asked for them.
+const REST_TURNS: usize = 16;
 
 /// An exchange that is under way. When it is dropped, its filters are told, and it is logged.
 pub(crate) struct Exchange {
@@ -55,6 +66,8 @@ pub(crate) struct Exchange {
     pub route: Option<usize>,
     /// The client's method, which decides about the body of its response, whatever filters make of the request.
     method: Method,
+    /// The use of the upstream's connection.
+    lease: Option<RequestLease>,
     complete: bool,
     key: usize,
 }
@@ -71,11 +84,7 @@ pub(crate) async fn serve(
     let method = parts.method.clone();
     let version = parts.version;
     let refused_path = parts.uri.path_and_query().cloned();
-    let ingested = ingest::ingest(
-        parts,
-        connection.facts.tls.is_some(),
-        revision.plan.limits.header_count,
-    );
+    let ingested = ingest::ingest(parts, connection.facts.tls.is_some(), &revision.plan.limits);
     let (ingested, refusal) = match ingested {
         Ok(ingested) => (ingested, None),
         Err(refusal) => (
@@ -88,19 +97,19 @@ pub(crate) async fn serve(
         expects_continue,
         upgrade: protocol,
     } = ingested;
+    let target = RequestTarget::new(&head.authority, head.path.as_str().as_bytes());
     let route = if refusal.is_none() {
-        revision
-            .plan
-            .route(&head.authority, head.path.as_str().as_bytes())
+        revision.plan.route(&target)
     } else {
         None
     };
     let chain = match route {
-        Some(route) => filters::chain(&revision, route, &head.authority, head.path.as_str().as_bytes()),
+        Some(route) => filters::chain(&revision, route, &target),
         None => Chain::empty(),
     };
     let (name, cluster, endpoints) = names(&revision, route);
-    let facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
+    let mut facts = StreamFacts::new(Arc::clone(&connection.facts), name, cluster, endpoints);
+    facts.request_ended = body.is_end_stream();
     let state = chain.begin(ProxyMessages::new(head, facts), connection.worker.shared.meters());
     let key = connection.worker.streams.enter(Watched {
         state: Arc::downgrade(&state),
@@ -116,6 +125,7 @@ pub(crate) async fn serve(
         state,
         route,
         method,
+        lease: None,
         complete: false,
         key,
     };
@@ -155,11 +165,17 @@ impl Exchange {
         let end_of_stream = match poll_fn(|cx| pump.poll_item(cx)).await {
             Ok(Item::Head { end_of_stream }) => end_of_stream,
             Ok(_) => return Err(Aborted("no_head")),
-            Err(abort) => return self.aborted(Direction::Request, abort).await,
+            Err(abort) => {
+                read_rest(&mut pump).await;
+                drop(pump);
+                return self.aborted(Direction::Request, abort).await;
+            }
         };
-        let length = with_context(|cx| settle_request_length(&mut pump, cx, end_of_stream)).await;
+        let length = poll_fn(|cx| poll_request_length(&mut pump, cx, end_of_stream)).await;
         // The first pieces of the body may have been shown to filters, and found wanting.
         if self.state.borrow().stopped(Direction::Request) {
+            read_rest(&mut pump).await;
+            drop(pump);
             return self.stopped().await;
         }
         let Some(route) = self.route_now() else {
@@ -167,8 +183,15 @@ impl Exchange {
             state.messages.facts.flags |= flags::NO_ROUTE;
             state.reply_with(local_reply::plain(404, "route_not_found", "Not Found\n"));
             drop(state);
+            read_rest(&mut pump).await;
+            drop(pump);
             return self.stopped().await;
         };
+        let client_upgrade = client_upgrade.filter(|_| {
+            // A filter may have taken the wish away.
+            let state = self.state.borrow();
+            state.messages.request.fields.contains_key(header::UPGRADE)
+        });
         let body = RequestBody::new(pump, length);
         let revision = Rc::clone(&self.revision);
         let route = &revision.plan.routes[route];
@@ -245,6 +268,16 @@ impl Exchange {
                 return self.replaced(&abort);
             }
         };
+        let tunnel = tunnel.filter(|_| {
+            let facts = &mut *self.state.borrow_mut();
+            let response = facts.messages.response.as_ref();
+            let switches = response.is_some_and(|head| head.status == StatusCode::SWITCHING_PROTOCOLS);
+            if !switches {
+                // A filter has made an answer of it.
+                facts.messages.facts.switched_to = None;
+            }
+            switches
+        });
         let method = self.method.clone();
         let length = match &tunnel {
             None => {
@@ -265,6 +298,8 @@ impl Exchange {
             let head = state.messages.response.as_mut().ok_or(Aborted("no_head"))?;
             (take_head(head, keep), version)
         };
+        let mut head = head;
+        finish_head(&mut head, &self.state);
         let path = trailer_path(version, length, &self.connection);
         if let Some((client, upstream)) = tunnel {
             let head = upgrade::head(head, &self.state);
@@ -287,8 +322,8 @@ impl Exchange {
     }
 
     async fn aborted(self, direction: Direction, abort: Abort) -> Result<Outgoing, Aborted> {
-        if let Abort::Source(_) = abort {
-            self.state.borrow_mut().source_failed(direction);
+        if let Abort::Source(SourceError(error)) = &abort {
+            source_failed(&mut self.state.borrow_mut(), direction, &**error);
         }
         self.stopped().await
     }
@@ -324,7 +359,8 @@ impl Exchange {
             return self.route;
         }
         let path = state.messages.request.path.as_str().as_bytes();
-        let route = self.revision.plan.route(&state.messages.request.authority, path);
+        let target = RequestTarget::new(&state.messages.request.authority, path);
+        let route = self.revision.plan.route(&target);
         let (name, cluster, endpoints) = names(&self.revision, route);
         state.messages.facts.route = name;
         state.messages.facts.cluster = cluster;
@@ -354,6 +390,10 @@ impl Drop for Exchange {
             // Whoever still sends the request has to stop.
             state.finished = true;
             state.wake_all();
+            let facts = &state.messages.facts;
+            if !facts.request_ended {
+                facts.connection.activity.leave_unread();
+            }
         }
         let meters = self.connection.worker.shared.meters();
         self.chain.finish(&self.state, meters);
@@ -369,8 +409,25 @@ async fn drain(mut body: RequestBody) {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
-async fn with_context<T>(mut work: impl FnMut(&mut Context<'_>) -> T) -> T {
-    poll_fn(|cx| Poll::Ready(work(cx))).await
+/// Reads what is there already of a request that is refused, so that the connection can go on. Does not wait for more.
+async fn read_rest(pump: &mut RequestPump) {
+    let source = pump.source_mut();
+    let mut read = 0;
+    for _ in 0..REST_TURNS {
+        if !source.is_unread() {
+            return;
+        }
+        // hyper decodes a piece of a body in the turn after the one in which it is asked for.
+        match poll_fn(|cx| Poll::Ready(source.poll_item(cx))).await {
+            Poll::Ready(Ok(Item::Data(pieces, _))) => read += pieces.len(),
+            Poll::Ready(Err(_)) => return,
+            Poll::Ready(Ok(_)) => {}
+            Poll::Pending => tokio::task::yield_now().await,
+        }
+        if read > REST {
+            return;
+        }
+    }
 }
 
 fn names(revision: &WorkerRevision, route: Option<usize>) -> (Arc<str>, Arc<str>, usize) {

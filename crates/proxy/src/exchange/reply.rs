@@ -11,7 +11,7 @@ use weir_host::LocalResponse;
 use weir_http_rules::flags;
 use weir_outbound::TrailingBody;
 
-use super::head::{local_length, take_head, trailer_path};
+use super::head::{finish_head, local_length, take_head, trailer_path};
 use super::{Exchange, Outgoing};
 use crate::bodies::{Aborted, ResponseBody, ResponsePump, ResponseSource};
 
@@ -38,6 +38,8 @@ impl Exchange {
                 state.messages.request.version,
             )
         };
+        let mut head = head;
+        finish_head(&mut head, &self.state);
         let path = trailer_path(version, length, &self.connection);
         Ok(head.map(|()| TrailingBody::with_path(ResponseBody::new(pump, length, self), path)))
     }

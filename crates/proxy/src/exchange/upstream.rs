@@ -4,8 +4,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header;
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use weir_chain::{Direction, Length, local_reply};
 use weir_http_rules::flags;
@@ -17,10 +18,22 @@ use crate::bodies::{Aborted, RequestBody, UpstreamBody};
 use crate::revision::RoutePlan;
 use crate::stream::facts::UpstreamFacts;
 
+/// A request as pools take it.
+fn for_pool(request: Request<RequestBody>, length: Length) -> Request<TrailingBody<RequestBody>> {
+    if length != Length::Open {
+        // Room for trailers there is only in HTTP/2, where they need no preparation.
+        return request.map(|body| TrailingBody::with_path(body, TrailerPath::Native));
+    }
+    let trailers = RequestTrailers::new();
+    let mut request = request.map(|body| TrailingBody::with_slot(body, trailers.clone()));
+    request.extensions_mut().insert(trailers);
+    request
+}
+
 impl Exchange {
     /// Sends the request to an upstream and passes on what comes back.
     pub(super) async fn send(
-        self,
+        mut self,
         route: &RoutePlan,
         upstream: usize,
         length: Length,
@@ -30,28 +43,22 @@ impl Exchange {
         let revision = Rc::clone(&self.revision);
         let authority = revision.plan.upstreams[upstream].config().authority.as_deref();
         let protocol = client_upgrade.as_ref().map(|(_, protocol)| protocol);
-        // Without a body there is nothing that could be gone by the time of a second try.
-        let repeatable =
-            length == Length::None && self.state.borrow().messages.request.method.is_idempotent();
-        let request = self.request(route, authority, protocol, body, repeatable);
-        let request = if length == Length::Open {
-            let trailers = RequestTrailers::new();
-            let mut request = request.map(|body| TrailingBody::with_slot(body, trailers.clone()));
-            request.extensions_mut().insert(trailers);
-            request
-        } else {
-            // Room for trailers there is only in HTTP/2, where they need no preparation.
-            request.map(|body| TrailingBody::with_path(body, TrailerPath::Native))
-        };
-        let began = Instant::now();
+        let idempotent = self.state.borrow().messages.request.method.is_idempotent();
         let pool = &revision.pools[upstream];
+        // Over HTTP/1.1 a request that has been written may have been processed; over HTTP/2 the upstream says that it has not.
+        let repeatable = (length == Length::None && idempotent) || pool.may_speak_http2();
+        let upload = body.upload(repeatable);
+        let request = for_pool(self.request(route, authority, protocol, body, repeatable), length);
+        let began = Instant::now();
         let sending = async {
             match pool.send(request).await {
                 // The upstream closed a kept connection just when the request went out on it: no fault of the client's.
-                Err(error) if repeatable && error.deserves_another_try(true) => {
-                    let again = self.request(route, authority, protocol, RequestBody::none(), false);
-                    pool.send_anew(again.map(|body| TrailingBody::with_path(body, TrailerPath::Native)))
-                        .await
+                Err(error) if repeatable && error.deserves_another_try(idempotent) => {
+                    let Some(body) = upload.again() else {
+                        return Err(error);
+                    };
+                    let again = self.request(route, authority, protocol, body, false);
+                    pool.send_anew(for_pool(again, length)).await
                 }
                 sent => sent,
             }
@@ -71,7 +78,11 @@ impl Exchange {
                 return self.stopped().await;
             }
         };
-        self.note_upstream(&info, began.elapsed());
+        self.note_upstream(info, began.elapsed());
+        if let Some(phrase) = response.extensions_mut().remove::<ReasonPhrase>() {
+            let reason = Some((response.status(), phrase));
+            self.state.borrow_mut().messages.facts.reason = reason;
+        }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             let upstream_upgrade = hyper::upgrade::on(&mut response);
             return match client_upgrade {
@@ -104,7 +115,9 @@ impl Exchange {
                     "upstream_reset_before_response_started",
                     flags::UPSTREAM_REMOTE_RESET,
                 ),
-                SendError::Protocol { .. } => (502, "upstream_protocol_error", flags::UPSTREAM_REMOTE_RESET),
+                SendError::Protocol { .. } | SendError::TransferCoding => {
+                    (502, "upstream_protocol_error", flags::UPSTREAM_REMOTE_RESET)
+                }
                 SendError::InvalidRequest { .. } => (400, "request_cannot_be_sent", 0),
                 _ => (
                     503,
@@ -138,7 +151,8 @@ impl Exchange {
             .await
     }
 
-    pub(super) fn note_upstream(&self, info: &ConnectionInfo, latency: Duration) {
+    pub(super) fn note_upstream(&mut self, info: ConnectionInfo, latency: Duration) {
+        self.lease = Some(info.lease);
         let facts = &mut self.state.borrow_mut().messages.facts;
         facts.backend_latency = Some(latency);
         facts.upstream = Some(UpstreamFacts {

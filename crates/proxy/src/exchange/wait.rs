@@ -24,7 +24,8 @@ impl<T> Waited<T> {
 }
 
 impl Exchange {
-    /// Waits for something that a reply or a reset makes pointless. `limit` counts from the end of the request.
+    /// Waits for something that a reply or a reset makes pointless. `limit` counts while it is the upstream's turn: from the end
+    /// of the request, and from the last piece of the request after which the upstream asked for no more.
     pub(super) async fn unless_stopped<F: Future>(
         &self,
         work: F,
@@ -59,11 +60,11 @@ impl Exchange {
                         if running.poll(cx).is_pending() {
                             return Poll::Pending;
                         }
-                        let sent = self.state.borrow().messages.facts.request_sent_at;
-                        match sent.map(|sent| limit.saturating_sub(sent.elapsed())) {
+                        let since = self.state.borrow().messages.facts.upstreams_turn();
+                        match since.map(|since| limit.saturating_sub(since.elapsed())) {
                             Some(Duration::ZERO) => return Poll::Ready(Waited::TimedOut),
                             Some(left) => timer.set(Some(tokio::time::sleep(left))),
-                            // Still sending; that it moves is the business of the idle timeout.
+                            // The client still sends; that it does is the business of the idle timeout.
                             None => timer.set(Some(tokio::time::sleep(limit))),
                         }
                     }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderValue, Version};
+use http::{HeaderValue, StatusCode, Version};
+use hyper::ext::ReasonPhrase;
 use weir_chain::{Direction, Facts, FieldLines};
 use weir_host::{CertificateField, Fact, FactValue};
 use weir_http_rules::{fields, flags};
@@ -13,6 +14,7 @@ use weir_outbound::Established;
 
 use crate::stream::ProxyMessages;
 use crate::tls::TlsSession;
+use crate::watched_io::Activity;
 
 /// Facts that hold for all streams of a client connection.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct ConnectionFacts {
     pub local: SocketAddr,
     /// Set under TLS.
     pub tls: Option<TlsSession>,
+    /// What it is doing.
+    pub activity: Arc<Activity>,
 }
 
 /// Facts about one stream.
@@ -38,6 +42,11 @@ pub(crate) struct StreamFacts {
     pub began_at: Instant,
     /// The moment at which the end of the request had been given to the upstream's connection.
     pub request_sent_at: Option<Instant>,
+    /// Since when the upstream's connection has had all of the request that it asked for, and has asked for no more. `None`
+    /// while it waits for the client or a filter.
+    pub offered_at: Option<Instant>,
+    /// The request has been read to its end.
+    pub request_ended: bool,
     /// The moment at which a byte last moved.
     pub moved_at: Instant,
     /// The moment at which a filter was first seen to hold the stream, in the wait that goes on.
@@ -58,6 +67,8 @@ pub(crate) struct StreamFacts {
     pub upstream: Option<UpstreamFacts>,
     /// The protocol that the upstream changed to (`upgrade`).
     pub switched_to: Option<HeaderValue>,
+    /// The status of the upstream's response, and its reason phrase where that is not the usual one.
+    pub reason: Option<(StatusCode, ReasonPhrase)>,
     /// Why the upstream could not be reached.
     pub upstream_failure: Option<String>,
     /// Name of the route.
@@ -93,6 +104,8 @@ impl StreamFacts {
             began: SystemTime::now(),
             began_at: now,
             request_sent_at: None,
+            offered_at: None,
+            request_ended: false,
             moved_at: now,
             held_at: None,
             duration: None,
@@ -103,11 +116,19 @@ impl StreamFacts {
             backend_latency: None,
             upstream: None,
             switched_to: None,
+            reason: None,
             upstream_failure: None,
             route,
             cluster,
             endpoints,
         }
+    }
+}
+
+impl StreamFacts {
+    /// Since when it is the upstream's turn: it has the whole request, or takes no more of it.
+    pub fn upstreams_turn(&self) -> Option<Instant> {
+        self.request_sent_at.or(self.offered_at)
     }
 }
 

@@ -170,7 +170,7 @@ fn vms_from_a_snapshot_answer_as_others() {
         "/search?q=hedgehog",
         "/?id=1%20union%20select%20from%20users",
         "/?u=javascript:alert(document.cookie)",
-        "/../../etc/passwd",
+        "/x/y/../../etc/passwd",
         "/?cmd=;wget%20http://a;curl",
     ];
     let ask = |thread: usize| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use weir_abi::{Status, limits, pairs};
+use weir_abi::{LogLevel, Status, limits, pairs};
 use weir_account::{Full, line_cost};
 
 use super::Call;
@@ -11,8 +11,12 @@ use crate::proxy_wasm::{ProxyWasmState, names};
 use crate::sets::{Fault, slice};
 use crate::{GrpcCall, HttpCall};
 
-/// Pseudo-headers that a call must have.
-const REQUIRED: [&[u8]; 3] = [b":method", b":path", b":authority"];
+/// Pseudo-headers that a call must have, each with the field that may stand for it.
+const REQUIRED: [[&[u8]; 2]; 3] = [
+    [b":method", b":method"],
+    [b":path", b":path"],
+    [b":authority", b"host"],
+];
 
 /// Names and values as they lie in the guest's memory.
 type BorrowedPairs<'a> = Vec<(&'a [u8], &'a [u8])>;
@@ -40,7 +44,10 @@ pub(super) fn proxy_http_call(
     let trailers = borrowed_pairs(memory, trailers, trailers_len)?;
     let timeout = timeout_of(timeout)?;
     let has = |name: &&[u8]| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
-    if !REQUIRED.iter().all(has) {
+    if let Some([missing, _]) = REQUIRED.iter().find(|names| !names.iter().any(has)) {
+        let missing = missing.escape_ascii();
+        let text = format!("proxy_http_call: the call has no {missing}, so it was refused");
+        state.log(LogLevel::Debug, text.as_bytes());
         return Err(Status::BadArgument.into());
     }
     let owner = state.call_owner().ok_or(Status::InternalFailure)?;
