@@ -32,7 +32,7 @@ guest! {
         PAUSE
     }
 
-    /// Each of the two replies once more: the gate's own reply stays, and the page takes its place.
+    // Each of the two replies once more: the gate's own reply stays, and the page takes its place.
     fn proxy_on_response_headers(_: u32, _: u32, _: u32) -> u32 {
         local_response(401, "", "our page", &[("x-page", &name())], NO_GRPC_STATUS);
         PAUSE
