@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use weir_config::AccessLog;
@@ -64,6 +65,23 @@ impl Lines {
         if full {
             self.flush();
         }
+    }
+
+    /// Adds the line of a request that was refused before it could be read as one.
+    pub fn add_refused(&self, client: SocketAddr, status: u16, reason: &str) {
+        let mut batch = self.batch.borrow_mut();
+        let mut json = Json {
+            out: &mut batch,
+            first: true,
+        };
+        json.begin();
+        json.text("time", timestamp(SystemTime::now()).as_bytes());
+        json.text("client", client.to_string().as_bytes());
+        json.number("status", status.into());
+        json.text("details", reason.as_bytes());
+        json.text("by", b"proxy");
+        json.literal("complete", "true");
+        json.end();
     }
 
     /// Hands over what there is.

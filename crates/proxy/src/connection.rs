@@ -169,6 +169,11 @@ async fn serve_stream<T>(
         }
     };
     if let Err(error) = outcome {
+        if let Some(error) = error.downcast_ref::<hyper::Error>()
+            && error.is_parse()
+        {
+            connection.worker.log_refused(peer, error);
+        }
         tracing::debug!(%peer, error = %Causes(&*error), "connection ended");
     }
 }

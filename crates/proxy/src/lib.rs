@@ -23,6 +23,7 @@ mod forward;
 mod ingest;
 mod length;
 mod listener;
+mod max_forwards;
 mod proxy;
 mod revision;
 mod rounds;

@@ -206,6 +206,19 @@ impl Worker {
         self.access_log.add(&state, &mut verdict);
     }
 
+    /// Writes the access log's line about a request that hyper has refused, since it could not be read as one.
+    pub fn log_refused(&self, client: SocketAddr, error: &hyper::Error) {
+        if !self.access_log.is_on() {
+            return;
+        }
+        let status = match error.is_parse_too_large() {
+            true => 431,
+            false => 400,
+        };
+        let reason = format!("malformed_request: {error}");
+        self.access_log.add_refused(client, status, &reason);
+    }
+
     /// Hands finished lines to the writer.
     pub fn flush_log(&self) {
         self.access_log.flush();

@@ -39,7 +39,7 @@ use crate::source::IncomingSource;
 use crate::stream::facts::StreamFacts;
 use crate::stream::{ProxyMessages, SharedState};
 use crate::worker::WorkerRevision;
-use crate::{echo, filters, forward, upgrade};
+use crate::{echo, filters, forward, max_forwards, upgrade};
 use head::{finish_head, take_head, trailer_path};
 use wait::Waited;
 
@@ -178,6 +178,13 @@ impl Exchange {
             drop(pump);
             return self.stopped().await;
         }
+        let last_hop = max_forwards::count_hop(&mut self.state.borrow_mut().messages.request);
+        if let Some(reply) = last_hop {
+            self.state.borrow_mut().reply_with(reply);
+            read_rest(&mut pump).await;
+            drop(pump);
+            return self.stopped().await;
+        }
         let Some(route) = self.route_now() else {
             let mut state = self.state.borrow_mut();
             state.messages.facts.flags |= flags::NO_ROUTE;
@@ -192,6 +199,8 @@ impl Exchange {
             let state = self.state.borrow();
             state.messages.request.fields.contains_key(header::UPGRADE)
         });
+        // A filter that sees the body may still refuse the request.
+        let body_decides = pump.may_change_body();
         let body = RequestBody::new(pump, length);
         let revision = Rc::clone(&self.revision);
         let route = &revision.plan.routes[route];
@@ -207,7 +216,7 @@ impl Exchange {
                 }
             }
             Target::Static(answer) => {
-                if self.unless_stopped(drain(body), None).await.is_stopped() {
+                if body_decides && self.unless_stopped(drain(body), None).await.is_stopped() {
                     return self.stopped().await;
                 }
                 let mut response = Response::new(UpstreamBody::Fixed(answer.body.clone()));
