@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_config::{FilterConfig, ProxyConfig};
+use weir_config::{FilterConfig, ProcessConfig, ProxyConfig};
 use weir_host::Shared;
 use weir_plan::{PlanError, Planner, Refusal, Runtimes, VmPlan};
 
@@ -48,7 +48,8 @@ impl Builder {
             .filter(|(name, _)| !is_named(name))
             .map(|(_, filter)| Arc::clone(filter))
             .collect();
-        let mut planned = self.0.plan(&used, &spare, config.process.log_level)?;
+        let log_level = config.process.log_level.unwrap_or(ProcessConfig::LOG_LEVEL);
+        let mut planned = self.0.plan(&used, &spare, log_level)?;
         let mut upstreams = Vec::new();
         let mut plans = Vec::with_capacity(config.routes.len());
         for route in &config.routes {

@@ -131,9 +131,17 @@ impl Proxy {
             admin,
         };
         let open = open_by_default(&config);
+        let warnings: BTreeSet<String> = config
+            .filters
+            .values()
+            .flat_map(|filter| filter.warnings())
+            .collect();
         let refused = proxy.handle.serve(config, files, OnFailure::Retry)?;
         for line in open {
             tracing::info!("{line}");
+        }
+        for warning in warnings {
+            tracing::warn!("{warning}");
         }
         for refusal in &refused {
             tracing::error!("{refusal}");

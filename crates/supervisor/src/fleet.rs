@@ -120,6 +120,11 @@ impl Fleet {
         }
     }
 
+    /// Returns the number of plans: of VMs on each thread.
+    pub fn plans(&self) -> usize {
+        self.members.len()
+    }
+
     /// Returns the plan with this index in the configuration. It is an equal one's of an earlier configuration where that
     /// one's VMs still serve.
     pub fn plan(&self, vm: usize) -> Option<&Arc<VmPlan>> {

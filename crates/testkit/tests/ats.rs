@@ -15,6 +15,8 @@ mod edits;
 mod edits_of_guests;
 #[path = "ats/fields.rs"]
 mod fields;
+#[path = "ats/lines.rs"]
+mod lines;
 #[path = "ats/loading.rs"]
 mod loading;
 #[path = "ats/mapping.rs"]

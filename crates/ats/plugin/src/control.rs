@@ -14,6 +14,7 @@ use crate::instances::Instances;
 use crate::log::note;
 use crate::namesakes::Namesakes;
 use crate::net_thread::NetThread;
+use crate::plugin::code_cache;
 use crate::thread_chain::{Served, ServedFilter, ThreadChains};
 
 /// Loads and reloads.
@@ -75,7 +76,8 @@ impl Control {
                     .with_capabilities(weir_plan::capability_names()),
             ),
             folder,
-            log_level: LogLevel::Info,
+            // What is below a warning shows only while the debug tag is on.
+            log_level: LogLevel::Trace,
             instances: Instances::default(),
             fleet: Fleet::default(),
             stamps: HashMap::new(),
@@ -97,8 +99,8 @@ impl Control {
     pub fn add_files(&mut self, files: &[PathBuf]) {
         let files = self.absolute_all(files);
         let filters = self.read_or_stand_in(&files);
+        self.changed |= !filters.is_empty();
         self.instances.extend_global(files, filters);
-        self.changed = true;
     }
 
     /// Makes the instance of a remap rule, or finds the one with the same documents. A document that is wrong fails the
@@ -113,7 +115,7 @@ impl Control {
             for file in &files {
                 filters.push(self.read(file).map_err(|error| first_line(&error))?);
             }
-            self.note_open_policies(&filters);
+            self.say_of(&filters);
             filters
         } else {
             self.read_or_stand_in(&files)
@@ -132,12 +134,15 @@ impl Control {
         for file in files {
             filters.push(self.read(file).unwrap_or_else(|_| self.stand_in(file)));
         }
-        self.note_open_policies(&filters);
+        self.say_of(&filters);
         filters
     }
 
-    /// Whoever set a filter up should see that its policy is open, debug output or not.
-    fn note_open_policies(&mut self, filters: &[Arc<FilterConfig>]) {
+    /// Logs what operators should know of filters. Whoever set a filter up should see that its policy is open, debug output or not.
+    fn say_of(&mut self, filters: &[Arc<FilterConfig>]) {
+        for warning in filters.iter().flat_map(|filter| filter.warnings()) {
+            self.report_once(&warning, |warning| tracing::warn!("{warning}"));
+        }
         for line in filters.iter().filter_map(|filter| filter.open_by_default()) {
             self.noted += 1;
             if self.noted <= MOST_NOTES {
@@ -174,10 +179,27 @@ impl Control {
 
     /// Serves what has been added, without what is refused.
     pub fn apply_at_start(&mut self) {
-        if self.changed {
-            // Refusals have been logged.
-            let _ = self.apply(None, OnFailure::Retry);
+        if !self.changed {
+            return;
         }
+        // Refusals have been logged.
+        let applied = self.apply(None, OnFailure::Retry);
+        if applied.is_ok() && !self.serves {
+            self.note_start();
+        }
+    }
+
+    /// Says what has been loaded, for whoever looks whether and how the plugin runs.
+    fn note_start(&self) {
+        let filters: HashSet<_> = self.instances.filters().map(|filter| &filter.source).collect();
+        note(&format!(
+            "wasm.so {}: {} filter documents, {} VMs on each of {} net threads, {}",
+            env!("CARGO_PKG_VERSION"),
+            filters.len(),
+            self.fleet.plans(),
+            self.threads.len(),
+            code_cache(),
+        ));
     }
 
     /// Reads all documents again and serves from them. What is wrong is logged, and then everything stays as it is.

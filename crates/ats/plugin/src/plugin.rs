@@ -185,6 +185,11 @@ impl Plugin {
     }
 }
 
+/// Says which code cache is in use. Called when filters have been loaded, which fixes it.
+pub(crate) fn code_cache() -> String {
+    runtime_options::code_cache(&folder(TSRuntimeDirGet)).describe()
+}
+
 /// A folder of the server's: what relative file names begin at, or where it keeps things.
 fn folder(getter: unsafe fn() -> *const c_char) -> PathBuf {
     // SAFETY: the getters answer a static text of the server's that ends with NUL, or null.

@@ -55,7 +55,9 @@ fn read(plugin: &Plugin, file: &Path, arguments: &Arguments) {
             return refuse(&format!("--config={}: {reason}", file.display()));
         }
     };
-    control.set_log_level(process.log_level);
+    if let Some(level) = process.log_level {
+        control.set_log_level(level);
+    }
     plugin.ceiling.set_limit(process.host_memory);
     if let Some(address) = process.admin
         && arguments.metrics.is_empty()

@@ -1,6 +1,6 @@
 //! The runtimes, as the plugin has them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use weir_builtin::{CodeCacheChoice, with_code_cache};
@@ -32,18 +32,21 @@ pub(crate) fn set_document(document: ProcessConfig) {
     let _ = DOCUMENT.set(document);
 }
 
+/// The choice of the code cache, which is fixed with the first call.
+pub(crate) fn code_cache(runtime_folder: &Path) -> CodeCacheChoice {
+    let flag = CODE_CACHE.get_or_init(|| None).as_deref();
+    let document = DOCUMENT.get().and_then(|document| document.code_cache.as_ref());
+    CodeCacheChoice::new(
+        flag.map(AsRef::as_ref),
+        document,
+        Some(runtime_folder.join("weir")),
+    )
+}
+
 /// The runtimes that are built in, with the code cache, by default in `weir` below `runtime_folder`, the server's folder
 /// for files of a running server. Flags take the place of what the process document says.
 pub(crate) fn built_in(runtime_folder: PathBuf) -> Runtimes {
-    let choice = move || {
-        let flag = CODE_CACHE.get_or_init(|| None).as_deref();
-        let document = DOCUMENT.get().and_then(|document| document.code_cache.as_ref());
-        CodeCacheChoice::new(
-            flag.map(AsRef::as_ref),
-            document,
-            Some(runtime_folder.join("weir")),
-        )
-    };
+    let choice = move || code_cache(&runtime_folder);
     let wasmtime = || {
         let flag = *WASMTIME.get_or_init(|| None);
         let document = DOCUMENT.get().map(|document| document.wasmtime);

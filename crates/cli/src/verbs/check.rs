@@ -89,8 +89,10 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Names the filters whose fail policy nobody has chosen, on standard error.
+/// Names the filters whose fail policy nobody has chosen, and keys without a value, on standard error.
 fn say_open<'f>(filters: impl Iterator<Item = &'f FilterConfig>) {
-    let lines: BTreeSet<String> = filters.filter_map(FilterConfig::open_by_default).collect();
+    let lines: BTreeSet<String> = filters
+        .flat_map(|filter| filter.warnings().chain(filter.open_by_default()))
+        .collect();
     lines.iter().for_each(|line| eprintln!("{line}"));
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use weir_config::{ConfigError, Listener, ProxyConfig};
+use weir_config::{ConfigError, Listener, ProcessConfig, ProxyConfig};
 use weir_proxy::{ConfigSource, Proxy, Signals};
 
 use super::environment;
@@ -80,7 +80,10 @@ pub fn run(args: &Args) -> Result<()> {
         .transpose()?;
     // Read before logging starts, because the configuration says what is logged.
     let config = load(args, text.as_deref())?;
-    let _log = logging::start(args.log_format, config.process.log_level)?;
+    let _log = logging::start(
+        args.log_format,
+        config.process.log_level.unwrap_or(ProcessConfig::LOG_LEVEL),
+    )?;
 
     let signals = Signals::catch()?;
     let is_text = text.is_some();

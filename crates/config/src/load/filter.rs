@@ -62,7 +62,8 @@ pub(super) fn stand_in(field: &Field<'_>, defaults: &Defaults) -> FilterConfig {
         None => Some(keys),
     };
     if let Some(keys) = keys {
-        filter.name = or(keys.take("name"), filter.name, Field::string);
+        let name = keys.take("name").filter(|name| !name.is_empty_text());
+        filter.name = or(name, filter.name, Field::string);
         let given = fail_policy(&keys);
         filter.fail_policy_given = given.is_some();
         filter.fail_policy = given.unwrap_or_default();
@@ -93,6 +94,7 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
         call_by_authority: false,
         ticks: None,
         watch: false,
+        empty_keys: Vec::new(),
         vm: VmConfig {
             runtime: Runtime::default(),
             vm_id: String::new(),
@@ -110,8 +112,17 @@ pub(super) fn without_module(source: PathBuf, defaults: &Defaults) -> FilterConf
 }
 
 fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
-    let name = or(keys.take("name"), defaults.name.clone(), Field::string);
-    let root_id = or(keys.take("root_id"), String::new(), Field::string);
+    let mut empty_keys = Vec::new();
+    let mut given = |key: &'static str| {
+        let field = keys.take(key);
+        if field.as_ref().is_some_and(Field::is_empty_text) {
+            empty_keys.push(key);
+            return None;
+        }
+        field
+    };
+    let name = or(given("name"), defaults.name.clone(), Field::string);
+    let root_id = or(given("root_id"), String::new(), Field::string);
     let plugin_configuration = or(keys.take("configuration"), Vec::new(), configuration);
     let fail_policy = fail_policy(keys);
     let allow_on_headers_stop_iteration = or(
@@ -168,6 +179,7 @@ fn block(keys: &Keys<'_>, defaults: &Defaults) -> Option<FilterConfig> {
         call_by_authority,
         ticks,
         watch,
+        empty_keys,
         vm: vm?,
     })
 }

@@ -30,7 +30,7 @@ pub(super) fn read(keys: &Keys<'_>, listeners: &[Listener]) -> ProcessConfig {
         admin: keys.take("admin").and_then(|field| admin(&field, listeners)),
         code_cache: keys.take("code_cache").and_then(|field| code_cache(&field)),
         wasmtime: or(keys.take("wasmtime"), default.wasmtime, wasmtime),
-        log_level: or(keys.take("log_level"), default.log_level, filter::log_level),
+        log_level: keys.take("log_level").and_then(|field| filter::log_level(&field)),
         host_memory: or(keys.take("host_memory"), default.host_memory, filter::bytes),
     }
 }

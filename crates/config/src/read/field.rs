@@ -115,6 +115,11 @@ impl<'d> Field<'d> {
         matches!(self.node.value, Value::List(_))
     }
 
+    /// True where nothing stands (`~`), or the empty text.
+    pub(crate) fn is_empty_text(&self) -> bool {
+        self.node.is_null() || matches!(&self.node.value, Value::Scalar { text, .. } if text.is_empty())
+    }
+
     /// The text of a scalar, quoted or not. `expected` such as `a string`.
     pub(crate) fn scalar(&self, expected: &str) -> Option<&'d str> {
         match &self.node.value {

@@ -56,6 +56,9 @@ pub struct FilterConfig {
     /// True if Traffic Server's plugin reloads when a file of the filter changes; false unless given. `weir serve` has
     /// [`ProxyConfig::watch`](crate::ProxyConfig::watch).
     pub watch: bool,
+    /// Keys that stand in the document without a value (`name:`, `rootId: ~`), which counts as no key; see
+    /// [`FilterConfig::warnings`].
+    pub empty_keys: Vec<&'static str>,
     /// Module, runtime and limits of the filter's VM.
     pub vm: VmConfig,
 }
@@ -100,6 +103,17 @@ impl FilterConfig {
         (!self.fail_policy_given).then(|| {
             format!(
                 "filter {}: no `fail_policy`, so it is open: while the filter's VM is dead, requests pass without the filter",
+                self.name
+            )
+        })
+    }
+
+    /// Lines for operators about what the document may not mean. Proxies log them when they load the filter.
+    pub fn warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.empty_keys.iter().map(|key| {
+            format!(
+                "{}: {key}: has no value, which counts as no key; remove it, or give it a value (filter {})",
+                self.source.display(),
                 self.name
             )
         })

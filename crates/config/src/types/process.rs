@@ -19,10 +19,16 @@ pub struct ProcessConfig {
     pub code_cache: Option<CodeCacheFolder>,
     /// Settings of Wasmtime.
     pub wasmtime: WasmtimeOptions,
-    /// The lowest level of log lines that are kept, of filters that name none too; info unless given.
-    pub log_level: LogLevel,
+    /// The lowest level of log lines that are kept, of filters that name none too. `None`: [`ProcessConfig::LOG_LEVEL`] in `weir
+    /// serve`; in Traffic Server all levels, of which the server's debug tags choose.
+    pub log_level: Option<LogLevel>,
     /// Bytes that the host keeps for all VMs together; [`HOST_MEMORY_OF_PROCESS`] unless given.
     pub host_memory: usize,
+}
+
+impl ProcessConfig {
+    /// The level of `weir serve` where the document names none.
+    pub const LOG_LEVEL: LogLevel = LogLevel::Info;
 }
 
 impl Default for ProcessConfig {
@@ -31,7 +37,7 @@ impl Default for ProcessConfig {
             admin: None,
             code_cache: None,
             wasmtime: WasmtimeOptions::default(),
-            log_level: LogLevel::Info,
+            log_level: None,
             host_memory: HOST_MEMORY_OF_PROCESS,
         }
     }

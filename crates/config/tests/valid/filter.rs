@@ -16,6 +16,35 @@ fn configuration(yaml: &str) -> String {
     String::from_utf8(filter.configuration).unwrap()
 }
 
+/// The experimental C++ plugin takes them.
+#[test]
+fn a_name_without_a_value_counts_as_none_and_is_warned_about() {
+    for (keys, warned) in [
+        ("name:\n  rootId: ~", vec!["name", "root_id"]),
+        ("name: ''\n  root_id: ''", vec!["name", "root_id"]),
+        ("name: null", vec!["name"]),
+        ("name: a", vec![]),
+    ] {
+        let filter = parsed_filter(&format!("config:\n  {keys}\n  {MODULE}\n"));
+        let unnamed = parsed_filter(&format!("config:\n  {MODULE}\n")).name;
+        let name = if warned.is_empty() {
+            "a".to_owned()
+        } else {
+            unnamed
+        };
+        assert_eq!(
+            (filter.name.clone(), filter.root_id.as_str()),
+            (name, ""),
+            "{keys}"
+        );
+        let warnings: Vec<String> = filter.warnings().collect();
+        assert_eq!(warnings.len(), warned.len(), "{warnings:?}");
+        for (warning, key) in warnings.iter().zip(warned) {
+            assert!(warning.contains(&format!(": {key}: has no value")), "{warning}");
+        }
+    }
+}
+
 #[test]
 fn every_key_of_a_filter_is_read() {
     let filter = load_filter("filter-snake.yaml");

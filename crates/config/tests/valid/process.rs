@@ -28,7 +28,7 @@ fn every_key_of_the_process_is_read_in_either_spelling() {
             jitdump: false,
             debug_info: true,
         },
-        log_level: LogLevel::Warn,
+        log_level: Some(LogLevel::Warn),
         host_memory: 2 << 30,
     };
     assert_eq!(load("process-snake.yaml"), expected);

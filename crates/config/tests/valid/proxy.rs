@@ -150,7 +150,7 @@ fn every_key_of_the_proxy_is_read() {
                 jitdump: true,
                 ..WasmtimeOptions::default()
             },
-            log_level: LogLevel::Warn,
+            log_level: Some(LogLevel::Warn),
             host_memory: 2 << 30,
         }
     );

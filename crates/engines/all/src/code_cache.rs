@@ -51,6 +51,18 @@ impl CodeCacheChoice {
         Some(caches.join("weir"))
     }
 
+    /// Says which code cache is in use, or why there is none. For the line of a log; touches the folder as opening does.
+    pub fn describe(&self) -> String {
+        let folder = match self {
+            Self::Off => return "no code cache (it is off)".to_owned(),
+            Self::Named(folder) | Self::Default(folder) => folder,
+        };
+        match CodeCache::open(folder, MAX_CODE_CACHE_BYTES) {
+            Ok(_) => format!("code cache in {}", folder.display()),
+            Err(error) => format!("no code cache ({error})"),
+        }
+    }
+
     /// The code cache, opened; `None` where there is none or its folder cannot be used.
     fn open(&self) -> Option<Arc<CodeCache>> {
         let open = |folder: &Path| CodeCache::open(folder, MAX_CODE_CACHE_BYTES);
@@ -93,6 +105,20 @@ mod tests {
             |named: &str| CodeCacheChoice::new(Some(OsStr::new(named)), Some(&document), default.clone());
         assert_eq!(choice("/named"), CodeCacheChoice::Named("/named".into()));
         assert_eq!(choice("off"), CodeCacheChoice::Off);
+    }
+
+    #[test]
+    fn a_choice_says_what_is_in_use_or_why_nothing_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let kept = CodeCacheChoice::Default(folder.path().join("weir")).describe();
+        assert_eq!(kept, format!("code cache in {}/weir", folder.path().display()));
+        let refused = CodeCacheChoice::Named(file.path().to_owned()).describe();
+        assert!(
+            refused.starts_with(&format!("no code cache ({}: ", file.path().display())),
+            "{refused}"
+        );
+        assert_eq!(CodeCacheChoice::Off.describe(), "no code cache (it is off)");
     }
 
     #[test]

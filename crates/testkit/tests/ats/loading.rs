@@ -304,7 +304,16 @@ fn compiled_code_is_kept_in_the_configured_folder() {
         assert_eq!(values(&get(&ats, "/"), "x-seen"), ["1"]);
         assert_eq!(find(ats.server().root(), "weir"), None);
         assert_eq!(code_in(&named), 1);
-        assert!(!ats.logs().text().contains("[wasm]"), "{}", ats.logs().text());
+        let started = format!(
+            "1 filter documents, 1 VMs on each of 1 net threads, code cache in {}",
+            named.display()
+        );
+        assert!(ats.logs().wait_for(&started).is_some(), "{}", ats.logs().text());
+        let text = ats.logs().text();
+        let others = text
+            .lines()
+            .filter(|line| line.contains("[wasm]") && !line.contains(&started));
+        assert_eq!(others.count(), 0, "{text}");
     }
 
     config.plugin = vec![
