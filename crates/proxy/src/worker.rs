@@ -24,7 +24,7 @@ use crate::bodies::RequestBody;
 use crate::connection_limit::ConnectionLimit;
 use crate::exchange::Exchange;
 use crate::filters::of_route;
-use crate::revision::Revision;
+use crate::revision::{FilterPlan, Revision};
 use crate::rounds::{self, Connections, Streams};
 use crate::tls::ServerTls;
 
@@ -109,9 +109,30 @@ pub(crate) struct WorkerRevision {
     /// One for each upstream of the revision.
     pub pools: Vec<Rc<UpstreamPool<PoolBody>>>,
     nothing: Arc<str>,
+    /// A change of a route has been refused, and said so.
+    refused_route: Cell<bool>,
 }
 
 impl WorkerRevision {
+    /// Says once that a request keeps its route, since a filter of the one that it was to change to has not seen it.
+    pub fn warn_unseen(&self, from: Option<usize>, to: usize, filter: &FilterPlan) {
+        if self.refused_route.replace(true) {
+            return;
+        }
+        let name = |route: Option<usize>| {
+            let route = route.and_then(|route| self.plan.routes.get(route));
+            route.map_or("none", |route| &*route.name)
+        };
+        tracing::warn!(
+            "route {}: a filter changed a request and called clear_route_cache, and route {} would take it, but its filter {} \
+             has not seen the request; such requests keep their route. Name the filter in `filters` of both routes to let them \
+             change",
+            name(from),
+            name(Some(to)),
+            filter.name
+        );
+    }
+
     /// The name of nothing.
     pub fn nothing(&self) -> Arc<str> {
         Arc::clone(&self.nothing)
@@ -270,6 +291,7 @@ impl Worker {
             filters,
             pools,
             nothing: "".into(),
+            refused_route: Cell::new(false),
         };
         *self.revision.borrow_mut() = Some(Rc::new(revision));
         self.listen(install.sockets, &install.listeners);

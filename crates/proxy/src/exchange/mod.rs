@@ -33,7 +33,7 @@ use crate::connection::Connection;
 use crate::filters::ChainCalls;
 use crate::ingest::{self, Ingested};
 use crate::length::{poll_request_length, poll_response_length};
-use crate::revision::{RoutePlan, Target};
+use crate::revision::{FilterPlan, RoutePlan, Target};
 use crate::rounds::Watched;
 use crate::source::IncomingSource;
 use crate::stream::facts::StreamFacts;
@@ -361,7 +361,8 @@ impl Exchange {
         )
     }
 
-    /// The route to take: looked up again where a filter asked for it.
+    /// The route to take: looked up again where a filter asked for it. A route of which a filter has not seen the request is not
+    /// taken, since that filter may be its guard.
     fn route_now(&self) -> Option<usize> {
         let state = &mut *self.state.borrow_mut();
         if !std::mem::take(&mut state.route_cleared) {
@@ -370,11 +371,30 @@ impl Exchange {
         let path = state.messages.request.path.as_str().as_bytes();
         let target = RequestTarget::new(&state.messages.request.authority, path);
         let route = self.revision.plan.route(&target);
+        if let Some(new) = route
+            && let Some(filter) = self.unseen_filter(new, &target)
+        {
+            self.revision.warn_unseen(self.route, new, filter);
+            return self.route;
+        }
         let (name, cluster, endpoints) = names(&self.revision, route);
         state.messages.facts.route = name;
         state.messages.facts.cluster = cluster;
         state.messages.facts.endpoints = endpoints;
         route
+    }
+
+    /// A filter of a route that would see the request, and has not.
+    fn unseen_filter(&self, route: usize, target: &RequestTarget<'_>) -> Option<&FilterPlan> {
+        let routes = &self.revision.plan.routes;
+        let own = self.route.and_then(|route| routes.get(route));
+        let has_seen = |filter: &FilterPlan| {
+            let mut seen =
+                (0..self.chain.len()).filter_map(|index| own?.filters.get(self.chain.plan(index)?));
+            seen.any(|own| own.name == filter.name && own.config == filter.config)
+        };
+        let mut filters = routes.get(route)?.filters.iter();
+        filters.find(|filter| filter.config.sees(target) && !has_seen(filter))
     }
 
     /// The response has been sent to its end.

@@ -86,7 +86,10 @@ fn small_frames_of_a_stalled_response_stop_nobody() {
 /// As many large responses as a connection's window would hold, if it were as small as libraries have it.
 #[test]
 fn responses_that_are_not_read_leave_the_connection_to_others() {
-    let origin = RawOrigin::start(|stream| {
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    let origin = RawOrigin::start(move |stream| {
+        count.fetch_add(1, Ordering::SeqCst);
         let mut frames = Frames::accept(stream);
         frames.settings(3, 100);
         while let Some(frame) = frames.next() {
@@ -116,6 +119,8 @@ fn responses_that_are_not_read_leave_the_connection_to_others() {
     other.send("GET /big HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     assert_eq!(other.head().unwrap().status, 200);
     other.read_exact(15 << 14).unwrap();
+    // Had the connection had less room, it would have been ended for a breach of flow control.
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 /// A server that takes two streams on a connection gets another connection for the third.
