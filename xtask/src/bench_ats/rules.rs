@@ -17,7 +17,7 @@ use crate::sh;
 /// Rules of a server.
 const RULES: [usize; 4] = [10, 100, 1_000, 10_000];
 
-/// Lua keeps a state for each script in each of its VMs: 10,000 scripts took more memory than the machine of the figures has.
+/// Rules with Lua at most: a thousand scripts take hundreds of MiB and a reload of 10 s already.
 const MOST_LUA: usize = 1_000;
 
 /// The longest that a start or a reload may take.
