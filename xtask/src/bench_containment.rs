@@ -45,6 +45,13 @@ enum Part {
     Poison,
 }
 
+/// The load before the one that is measured.
+const SETTLING: Load = Load {
+    time: Duration::from_secs(8),
+    rate: 10,
+    poison: None,
+};
+
 /// A proxy under load; it ends with this value.
 enum Proxy {
     Weir(Subject),
@@ -245,8 +252,8 @@ fn background(builds: &Builds, args: &Args) -> Result<String> {
         eprintln!("round {} of {}", round + 1, args.rounds);
         for (_, proxy, latencies) in &mut subjects {
             proxy.signal("CONT")?;
-            // What the filter may use at once after it has stood still is used up.
-            Load { rate: 10, ..load }.run(proxy.address())?;
+            // The filter uses up what it may use at once after it has stood still, or pays for a callback that was stopped.
+            SETTLING.run(proxy.address())?;
             latencies.extend(load.run(proxy.address())?.latencies);
             proxy.signal("STOP")?;
         }

@@ -18,6 +18,8 @@ const WARNING_EVERY: Duration = Duration::from_secs(60);
 /// The budget of a slot.
 pub(crate) struct Background {
     share: CpuShare,
+    /// The most that one entry is charged.
+    longest: Duration,
     account: Mutex<Account>,
 }
 
@@ -42,9 +44,12 @@ pub(crate) struct PutOff {
 }
 
 impl Background {
-    pub fn new(share: CpuShare) -> Self {
+    /// Makes the budget of VMs whose callbacks may use this much CPU time. An entry that seems to have taken more than a second and
+    /// more than twice its deadline was stopped together with the process, and owes no more than that.
+    pub fn new(share: CpuShare, callback_deadline: Duration) -> Self {
         Self {
             share,
+            longest: CPU_WINDOW.max(callback_deadline.saturating_mul(2)),
             account: Mutex::default(),
         }
     }
@@ -72,7 +77,7 @@ impl Background {
 
     /// An entry has kept the thread from `begun` until `now`.
     pub fn charge(&self, begun: Instant, now: Instant) {
-        let used = now.saturating_duration_since(begun);
+        let used = now.saturating_duration_since(begun).min(self.longest);
         let mut account = self.lock();
         let long = used.saturating_sub(SHORT_ENTRY);
         let cost = used + long * (LONG_ENTRY_WEIGHT - 1);
@@ -105,6 +110,8 @@ impl Background {
 mod tests {
     use super::*;
 
+    const DEADLINE: Duration = milliseconds(100);
+
     const fn milliseconds(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn short_entries_get_their_share() {
-        let background = Background::new(CpuShare::from_thousandths(250).unwrap());
+        let background = Background::new(CpuShare::from_thousandths(250).unwrap(), DEADLINE);
         let begun = Instant::now();
         let short = SHORT_ENTRY;
         let begins = burn(&background, begun, short, milliseconds(20_000));
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn long_entries_get_a_third_of_it_and_never_follow_each_other() {
-        let background = Background::new(CpuShare::from_thousandths(500).unwrap());
+        let background = Background::new(CpuShare::from_thousandths(500).unwrap(), DEADLINE);
         let begun = Instant::now();
         let entry = milliseconds(90);
         let begins = burn(&background, begun, entry, milliseconds(20_000));
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_vm_that_has_rested_owes_nothing() {
-        let background = Background::new(CpuShare::from_thousandths(500).unwrap());
+        let background = Background::new(CpuShare::from_thousandths(500).unwrap(), DEADLINE);
         let begun = Instant::now();
         let ended = begun + milliseconds(600);
         background.charge(begun, ended);
@@ -170,8 +177,18 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_was_stopped_owes_no_more_than_a_long_entry() {
+        let background = Background::new(CpuShare::from_thousandths(500).unwrap(), DEADLINE);
+        let begun = Instant::now();
+        let ended = begun + Duration::from_secs(3600);
+        background.charge(begun, ended);
+        let put_off = background.admit(ended).unwrap_err();
+        assert!(put_off.until <= ended + milliseconds(5_000), "{put_off:?}");
+    }
+
+    #[test]
     fn warnings_come_once_a_minute_and_count_what_was_put_off() {
-        let background = Background::new(CpuShare::LEAST);
+        let background = Background::new(CpuShare::LEAST, DEADLINE);
         let begun = Instant::now();
         assert_eq!(background.warn(begun), Some(1));
         assert_eq!(background.warn(begun + milliseconds(1)), None);

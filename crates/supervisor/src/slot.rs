@@ -48,7 +48,10 @@ impl Slot {
             thread: thread.index,
             supervisor: thread.supervisor.clone(),
             runs_ticks: plan.identity.ticks.iter().map(runs).collect(),
-            background: Arc::new(Background::new(plan.spec.limits.cpu)),
+            background: Arc::new(Background::new(
+                plan.spec.limits.cpu,
+                plan.spec.limits.callback_deadline,
+            )),
         })
     }
 
