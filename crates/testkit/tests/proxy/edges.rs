@@ -139,7 +139,7 @@ fn requests_above_a_goodbye_are_sent_again_whatever_they_are() {
     let connections = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&connections);
     let origin = RawOrigin::start(move |stream| {
-        let first = count.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+        let first = count.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
         let mut frames = Frames::accept(stream);
         frames.settings(3, 100);
         let mut body = Vec::new();
@@ -244,4 +244,15 @@ fn head_says_no_length_that_get_would_not() {
             );
         }
     }
+}
+
+/// What is refused before it can be read as a request has a line in the access log.
+#[test]
+fn malformed_heads_are_in_the_access_log() {
+    let weir = Weir::start(Config::new("http://127.0.0.1:1").route("/", &[]).value()).unwrap();
+    let mut client = Http1::connect(weir.address()).unwrap();
+    client.send("GET / HTTP/4.0\r\nhost: a\r\n\r\n").unwrap();
+    assert_eq!(client.response("GET").unwrap().status, 400);
+    let line = weir.access_log().wait_for("malformed_request");
+    assert!(line.is_some(), "{}", weir.access_log().text());
 }

@@ -164,19 +164,12 @@ fn upload(address: SocketAddr) -> TcpStream {
     client
         .write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n")
         .unwrap();
-    client.set_nonblocking(true).unwrap();
+    // A write that takes as long as this one means that nobody reads.
+    client
+        .set_write_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
     let piece = vec![0; 1 << 20];
-    let mut full = 0;
-    while full < 5 {
-        match client.write(&piece) {
-            Ok(_) => full = 0,
-            Err(_) => {
-                full += 1;
-                thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
-    client.set_nonblocking(false).unwrap();
+    while let Ok(1..) = client.write(&piece) {}
     client
 }
 
@@ -185,7 +178,7 @@ fn upload(address: SocketAddr) -> TcpStream {
 fn an_upload_that_nobody_reads_is_given_up_with_its_client() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let config = Config::new(&format!("http://{}", listener.local_addr().unwrap()))
-        .set("timeouts.upstream", json!("300ms"))
+        .set("timeouts.upstream", json!("1s"))
         .route("/", &[]);
     let weir = Weir::start(config.value()).unwrap();
     drop(upload(weir.address()));
@@ -197,7 +190,7 @@ fn an_upload_that_nobody_reads_is_given_up_with_its_client() {
             Some(error) => break error.kind(),
             None => assert!(begun.elapsed() < PATIENCE, "the connection stays"),
         }
-        thread::sleep(Duration::from_millis(20));
+        thread::park_timeout(Duration::from_millis(20));
     };
     assert_eq!(error, std::io::ErrorKind::ConnectionReset);
 }
@@ -206,8 +199,8 @@ fn an_upload_that_nobody_reads_is_given_up_with_its_client() {
 #[test]
 fn an_upload_that_the_origin_does_not_read_times_out_as_the_origins_fault() {
     for timeouts in [
-        json!({ "upstream": "300ms" }),
-        json!({ "stream_idle": "300ms", "upstream": "60s" }),
+        json!({ "upstream": "1s" }),
+        json!({ "stream_idle": "1s", "upstream": "60s" }),
     ] {
         let silent = blackhole().unwrap();
         let config = Config::new(&format!("http://{}", silent.local_addr().unwrap()))
