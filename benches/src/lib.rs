@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::limits::MAX_MODULE_FILE_BYTES;
+use weir_builtin::RuntimeOptions;
 use weir_config::WasmtimeOptions;
 use weir_engine::Engine;
 use weir_host::{
@@ -40,9 +41,12 @@ pub fn engines() -> Vec<Arc<dyn Engine>> {
 /// A runtime by its name; Wasmtime perhaps with `fuel`.
 pub fn engine(name: &str, ways: &[String]) -> Arc<dyn Engine> {
     let fuel = ways.iter().any(|way| way == "fuel");
-    let options = move || WasmtimeOptions {
-        fuel,
-        ..WasmtimeOptions::default()
+    let options = move || RuntimeOptions {
+        wasmtime: WasmtimeOptions {
+            fuel,
+            ..WasmtimeOptions::default()
+        },
+        ..RuntimeOptions::default()
     };
     let engines = Runtimes::from_sources(weir_builtin::runtimes(options));
     let engine = engines.open(name).expect("there is such an engine");

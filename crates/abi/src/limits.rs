@@ -278,6 +278,15 @@ pub const MAX_UNCOMPRESS_RESULT: usize = 4 << 20;
 /// Bytes of a module. The largest filters known, firewalls written in Go, have 25 MB.
 pub const MAX_MODULE_BYTES: usize = 256 << 20;
 
+/// CPU time that compiling one module may take, unless configured: a firewall written in Go, 30 MB, takes a fifth of it.
+pub const COMPILER_CPU_TIME: Duration = Duration::from_secs(300);
+
+/// Bytes of memory that compiling one module may take, unless configured: a firewall written in Go takes a third of it.
+pub const COMPILER_MEMORY: u64 = 4 << 30;
+
+/// Bytes of a module that is compiled inside the server, unless configured: filters in Rust and TinyGo have less.
+pub const COMPILED_IN_PROCESS: u64 = 8 << 20;
+
 /// Bytes of a module's file, unless configured: the module, and code for some runtimes beside it, each of which is about three times as
 /// large. A file without end would take all memory.
 pub const MAX_MODULE_FILE_BYTES: u64 = 512 << 20;

@@ -37,6 +37,9 @@ enum Verb {
     /// List the runtimes: versions, abilities, proposals.
     #[command(long_about = verbs::engines::LONG_ABOUT)]
     Engines(verbs::engines::Args),
+    /// Compile for the other verbs, which start this one.
+    #[command(name = runtime_args::COMPILER_VERB, hide = true)]
+    CompilerProcess(verbs::compiler_process::Args),
 }
 
 /// A request makes some dozens of small allocations, almost all of them freed on the thread that made them, which is
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Verb::Inspect(args) => verbs::inspect::run(&args),
         Verb::Compile(args) => verbs::compile::run(&args),
         Verb::Engines(args) => verbs::engines::run(&args),
+        Verb::CompilerProcess(args) => return verbs::compiler_process::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

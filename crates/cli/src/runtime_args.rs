@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use weir_builtin::{CodeCacheChoice, with_code_cache};
-use weir_config::{ProcessConfig, WasmtimeOptions};
+use weir_builtin::{CodeCacheChoice, CompilerProgram, RuntimeOptions, with_code_cache};
+use weir_config::{CompilerConfig, ProcessConfig, WasmtimeOptions};
 use weir_engine::Engine;
 use weir_proxy::Runtimes;
 
 use crate::progress::Announced;
+
+/// The verb by which this program compiles for others of itself.
+pub const COMPILER_VERB: &str = "compiler-process";
+
+const PROGRAM: CompilerProgram = CompilerProgram::Own(COMPILER_VERB);
 
 /// Arguments of verbs that run modules.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,18 +30,27 @@ pub struct RuntimeArgs {
 
 /// The runtimes that are built in, with the code cache. Flags take the place of what the document says.
 pub fn cached(args: &RuntimeArgs, process: &ProcessConfig) -> Runtimes {
-    let wasmtime = args.wasmtime.unwrap_or(process.wasmtime);
+    let options = RuntimeOptions {
+        wasmtime: args.wasmtime.unwrap_or(process.wasmtime),
+        compiler: process.compiler,
+        program: PROGRAM,
+    };
     let (flag, document) = (args.code_cache.clone(), process.code_cache.clone());
     let choice = move || {
         let flag = flag.as_deref().map(AsRef::as_ref);
         CodeCacheChoice::new(flag, document.as_ref(), CodeCacheChoice::of_user())
     };
-    announced(with_code_cache(weir_builtin::runtimes(move || wasmtime), choice))
+    announced(with_code_cache(weir_builtin::runtimes(move || options), choice))
 }
 
-/// The runtimes that are built in.
-pub fn built_in() -> Runtimes {
-    announced(weir_builtin::runtimes(Default::default))
+/// The runtimes that are built in, without the code cache. Compiling has these bounds.
+pub fn built_in(compiler: CompilerConfig) -> Runtimes {
+    let options = RuntimeOptions {
+        compiler,
+        program: PROGRAM,
+        ..RuntimeOptions::default()
+    };
+    announced(weir_builtin::runtimes(move || options))
 }
 
 fn announced(sources: Vec<weir_proxy::RuntimeSource>) -> Runtimes {

@@ -49,6 +49,8 @@ const PIECES: &[&str] = &[
     "access_log",
     "admin",
     "code_cache",
+    "compiler",
+    "cpu_time",
     "perf-map",
     "echo",
     "wasmtime",

@@ -168,6 +168,7 @@ impl Controller {
             ("admin", old.admin != new.admin),
             ("code_cache", old.code_cache != new.code_cache),
             ("wasmtime", old.wasmtime != new.wasmtime),
+            ("compiler", old.compiler != new.compiler),
         ];
         for (key, changed) in stays {
             if changed {

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use weir_builtin::{CodeCacheChoice, with_code_cache};
-use weir_config::{ProcessConfig, WasmtimeOptions};
+use weir_builtin::{CodeCacheChoice, CompilerProgram, RuntimeOptions, with_code_cache};
+use weir_config::{CompilerConfig, ProcessConfig, WasmtimeOptions};
 use weir_plan::Runtimes;
 
 /// `--code-cache`; fixed once the first runtime is opened.
@@ -47,10 +47,16 @@ pub(crate) fn code_cache(runtime_folder: &Path) -> CodeCacheChoice {
 /// for files of a running server. Flags take the place of what the process document says.
 pub(crate) fn built_in(runtime_folder: PathBuf) -> Runtimes {
     let choice = move || code_cache(&runtime_folder);
-    let wasmtime = || {
+    let options = || {
         let flag = *WASMTIME.get_or_init(|| None);
-        let document = DOCUMENT.get().map(|document| document.wasmtime);
-        flag.or(document).unwrap_or_default()
+        let document = DOCUMENT.get();
+        let wasmtime = flag.or(document.map(|document| document.wasmtime));
+        RuntimeOptions {
+            wasmtime: wasmtime.unwrap_or_default(),
+            compiler: document.map_or_else(CompilerConfig::default, |document| document.compiler),
+            // The server is not a program of ours.
+            program: CompilerProgram::Beside,
+        }
     };
-    Runtimes::from_sources(with_code_cache(weir_builtin::runtimes(wasmtime), choice))
+    Runtimes::from_sources(with_code_cache(weir_builtin::runtimes(options), choice))
 }

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::Write;
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use weir_abi::limits::MAX_MODULE_FILE_BYTES;
+use weir_config::CompilerConfig;
 use weir_engine::{Ability, Engine};
 use weir_host::HostModule;
 use weir_loader::{Code, CodeKey, FileSource, ModuleFile, fetch, with_code};
@@ -27,6 +30,29 @@ pub struct Args {
     /// The file to write; `MODULE.compiled.wasm` unless given.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// CPU time in seconds that compiling may take; 300 unless given, as `compiler.cpu_time` of a configuration.
+    #[arg(long, value_name = "SECONDS")]
+    cpu_time: Option<NonZeroU64>,
+    /// Memory in MiB that compiling may take; 4096 unless given, as `compiler.memory` of a configuration.
+    #[arg(long, value_name = "MIB")]
+    memory: Option<NonZeroU64>,
+}
+
+impl Args {
+    /// The bounds of compiling.
+    fn compiler(&self) -> CompilerConfig {
+        let default = CompilerConfig::default();
+        CompilerConfig {
+            cpu_time: self
+                .cpu_time
+                .map_or(default.cpu_time, |seconds| Duration::from_secs(seconds.get())),
+            memory: self.memory.map_or(default.memory, |mebibytes| {
+                mebibytes.get().saturating_mul(1 << 20)
+            }),
+            // Whoever calls the command wants this module compiled.
+            in_process: u64::MAX,
+        }
+    }
 }
 
 /// The beginning of `--help`.
@@ -54,7 +80,7 @@ pub fn run(args: &Args) -> Result<()> {
     let name = args.module.display().to_string();
     let source = FileSource::new(&args.module);
     let fetched = fetch(&source, MAX_MODULE_FILE_BYTES).with_context(|| format!("cannot read {name}"))?;
-    let runtimes = runtime_args::built_in();
+    let runtimes = runtime_args::built_in(args.compiler());
     let mut file = fetched.bytes;
     for engine in &args.engines {
         let Some(opened) = runtimes.open(engine) else {

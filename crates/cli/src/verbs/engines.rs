@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use weir_config::CompilerConfig;
 use weir_engine::{Abilities, Ability, Engine, PROPOSALS, Proposal, Unavailable};
 
 use crate::runtime_args;
@@ -41,7 +42,7 @@ struct Row {
 
 /// Prints what is known of each runtime.
 pub fn run(args: &Args) -> Result<()> {
-    let runtimes = runtime_args::built_in();
+    let runtimes = runtime_args::built_in(CompilerConfig::default());
     let row = |name| runtimes.open(name).map(|opened| Row { name, opened });
     let rows: Vec<Row> = runtimes.names().into_iter().filter_map(row).collect();
     let text = if args.json {

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod compile;
+pub mod compiler_process;
 pub mod engines;
 pub mod inspect;
 pub mod serve;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use super::{filter, or};
 use crate::read::{Field, Keys};
-use crate::{CodeCacheFolder, Listener, ProcessConfig, WasmtimeOptions};
+use crate::{CodeCacheFolder, CompilerConfig, Listener, ProcessConfig, WasmtimeOptions};
 
 /// The keys of `weir serve` that a process document must not have, since Traffic Server does these things.
 const OF_THE_PROXY: [&str; 10] = [
@@ -30,6 +30,7 @@ pub(super) fn read(keys: &Keys<'_>, listeners: &[Listener]) -> ProcessConfig {
         admin: keys.take("admin").and_then(|field| admin(&field, listeners)),
         code_cache: keys.take("code_cache").and_then(|field| code_cache(&field)),
         wasmtime: or(keys.take("wasmtime"), default.wasmtime, wasmtime),
+        compiler: or(keys.take("compiler"), default.compiler, compiler),
         log_level: keys.take("log_level").and_then(|field| filter::log_level(&field)),
         host_memory: or(keys.take("host_memory"), default.host_memory, filter::bytes),
     }
@@ -77,6 +78,18 @@ fn code_cache(field: &Field<'_>) -> Option<CodeCacheFolder> {
         "off" | "false" => Some(CodeCacheFolder::Off),
         _ => field.new_file().map(CodeCacheFolder::At),
     }
+}
+
+fn compiler(field: &Field<'_>) -> Option<CompilerConfig> {
+    let keys = field.keys()?;
+    let default = CompilerConfig::default();
+    let compiler = CompilerConfig {
+        cpu_time: or(keys.take("cpu_time"), default.cpu_time, Field::duration),
+        memory: or(keys.take("memory"), default.memory, Field::size),
+        in_process: or(keys.take("in_process"), default.in_process, Field::size),
+    };
+    keys.finish();
+    Some(compiler)
 }
 
 /// A word or a list of words.

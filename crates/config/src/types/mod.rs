@@ -8,7 +8,7 @@ mod snapshot;
 mod upstream;
 
 pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
-pub use process::{CodeCacheFolder, ProcessConfig, WasmtimeOptions};
+pub use process::{CodeCacheFolder, CompilerConfig, ProcessConfig, WasmtimeOptions};
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
 pub use route::{HostPattern, RequestTarget, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::Snapshot;

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use weir_abi::LogLevel;
-use weir_abi::limits::HOST_MEMORY_OF_PROCESS;
+use weir_abi::limits::{COMPILED_IN_PROCESS, COMPILER_CPU_TIME, COMPILER_MEMORY, HOST_MEMORY_OF_PROCESS};
 
 /// Settings of the process, not of a filter. `weir serve` has these keys in its document; Traffic Server's plugin
 /// has them in one of their own, `wasm.so --config=FILE`.
@@ -19,6 +20,8 @@ pub struct ProcessConfig {
     pub code_cache: Option<CodeCacheFolder>,
     /// Settings of Wasmtime.
     pub wasmtime: WasmtimeOptions,
+    /// Bounds of compiling.
+    pub compiler: CompilerConfig,
     /// The lowest level of log lines that are kept, of filters that name none too. `None`: [`ProcessConfig::LOG_LEVEL`] in `weir
     /// serve`; in Traffic Server all levels, of which the server's debug tags choose.
     pub log_level: Option<LogLevel>,
@@ -37,8 +40,30 @@ impl Default for ProcessConfig {
             admin: None,
             code_cache: None,
             wasmtime: WasmtimeOptions::default(),
+            compiler: CompilerConfig::default(),
             log_level: None,
             host_memory: HOST_MEMORY_OF_PROCESS,
+        }
+    }
+}
+
+/// Bounds of compiling one module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompilerConfig {
+    /// CPU time of all threads of the program that compiles; [`COMPILER_CPU_TIME`] unless given.
+    pub cpu_time: Duration,
+    /// Bytes of memory of that program; [`COMPILER_MEMORY`] unless given.
+    pub memory: u64,
+    /// Bytes of a module that is compiled inside the server; [`COMPILED_IN_PROCESS`] unless given.
+    pub in_process: u64,
+}
+
+impl Default for CompilerConfig {
+    fn default() -> Self {
+        Self {
+            cpu_time: COMPILER_CPU_TIME,
+            memory: COMPILER_MEMORY,
+            in_process: COMPILED_IN_PROCESS,
         }
     }
 }

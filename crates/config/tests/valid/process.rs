@@ -1,7 +1,7 @@
 //! Documents of the process alone.
 
 use weir_abi::LogLevel;
-use weir_config::{CodeCacheFolder, ConfigError, ProcessConfig, WasmtimeOptions};
+use weir_config::{CodeCacheFolder, CompilerConfig, ConfigError, ProcessConfig, WasmtimeOptions};
 
 use super::*;
 
@@ -30,6 +30,11 @@ fn every_key_of_the_process_is_read_in_either_spelling() {
         },
         log_level: Some(LogLevel::Warn),
         host_memory: 2 << 30,
+        compiler: CompilerConfig {
+            cpu_time: Duration::from_secs(20 * 60),
+            memory: 8 << 30,
+            in_process: 1 << 20,
+        },
     };
     assert_eq!(load("process-snake.yaml"), expected);
     assert_eq!(load("process-camel.yaml"), expected);

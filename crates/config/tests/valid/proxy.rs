@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use weir_abi::LogLevel;
 use weir_config::{
-    AccessLog, ClientIdentity, CodeCacheFolder, Config, Endpoint, FailPolicy, FilterConfig, HeadLimits,
-    HostPattern, Limits, Listener, ListenerTls, ProcessConfig, Protocol, RequestTarget, RouteMatch,
-    RouteTarget, Start, StaticResponse, Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
+    AccessLog, ClientIdentity, CodeCacheFolder, CompilerConfig, Config, Endpoint, FailPolicy, FilterConfig,
+    HeadLimits, HostPattern, Limits, Listener, ListenerTls, ProcessConfig, Protocol, RequestTarget,
+    RouteMatch, RouteTarget, Start, StaticResponse, Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
 };
 
 use super::*;
@@ -149,6 +149,10 @@ fn every_key_of_the_proxy_is_read() {
             wasmtime: WasmtimeOptions {
                 jitdump: true,
                 ..WasmtimeOptions::default()
+            },
+            compiler: CompilerConfig {
+                cpu_time: Duration::from_secs(20 * 60),
+                ..CompilerConfig::default()
             },
             log_level: Some(LogLevel::Warn),
             host_memory: 2 << 30,

@@ -4,11 +4,12 @@
 //! - Rules at the border: [`resolve_imports`], [`Exports`], [`Allocator`], [`Ended`], and the words of a [`Fault`].
 //! - Modules that a backend changes before its runtime sees them: [`ModuleParts`] takes one apart, [`ModuleWriter`] writes
 //!   it anew, metered ([`ModuleWriter::meter`]) where nothing else can stop the guest.
-//! - Libraries and programs that lie beside Weir: [`Companion`].
+//! - Libraries and programs that lie beside Weir: [`Companion`]; compilers in processes of their own: [`run_compiler`].
 #![deny(unsafe_code)]
 
 mod allocator;
 mod companion;
+mod compiler_process;
 mod cpu_clock;
 mod deadline;
 mod ended;
@@ -22,6 +23,9 @@ mod ticker;
 
 pub use allocator::Allocator;
 pub use companion::{Companion, root_cause};
+pub use compiler_process::{
+    CompilerBounds, CompilerFailure, FAULTY, NOT_COMPILED, NOT_USABLE, confine, run_compiler,
+};
 pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use deadline::{Deadline, Verdict};
 pub use ended::{Ended, guarded};

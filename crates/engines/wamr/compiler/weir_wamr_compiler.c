@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "aot_export.h"
@@ -40,12 +41,15 @@ end (int status, const char *format, ...)
   _exit (status);
 }
 
-/* The process ends with the one that wants the code, gives way to all others, and is the first that the system ends where
-   memory is short. None of this is worth failing for. */
+/* The process ends with the one that wants the code and keeps none of its files open, gives way to all others, and is the
+   first that the system ends where memory is short. None of this is worth failing for. */
 static void
 be_modest (void)
 {
-  int file = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  int file;
+
+  syscall (SYS_close_range, 3, ~0U, 0);
+  file = open ("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
   if (file >= 0)
     {
@@ -54,7 +58,7 @@ be_modest (void)
       close (file);
     }
   prctl (PR_SET_PDEATHSIG, SIGKILL);
-  setpriority (PRIO_PROCESS, 0, 10);
+  setpriority (PRIO_PROCESS, 0, 19);
 }
 
 static void
@@ -216,7 +220,7 @@ main (int argc, char **argv)
   be_modest ();
   limit (RLIMIT_CORE, "0");
   limit (RLIMIT_CPU, argv[5]);
-  limit (RLIMIT_AS, argv[6]);
+  limit (RLIMIT_DATA, argv[6]);
 
   module = read_module (&size);
   memset (&arguments, 0, sizeof arguments);

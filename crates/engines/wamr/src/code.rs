@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use weir_engine::{AheadOfTime, CodeCompiler, CompileError, HostFuncs, Module, Unavailable, Wasm};
+use weir_engine_support::CompilerBounds;
 
 use crate::compiler::{Compiler, PROCESSOR};
 use crate::module::WamrModule;
@@ -14,6 +15,8 @@ pub(crate) struct WamrCode {
     pub runtime: &'static Runtime,
     /// The engine does not interpret.
     pub compiles_at_load: bool,
+    /// Of the compiler.
+    pub bounds: CompilerBounds,
 }
 
 impl AheadOfTime for WamrCode {
@@ -38,7 +41,7 @@ impl AheadOfTime for WamrCode {
     }
 
     fn compiler(&self) -> Result<Arc<dyn CodeCompiler>, Unavailable> {
-        Ok(Arc::new(Compiler::find(&self.runtime.version())?))
+        Ok(Arc::new(Compiler::find(&self.runtime.version(), self.bounds)?))
     }
 }
 
@@ -113,6 +116,7 @@ mod tests {
         let wamr = WamrCode {
             runtime: Runtime::start().unwrap(),
             compiles_at_load: false,
+            bounds: CompilerBounds::default(),
         };
         let compiler = match wamr.compiler() {
             Ok(compiler) => compiler,

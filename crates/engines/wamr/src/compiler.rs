@@ -3,14 +3,11 @@
 //! LLVM ends the process that it is in where it finds something that it cannot do, and takes as much memory as a module
 //! makes it take. Neither may happen to a proxy.
 
-use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
-use std::thread;
+use std::process::Command;
 
 use weir_engine::{CompileError, Unavailable};
-use weir_engine_support::Companion;
+use weir_engine_support::{Companion, CompilerBounds, CompilerFailure, run_compiler};
 
 /// The program's interface: `INTERFACE` of `compiler/weir_wamr_compiler.c`.
 const INTERFACE: &str = "2";
@@ -32,21 +29,11 @@ pub(crate) const PROCESSOR: &str = if cfg!(target_arch = "x86_64") {
 /// The first bytes of code.
 const CODE: &[u8] = b"\0aot";
 
-/// The program's status where the module cannot be compiled.
-const NOT_COMPILED: i32 = 1;
-
-/// CPU time that compiling may take, in seconds, and for how many bytes of the module: seven times what it takes.
-const CPU_SECONDS: u64 = 600;
-const CPU_SECONDS_FOR: u64 = 1 << 20;
-
-/// Memory that compiling may take, in bytes: this much, and so many times the module.
-const MEMORY: u64 = 4 << 30;
-const MEMORY_FOR_BYTE: u64 = 1024;
-
 /// The program, for one version of WAMR.
 pub(crate) struct Compiler {
     program: PathBuf,
     wamr: String,
+    bounds: CompilerBounds,
 }
 
 impl Compiler {
@@ -55,10 +42,11 @@ impl Compiler {
     /// # Errors
     ///
     /// The program is not installed.
-    pub fn find(wamr: &str) -> Result<Self, Unavailable> {
+    pub fn find(wamr: &str, bounds: CompilerBounds) -> Result<Self, Unavailable> {
         Ok(Self {
             program: COMPANION.find()?,
             wamr: wamr.to_owned(),
+            bounds,
         })
     }
 
@@ -67,14 +55,12 @@ impl Compiler {
     /// # Errors
     ///
     /// The program is not installed, or does not work for this version of WAMR.
-    pub fn find_usable(wamr: &str) -> Result<Self, Unavailable> {
+    pub fn find_usable(wamr: &str, bounds: CompilerBounds) -> Result<Self, Unavailable> {
         const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
-        let compiler = Self::find(wamr)?;
-        match run(&compiler.program, wamr, EMPTY, &Bounds::of(EMPTY)) {
+        let compiler = Self::find(wamr, bounds)?;
+        match compiler.run(EMPTY) {
             Ok(_) => Ok(compiler),
-            Err(Failure::Module(problem) | Failure::Unusable(problem)) => {
-                Err(COMPANION.unusable(&compiler.program, &problem))
-            }
+            Err(problem) => Err(COMPANION.unusable(&compiler.program, &problem.to_string())),
         }
     }
 
@@ -85,94 +71,29 @@ impl Compiler {
 
     /// Compiles a module for this architecture. Takes as long as LLVM does.
     pub fn compile(&self, wasm: &[u8]) -> Result<Vec<u8>, CompileError> {
-        run(&self.program, &self.wamr, wasm, &Bounds::of(wasm)).map_err(|failure| match failure {
-            // The module is valid, so no proposal could explain the failure.
-            Failure::Module(reason) => CompileError::Compiler(format!("WAMR's compiler: {reason}")),
-            Failure::Unusable(problem) => {
+        self.run(wasm).map_err(|failure| match failure {
+            CompilerFailure::Unusable(problem) => {
                 let error = COMPANION.unusable(&self.program, &problem);
                 CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"))
             }
+            // The module is valid, so no proposal could explain the failure.
+            failure => CompileError::Compiler(format!("WAMR's compiler: {failure}")),
         })
     }
-}
 
-/// Why there is no code.
-#[derive(Debug, PartialEq)]
-enum Failure {
-    /// The program does not get on with the module.
-    Module(String),
-    /// The program is of another kind, or the machine lacks what it needs.
-    Unusable(String),
-}
-
-/// The bounds of compiling: seconds of CPU time, and bytes of memory.
-struct Bounds {
-    cpu: u64,
-    memory: u64,
-}
-
-impl Bounds {
-    fn of(wasm: &[u8]) -> Self {
-        let size = wasm.len() as u64;
-        Self {
-            cpu: CPU_SECONDS * (1 + size / CPU_SECONDS_FOR),
-            memory: MEMORY + MEMORY_FOR_BYTE * size,
-        }
-    }
-}
-
-/// Starts the program for a module.
-fn run(program: &Path, wamr: &str, wasm: &[u8], bounds: &Bounds) -> Result<Vec<u8>, Failure> {
-    answer(program, wamr, wasm, bounds)
-        .map_err(|error| Failure::Unusable(error.to_string()))
-        .and_then(code)
-}
-
-fn answer(program: &Path, wamr: &str, wasm: &[u8], bounds: &Bounds) -> io::Result<Output> {
-    let mut command = Command::new(program);
-    command
-        .args([INTERFACE, wamr, std::env::consts::ARCH, PROCESSOR])
-        .args([bounds.cpu.to_string(), bounds.memory.to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .env_clear();
-    let mut child = command.spawn()?;
-    let module = child.stdin.take();
-    thread::scope(|scope| {
-        scope.spawn(move || {
-            // A program that ends before it has read all says why by its status and its words.
-            let _ = module.map(|mut module| module.write_all(wasm));
-        });
-        child.wait_with_output()
-    })
-}
-
-/// The outcome.
-fn code(answer: Output) -> Result<Vec<u8>, Failure> {
-    let said = String::from_utf8_lossy(&answer.stderr);
-    // LLVM's last word is what it failed for.
-    let said = said.trim().lines().next_back().unwrap_or_default().to_owned();
-    if answer.status.success() {
-        return if answer.stdout.starts_with(CODE) {
-            Ok(answer.stdout)
+    /// Starts the program for a module.
+    fn run(&self, wasm: &[u8]) -> Result<Vec<u8>, CompilerFailure> {
+        let mut command = Command::new(&self.program);
+        command
+            .args([INTERFACE, &self.wamr, std::env::consts::ARCH, PROCESSOR])
+            .args(self.bounds.arguments());
+        let code = run_compiler(&mut command, wasm, &self.bounds)?;
+        if code.starts_with(CODE) {
+            Ok(code)
         } else {
-            Err(Failure::Unusable("it is not Weir's compiler for WAMR".to_owned()))
-        };
-    }
-    Err(match answer.status.code() {
-        Some(NOT_COMPILED) => Failure::Module(said),
-        Some(_) => Failure::Unusable(said),
-        None => Failure::Module(ended(answer.status)),
-    })
-}
-
-/// Explains why the system has ended the process.
-fn ended(status: ExitStatus) -> String {
-    match status.signal() {
-        Some(libc::SIGXCPU) => "it took more CPU time than a module of this size may".to_owned(),
-        Some(libc::SIGKILL) => "it was killed, perhaps for want of memory".to_owned(),
-        _ => format!("it broke down ({status})"),
+            let problem = "it is not Weir's compiler for WAMR";
+            Err(CompilerFailure::Unusable(problem.to_owned()))
+        }
     }
 }
 
@@ -180,22 +101,29 @@ fn ended(status: ExitStatus) -> String {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+    use std::time::Duration;
 
     use super::*;
     use crate::runtime::Runtime;
 
-    /// The outcome of a program that does what `script` says.
-    fn compiled(script: &str) -> Result<Vec<u8>, Failure> {
+    /// What comes of a program that does what `script` says.
+    fn compiled(script: &str) -> Result<Vec<u8>, CompilerFailure> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("compiler");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).unwrap();
+        let compiler = Compiler {
+            program,
+            wamr: "2.4.3".to_owned(),
+            bounds: CompilerBounds::default(),
+        };
         loop {
-            let module = [0; 1 << 20];
-            let compiled = run(&program, "2.4.3", &module, &Bounds::of(&module));
             // Another thread starts a program at this moment, and the script's file is still open in its child.
-            match compiled {
-                Err(Failure::Unusable(problem)) if problem.contains("Text file busy") => thread::yield_now(),
+            match compiler.run(&[0; 1 << 20]) {
+                Err(CompilerFailure::Unusable(problem)) if problem.contains("Text file busy") => {
+                    thread::yield_now();
+                }
                 compiled => return compiled,
             }
         }
@@ -214,30 +142,31 @@ mod tests {
         let failure = compiled("echo first >&2; echo LLVM ERROR: out of registers >&2; exit 1");
         assert_eq!(
             failure,
-            Err(Failure::Module("LLVM ERROR: out of registers".to_owned()))
+            Err(CompilerFailure::Refused(
+                "LLVM ERROR: out of registers".to_owned()
+            ))
         );
     }
 
     #[test]
-    fn a_compiler_that_the_system_ends_takes_nothing_with_it() {
-        for (signal, reason) in [
-            ("XCPU", "it took more CPU time than a module of this size may"),
-            ("KILL", "it was killed, perhaps for want of memory"),
-            ("SEGV", "it broke down (signal: 11 (SIGSEGV))"),
-        ] {
-            let failure = compiled(&format!("ulimit -c 0; kill -{signal} $$"));
-            assert_eq!(failure, Err(Failure::Module(reason.to_owned())));
-        }
-    }
-
-    #[test]
-    fn the_compiler_stays_within_its_limits() {
+    fn the_compiler_stays_within_its_bounds() {
         let wamr = Runtime::start().unwrap().version();
-        let Ok(Compiler { program, .. }) = Compiler::find(&wamr) else {
+        let Ok(Compiler { program, .. }) = Compiler::find(&wamr, CompilerBounds::default()) else {
             eprintln!("not tested: `cargo xtask wamr-compiler` makes the compiler");
             return;
         };
-        let bounded = |wasm: &[u8], cpu, memory| run(&program, &wamr, wasm, &Bounds { cpu, memory });
+        let bounded = |wasm: &[u8], seconds, memory| {
+            let bounds = CompilerBounds {
+                cpu_time: Duration::from_secs(seconds),
+                memory,
+            };
+            let compiler = Compiler {
+                program: program.clone(),
+                wamr: wamr.clone(),
+                bounds,
+            };
+            compiler.run(wasm)
+        };
         let add = "(i32.store (local.get 0) (i32.load (i32.add (i32.load (local.get 0)) (local.get 0))))";
         let function = format!("(func (export \"NAME\") (param i32) {})", add.repeat(50));
         let functions: String = (0..2000)
@@ -246,16 +175,15 @@ mod tests {
         let large = wat::parse_str(format!("(module (memory 1) {functions})")).unwrap();
         let small = wat::parse_str("(module)").unwrap();
         assert!(bounded(&small, 600, 1 << 30).is_ok());
-        let slow = bounded(&large, 1, 4 << 30);
-        let expected = "it took more CPU time than a module of this size may";
-        assert_eq!(slow, Err(Failure::Module(expected.to_owned())));
-        let big = bounded(&large, 600, 300 << 20);
-        assert!(matches!(big, Err(Failure::Module(_))), "{big:?}");
+        let slow = bounded(&large, 1, 4 << 30).unwrap_err().to_string();
+        assert!(slow.contains("(`compiler.cpu_time` = 1 s; used: "), "{slow}");
+        let big = bounded(&large, 600, 300 << 20).unwrap_err();
+        assert!(matches!(big, CompilerFailure::Ended(_)), "{big:?}");
     }
 
     #[test]
     fn other_programs_are_refused() {
-        let unusable = |reason: &str| Err(Failure::Unusable(reason.to_owned()));
+        let unusable = |reason: &str| Err(CompilerFailure::Unusable(reason.to_owned()));
         assert_eq!(
             compiled("echo hello"),
             unusable("it is not Weir's compiler for WAMR")

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use weir_engine::{
     AheadOfTime, CodeCompiler, CompileError, Declared, Engine, HostFuncs, Module, Unavailable, Wasm,
 };
+use weir_engine_support::CompilerBounds;
 
 use code::WamrCode;
 use compiler::Compiler;
@@ -36,31 +37,35 @@ pub struct WamrEngine {
     runtime: &'static Runtime,
     /// The compiler, where what has not been compiled ahead of time is compiled when it is loaded, and not interpreted.
     compiler: Option<Compiler>,
+    /// Of the compiler.
+    bounds: CompilerBounds,
 }
 
 impl WamrEngine {
-    /// Starts the runtime that interprets: `wamr`.
+    /// Starts the runtime that interprets: `wamr`. Its compiler, which makes code ahead of time, has these bounds.
     ///
     /// # Errors
     ///
     /// WAMR does not start, for want of memory.
-    pub fn new() -> Result<Self, Unavailable> {
+    pub fn new(bounds: CompilerBounds) -> Result<Self, Unavailable> {
         Ok(Self {
             runtime: Runtime::start()?,
             compiler: None,
+            bounds,
         })
     }
 
-    /// Starts the runtime that compiles what it loads: `wamr-jit`.
+    /// Starts the runtime that compiles what it loads: `wamr-jit`. Its compiler has these bounds.
     ///
     /// # Errors
     ///
     /// As for [`WamrEngine::new`]; or the compiler is not there, or of no use.
-    pub fn jit() -> Result<Self, Unavailable> {
+    pub fn jit(bounds: CompilerBounds) -> Result<Self, Unavailable> {
         let runtime = Runtime::start()?;
         Ok(Self {
             runtime,
-            compiler: Some(Compiler::find_usable(&runtime.version())?),
+            compiler: Some(Compiler::find_usable(&runtime.version(), bounds)?),
+            bounds,
         })
     }
 
@@ -68,6 +73,7 @@ impl WamrEngine {
         WamrCode {
             runtime: self.runtime,
             compiles_at_load: self.compiler.is_some(),
+            bounds: self.bounds,
         }
     }
 }

@@ -80,6 +80,36 @@ mod tests {
     }
 
     #[test]
+    fn code_of_equal_settings_has_an_equal_key() {
+        use crate::{AddressSpace, Interruption, Profiler};
+        let keys = [
+            (Interruption::Epochs, AddressSpace::Ample),
+            (Interruption::Epochs, AddressSpace::Scarce),
+            (Interruption::Fuel, AddressSpace::Ample),
+        ]
+        .map(|(interruption, address_space)| {
+            [false, true].map(|debug_info| {
+                let config = WasmtimeConfig {
+                    interruption,
+                    address_space,
+                    debug_info,
+                    profiler: Profiler::PerfMap,
+                    ..WasmtimeConfig::default()
+                };
+                let elsewhere = WasmtimeConfig::for_code(&config.code_settings()).unwrap();
+                let key = code_of(&elsewhere).code_key();
+                assert_eq!(key, code_of(&config).code_key());
+                key
+            })
+        });
+        let mut keys = keys.concat();
+        keys.sort();
+        keys.dedup();
+        assert_eq!(keys.len(), 6);
+        assert_eq!(WasmtimeConfig::for_code("other"), None);
+    }
+
+    #[test]
     fn code_of_other_settings_is_refused() {
         let other = code_of(&WasmtimeConfig {
             debug_info: true,

@@ -137,7 +137,44 @@ impl Default for WasmtimeConfig {
     }
 }
 
+/// Words of [`WasmtimeConfig::code_settings`].
+const FUEL: &str = "fuel";
+const DEBUG_INFO: &str = "debug-info";
+const SCARCE: &str = "scarce";
+
 impl WasmtimeConfig {
+    /// The settings that code depends on, as text for another process to compile with. The rest has no say in it.
+    pub fn code_settings(&self) -> String {
+        let words = [
+            (self.interruption == Interruption::Fuel, FUEL),
+            (self.debug_info, DEBUG_INFO),
+            (self.address_space == AddressSpace::Scarce, SCARCE),
+        ];
+        let words: Vec<_> = words
+            .into_iter()
+            .filter_map(|(is_on, word)| is_on.then_some(word))
+            .collect();
+        words.join(",")
+    }
+
+    /// Settings to compile with and not to run guests: those that [`WasmtimeConfig::code_settings`] gave as text. `None` for
+    /// other text.
+    pub fn for_code(settings: &str) -> Option<Self> {
+        let mut config = Self {
+            pool_slots: 0,
+            ..Self::default()
+        };
+        for word in settings.split(',').filter(|word| !word.is_empty()) {
+            match word {
+                FUEL => config.interruption = Interruption::Fuel,
+                DEBUG_INFO => config.debug_info = true,
+                SCARCE => config.address_space = AddressSpace::Scarce,
+                _ => return None,
+            }
+        }
+        Some(config)
+    }
+
     /// Settings of Wasmtime without the allocation strategy, which does not influence the generated code.
     fn base(&self) -> Result<Config, CompileError> {
         let mut config = Config::new();

@@ -92,11 +92,11 @@ pub fn wasmedge() -> Result<impl Engine, weir_engine::Unavailable> {
 }
 
 pub fn wamr() -> impl Engine {
-    weir_engine_wamr::WamrEngine::new().unwrap()
+    weir_engine_wamr::WamrEngine::new(Default::default()).unwrap()
 }
 
 pub fn wamr_jit() -> Result<impl Engine, weir_engine::Unavailable> {
-    weir_engine_wamr::WamrEngine::jit()
+    weir_engine_wamr::WamrEngine::jit(Default::default())
 }
 
 pub fn wasmi() -> impl Engine {

@@ -88,8 +88,10 @@ const ENGINES: &[Maker] = &[
     ("snapshots of wasmtime with fuel", || {
         Box::new(snapshots::Continued::new(Interruption::Fuel))
     }),
-    ("wamr", || Box::new(WamrEngine::new().unwrap())),
-    ("wamr-jit", || Box::new(WamrEngine::jit().unwrap())),
+    ("wamr", || Box::new(WamrEngine::new(Default::default()).unwrap())),
+    ("wamr-jit", || {
+        Box::new(WamrEngine::jit(Default::default()).unwrap())
+    }),
     ("v8", || Box::new(V8Engine::open().unwrap())),
     ("wasmedge", || Box::new(WasmEdgeEngine::open().unwrap())),
     ("wasmedge's stand-in", || Box::new(stand_in().unwrap())),
@@ -102,7 +104,7 @@ fn missing(engine: &str) -> Option<String> {
         "v8" => V8Engine::open().map(drop),
         "wasmedge" => WasmEdgeEngine::open().map(drop),
         "wasmedge's stand-in" => stand_in().map(drop),
-        "wamr-jit" => WamrEngine::jit().map(drop),
+        "wamr-jit" => WamrEngine::jit(Default::default()).map(drop),
         _ => return None,
     };
     opened.err().map(|error| error.to_string())
