@@ -73,7 +73,7 @@ fn build(release: bool) -> Result<PathBuf> {
     // Unoptimised as the tests need it: another selection of packages would compile the runtimes once more.
     setup::wamr()?;
     sh::run(sh::cargo(if release {
-        "build --release --package weir-ats --package weir"
+        "build --release --package weir-ats --package weir-compiler --package weir"
     } else {
         "build --workspace --lib --bins"
     }))?;

@@ -79,7 +79,9 @@ fn library() -> Result<PathBuf> {
         return Ok(given.into());
     }
     setup::wamr()?;
-    sh::run(sh::cargo("build --release --package weir-ats"))?;
+    sh::run(sh::cargo(
+        "build --release --package weir-ats --package weir-compiler",
+    ))?;
     Ok(sh::target_dir().join("release/libwasm.so"))
 }
 

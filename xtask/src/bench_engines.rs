@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     wamr_compiler::program()?;
     guests::build_filters()?;
     sh::run(sh::cargo(
-        "build --release --package weir-benches --package weir --package weir-ats --bins --lib",
+        "build --release --package weir-benches --package weir --package weir-ats --package weir-compiler --bins --lib",
     ))?;
 
     let figures = figures::measure(args.figure_rounds)?;

@@ -21,7 +21,7 @@ pub fn run() -> Result<()> {
     guests::build_alone(WAF)?;
     let go = build_go()?;
     sh::run(sh::cargo(
-        "build --release --package weir-benches --package weir --package weir-ats --bins --lib",
+        "build --release --package weir-benches --package weir --package weir-ats --package weir-compiler --bins --lib",
     ))?;
     let figures = |module: &Path, arguments: &str| {
         let mut command = sh::command(sh::target_dir().join("release/snapshot-figures"), "");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use weir_ats_server::{AtsServer, RecordValue, Settings, plugin_library};
 
 use crate::tls::Identity;
-use crate::{Logs, PATIENCE, code_cache};
+use crate::{Logs, PATIENCE, code_cache, compiler};
 
 /// Name of the plugin in `plugin.config` and `remap.config`.
 const PLUGIN: &str = "wasm.so";
@@ -110,6 +110,7 @@ impl AtsConfig {
             .patience(PATIENCE)
             .env("WEIR_CODE_CACHE", code_cache())
             .wrapper(self.wrapper.clone())
+            .env("WEIR_COMPILER", compiler()?)
             .module(PLUGIN, plugin_library()?)
             // So that what arrives upstream is what was sent and what filters made of it.
             .record("proxy.config.http.insert_client_ip", 0)

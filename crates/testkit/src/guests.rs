@@ -97,6 +97,33 @@ impl Guests {
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
+
+    /// Puts a filter of some kilobytes into a folder that takes compilers minutes and gigabytes: loops in loops, each of which
+    /// may change all of many variables.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn costly(folder: &Path, name: &str) -> Result<PathBuf> {
+        const LOOPS: usize = 1000;
+        const VARIABLES: usize = 1000;
+        let add = |index: usize| {
+            format!(
+                "(local.set {index} (i32.add (local.get {index}) (local.get {})))",
+                index - 1
+            )
+        };
+        let text = format!(
+            r#"(module (memory (export "memory") 1) (func (export "proxy_abi_version_0_2_1"))
+            (func (export "malloc") (param i32) (result i32) (i32.const 1024))
+            (func (export "proxy_on_log") (param i32) (local{variables}) {loops} {adds} {ends}))"#,
+            variables = " i32".repeat(VARIABLES),
+            loops = "loop ".repeat(LOOPS),
+            adds = (1..=VARIABLES).map(add).collect::<String>(),
+            ends = format!("local.get {VARIABLES} br_if 0 end ").repeat(LOOPS),
+        );
+        Self::assemble(folder, name, &text)
+    }
 }
 
 fn existing(path: PathBuf) -> Result<PathBuf> {

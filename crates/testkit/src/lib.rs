@@ -21,7 +21,7 @@ pub use ats::{Ats, AtsConfig, Mode};
 pub use guests::Guests;
 pub use logs::{LogLine, Logs};
 pub use origin::{Origin, RawOrigin, Record};
-pub use paths::{code_cache, repository, weir_binary};
+pub use paths::{code_cache, compiler, repository, weir_binary};
 pub use ports::{blackhole, refused_port};
 pub use rounds::random_rounds;
 pub use tls::{Authority, Identity};

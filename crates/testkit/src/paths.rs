@@ -25,15 +25,30 @@ pub fn weir_binary() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("WEIR_BINARY") {
         return Ok(PathBuf::from(given));
     }
+    built("weir")
+}
+
+/// The program that compiles for Traffic Server's plugin: the one of the same target directory and profile as the running
+/// test. Cargo does not build it for the tests of another package either.
+///
+/// # Errors
+///
+/// It has not been built.
+pub fn compiler() -> Result<PathBuf> {
+    built("weir-compiler")
+}
+
+/// A program in the folder of the running test's profile.
+fn built(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe().context("the path of the running test")?;
     let folder = test
         .parent()
         .and_then(Path::parent)
         .context("the folder of the running test")?;
-    let binary = folder.join("weir");
+    let binary = folder.join(name);
     ensure!(
         binary.is_file(),
-        "{} is missing: run `cargo build --package weir` first",
+        "{} is missing: run `cargo build --workspace --lib --bins` first",
         binary.display()
     );
     Ok(binary)

@@ -10,6 +10,8 @@ mod background;
 mod cache;
 #[path = "ats/clients.rs"]
 mod clients;
+#[path = "ats/compiling.rs"]
+mod compiling;
 mod edits;
 #[path = "ats/edits.rs"]
 mod edits_of_guests;

@@ -4,6 +4,8 @@
 #[path = "proxy/admin.rs"]
 mod admin;
 mod background;
+#[path = "proxy/compiling.rs"]
+mod compiling;
 #[path = "proxy/edges.rs"]
 mod edges;
 mod edits;

@@ -498,7 +498,7 @@ fn a_compiler_that_breaks_down_takes_nothing_with_it() {
     assert_eq!(values(&response, "x-other"), ["1"]);
     let text = ats.logs().text();
     assert!(
-        text.contains("WAMR's compiler: it broke down (signal: 6 (SIGABRT)"),
+        text.contains("WAMR's compiler: it crashed (signal: 6 (SIGABRT)"),
         "{text}"
     );
 }
