@@ -38,6 +38,8 @@ fn eventful() -> Shared {
     upstream.connections.add(2);
     upstream.closed.increment();
     std::mem::forget((vm, plugin));
+    // Nothing fits into a rate of zero.
+    assert!(!shared.log_allowance("auth").pay(1, 0));
     shared
 }
 

@@ -41,8 +41,8 @@ pub use proxy_wasm::{
 pub use services::Services;
 pub use sets::ImportSets;
 pub use shared::{
-    HISTOGRAM_BOUNDS, HistogramSnapshot, LostLogLines, MetricCache, MetricSnapshot, MetricValue, Metrics,
-    Shared,
+    HISTOGRAM_BOUNDS, HistogramSnapshot, LogAllowance, LostLogLines, MetricCache, MetricSnapshot,
+    MetricValue, Metrics, Shared,
 };
 pub use slot::{ExportedCallbacks, LiveVm, VmGone, VmKeeper, VmSlot};
 pub use snapshot::{GuestSnapshot, NoSnapshot};

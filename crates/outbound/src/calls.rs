@@ -53,7 +53,7 @@ pub const NO_ROOM: &str = "no room for the response";
 ///
 /// Lives where pools live: see [`UpstreamPool`].
 #[derive(Clone)]
-pub struct Caller {
+pub struct HttpCaller {
     shared: Rc<Shared>,
 }
 
@@ -67,7 +67,7 @@ struct Shared {
 /// So many unknown names are logged.
 const MAX_UNKNOWN: usize = 16;
 
-impl Caller {
+impl HttpCaller {
     /// A caller that reaches these upstreams, by the names that its guest uses, and no others.
     pub fn new(
         upstreams: impl IntoIterator<Item = (String, Arc<LoadedUpstream>)>,
@@ -119,7 +119,7 @@ impl Caller {
         })
     }
 
-    /// [`Caller::prepare`] and [`PreparedCall::run`] in one.
+    /// [`HttpCaller::prepare`] and [`PreparedCall::run`] in one.
     pub fn call(
         &self,
         call: HttpCall,

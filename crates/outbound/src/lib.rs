@@ -2,7 +2,7 @@
 //!
 //! Everything but [`LoadedUpstream`] lives on one worker: a current-thread tokio runtime inside a `LocalSet`, where
 //! nothing is shared between threads and nothing is locked. [`UpstreamPool`] carries proxied requests,
-//! [`Caller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections,
+//! [`HttpCaller`] the calls that guests begin with `proxy_http_call`. [`TrailerIo`] puts trailers on HTTP/1.1 connections,
 //! towards upstreams and towards clients.
 #![forbid(unsafe_code)]
 
@@ -25,7 +25,7 @@ mod trailers;
 mod transport;
 mod upstream;
 
-pub use calls::{Answer, CallLimits, Caller, NO_ROOM, PreparedCall};
+pub use calls::{Answer, CallLimits, HttpCaller, NO_ROOM, PreparedCall};
 pub use connection::RequestLease;
 pub use error::SendError;
 pub use exec::LocalExec;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use weir_abi::{CallFailure, HttpCall, HttpCallResponse, Pairs, Status};
 use weir_account::{Account, CallTicket, Calls, Ceiling, Charge};
 use weir_config::Protocol;
-use weir_outbound::{CallLimits, Caller, NO_ROOM};
+use weir_outbound::{CallLimits, HttpCaller, NO_ROOM};
 
 fn lines(lines: &[(&str, &str)]) -> Pairs {
     lines
@@ -38,7 +38,11 @@ fn call(upstream: &str) -> HttpCall {
 }
 
 /// Makes a call whose guest has this much room.
-async fn send_within(caller: &Caller, call: HttpCall, room: usize) -> Result<HttpCallResponse, CallFailure> {
+async fn send_within(
+    caller: &HttpCaller,
+    call: HttpCall,
+    room: usize,
+) -> Result<HttpCallResponse, CallFailure> {
     let account = Account::new(room, &Ceiling::default());
     let answer = caller.call(call, ticket(&account)).await?;
     let charged = answer.charge.bytes();
@@ -46,7 +50,7 @@ async fn send_within(caller: &Caller, call: HttpCall, room: usize) -> Result<Htt
     Ok(answer.response)
 }
 
-async fn send(caller: &Caller, call: HttpCall) -> Result<HttpCallResponse, CallFailure> {
+async fn send(caller: &HttpCaller, call: HttpCall) -> Result<HttpCallResponse, CallFailure> {
     send_within(caller, call, 64 << 20).await
 }
 
@@ -54,14 +58,14 @@ fn ticket(account: &Arc<Account>) -> CallTicket {
     Calls::default().begin(account, Charge::none())
 }
 
-fn caller_with(address: SocketAddr, protocol: Protocol, limits: CallLimits) -> Caller {
-    Caller::new(
+fn caller_with(address: SocketAddr, protocol: Protocol, limits: CallLimits) -> HttpCaller {
+    HttpCaller::new(
         [("origin".to_owned(), loaded(upstream(address, protocol)))],
         limits,
     )
 }
 
-fn caller(address: SocketAddr, protocol: Protocol) -> Caller {
+fn caller(address: SocketAddr, protocol: Protocol) -> HttpCaller {
     caller_with(address, protocol, CallLimits::default())
 }
 

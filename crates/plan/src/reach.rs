@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use weir_abi::{LogLevel, log_target};
 use weir_host::TrialServices;
-use weir_outbound::{CallLimits, Caller, LoadedUpstream};
+use weir_outbound::{CallLimits, HttpCaller, LoadedUpstream};
 
 /// An event of a guest's plugin and module. Targets and levels of events are constants.
 macro_rules! event {
@@ -53,13 +53,13 @@ impl Reach {
     }
 
     /// Returns a client for the calls of one VM, with connections of its own. The supervisor makes one for each VM.
-    pub fn caller(&self) -> Caller {
+    pub fn caller(&self) -> HttpCaller {
         // Authorities that the guest may name directly stand among the upstreams, under its `host:port`.
         let upstreams = self.upstreams.iter();
         let upstreams = upstreams.map(|(name, upstream)| (name.clone(), Arc::clone(upstream)));
         let mut limits = CallLimits::default();
         limits.timeout = self.call_timeout;
-        Caller::new(upstreams, limits)
+        HttpCaller::new(upstreams, limits)
     }
 
     /// Returns true if the log keeps lines of a plugin at this level.

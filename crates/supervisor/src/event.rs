@@ -7,8 +7,8 @@ use weir_abi::limits::EVENTS_AT_ONCE;
 use weir_host::{CallFailure, CallTicket, Charge, ContextId, LiveVm, Vm, VmError};
 use weir_outbound::Answer;
 
-use crate::instance::{AnswerClaim, Instance};
 use crate::mailbox::{Letter, Next};
+use crate::supervised_vm::{AnswerClaim, SupervisedVm};
 
 /// Something that happens to a VM outside of streams.
 pub(crate) enum Event {
@@ -111,7 +111,7 @@ impl Event {
 
 /// The events of one VM, on the way to its own thread. At most one exists for each VM.
 pub struct Mail {
-    instance: Arc<Instance>,
+    supervised: Arc<SupervisedVm>,
     /// When the first event was delivered.
     begun: Option<Instant>,
     /// When events that were put off are to be looked at again.
@@ -119,9 +119,9 @@ pub struct Mail {
 }
 
 impl Mail {
-    pub(crate) const fn new(instance: Arc<Instance>) -> Self {
+    pub(crate) const fn new(supervised: Arc<SupervisedVm>) -> Self {
         Self {
-            instance,
+            supervised,
             begun: None,
             until: None,
         }
@@ -133,7 +133,7 @@ impl Mail {
     ///
     /// An event for a VM that has gone is dropped; a VM that dies of the event is replaced as always.
     pub fn deliver_one(&mut self) -> bool {
-        let Some(next) = self.instance.mailbox.take_next() else {
+        let Some(next) = self.supervised.mailbox.take_next() else {
             return false;
         };
         let now = Instant::now();
@@ -156,7 +156,7 @@ impl Mail {
         } = next;
         live.set_put_off(put_off_wait);
         let housekeeps = matches!(letter.event, Event::Housekeep);
-        let background = self.instance.background().filter(|budget| budget.is_bounded());
+        let background = self.supervised.background().filter(|budget| budget.is_bounded());
         let outcome = live.enter(|vm| {
             let counted =
                 background.and_then(|budget| Some((budget, letter.event.plugin_in_background(vm)?)));
@@ -169,7 +169,7 @@ impl Mail {
             if let Err(put_off) = budget.admit(now) {
                 if put_off.over_budget && !std::mem::replace(&mut letter.is_counted, true) {
                     vm.count_put_off(plugin);
-                    self.instance.warn_of_put_off(plugin, budget, now);
+                    self.supervised.warn_of_put_off(plugin, budget, now);
                 }
                 return Ok(Outcome::PutOff(letter, put_off.until));
             }
@@ -183,10 +183,10 @@ impl Mail {
             Ok(Outcome::PutOff(letter, until)) => {
                 self.until = Some(until);
                 live.set_put_off(true);
-                self.instance.mailbox.put_off(letter);
+                self.supervised.mailbox.put_off(letter);
             }
             Ok(Outcome::Delivered { awaits_done: true }) => {}
-            _ if housekeeps => self.instance.stop_awaiting_done(),
+            _ if housekeeps => self.supervised.stop_awaiting_done(),
             _ => {}
         }
     }
@@ -199,6 +199,6 @@ enum Outcome {
 
 impl Drop for Mail {
     fn drop(&mut self) {
-        self.instance.mail_is_over(self.until);
+        self.supervised.mail_is_over(self.until);
     }
 }

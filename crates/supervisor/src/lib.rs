@@ -22,14 +22,14 @@
 mod background;
 mod event;
 mod fleet;
-mod instance;
-mod life;
 mod mailbox;
 #[cfg(test)]
 mod models;
 mod reserve;
 mod services;
 mod slot;
+mod slot_state;
+mod supervised_vm;
 mod sync;
 mod task;
 #[cfg(test)]
@@ -39,7 +39,7 @@ mod wakeup;
 
 pub use event::Mail;
 pub use fleet::{Fleet, OnFailure, VmThread};
-pub use life::Phase;
 pub use slot::Slot;
+pub use slot_state::Phase;
 pub use task::{Supervisor, SupervisorTask, VmThreads};
 pub use wakeup::{Target, Wakeup};

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use weir_host::{ConsumedQueues, ContextId, RestartBudget, Vm};
 
-use crate::instance::Instance;
+use crate::supervised_vm::SupervisedVm;
 
 /// The means of a plan's slots to answer deaths, which the slots share.
 #[derive(Default)]
@@ -29,7 +29,7 @@ enum Place {
 
 /// A VM that has been started, belongs to no slot, and is told of nothing.
 pub(crate) struct Spare {
-    pub instance: Arc<Instance>,
+    pub supervised: Arc<SupervisedVm>,
     /// `None` once it is taken.
     vm: Option<(Vm, Vec<ContextId>, ConsumedQueues)>,
 }
@@ -90,10 +90,10 @@ impl Drop for Clear<'_> {
 
 impl Spare {
     /// Sets a VM aside that has been started.
-    pub fn new(instance: Arc<Instance>, mut vm: Vm, contexts: Vec<ContextId>) -> Self {
+    pub fn new(supervised: Arc<SupervisedVm>, mut vm: Vm, contexts: Vec<ContextId>) -> Self {
         let queues = vm.set_aside();
         Self {
-            instance,
+            supervised,
             vm: Some((vm, contexts, queues)),
         }
     }
@@ -113,7 +113,7 @@ impl Drop for Spare {
             // A guest that dies at its end has ended.
             let _ = vm.shutdown();
             drop(vm);
-            self.instance.close();
+            self.supervised.close();
         }
     }
 }

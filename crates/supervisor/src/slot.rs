@@ -10,10 +10,10 @@ use weir_plan::VmPlan;
 
 use crate::background::Background;
 use crate::fleet::VmThread;
-use crate::instance::Instance;
-use crate::life::{Life, Phase};
 use crate::reserve::{Reserve, Spare};
 use crate::services::VmServices;
+use crate::slot_state::{Phase, SlotState};
+use crate::supervised_vm::SupervisedVm;
 use crate::task::{Command, Supervisor};
 
 /// A thread's holder of the VM of a plan. Its VM is replaced when it dies, until the slot is retired: at once within the VM
@@ -23,7 +23,7 @@ pub struct Slot {
     /// Shared by the plan's slots on all threads.
     reserve: Arc<Reserve>,
     vm: Arc<VmSlot>,
-    life: Life,
+    state: SlotState,
     pub(crate) thread: usize,
     pub(crate) supervisor: Supervisor,
     pub(crate) runs_ticks: Arc<[bool]>,
@@ -44,7 +44,7 @@ impl Slot {
             plan: Arc::clone(plan),
             reserve: Arc::clone(reserve),
             vm: VmSlot::new(Arc::clone(&plan.exported)),
-            life: Life::default(),
+            state: SlotState::default(),
             thread: thread.index,
             supervisor: thread.supervisor.clone(),
             runs_ticks: plan.identity.ticks.iter().map(runs).collect(),
@@ -67,7 +67,7 @@ impl Slot {
 
     /// Returns what the slot does now.
     pub fn phase(&self) -> Phase {
-        self.life.phase()
+        self.state.phase()
     }
 
     /// Starts a VM and lets it into the slot: from the plan's snapshot if there is one, else by the module's start functions
@@ -78,68 +78,68 @@ impl Slot {
     ///
     /// The VM did not start. Call [`Slot::retry`] to have the supervisor try again, or [`Slot::retire`] to leave it.
     pub fn start(self: &Arc<Self>) -> Result<(), StartError> {
-        if !self.life.begin() {
+        if !self.state.begin() {
             return Ok(());
         }
         // A spare that became ready meanwhile.
-        if let Some((instance, vm, contexts)) = self.take_spare() {
-            self.admit(&instance, vm, contexts);
+        if let Some((supervised, vm, contexts)) = self.take_spare() {
+            self.admit(&supervised, vm, contexts);
             return Ok(());
         }
-        let instance = Instance::new(self);
-        let services = Box::new(VmServices::new(&instance));
+        let supervised = SupervisedVm::new(self);
+        let services = Box::new(VmServices::new(&supervised));
         let started = self
             .plan
-            .start(self.supervisor.shared(), services, Arc::clone(&instance) as _);
+            .start(self.supervisor.shared(), services, Arc::clone(&supervised) as _);
         match started {
             Ok((vm, contexts)) => {
-                self.admit(&instance, vm, contexts);
+                self.admit(&supervised, vm, contexts);
                 Ok(())
             }
             Err(error) => {
-                instance.close();
+                supervised.close();
                 Err(error)
             }
         }
     }
 
-    /// Lets a VM in, after [`Life::begin`]. A slot that has been retired meanwhile does not take the VM, which ends here.
-    fn admit(&self, instance: &Arc<Instance>, vm: Vm, contexts: Vec<ContextId>) {
-        let live = LiveVm::new(vm, contexts, Arc::clone(instance) as _);
+    /// Lets a VM in, after [`SlotState::begin`]. A slot that has been retired meanwhile does not take the VM, which ends here.
+    fn admit(&self, supervised: &Arc<SupervisedVm>, vm: Vm, contexts: Vec<ContextId>) {
+        let live = LiveVm::new(vm, contexts, Arc::clone(supervised) as _);
         let mut old = None;
         if self
-            .life
-            .arrived(instance.number, || old = self.vm.fill(Arc::clone(&live)))
+            .state
+            .arrived(supervised.number, || old = self.vm.fill(Arc::clone(&live)))
         {
-            instance.arrived(&live);
+            supervised.arrived(&live);
             // What a spare has asked for waits there.
-            instance.note();
+            supervised.note();
         }
     }
 
     /// Takes the plan's spare for this slot, where there is one.
-    fn take_spare(self: &Arc<Self>) -> Option<(Arc<Instance>, Vm, Vec<ContextId>)> {
+    fn take_spare(self: &Arc<Self>) -> Option<(Arc<SupervisedVm>, Vm, Vec<ContextId>)> {
         let spare = self.reserve.take()?;
-        let instance = Arc::clone(&spare.instance);
-        instance.move_in(self);
+        let supervised = Arc::clone(&spare.supervised);
+        supervised.move_in(self);
         let (vm, contexts) = spare.into_vm()?;
         self.plan.spare_took_over();
-        Some((instance, vm, contexts))
+        Some((supervised, vm, contexts))
     }
 
     /// Continues from the plan's snapshot, where there is one.
-    fn continue_snapshot(self: &Arc<Self>) -> Option<(Arc<Instance>, Vm, Vec<ContextId>)> {
-        let instance = Instance::new(self);
+    fn continue_snapshot(self: &Arc<Self>) -> Option<(Arc<SupervisedVm>, Vm, Vec<ContextId>)> {
+        let supervised = SupervisedVm::new(self);
         let services = || {
-            let services = Box::new(VmServices::new(&instance)) as _;
-            (services, Arc::clone(&instance) as _)
+            let services = Box::new(VmServices::new(&supervised)) as _;
+            (services, Arc::clone(&supervised) as _)
         };
         match self.plan.continue_snapshot(self.supervisor.shared(), services)? {
-            Ok((vm, contexts)) => Some((instance, vm, contexts)),
+            Ok((vm, contexts)) => Some((supervised, vm, contexts)),
             Err(error) => {
                 let module = &self.plan.reach.module;
                 tracing::error!(target: log_target::ABOUT_GUEST, module, filters = self.filters(), "{error}");
-                instance.close();
+                supervised.close();
                 None
             }
         }
@@ -147,16 +147,16 @@ impl Slot {
 
     /// Starts a spare for the plan's slots, unless there is one or the plan needs none. Blocks for as long as the guest takes.
     pub(crate) fn start_spare(&self) {
-        if !self.plan.needs_spare() || self.life.is_retired() {
+        if !self.plan.needs_spare() || self.state.is_retired() {
             return;
         }
         self.reserve.fill(|| {
-            let instance = Instance::spare(self);
-            let services = Box::new(VmServices::new(&instance));
-            let waker = Arc::clone(&instance) as _;
+            let supervised = SupervisedVm::spare(self);
+            let services = Box::new(VmServices::new(&supervised));
+            let waker = Arc::clone(&supervised) as _;
             match self.plan.start_spare(self.supervisor.shared(), services, waker) {
                 Ok((vm, contexts)) => {
-                    let spare = Spare::new(instance, vm, contexts);
+                    let spare = Spare::new(supervised, vm, contexts);
                     tracing::info!(
                         target: log_target::ABOUT_GUEST,
                         module = self.plan.reach.module,
@@ -166,7 +166,7 @@ impl Slot {
                     Some(spare)
                 }
                 Err(error) => {
-                    instance.close();
+                    supervised.close();
                     tracing::warn!(
                         target: log_target::ABOUT_GUEST,
                         module = self.plan.reach.module,
@@ -181,7 +181,7 @@ impl Slot {
 
     /// Has the supervisor start a VM after a pause, because [`Slot::start`] has failed.
     pub fn retry(self: &Arc<Self>) {
-        if let Some(at) = self.life.failed(Instant::now()) {
+        if let Some(at) = self.state.failed(Instant::now()) {
             self.restart(at);
         }
     }
@@ -189,7 +189,7 @@ impl Slot {
     /// Starts no more VMs. The VM that lives stays for the streams whose chains hold the slot: a stream may have begun with
     /// such a chain and come to this filter later. The VM ends with the last of them.
     pub fn retire(&self) {
-        self.life.retire();
+        self.state.retire();
         if let Some(live) = self.vm.live() {
             live.meter().retired();
         }
@@ -199,7 +199,7 @@ impl Slot {
     pub(crate) fn died(self: &Arc<Self>, number: u64, now: Instant) {
         let mut dead = None;
         let at_once = || self.reserve.grants_restart(now);
-        let died = self.life.died(number, now, at_once, || dead = self.vm.empty());
+        let died = self.state.died(number, now, at_once, || dead = self.vm.empty());
         match died {
             None => {}
             Some(at) if at > now => self.restart(at),
@@ -220,18 +220,18 @@ impl Slot {
             .take_spare()
             .map(|ready| ("spare", ready))
             .or_else(|| Some(("snapshot", self.continue_snapshot()?)));
-        let Some((from, (instance, vm, contexts))) = ready else {
+        let Some((from, (supervised, vm, contexts))) = ready else {
             self.send_restart(now);
             return;
         };
         // Retired meanwhile.
-        if !self.life.begin() {
+        if !self.state.begin() {
             drop(vm);
-            instance.close();
+            supervised.close();
             return;
         }
         self.supervisor.shared().meters().vm_restarts.increment();
-        self.admit(&instance, vm, contexts);
+        self.admit(&supervised, vm, contexts);
         tracing::info!(
             target: log_target::ABOUT_GUEST,
             module = self.plan.reach.module,

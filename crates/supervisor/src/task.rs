@@ -14,13 +14,13 @@ use weir_abi::limits::{DONE_WAIT, MIN_TICK_PERIOD};
 use weir_abi::{LogLevel, log_target};
 use weir_host::{CallTicket, ContextId, HttpCall, LiveVm, Shared};
 use weir_meters::Restarting;
-use weir_outbound::{Caller, NO_ROOM};
+use weir_outbound::{HttpCaller, NO_ROOM};
 
 use crate::event::{Event, Mail};
-use crate::instance::Instance;
-use crate::life::Phase;
 use crate::mailbox::DoneWait;
 use crate::slot::Slot;
+use crate::slot_state::Phase;
+use crate::supervised_vm::SupervisedVm;
 use crate::timers::{TimerKey, Timers};
 
 /// How often a VM is asked whether the `proxy_done` that it waits for has come.
@@ -53,7 +53,7 @@ struct Inner {
 /// one `StartSpare`.
 pub(crate) enum Command {
     /// The mailbox of a VM has something.
-    Look(Arc<Instance>),
+    Look(Arc<SupervisedVm>),
     /// A slot is to get a VM at this time.
     Restart {
         slot: Arc<Slot>,
@@ -140,8 +140,8 @@ impl Drop for SupervisorTask {
     fn drop(&mut self) {
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
-            if let Command::Look(instance) = command {
-                instance.close();
+            if let Command::Look(supervised) = command {
+                supervised.close();
             }
         }
     }
@@ -168,12 +168,12 @@ enum Timer {
 
 /// What one VM waits for.
 struct Watched {
-    instance: Arc<Instance>,
+    supervised: Arc<SupervisedVm>,
     /// The VM has arrived at its slot; its ticks begin then.
     arrived: bool,
     ticks: HashMap<ContextId, Tick>,
     calls: Rc<RefCell<HashMap<u32, AbortHandle>>>,
-    caller: Option<Caller>,
+    caller: Option<HttpCaller>,
     done: Option<AwaitedDone>,
     /// When to look for events that were put off.
     retry: Option<TimerKey>,
@@ -195,7 +195,7 @@ struct AwaitedDone {
 impl<T: VmThreads> Waiting<T> {
     fn take(&mut self, command: Command) {
         match command {
-            Command::Look(instance) => self.look(&instance),
+            Command::Look(supervised) => self.look(&supervised),
             Command::Restart { slot, at, waiting } => {
                 self.timers.set(at, Timer::Restart(slot, waiting));
             }
@@ -215,17 +215,17 @@ impl<T: VmThreads> Waiting<T> {
     }
 
     /// Looks into the mailbox of a VM.
-    fn look(&mut self, instance: &Arc<Instance>) {
+    fn look(&mut self, supervised: &Arc<SupervisedVm>) {
         let now = tokio::time::Instant::now().into_std();
-        let look = instance.mailbox.look(now);
+        let look = supervised.mailbox.look(now);
         if look.closed {
-            self.forget(instance.number);
+            self.forget(supervised.number);
             return;
         }
         let watched = self
             .instances
-            .entry(instance.number)
-            .or_insert_with(|| Watched::new(instance));
+            .entry(supervised.number)
+            .or_insert_with(|| Watched::new(supervised));
         for (plugin, period) in look.asked.ticks {
             watched.set_tick(plugin, period, now, &mut self.timers);
         }
@@ -250,8 +250,8 @@ impl<T: VmThreads> Waiting<T> {
         };
         if look.post {
             // A VM that has arrived has a thread.
-            if let Some(thread) = instance.thread() {
-                self.threads.post(thread, Mail::new(Arc::clone(instance)));
+            if let Some(thread) = supervised.thread() {
+                self.threads.post(thread, Mail::new(Arc::clone(supervised)));
             }
         }
         // The last owner of a VM runs its guest's end.
@@ -279,20 +279,20 @@ impl<T: VmThreads> Waiting<T> {
         let Some(watched) = self.instances.get_mut(&number) else {
             return;
         };
-        let instance = Arc::clone(&watched.instance);
+        let supervised = Arc::clone(&watched.supervised);
         let Some(tick) = watched.ticks.get_mut(&plugin) else {
             return;
         };
         tick.timer = Some(self.timers.set(now + tick.period, Timer::Tick(number, plugin)));
-        let index = instance
+        let index = supervised
             .mailbox
             .live()
             .and_then(|live| live.contexts().iter().position(|context| *context == plugin));
-        let runs_here = index.is_some_and(|index| instance.runs_ticks(index));
+        let runs_here = index.is_some_and(|index| supervised.runs_ticks(index));
         let is_awaited = |thread| self.threads.has_waiting(thread);
-        if runs_here || instance.thread().is_some_and(is_awaited) {
+        if runs_here || supervised.thread().is_some_and(is_awaited) {
             // A guest that is slower than its own tick finds one in the mailbox, not a pile of them.
-            self.deliver(&instance, Event::Tick { plugin });
+            self.deliver(&supervised, Event::Tick { plugin });
         }
     }
 
@@ -301,15 +301,15 @@ impl<T: VmThreads> Waiting<T> {
             return;
         };
         watched.retry = None;
-        let instance = Arc::clone(&watched.instance);
-        self.look(&instance);
+        let supervised = Arc::clone(&watched.supervised);
+        self.look(&supervised);
     }
 
     fn check_done(&mut self, number: u64, now: Instant) {
         let Some(watched) = self.instances.get_mut(&number) else {
             return;
         };
-        let instance = Arc::clone(&watched.instance);
+        let supervised = Arc::clone(&watched.supervised);
         let Some(done) = &mut watched.done else {
             return;
         };
@@ -319,20 +319,20 @@ impl<T: VmThreads> Waiting<T> {
             return;
         }
         done.timer = self.timers.set(now + DONE_CHECK, Timer::DoneCheck(number));
-        self.deliver(&instance, Event::Housekeep);
+        self.deliver(&supervised, Event::Housekeep);
     }
 
-    fn deliver(&mut self, instance: &Arc<Instance>, event: Event) {
-        if instance.mailbox.put(event) {
-            self.look(instance);
+    fn deliver(&mut self, supervised: &Arc<SupervisedVm>, event: Event) {
+        if supervised.mailbox.put(event) {
+            self.look(supervised);
         }
     }
 }
 
 impl Watched {
-    fn new(instance: &Arc<Instance>) -> Self {
+    fn new(supervised: &Arc<SupervisedVm>) -> Self {
         Self {
-            instance: Arc::clone(instance),
+            supervised: Arc::clone(supervised),
             arrived: false,
             ticks: HashMap::new(),
             calls: Rc::default(),
@@ -348,7 +348,7 @@ impl Watched {
             if let Some(old) = self.retry.take() {
                 timers.cancel(old);
             }
-            self.retry = at.map(|at| timers.set(at, Timer::Retry(self.instance.number)));
+            self.retry = at.map(|at| timers.set(at, Timer::Retry(self.supervised.number)));
         }
     }
 
@@ -366,14 +366,14 @@ impl Watched {
             return;
         };
         let period = period.max(MIN_TICK_PERIOD);
-        let begin = || timers.set(now + period, Timer::Tick(self.instance.number, plugin));
+        let begin = || timers.set(now + period, Timer::Tick(self.supervised.number, plugin));
         let timer = self.arrived.then(begin);
         self.ticks.insert(plugin, Tick { period, timer });
     }
 
     fn begin_ticks(&mut self, now: Instant, timers: &mut Timers<Timer>) {
         for (plugin, tick) in &mut self.ticks {
-            let timer = Timer::Tick(self.instance.number, *plugin);
+            let timer = Timer::Tick(self.supervised.number, *plugin);
             tick.timer = Some(timers.set(now + tick.period, timer));
         }
     }
@@ -381,18 +381,18 @@ impl Watched {
     fn call(&mut self, token: u32, call: HttpCall, ticket: CallTicket) {
         let caller = self
             .caller
-            .get_or_insert_with(|| self.instance.plan.reach.caller());
+            .get_or_insert_with(|| self.supervised.plan.reach.caller());
         let calling = caller.clone().call(call, ticket.clone());
-        let (instance, calls) = (Arc::clone(&self.instance), Rc::clone(&self.calls));
+        let (supervised, calls) = (Arc::clone(&self.supervised), Rc::clone(&self.calls));
         let task = tokio::task::spawn_local(async move {
             let result = calling.await;
             calls.borrow_mut().remove(&token);
             if let Err(failure) = &result
                 && failure.reason == NO_ROOM
             {
-                instance.warn_of_no_room();
+                supervised.warn_of_no_room();
             }
-            instance.happened(Event::HttpCallResponse {
+            supervised.happened(Event::HttpCallResponse {
                 token,
                 result,
                 ticket,
@@ -412,7 +412,7 @@ impl Watched {
         self.done = Some(AwaitedDone {
             _live: live,
             until: now + DONE_WAIT + DONE_CHECK,
-            timer: timers.set(now + DONE_CHECK, Timer::DoneCheck(self.instance.number)),
+            timer: timers.set(now + DONE_CHECK, Timer::DoneCheck(self.supervised.number)),
         });
         old
     }

@@ -10,7 +10,7 @@ use weir_meters::Meters;
 use weir_plan::{FileStamp, Planned, Planner, Runtimes};
 use weir_supervisor::{Fleet, OnFailure, Supervisor, VmThread};
 
-use crate::instances::Instances;
+use crate::instances::PluginInstances;
 use crate::log::note;
 use crate::namesakes::Namesakes;
 use crate::net_thread::NetThread;
@@ -28,7 +28,7 @@ pub(crate) struct Control {
     documents: FilterDocuments,
     /// The level of filters that name none.
     log_level: LogLevel,
-    instances: Instances,
+    instances: PluginInstances,
     /// The VMs that serve.
     fleet: Fleet,
     /// The files that have been read, as they were then.
@@ -78,7 +78,7 @@ impl Control {
             folder,
             // What is below a warning shows only while the debug tag is on.
             log_level: LogLevel::Trace,
-            instances: Instances::default(),
+            instances: PluginInstances::default(),
             fleet: Fleet::default(),
             stamps: HashMap::new(),
             tried: Vec::new(),

@@ -9,8 +9,8 @@ use weir_config::FilterConfig;
 use crate::plugin::GLOBAL;
 
 /// Instances by number. The first is that of `plugin.config`; remap rules with the same files share one.
-pub(crate) struct Instances {
-    all: Vec<Instance>,
+pub(crate) struct PluginInstances {
+    all: Vec<PluginInstance>,
     /// The instances of rules, by their files.
     of_rules: HashMap<Vec<PathBuf>, usize>,
     /// Numbers that no rule uses.
@@ -19,7 +19,7 @@ pub(crate) struct Instances {
 
 /// The documents of `plugin.config`, or of remap rules.
 #[derive(Default)]
-struct Instance {
+struct PluginInstance {
     files: Vec<PathBuf>,
     /// The filters of the documents, in the order of the files; a document that could not be read has a stand-in, which is
     /// refused.
@@ -28,17 +28,17 @@ struct Instance {
     users: usize,
 }
 
-impl Default for Instances {
+impl Default for PluginInstances {
     fn default() -> Self {
         Self {
-            all: vec![Instance::default()],
+            all: vec![PluginInstance::default()],
             of_rules: HashMap::new(),
             free: Vec::new(),
         }
     }
 }
 
-impl Instances {
+impl PluginInstances {
     /// Adds documents to the instance of `plugin.config`.
     pub fn extend_global(&mut self, files: Vec<PathBuf>, filters: Vec<Arc<FilterConfig>>) {
         let global = &mut self.all[GLOBAL];
@@ -57,7 +57,7 @@ impl Instances {
     pub fn add(&mut self, files: Vec<PathBuf>, filters: Vec<Arc<FilterConfig>>) -> usize {
         let number = self.free.pop().unwrap_or(self.all.len());
         self.of_rules.insert(files.clone(), number);
-        let instance = Instance {
+        let instance = PluginInstance {
             files,
             filters,
             users: 1,
@@ -80,7 +80,7 @@ impl Instances {
             return false;
         }
         self.of_rules.remove(&instance.files);
-        *instance = Instance::default();
+        *instance = PluginInstance::default();
         self.free.push(number);
         true
     }
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn rules_with_the_same_files_share_an_instance_until_the_last_leaves() {
-        let mut instances = Instances::default();
+        let mut instances = PluginInstances::default();
         assert_eq!(instances.join(&files("a")), None);
         let a = instances.add(files("a"), Vec::new());
         let b = instances.add(files("b"), Vec::new());
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn no_rule_leaves_the_instance_of_plugin_config() {
-        let mut instances = Instances::default();
+        let mut instances = PluginInstances::default();
         instances.extend_global(files("g"), Vec::new());
         assert!(!instances.leave(GLOBAL) && !instances.leave(7));
         assert_eq!(instances.files(), [files("g")]);

@@ -1,7 +1,7 @@
 //! Tools for backends of the engine seam, and the rules that hold in each of them.
 //!
 //! - Bounds of a guest: [`Deadline`] with the [`Ticker`], [`MemoryGuard`].
-//! - Rules at the border: [`resolve_imports`], [`Exports`], [`Allocator`], [`Ended`], and the words of a [`Fault`].
+//! - Rules at the border: [`resolve_imports`], [`Exports`], [`Allocator`], [`Ended`], and the words of a [`GuestFault`].
 //! - Modules that a backend changes before its runtime sees them: [`ModuleParts`] takes one apart, [`ModuleWriter`] writes
 //!   it anew, metered ([`ModuleWriter::meter`]) where nothing else can stop the guest.
 //! - Libraries and programs that lie beside Weir: [`Companion`]; compilers in processes of their own: [`run_compiler`].
@@ -14,7 +14,7 @@ mod cpu_clock;
 mod deadline;
 mod ended;
 mod exports;
-mod fault;
+mod guest_fault;
 mod imports;
 mod memory_guard;
 mod module;
@@ -30,7 +30,7 @@ pub use cpu_clock::{ThreadClock, thread_cpu_time};
 pub use deadline::{Deadline, Verdict};
 pub use ended::{Ended, guarded};
 pub use exports::{Export, Exports, MAX_ARGUMENTS, is_callable, wrong_arguments};
-pub use fault::Fault;
+pub use guest_fault::GuestFault;
 pub use imports::{ImportKind, resolve_imports};
 pub use memory_guard::{MemoryGuard, TABLE_LIMIT};
 pub use module::{

@@ -2,7 +2,7 @@
 
 use weir_engine::{ByteSize, InstantiateError, TrapKind};
 
-use crate::Fault;
+use crate::GuestFault;
 
 /// Table elements that one guest may have in all. The largest filter known (Coraza) has some ten thousand, an element
 /// costs the host 8 bytes.
@@ -104,7 +104,7 @@ impl MemoryGuard {
     }
 
     /// The trap of a guest that did what WebAssembly forbids.
-    pub fn trap(&self, fault: Fault) -> TrapKind {
+    pub fn trap(&self, fault: GuestFault) -> TrapKind {
         TrapKind::Guest(self.explain(fault.words()))
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char, c_int};
 
 use weir_engine::{Trap, TrapKind};
-use weir_engine_support::{Fault, MemoryGuard};
+use weir_engine_support::{GuestFault, MemoryGuard};
 
 use crate::data::Data;
 use crate::library::ENDED;
@@ -33,20 +33,23 @@ impl Message {
 }
 
 /// V8's words for each fault.
-const FAULTS: [(&str, Fault); 10] = [
-    ("unreachable", Fault::Unreachable),
-    ("memory access out of bounds", Fault::MemoryOutOfBounds),
-    ("data segment", Fault::MemoryOutOfBounds),
-    ("table index is out of bounds", Fault::TableOutOfBounds),
-    ("table initializer", Fault::TableOutOfBounds),
+const FAULTS: [(&str, GuestFault); 10] = [
+    ("unreachable", GuestFault::Unreachable),
+    ("memory access out of bounds", GuestFault::MemoryOutOfBounds),
+    ("data segment", GuestFault::MemoryOutOfBounds),
+    ("table index is out of bounds", GuestFault::TableOutOfBounds),
+    ("table initializer", GuestFault::TableOutOfBounds),
     (
         "null function or function signature mismatch",
-        Fault::NullFunctionOrBadSignature,
+        GuestFault::NullFunctionOrBadSignature,
     ),
-    ("divide by zero", Fault::DivisionByZero),
-    ("remainder by zero", Fault::DivisionByZero),
-    ("divide result unrepresentable", Fault::IntegerOverflow),
-    ("float unrepresentable in integer range", Fault::BadConversion),
+    ("divide by zero", GuestFault::DivisionByZero),
+    ("remainder by zero", GuestFault::DivisionByZero),
+    ("divide result unrepresentable", GuestFault::IntegerOverflow),
+    (
+        "float unrepresentable in integer range",
+        GuestFault::BadConversion,
+    ),
 ];
 
 /// The trap that ended a call.

@@ -17,8 +17,8 @@ use weir_engine::{
     CpuBudget, FuncId, HostState, Instance, InstantiateError, Limits, STACK_LIMIT, Signature, Trap, TrapKind,
 };
 use weir_engine_support::{
-    Allocator, Ended, Export, Exports, FUEL, Fault, MAX_ARGUMENTS, MemoryGuard, PAGE, Pace, START_EXPORT,
-    wrong_arguments,
+    Allocator, Ended, Export, Exports, FUEL, GuestFault, MAX_ARGUMENTS, MemoryGuard, PAGE, Pace,
+    START_EXPORT, wrong_arguments,
 };
 
 use crate::data::Data;
@@ -188,10 +188,10 @@ impl WamrInstance {
 fn refused(message: &str) -> InstantiateError {
     match message {
         text if text.contains("data segment") || text.contains("out of bounds memory access") => {
-            Fault::MemoryOutOfBounds.at_start()
+            GuestFault::MemoryOutOfBounds.at_start()
         }
         text if text.contains("elements segment") || text.contains("out of bounds table access") => {
-            Fault::TableOutOfBounds.at_start()
+            GuestFault::TableOutOfBounds.at_start()
         }
         _ => InstantiateError::Other(message.to_owned()),
     }

@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use wamrx_sys::{wasm_module_inst_t, wasm_runtime_clear_exception, wasm_runtime_get_exception};
 use weir_engine::{Trap, TrapKind};
-use weir_engine_support::{Fault, MemoryGuard};
+use weir_engine_support::{GuestFault, MemoryGuard};
 
 use crate::data::Data;
 
@@ -36,6 +36,6 @@ fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
         "wasm operand stack overflow" | "native stack overflow" | "wasm auxiliary stack overflow" => {
             TrapKind::StackOverflow
         }
-        text => TrapKind::Guest(guard.explain(Fault::reworded(text))),
+        text => TrapKind::Guest(guard.explain(GuestFault::reworded(text))),
     }
 }

@@ -1,7 +1,7 @@
 //! WasmEdge's errors as traps of the seam.
 
 use weir_engine::{InstantiateError, Trap, TrapKind};
-use weir_engine_support::{Fault, MemoryGuard};
+use weir_engine_support::{GuestFault, MemoryGuard};
 
 use crate::data::Data;
 use crate::library::Outcome;
@@ -18,8 +18,12 @@ pub(crate) fn take(outcome: Outcome, data: &mut Data) -> Trap {
 /// Why there is no instance, in WasmEdge's words.
 pub(crate) fn refused(text: String) -> InstantiateError {
     match text.as_str() {
-        "data segment does not fit" | "out of bounds memory access" => Fault::MemoryOutOfBounds.at_start(),
-        "elements segment does not fit" | "out of bounds table access" => Fault::TableOutOfBounds.at_start(),
+        "data segment does not fit" | "out of bounds memory access" => {
+            GuestFault::MemoryOutOfBounds.at_start()
+        }
+        "elements segment does not fit" | "out of bounds table access" => {
+            GuestFault::TableOutOfBounds.at_start()
+        }
         _ => InstantiateError::Other(text),
     }
 }
@@ -29,7 +33,7 @@ fn kind(text: &str, guard: &MemoryGuard) -> TrapKind {
     if text == "call stack exhausted" {
         return TrapKind::StackOverflow;
     }
-    TrapKind::Guest(guard.explain(Fault::reworded(text)))
+    TrapKind::Guest(guard.explain(GuestFault::reworded(text)))
 }
 
 #[cfg(test)]
@@ -43,8 +47,11 @@ mod tests {
             TrapKind::Guest(words) => words,
             other => panic!("{other:?}"),
         };
-        assert_eq!(words("undefined element"), Fault::TableOutOfBounds.words());
-        assert_eq!(words("integer divide by zero"), Fault::DivisionByZero.words());
+        assert_eq!(words("undefined element"), GuestFault::TableOutOfBounds.words());
+        assert_eq!(
+            words("integer divide by zero"),
+            GuestFault::DivisionByZero.words()
+        );
         assert_eq!(words("something new"), "something new");
         assert_eq!(kind("call stack exhausted", &guard), TrapKind::StackOverflow);
         assert!(matches!(

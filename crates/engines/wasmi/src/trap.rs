@@ -5,7 +5,7 @@ use std::fmt;
 use wasmi::TrapCode;
 use wasmi::errors::HostError;
 use weir_engine::{Trap, TrapKind};
-use weir_engine_support::{Fault, MemoryGuard};
+use weir_engine_support::{GuestFault, MemoryGuard};
 
 /// A trap on its way from a host function through wasmi.
 #[derive(Debug)]
@@ -39,14 +39,14 @@ fn kind(code: TrapCode, guard: &MemoryGuard) -> TrapKind {
     let fault = match code {
         TrapCode::OutOfFuel => return TrapKind::Deadline,
         TrapCode::StackOverflow => return TrapKind::StackOverflow,
-        TrapCode::UnreachableCodeReached => Fault::Unreachable,
-        TrapCode::MemoryOutOfBounds => Fault::MemoryOutOfBounds,
-        TrapCode::TableOutOfBounds => Fault::TableOutOfBounds,
-        TrapCode::IndirectCallToNull => Fault::NullFunction,
-        TrapCode::BadSignature => Fault::BadSignature,
-        TrapCode::IntegerDivisionByZero => Fault::DivisionByZero,
-        TrapCode::IntegerOverflow => Fault::IntegerOverflow,
-        TrapCode::BadConversionToInteger => Fault::BadConversion,
+        TrapCode::UnreachableCodeReached => GuestFault::Unreachable,
+        TrapCode::MemoryOutOfBounds => GuestFault::MemoryOutOfBounds,
+        TrapCode::TableOutOfBounds => GuestFault::TableOutOfBounds,
+        TrapCode::IndirectCallToNull => GuestFault::NullFunction,
+        TrapCode::BadSignature => GuestFault::BadSignature,
+        TrapCode::IntegerDivisionByZero => GuestFault::DivisionByZero,
+        TrapCode::IntegerOverflow => GuestFault::IntegerOverflow,
+        TrapCode::BadConversionToInteger => GuestFault::BadConversion,
         other => return TrapKind::Guest(guard.explain(&other.to_string())),
     };
     guard.trap(fault)

@@ -2,7 +2,7 @@
 
 use wasmtime::WasmBacktrace;
 use weir_engine::{Frame, Trap, TrapKind};
-use weir_engine_support::{Fault, MemoryGuard};
+use weir_engine_support::{GuestFault, MemoryGuard};
 
 use crate::instance::Data;
 use crate::module::Form;
@@ -38,14 +38,14 @@ fn kind(trap: wasmtime::Trap, guard: &MemoryGuard) -> TrapKind {
     let fault = match trap {
         T::Interrupt | T::OutOfFuel => return TrapKind::Deadline,
         T::StackOverflow => return TrapKind::StackOverflow,
-        T::UnreachableCodeReached => Fault::Unreachable,
-        T::MemoryOutOfBounds => Fault::MemoryOutOfBounds,
-        T::TableOutOfBounds => Fault::TableOutOfBounds,
-        T::IndirectCallToNull => Fault::NullFunction,
-        T::BadSignature => Fault::BadSignature,
-        T::IntegerDivisionByZero => Fault::DivisionByZero,
-        T::IntegerOverflow => Fault::IntegerOverflow,
-        T::BadConversionToInteger => Fault::BadConversion,
+        T::UnreachableCodeReached => GuestFault::Unreachable,
+        T::MemoryOutOfBounds => GuestFault::MemoryOutOfBounds,
+        T::TableOutOfBounds => GuestFault::TableOutOfBounds,
+        T::IndirectCallToNull => GuestFault::NullFunction,
+        T::BadSignature => GuestFault::BadSignature,
+        T::IntegerDivisionByZero => GuestFault::DivisionByZero,
+        T::IntegerOverflow => GuestFault::IntegerOverflow,
+        T::BadConversionToInteger => GuestFault::BadConversion,
         other => return TrapKind::Guest(guard.explain(&other.to_string())),
     };
     guard.trap(fault)

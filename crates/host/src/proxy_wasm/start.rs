@@ -86,7 +86,7 @@ impl Vm {
         };
         let id = state.next_context();
         let meter = Arc::new(state.shared.meters().plugin(&name));
-        let log = state.shared.log_allowances().of_plugin(&name);
+        let log = state.shared.log_allowance(&name);
         state.plugins.insert(
             id,
             PluginContext {

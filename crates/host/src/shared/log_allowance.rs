@@ -77,7 +77,7 @@ impl fmt::Debug for LogAllowances {
 
 /// A token bucket, kept as the time at which it will be full again. Nobody waits for it.
 #[derive(Debug)]
-pub(crate) struct LogAllowance {
+pub struct LogAllowance {
     began: Instant,
     /// Nanoseconds after `began`.
     full_at: AtomicU64,

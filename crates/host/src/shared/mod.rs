@@ -6,8 +6,8 @@ mod metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use log_allowance::LostLogLines;
-pub(crate) use log_allowance::{LogAllowance, LogAllowances};
+pub(crate) use log_allowance::LogAllowances;
+pub use log_allowance::{LogAllowance, LostLogLines};
 pub(crate) use metrics::NO_METRIC;
 pub use metrics::{HISTOGRAM_BOUNDS, HistogramSnapshot, MetricCache, MetricSnapshot, MetricValue, Metrics};
 use weir_meters::Meters;
@@ -70,6 +70,11 @@ impl Shared {
     /// How many lines plugins have lost because they logged more than they may, in no order.
     pub fn lost_log_lines(&self) -> Vec<LostLogLines> {
         self.0.log_allowances.lost()
+    }
+
+    /// What a plugin may log, in all of its VMs. VMs pay for each line from it.
+    pub fn log_allowance(&self, plugin: &str) -> Arc<LogAllowance> {
+        self.0.log_allowances.of_plugin(plugin)
     }
 
     pub(crate) fn log_allowances(&self) -> &LogAllowances {

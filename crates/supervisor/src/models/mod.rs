@@ -6,11 +6,11 @@
 )]
 
 #[allow(dead_code, reason = "the models use what they check")]
-#[path = "../life.rs"]
-mod life;
-#[allow(dead_code, reason = "the models use what they check")]
 #[path = "../mailbox.rs"]
 mod mailbox;
+#[allow(dead_code, reason = "the models use what they check")]
+#[path = "../slot_state.rs"]
+mod slot_state;
 #[allow(dead_code, reason = "the models use what they check")]
 #[path = "../wakeup.rs"]
 mod wakeup;

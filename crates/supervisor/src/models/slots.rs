@@ -6,13 +6,13 @@ use loom::sync::atomic::AtomicUsize;
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use super::life::{Life, Phase};
+use super::slot_state::{Phase, SlotState};
 use super::sync::Ordering;
 
 /// A slot whose VMs are numbers.
 #[derive(Default)]
 struct Slot {
-    life: Life,
+    state: SlotState,
     vm: Mutex<Option<u64>>,
     /// Restarts that were asked for.
     restarts: AtomicUsize,
@@ -28,16 +28,16 @@ impl Slot {
 
     /// Starts a VM of this number; true if it lives in the slot now.
     fn start(&self, number: u64) -> bool {
-        self.life.begin()
+        self.state.begin()
             && self
-                .life
+                .state
                 .arrived(number, || *self.vm.lock().expect("not poisoned") = Some(number))
     }
 
     /// The VM of this number has died; true if another is to be started.
     fn die(&self, number: u64) -> bool {
         let empty = || *self.vm.lock().expect("not poisoned") = None;
-        let restart = self.life.died(number, Instant::now(), || true, empty).is_some();
+        let restart = self.state.died(number, Instant::now(), || true, empty).is_some();
         if restart {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
@@ -46,7 +46,7 @@ impl Slot {
 
     /// The VM that streams find is the one that lives.
     fn check(&self) {
-        let lives = match self.life.phase() {
+        let lives = match self.state.phase() {
             Phase::Live(number) => Some(number),
             _ => None,
         };
@@ -60,14 +60,14 @@ fn a_retired_slot_starts_nothing_whenever_its_vm_dies() {
         let slot = Slot::with_vm();
         let dying = Arc::clone(&slot);
         let revives = thread::spawn(move || dying.die(1) && dying.start(2));
-        slot.life.retire();
+        slot.state.retire();
         let restarted = revives.join().expect("no panic");
         slot.check();
         let expected = if restarted { Phase::Live(2) } else { Phase::Empty };
-        assert_eq!(slot.life.phase(), expected);
+        assert_eq!(slot.state.phase(), expected);
         // The successor, if there is one, was there before the reload; nothing follows it.
         assert!(!slot.die(2) && !slot.start(3));
-        assert_eq!(slot.life.phase(), Phase::Empty);
+        assert_eq!(slot.state.phase(), Phase::Empty);
         slot.check();
     });
 }
@@ -78,9 +78,9 @@ fn a_slot_that_is_retired_while_a_vm_starts_has_it_or_is_empty() {
         let slot = Arc::new(Slot::default());
         let starting = Arc::clone(&slot);
         let starts = thread::spawn(move || starting.start(1));
-        slot.life.retire();
+        slot.state.retire();
         let lives = starts.join().expect("no panic");
-        assert_eq!(slot.life.phase() == Phase::Live(1), lives);
+        assert_eq!(slot.state.phase() == Phase::Live(1), lives);
         slot.check();
     });
 }
@@ -92,7 +92,7 @@ fn a_death_that_two_threads_find_leads_to_one_restart() {
         let other = Arc::clone(&slot);
         let found = thread::spawn(move || other.die(1));
         let restarts = usize::from(slot.die(1)) + usize::from(found.join().expect("no panic"));
-        assert_eq!((restarts, slot.life.phase()), (1, Phase::BackOff));
+        assert_eq!((restarts, slot.state.phase()), (1, Phase::BackOff));
         slot.check();
     });
 }

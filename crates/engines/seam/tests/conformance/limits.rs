@@ -1,7 +1,7 @@
 //! The limits of a guest: CPU time, memory, tables, stack.
 
 use weir_engine::{Ability, Engine, InstantiateError, TrapKind};
-use weir_engine_support::{Fault, TABLE_LIMIT};
+use weir_engine_support::{GuestFault, TABLE_LIMIT};
 
 use crate::Case;
 use crate::guest::{
@@ -187,7 +187,7 @@ fn bomb(engine: &dyn Engine) {
     let mut guest = module
         .instantiate(Box::new(Heard::default()), &limits(64 << 20))
         .unwrap();
-    let words = Fault::Unreachable.words();
+    let words = GuestFault::Unreachable.words();
     // Some tell nobody that they did not let a memory grow.
     let limit = if hides_refusals(engine) {
         ""

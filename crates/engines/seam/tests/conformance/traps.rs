@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use weir_engine::{Ability, Engine, TrapKind};
-use weir_engine_support::Fault;
+use weir_engine_support::GuestFault;
 
 use crate::Case;
 use crate::guest::{compile, instantiate, run, shape, start, told};
@@ -48,20 +48,20 @@ fn faults(engine: &dyn Engine) {
         (func (export "float") (drop (i32.trunc_f32_s (f32.const nan)))))"#;
     let module = compile(engine, text);
     for (name, fault) in [
-        ("unreachable", Fault::Unreachable),
-        ("load", Fault::MemoryOutOfBounds),
-        ("wild", Fault::MemoryOutOfBounds),
-        ("table", Fault::TableOutOfBounds),
-        ("null", Fault::NullFunction),
-        ("type", Fault::BadSignature),
-        ("zero", Fault::DivisionByZero),
-        ("overflow", Fault::IntegerOverflow),
-        ("float", Fault::BadConversion),
+        ("unreachable", GuestFault::Unreachable),
+        ("load", GuestFault::MemoryOutOfBounds),
+        ("wild", GuestFault::MemoryOutOfBounds),
+        ("table", GuestFault::TableOutOfBounds),
+        ("null", GuestFault::NullFunction),
+        ("type", GuestFault::BadSignature),
+        ("zero", GuestFault::DivisionByZero),
+        ("overflow", GuestFault::IntegerOverflow),
+        ("float", GuestFault::BadConversion),
     ] {
         let fault = match fault {
             // V8 has one message for both.
-            Fault::NullFunction | Fault::BadSignature if engine.name() == "v8" => {
-                Fault::NullFunctionOrBadSignature
+            GuestFault::NullFunction | GuestFault::BadSignature if engine.name() == "v8" => {
+                GuestFault::NullFunctionOrBadSignature
             }
             fault => fault,
         };
@@ -109,7 +109,7 @@ fn allocator(engine: &dyn Engine) {
     let allocate = guest.func("allocate", shape(1, true)).unwrap();
     guest.set_allocator(allocate);
     let trap = run(guest.as_mut(), "run").unwrap_err();
-    assert_eq!(trap.kind, TrapKind::Guest(Fault::Unreachable.words().into()));
+    assert_eq!(trap.kind, TrapKind::Guest(GuestFault::Unreachable.words().into()));
 }
 
 fn panic(engine: &dyn Engine) {

@@ -38,7 +38,7 @@ pub enum Phase {
 /// The state of a slot. All changes are made under one lock, so that a VM which dies while a reload retires its slot gets no
 /// successor, and a VM that arrives then is not let in.
 #[derive(Default)]
-pub(crate) struct Life {
+pub(crate) struct SlotState {
     state: Mutex<State>,
 }
 
@@ -49,7 +49,7 @@ struct State {
     backoff: RestartBackoff,
 }
 
-impl Life {
+impl SlotState {
     /// Begins a start, of the first VM or after a pause. `false`: a start is under way, a VM lives, or the slot is retired.
     pub fn begin(&self) -> bool {
         let mut state = self.lock();

@@ -18,7 +18,7 @@ use crate::task::{Command, Supervisor};
 const MAX_OUTSTANDING_ANSWERS: usize = 1024;
 
 /// One VM of the process. A guest may ask for things while its VM is still being started; their results wait in the mailbox.
-pub(crate) struct Instance {
+pub(crate) struct SupervisedVm {
     /// Number of the VM in the process.
     pub number: u64,
     /// What the VM is made of.
@@ -49,7 +49,7 @@ struct Home {
 }
 
 /// The right to one answer that comes later. Dropped when the answer has been delivered, or will never come.
-pub(crate) struct AnswerClaim(Arc<Instance>);
+pub(crate) struct AnswerClaim(Arc<SupervisedVm>);
 
 impl Drop for AnswerClaim {
     fn drop(&mut self) {
@@ -57,16 +57,16 @@ impl Drop for AnswerClaim {
     }
 }
 
-impl Instance {
+impl SupervisedVm {
     /// A VM that is about to be started for a slot.
     pub fn new(slot: &Arc<Slot>) -> Arc<Self> {
-        let instance = Self::spare(slot);
-        instance.move_in(slot);
-        instance
+        let supervised = Self::spare(slot);
+        supervised.move_in(slot);
+        supervised
     }
 
     /// A VM that is about to be started as a spare for this slot and those beside it. What it asks for waits in its mailbox
-    /// until [`Instance::move_in`].
+    /// until [`SupervisedVm::move_in`].
     pub fn spare(slot: &Slot) -> Arc<Self> {
         static NUMBERS: AtomicU64 = AtomicU64::new(1);
         Arc::new_cyclic(|own| Self {
@@ -83,7 +83,7 @@ impl Instance {
     }
 
     /// The VM belongs to this slot from now on. Called once. The caller tells the supervisor of what waits in the mailbox
-    /// ([`Instance::note`]) when the VM has arrived.
+    /// ([`SupervisedVm::note`]) when the VM has arrived.
     pub fn move_in(&self, slot: &Arc<Slot>) {
         // A VM never moves again.
         let _ = self.home.set(Home {
@@ -195,13 +195,13 @@ impl Instance {
     }
 }
 
-impl QueueWaker for Instance {
+impl QueueWaker for SupervisedVm {
     fn wake(&self, plugin: ContextId, queue: u32) {
         self.happened(Event::QueueReady { plugin, queue });
     }
 }
 
-impl VmKeeper for Instance {
+impl VmKeeper for SupervisedVm {
     fn module(&self) -> &str {
         &self.plan.reach.module
     }

@@ -6,7 +6,7 @@ use weir_engine::{InstantiateError, Trap, TrapKind};
 /// the same on every runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum GuestFault {
     /// The `unreachable` instruction: how a panic, an abort or a failed assertion ends.
     Unreachable,
     /// A load or store outside of the linear memory.
@@ -27,7 +27,7 @@ pub enum Fault {
     BadConversion,
 }
 
-impl Fault {
+impl GuestFault {
     /// The words for a fault of which a runtime speaks as the specification's tests do; other text as it is.
     pub fn reworded(text: &str) -> &str {
         Self::of_specification(text).map_or(text, |fault| fault.words())
