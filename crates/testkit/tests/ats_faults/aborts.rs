@@ -126,6 +126,46 @@ fn clients_leave(mode: Mode) {
     );
 }
 
+/// The filter never lets go, and its deadline is far away: the stream ends because its client is gone.
+fn streams_end_when_their_clients_leave(mode: Mode) {
+    let (origin, calls) = (Origin::start().unwrap(), Origin::start().unwrap());
+    let mut config = filtered(origin.address(), calls.address(), mode);
+    set(&mut config.filters[0], "limits.stream_deadline", json!("1h"));
+    let server = Server::start(config);
+    for callback in [
+        "request_headers",
+        "request_body",
+        "response_headers",
+        "response_body",
+    ] {
+        for request in [
+            "GET /?chunk=one&chunk=two HTTP/1.1\r\nhost: a\r\n",
+            "POST /?chunk=one&chunk=two HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n",
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n",
+        ] {
+            let body = match request {
+                _ if request.starts_with("GET") => "",
+                _ if request.contains("chunked") => "3\r\none\r\n0\r\n\r\n",
+                _ => "onetwo",
+            };
+            let bytes = format!("{request}x-misbehave: pause@{callback}\r\n\r\n{body}");
+            leave(server.ats().address(), &bytes, 0, Duration::from_millis(100));
+        }
+    }
+    server.settles();
+    assert_eq!(server.stat("wasm.weir.stream_deadlines"), 0);
+}
+
+#[test]
+fn streams_of_plugin_config_end_when_their_clients_leave() {
+    streams_end_when_their_clients_leave(Mode::Global);
+}
+
+#[test]
+fn streams_of_a_remap_rule_end_when_their_clients_leave() {
+    streams_end_when_their_clients_leave(Mode::Remap);
+}
+
 #[test]
 fn clients_leave_filters_of_plugin_config() {
     clients_leave(Mode::Global);

@@ -29,6 +29,26 @@ pub(super) fn shut_down(http: TSHttpTxn, whole: bool) {
     }
 }
 
+/// True if the client has closed its side of the connection. The server tells of that by itself on HTTP/2, whose streams share
+/// a connection.
+pub(super) fn has_left(http: TSHttpTxn) -> bool {
+    let mut fd: c_int = -1;
+    // SAFETY: the transaction exists.
+    let known = !is_http2(http) && unsafe { TSHttpTxnClientFdGet(http, &mut fd) } == TS_SUCCESS;
+    // Requests of plugins have no socket.
+    if !known || fd < 0 {
+        return false;
+    }
+    let mut look = libc::pollfd {
+        fd,
+        events: libc::POLLRDHUP,
+        revents: 0,
+    };
+    // SAFETY: one entry, which is written to; the call does not wait.
+    let found = unsafe { libc::poll(&mut look, 1, 0) };
+    found > 0 && look.revents & (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) != 0
+}
+
 /// Bytes of this response that wait for the client to take them. 0 where that cannot be known: on HTTP/2, whose streams
 /// wait inside of the server, and before the response is being sent.
 pub(super) fn backlog(http: TSHttpTxn) -> i64 {

@@ -4,26 +4,41 @@ use std::cell::OnceCell;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
 
 use weir_abi::log_target;
 use weir_ats_sys::{
     TS_EVENT_IMMEDIATE, TSAction, TSActionCancel, TSCont, TSContCreate, TSContDataGet, TSContDataSet,
-    TSContDestroy, TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThreadSelf,
+    TSContDestroy, TSContMutexGet, TSContScheduleOnThread, TSEvent, TSEventThread, TSEventThreadSelf,
 };
 
+use weir_chain::Direction;
+
+use super::client;
 use super::next::Next;
 use super::wake::Wakeup;
 use super::{Position, Txn, TxnPtr};
 use crate::plugin::{meters, plugin};
+
+/// Time until the plugin first looks whether the client of a transaction that waits is still there; it doubles each time.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// The longest time between two looks.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// The wait of a transaction for its filters.
 #[derive(Default)]
 pub(super) struct Waiting {
     /// The target of wakers; unset before anything has been waited for.
     wakeup: OnceCell<Arc<Wakeup>>,
-    /// The continuation that wake-ups and the deadline come to.
+    /// The continuation that wake-ups and the timer come to.
     cont: Option<TSCont>,
-    deadline: Option<TSAction>,
+    /// The end of the wait; `None` while nothing is waited for.
+    until: Option<Instant>,
+    /// The event that comes at the next look at the client, or at the end of the wait.
+    timer: Option<TSAction>,
+    /// Time to the next look.
+    next_look: Duration,
     /// Filters hold both bodies, and the last wake-up was for the request's.
     request_woken: bool,
 }
@@ -130,21 +145,34 @@ impl Txn {
             thread = next;
         }
         self.wakeup().aim(cont, thread);
-        if self.waiting.deadline.is_none() {
+        if self.waiting.until.is_none() {
             self.thread.count_waiting(true);
-            let deadline = self.longest_wait();
-            // Without any the event would look like that of a wake-up.
-            let milliseconds = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).max(1);
-            // SAFETY: the continuation lives until `end_waiting`, which cancels the action.
-            self.waiting.deadline = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
+            self.waiting.until = Some(Instant::now() + self.longest_wait());
+            self.waiting.next_look = FIRST_LOOK;
+            self.set_timer(cont, thread);
         }
+    }
+
+    /// Has an event sent at the next look at the client, or at the end of the wait.
+    fn set_timer(&mut self, cont: TSCont, thread: TSEventThread) {
+        let left = self.waiting.until.map_or(Duration::ZERO, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
+        let next = left.min(self.waiting.next_look);
+        self.waiting.next_look = (self.waiting.next_look * 2).min(LAST_LOOK);
+        // Without any time the event would look like that of a wake-up.
+        let milliseconds = i64::try_from(next.as_millis()).unwrap_or(i64::MAX).max(1);
+        // SAFETY: the continuation lives until `end_waiting`, which cancels the action.
+        self.waiting.timer = Some(unsafe { TSContScheduleOnThread(cont, milliseconds, thread) });
     }
 
     /// Filters have let go.
     pub(super) fn stop_waiting(&mut self) {
-        if let Some(action) = self.waiting.deadline.take() {
+        if self.waiting.until.take().is_some() {
             self.thread.count_waiting(false);
-            // SAFETY: the action has not come to its event: that takes it out of `deadline`.
+        }
+        if let Some(action) = self.waiting.timer.take() {
+            // SAFETY: the action has not come to its event: that takes it out of `timer`.
             unsafe { TSActionCancel(action) };
         }
     }
@@ -169,14 +197,35 @@ impl Txn {
             .unwrap_or(weir_abi::limits::STREAM_DEADLINE)
     }
 
-    /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
-    fn on_deadline(&mut self) -> Next {
-        if self.waiting.deadline.take().is_some() {
-            self.thread.count_waiting(false);
-        }
+    /// Time has passed while filters hold the stream.
+    fn on_timer(&mut self) -> Next {
+        self.waiting.timer = None;
+        let Some(until) = self.waiting.until else {
+            return Next::Nothing;
+        };
         if self.is_closed() {
             return Next::Nothing;
         }
+        if client::has_left(self.http) {
+            // The server does not tell while it waits for us.
+            self.state.borrow_mut().source_failed(Direction::Request);
+            self.stop_waiting();
+            return self.on_wake();
+        }
+        if until > Instant::now() {
+            if let Some(cont) = self.waiting.cont {
+                // SAFETY: the thread that runs is one of the server's.
+                let thread = unsafe { TSEventThreadSelf() };
+                self.set_timer(cont, thread);
+            }
+            return Next::Nothing;
+        }
+        self.stop_waiting();
+        self.on_deadline()
+    }
+
+    /// A filter has held the stream for too long: it gets the fail policy, as if its VM had died.
+    fn on_deadline(&mut self) -> Next {
         let given_up = self.state.borrow_mut().give_up_held();
         if !given_up.is_empty() {
             meters().stream_deadlines.increment();
@@ -202,7 +251,7 @@ unsafe extern "C" fn on_wake_event(cont: TSCont, event: TSEvent, _data: *mut c_v
                 txn.on_wake()
             });
         } else {
-            txn.work(Txn::on_deadline);
+            txn.work(Txn::on_timer);
         }
     })
 }

@@ -14,6 +14,7 @@ use weir_http_rules::content_type::head_may_wait;
 
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
+use super::super::reply::FinalReply;
 use super::super::source::{BodyInput, TxnSource};
 use super::super::well_known::names;
 use super::super::{Next, Txn, TxnPtr, TxnPump, client, facts, input_of, is_open};
@@ -315,16 +316,24 @@ impl Txn {
         // The filters let go of the response before its answer is made.
         part.break_off();
         let opened = part.output().is_some();
-        let (Some(reply), false) = (reply, opened) else {
-            let mut state = self.state.borrow_mut();
-            let reason = *state.reset.get_or_insert("reset");
-            state.messages.facts.details = reason.into();
-            drop(state);
+        if reply.is_none() || opened {
+            {
+                let mut state = self.state.borrow_mut();
+                let reason = *state.reset.get_or_insert("reset");
+                state.messages.facts.details = reason.into();
+            }
             client::shut_down(self.http, opened);
-            return;
-        };
+            if opened {
+                return;
+            }
+        }
         let head = self.state.borrow().messages.server_response();
-        let reply = self.final_reply(reply);
+        let reply = match reply {
+            Some(reply) => self.final_reply(reply),
+            // The connection is closed. An answer ends the transaction also where the server has got rid of its input, so that
+            // an error there would go to nobody.
+            None => Box::new(FinalReply::plain(500)),
+        };
         if let Some(head) = head {
             reply.write(head, |_, _| false);
             head.remove_known(names().content_length);
