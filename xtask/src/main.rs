@@ -10,6 +10,7 @@ mod bench_snapshot;
 mod ci;
 mod conformance;
 mod guests;
+mod matrix_ats;
 mod memcheck_ats;
 mod serve;
 mod setup;
@@ -55,6 +56,8 @@ enum Task {
     BenchSnapshot,
     /// A thousand reloads of Traffic Server under load, and all that can go wrong in it, ten times.
     SoakAts(soak_ats::Args),
+    /// Filters beside other plugins of Traffic Server, in every order.
+    MatrixAts,
     /// The plugin in Traffic Server under valgrind.
     MemcheckAts(memcheck_ats::Args),
     /// Make the library through which Weir runs V8, from Debian's libnode.
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Task::BenchContainment(args) => bench_containment::run(&args),
         Task::BenchSnapshot => bench_snapshot::run(),
         Task::SoakAts(args) => soak_ats::run(&args),
+        Task::MatrixAts => matrix_ats::run(),
         Task::MemcheckAts(args) => memcheck_ats::run(&args),
         Task::V8 => v8::run(),
         Task::WamrCompiler => wamr_compiler::run(),

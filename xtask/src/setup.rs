@@ -65,6 +65,16 @@ pub fn ats() -> Result<()> {
     Installation::find().map(drop)
 }
 
+/// The plugins that Debian packages apart from Traffic Server, such as `slice.so`.
+pub fn ats_plugins() -> Result<()> {
+    ats()?;
+    let installation = Installation::find()?;
+    if std::env::var_os("WEIR_ATS_PREFIX").is_none() && !installation.plugins().join("slice.so").is_file() {
+        debian_package("trafficserver-experimental-plugins")?;
+    }
+    Ok(())
+}
+
 /// The tools that WAMR is built with: CMake, libclang for its bindings, SIMDe.
 pub fn wamr() -> Result<()> {
     debian("cmake", "cmake")?;

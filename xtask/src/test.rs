@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// Everything that tests start: Traffic Server, the guests, the `weir` binary and the plugin.
 pub fn prepare() -> Result<()> {
-    setup::ats()?;
+    setup::ats_plugins()?;
     setup::wamr()?;
     v8::library()?;
     if let Err(error) = wamr_compiler::program() {

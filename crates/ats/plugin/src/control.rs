@@ -166,6 +166,7 @@ impl Control {
 
     /// `remap.config` has been read.
     pub fn end_remap(&mut self) {
+        crate::txn::slices::look();
         self.in_remap = false;
         let more = self.noted.saturating_sub(MOST_NOTES);
         if more > 0 {

@@ -253,12 +253,17 @@ fn connection_id(txn: TSHttpTxn) -> i64 {
 }
 
 fn address(address: *const libc::sockaddr) -> Option<FactValue> {
+    socket_address(address).map(FactValue::Address)
+}
+
+/// The address that the server gives; `None` where there is none.
+pub(super) fn socket_address(address: *const libc::sockaddr) -> Option<SocketAddr> {
     if address.is_null() {
         return None;
     }
     // SAFETY: the server's getters give null or an address of the family that it says.
     let family = c_int::from(unsafe { (*address).sa_family });
-    let address = match family {
+    Some(match family {
         libc::AF_INET => {
             // SAFETY: the family says that it is an IPv4 address; 9.2 and 10 point into their own, properly aligned, unions of addresses.
             let address = unsafe { address.cast::<libc::sockaddr_in>().read_unaligned() };
@@ -272,6 +277,5 @@ fn address(address: *const libc::sockaddr) -> Option<FactValue> {
             SocketAddr::new(IpAddr::V6(ip), u16::from_be(address.sin6_port))
         }
         _ => return None,
-    };
-    Some(FactValue::Address(address))
+    })
 }

@@ -10,7 +10,7 @@ use weir_ats_sys::{
     TSHttpTxnStatusGet,
 };
 
-use super::{Flow, Mapping, Next, Position, Txn, TxnPtr, known};
+use super::{Flow, Mapping, Next, Position, Txn, TxnPtr, known, slices};
 use crate::entry::Rule;
 use crate::net_thread::{self, Guard};
 use crate::plugin::{GLOBAL, plugin};
@@ -81,6 +81,9 @@ fn go_on(http: TSHttpTxn) {
 }
 
 fn on_read_request(http: TSHttpTxn) {
+    if slices::is_block(http, GLOBAL) {
+        return go_on(http);
+    }
     let Some(thread) = net_thread::current() else {
         return go_on(http);
     };
@@ -90,6 +93,7 @@ fn on_read_request(http: TSHttpTxn) {
         return go_on(http);
     };
     Txn::begin(http, thread, chain, None).work_under(lock, |txn| {
+        txn.expect_blocks(GLOBAL);
         let flow = txn.begin_request(0);
         txn.settle(flow)
     });
@@ -102,6 +106,9 @@ fn instance_of(lock: &Guard, number: usize) -> Option<Arc<ThreadChain>> {
 
 /// A remap rule with filters has been matched. The server goes on at once; what cannot go on stops behind the mapping.
 pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule, mapping: Option<Mapping>) {
+    if slices::is_block(http, rule.instance) {
+        return;
+    }
     let Some(thread) = net_thread::current() else {
         return;
     };
@@ -124,6 +131,7 @@ pub(crate) fn on_remap(http: TSHttpTxn, rule: &Rule, mapping: Option<Mapping>) {
         if !plugin().has_global_hooks() {
             txn.watch_the_end();
         }
+        txn.expect_blocks(rule.instance);
         {
             let messages = &mut txn.state.borrow_mut().messages;
             messages.facts.rule = Some(Arc::clone(&rule.from));

@@ -20,6 +20,8 @@ pub(crate) struct Known(Mutex<Table>);
 struct Table {
     last: Option<(usize, TxnPtr)>,
     others: FxHashMap<usize, TxnPtr>,
+    /// How many transactions have each key of [`super::slices`].
+    sliced: FxHashMap<u64, u32>,
 }
 
 // SAFETY: an address. What lies there is used under the locks that `TxnPtr` names only.
@@ -50,6 +52,27 @@ impl Known {
             Some((last, txn)) if last == address => Some(txn),
             _ => table.others.get(&address).copied(),
         }
+    }
+
+    /// A transaction has a key of [`super::slices`].
+    pub fn add_sliced(&self, key: u64) {
+        *self.table().sliced.entry(key).or_default() += 1;
+    }
+
+    /// A transaction that had a key has ended.
+    pub fn remove_sliced(&self, key: u64) {
+        let mut table = self.table();
+        if let Some(count) = table.sliced.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                table.sliced.remove(&key);
+            }
+        }
+    }
+
+    /// True if a transaction has this key.
+    pub fn is_sliced(&self, key: u64) -> bool {
+        self.table().sliced.contains_key(&key)
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

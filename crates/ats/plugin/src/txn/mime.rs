@@ -260,6 +260,11 @@ impl Head {
         }
     }
 
+    /// True if there is a line of a name.
+    pub fn contains(self, name: &[u8]) -> bool {
+        self.find(name).is_some()
+    }
+
     /// True if one of the lines of a name has this value.
     pub fn has_line(self, name: &[u8], value: &[u8]) -> bool {
         let mut field = self.find(name);

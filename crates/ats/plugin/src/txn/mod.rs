@@ -23,6 +23,7 @@ mod reply;
 mod request;
 mod response;
 mod shield;
+pub(crate) mod slices;
 mod source;
 mod templates;
 pub(crate) mod url;
@@ -80,6 +81,8 @@ pub(crate) struct Txn {
     /// Pays for the body of an answer in the server's memory.
     given: Charge,
     caching: Caching,
+    /// The keys by which requests for blocks of this one know that filters have seen it.
+    sliced: SmallVec<[u64; 2]>,
     waiting: Waiting,
     /// The hooks that have been added to the transaction.
     hooks: SmallVec<[TSHttpHookID; 6]>,
@@ -150,12 +153,24 @@ impl Txn {
             response: ResponseDirection::default(),
             given: Charge::none(),
             caching: Caching::default(),
+            sliced: SmallVec::new(),
             waiting: Waiting::default(),
             hooks: SmallVec::new(),
         });
         let txn = TxnPtr(NonNull::from(Box::leak(txn)));
         thread.known.insert(http, txn);
         txn
+    }
+
+    /// Has requests for blocks of this one pass by the filters of an instance, which see this one.
+    fn expect_blocks(&mut self, instance: usize) {
+        if slices::is_loaded()
+            && !slices::is_slicers(self.http)
+            && let Some(key) = slices::key(self.http, instance)
+        {
+            self.thread.known.add_sliced(key);
+            self.sliced.push(key);
+        }
     }
 
     /// One more that holds it.
@@ -285,6 +300,9 @@ impl Txn {
     /// The server ends the transaction.
     fn close(&mut self) {
         self.position = Position::Closed;
+        for key in self.sliced.drain(..) {
+            self.thread.known.remove_sliced(key);
+        }
         self.end_waiting();
         self.request.close();
         self.response.let_go();

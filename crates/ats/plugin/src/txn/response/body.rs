@@ -196,6 +196,9 @@ impl Txn {
         }
         // A part of a body is not what filters are to see.
         let is_part = head.is_some_and(|head| head.status() == 206 || head.has(names().content_range));
+        if is_part && plans.iter().any(|plan| plan.interest.body) {
+            warn_of_part();
+        }
         let (part, shown) = match is_part {
             true => (Part::OnlyHead, Rc::default()),
             false => (Part::Head, Rc::clone(&input)),
@@ -353,4 +356,15 @@ impl Txn {
         head.and_then(|head| head.with_value(names().content_type, may_wait))
             .unwrap_or_else(|| head_may_wait(None))
     }
+}
+
+#[cold]
+fn warn_of_part() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        tracing::warn!(
+            "a response is a part of a body, as cache_range_requests.so and slice.so ask for: body filters see its head alone, \
+             and the part passes unchanged; with wasm.so before these plugins in the rule, filters see the whole body (said once)"
+        );
+    });
 }
