@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use serde_json::{Value, json};
 use weir_testkit::client::{Content, Http1, Http2, Request, Response};
 use weir_testkit::config::{Config, filter};
-use weir_testkit::{Authority, Origin, RawOrigin, Weir};
+use weir_testkit::{Authority, Guests, Origin, RawOrigin, Weir};
 
 use crate::guest;
 
@@ -251,6 +251,36 @@ fn upgrades_pass_through() {
             client.send(message).unwrap();
             assert_eq!(client.read_exact(message.len()).unwrap(), message);
         }
+    }
+}
+
+/// A filter takes the wish for another protocol away, or makes an ordinary answer of the 101.
+#[test]
+fn filters_can_refuse_upgrades() {
+    let origin = websocket();
+    let module = Guests::build().unwrap().filter("editor").unwrap();
+    let config = Config::new(&format!("http://{}", origin.address()))
+        .filter("editor", filter("editor", &module, "wasmtime"))
+        .route("/", &["editor"]);
+    let weir = Weir::start(config.value()).unwrap();
+    for (edit, status) in [
+        // This origin changes protocols unasked, which is a fault of its own.
+        (json!([["request", { "remove": "upgrade" }]]), 502),
+        (json!([["response", { "replace": [":status", "403"] }]]), 403),
+        (json!([]), 101),
+    ] {
+        let mut client = Http1::connect(weir.address()).unwrap();
+        client
+            .send(format!(
+                "GET / HTTP/1.1\r\nhost: weir.test\r\nx-edits: {edit}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            ))
+            .unwrap();
+        let head = client.head().unwrap();
+        assert_eq!(
+            (head.status, head.header("upgrade").is_some()),
+            (status, status == 101),
+            "{edit}"
+        );
     }
 }
 
