@@ -12,7 +12,11 @@ fn at(bytes: &[u8]) -> (u32, u32) {
 
 /// Runs a call that writes an address and a length, and takes what it wrote.
 fn output(call: impl FnOnce(u32, u32) -> u32) -> Answer {
-    let mut out = [u32::MAX; 2];
+    output_over([u32::MAX; 2], call)
+}
+
+/// Runs a call that may write an address and a length over the values that stand there.
+fn output_over(mut out: [u32; 2], call: impl FnOnce(u32, u32) -> u32) -> Answer {
     let pointer = out.as_mut_ptr();
     let status = call(pointer as u32, pointer as u32 + 4);
     // SAFETY: the pointer is that of `out`; the host writes through it behind the compiler's back.
@@ -101,7 +105,8 @@ pub fn configuration() -> Answer {
 
 /// `proxy_get_buffer_bytes`
 pub fn buffer(buffer: u32, start: u32, max: u32) -> Answer {
-    output(|out, out_size| raw::proxy_get_buffer_bytes(buffer, start, max, out, out_size))
+    // An empty part leaves the outputs as they are, so SDKs begin with nothing.
+    output_over([0; 2], |out, out_size| raw::proxy_get_buffer_bytes(buffer, start, max, out, out_size))
 }
 
 /// `proxy_get_buffer_status`: length and, in bit 32, whether the end of the stream is in it.

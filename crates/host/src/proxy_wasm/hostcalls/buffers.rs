@@ -9,7 +9,9 @@ use crate::proxy_wasm::ProxyWasmState;
 use crate::proxy_wasm::state::CallbackData;
 use crate::sets::Fault;
 
-/// Part of a buffer. A start beyond the end is Ok and empty; an absent body too.
+/// Part of a buffer. A start beyond the end is Ok and empty; an absent body too. An empty part leaves the outputs as they
+/// are, as in Envoy's host: the SDK of AssemblyScript reads them only where it expects bytes, and passes the expected size
+/// as an output that it reads afterwards.
 pub(super) fn proxy_get_buffer_bytes(
     call: &mut Call<'_>,
     buffer: u32,
@@ -41,6 +43,9 @@ pub(super) fn proxy_get_buffer_bytes(
         Source::Absent => return Err(Status::NotFound.into()),
     };
     let range = clamp(start, max_size, len);
+    if range.is_empty() {
+        return Ok(());
+    }
     call.give(out, out_len, range.len(), |state, memory| {
         match source(state, buffer) {
             Source::Bytes(bytes) => memory.copy_from_slice(&bytes[range]),
