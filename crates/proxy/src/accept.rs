@@ -4,13 +4,12 @@ use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
 use crate::connection;
-use crate::tls::ServerTls;
+use crate::listener::ListenerRules;
 use crate::worker::Worker;
 
 /// A pause after the system could not give us a connection (no file descriptors left, most likely): trying again at once
@@ -21,8 +20,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct Accepting {
     /// The address of the listener.
     pub address: SocketAddr,
-    /// TLS of new connections.
-    pub tls: Rc<RefCell<Option<Arc<ServerTls>>>>,
+    /// The rules of new connections.
+    pub rules: Rc<RefCell<ListenerRules>>,
     task: AbortHandle,
 }
 
@@ -33,29 +32,21 @@ impl Drop for Accepting {
 }
 
 /// Begins to accept.
-pub(crate) fn start(
-    worker: &Rc<Worker>,
-    socket: TcpListener,
-    tls: Option<Arc<ServerTls>>,
-) -> io::Result<Accepting> {
+pub(crate) fn start(worker: &Rc<Worker>, socket: TcpListener, rules: ListenerRules) -> io::Result<Accepting> {
     let address = socket.local_addr()?;
     let socket = tokio::net::TcpListener::from_std(socket)?;
-    let tls = Rc::new(RefCell::new(tls));
-    let task = tokio::task::spawn_local(accept(Rc::clone(worker), socket, Rc::clone(&tls))).abort_handle();
-    Ok(Accepting { address, tls, task })
+    let rules = Rc::new(RefCell::new(rules));
+    let task = tokio::task::spawn_local(accept(Rc::clone(worker), socket, Rc::clone(&rules))).abort_handle();
+    Ok(Accepting { address, rules, task })
 }
 
-async fn accept(
-    worker: Rc<Worker>,
-    socket: tokio::net::TcpListener,
-    tls: Rc<RefCell<Option<Arc<ServerTls>>>>,
-) {
+async fn accept(worker: Rc<Worker>, socket: tokio::net::TcpListener, rules: Rc<RefCell<ListenerRules>>) {
     loop {
         match socket.accept().await {
             Ok((stream, _)) => match worker.connection_limit.admit() {
                 Some(admitted) => {
-                    let tls = tls.borrow().clone();
-                    tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, tls, admitted));
+                    let rules = rules.borrow().clone();
+                    tokio::task::spawn_local(connection::serve(Rc::clone(&worker), stream, rules, admitted));
                 }
                 // Closed at once, which tells the client more than being left in the queue.
                 None => drop(stream),

@@ -414,7 +414,14 @@ pub(crate) enum ResponseSource {
 impl ResponseSource {
     /// A response of an upstream.
     pub fn upstream(body: UpstreamBody, state: SharedState) -> Self {
-        Self::Upstream(IncomingSource::new(body, state, Direction::Response, false))
+        let passes_trailers = body.passes_trailers();
+        Self::Upstream(IncomingSource::new(
+            body,
+            state,
+            Direction::Response,
+            false,
+            passes_trailers,
+        ))
     }
 }
 
@@ -436,13 +443,22 @@ impl Source for ResponseSource {
 
 /// Body of an upstream's response.
 pub(crate) enum UpstreamBody {
-    /// From the network.
-    Incoming(Incoming),
+    /// From the network; `true` where its trailers are passed on.
+    Incoming(Incoming, bool),
     /// From the built-in echo.
     // Boxed, since requests to real upstreams should not carry its size around.
     Echo(Box<EchoBody>),
     /// Written in the configuration.
     Fixed(Bytes),
+}
+
+impl UpstreamBody {
+    fn passes_trailers(&self) -> bool {
+        match self {
+            Self::Incoming(_, passes) => *passes,
+            Self::Echo(_) | Self::Fixed(_) => true,
+        }
+    }
 }
 
 impl Body for UpstreamBody {
@@ -454,7 +470,7 @@ impl Body for UpstreamBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
-            Self::Incoming(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Incoming(body, _) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Echo(body) => Pin::new(body.as_mut()).poll_frame(cx),
             Self::Fixed(bytes) => {
                 let bytes = std::mem::take(bytes);
@@ -465,7 +481,7 @@ impl Body for UpstreamBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Incoming(body) => body.is_end_stream(),
+            Self::Incoming(body, _) => body.is_end_stream(),
             Self::Echo(body) => body.is_end_stream(),
             Self::Fixed(bytes) => bytes.is_empty(),
         }
@@ -473,7 +489,7 @@ impl Body for UpstreamBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Incoming(body) => body.size_hint(),
+            Self::Incoming(body, _) => body.size_hint(),
             Self::Echo(body) => body.size_hint(),
             Self::Fixed(bytes) => SizeHint::with_exact(bytes.len() as u64),
         }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
-use weir_config::Limits;
+use weir_config::{Limits, Trailers};
 use weir_outbound::{
     CONNECTION_WINDOW, FrameJoinerIo, LocalExec, MAX_CONCURRENT_STREAMS, STREAM_WINDOW, TrailerHandle,
     TrailerIo,
@@ -22,8 +22,9 @@ use weir_outbound::{
 
 use crate::connection_limit::Admitted;
 use crate::exchange;
+use crate::listener::ListenerRules;
 use crate::stream::facts::ConnectionFacts;
-use crate::tls::{ServerTls, TlsSession};
+use crate::tls::TlsSession;
 use crate::watched_io::{Activity, WatchedIo};
 use crate::worker::Worker;
 
@@ -41,6 +42,8 @@ pub(crate) struct Connection {
     pub facts: Arc<ConnectionFacts>,
     /// The way of trailers onto an HTTP/1.1 connection.
     pub trailers: TrailerHandle,
+    /// The fate of the client's trailers.
+    pub trailer_rule: Trailers,
     /// Counts for as long as an exchange is left, which a tunnel is after the connection itself has ended.
     _admitted: Admitted,
 }
@@ -73,19 +76,15 @@ pub(crate) struct Watch {
 }
 
 /// Serves a connection to its end.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    stream: TcpStream,
-    tls: Option<Arc<ServerTls>>,
-    admitted: Admitted,
-) {
+pub(crate) async fn serve(worker: Rc<Worker>, stream: TcpStream, rules: ListenerRules, admitted: Admitted) {
     // A proxy writes what it has; waiting for more only adds delay.
     let _ = stream.set_nodelay(true);
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
         return;
     };
+    let ListenerRules { tls, trailers } = rules;
     match tls {
-        None => serve_stream(worker, stream, (peer, local), None, admitted).await,
+        None => serve_stream(worker, stream, (peer, local), None, trailers, admitted).await,
         Some(tls) => {
             let Some(limit) = worker
                 .revision()
@@ -97,7 +96,7 @@ pub(crate) async fn serve(
             match tokio::time::timeout(limit, handshake).await {
                 Ok(Ok(stream)) => {
                     let session = tls.session(stream.get_ref().1);
-                    serve_stream(worker, stream, (peer, local), Some(session), admitted).await;
+                    serve_stream(worker, stream, (peer, local), Some(session), trailers, admitted).await;
                 }
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
@@ -111,6 +110,7 @@ async fn serve_stream<T>(
     stream: T,
     (peer, local): (SocketAddr, SocketAddr),
     tls: Option<TlsSession>,
+    trailer_rule: Trailers,
     admitted: Admitted,
 ) where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -144,6 +144,7 @@ async fn serve_stream<T>(
         worker,
         facts,
         trailers,
+        trailer_rule,
         _admitted: admitted,
     });
     let service = service_fn(|request| exchange::serve(Rc::clone(&connection), request));

@@ -10,7 +10,7 @@ use weir_supervisor::{Fleet, OnFailure, VmThread};
 
 use crate::build::{Builder, Built};
 use crate::error::ProxyError;
-use crate::listener::Bound;
+use crate::listener::{Bound, ListenerRules};
 use crate::tls::ServerTls;
 use crate::worker::{Install, Message, WorkerLink};
 
@@ -34,7 +34,7 @@ struct Current {
 struct Listening {
     configured: SocketAddr,
     address: SocketAddr,
-    tls: Option<Arc<ServerTls>>,
+    rules: ListenerRules,
 }
 
 impl Controller {
@@ -97,7 +97,7 @@ impl Controller {
                 sockets: sockets.iter_mut().filter_map(Vec::pop).collect(),
                 listeners: listening
                     .iter()
-                    .map(|listener| (listener.address, listener.tls.clone()))
+                    .map(|listener| (listener.address, listener.rules.clone()))
                     .collect(),
                 done,
             };
@@ -148,7 +148,10 @@ impl Controller {
             listening.push(Listening {
                 configured,
                 address,
-                tls,
+                rules: ListenerRules {
+                    tls,
+                    trailers: listener.trailers,
+                },
             });
         }
         Ok((listening, sockets))

@@ -2,13 +2,25 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use weir_config::Trailers;
 
 use crate::error::ProxyError;
+use crate::tls::ServerTls;
 
 /// Connections that wait to be accepted, per socket. Linux cuts it down to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+
+/// What holds for the connections of a listener.
+#[derive(Clone, Default)]
+pub(crate) struct ListenerRules {
+    /// TLS; `None` is plain text.
+    pub tls: Option<Arc<ServerTls>>,
+    /// The fate of the trailers of clients.
+    pub trailers: Trailers,
+}
 
 /// Sockets on one address, among which the kernel spreads connections. They hold the address, and refuse connections until
 /// [`Bound::listen`].

@@ -17,6 +17,7 @@ pub(crate) struct IncomingSource<B> {
     direction: Direction,
     stage: Stage,
     expects_continue: bool,
+    passes_trailers: bool,
     announced: Option<u64>,
 }
 
@@ -28,8 +29,15 @@ enum Stage {
 }
 
 impl<B: Body> IncomingSource<B> {
-    /// `expects_continue`: the client sends no body before it has seen `100 Continue`.
-    pub fn new(body: B, state: SharedState, direction: Direction, expects_continue: bool) -> Self {
+    /// `expects_continue`: the client sends no body before it has seen `100 Continue`. `passes_trailers`: trailers go on; else
+    /// the message ends with its body.
+    pub fn new(
+        body: B,
+        state: SharedState,
+        direction: Direction,
+        expects_continue: bool,
+        passes_trailers: bool,
+    ) -> Self {
         Self {
             // Asked now: what is left of a body becomes less.
             announced: body.size_hint().exact(),
@@ -38,6 +46,7 @@ impl<B: Body> IncomingSource<B> {
             direction,
             stage: Stage::Head,
             expects_continue,
+            passes_trailers,
         }
     }
 
@@ -103,7 +112,7 @@ where
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
                         self.ended();
-                        if trailers.is_empty() {
+                        if trailers.is_empty() || !self.passes_trailers {
                             return Poll::Ready(Ok(Item::Data(Pieces::default(), true)));
                         }
                         *self.state.borrow_mut().messages.trailers(self.direction) = Some(trailers);

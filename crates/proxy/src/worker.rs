@@ -24,9 +24,9 @@ use crate::bodies::RequestBody;
 use crate::connection_limit::ConnectionLimit;
 use crate::exchange::Exchange;
 use crate::filters::of_route;
+use crate::listener::ListenerRules;
 use crate::revision::{FilterPlan, Revision};
 use crate::rounds::{self, Connections, Streams};
-use crate::tls::ServerTls;
 
 /// A message of the control thread to a worker.
 pub(crate) enum Message {
@@ -46,8 +46,8 @@ pub(crate) struct Install {
     pub slots: Vec<Arc<VmSlot>>,
     /// Sockets to accept from that are new.
     pub sockets: Vec<TcpListener>,
-    /// TLS of every listener, by its address; listeners that are not here are closed.
-    pub listeners: Vec<(SocketAddr, Option<Arc<ServerTls>>)>,
+    /// The rules of every listener, by its address; listeners that are not here are closed.
+    pub listeners: Vec<(SocketAddr, ListenerRules)>,
     /// Told when it is done.
     pub done: oneshot::Sender<()>,
 }
@@ -299,26 +299,19 @@ impl Worker {
         let _ = install.done.send(());
     }
 
-    fn listen(
-        self: &Rc<Self>,
-        sockets: Vec<TcpListener>,
-        listeners: &[(SocketAddr, Option<Arc<ServerTls>>)],
-    ) {
+    fn listen(self: &Rc<Self>, sockets: Vec<TcpListener>, listeners: &[(SocketAddr, ListenerRules)]) {
         let mut accepting = self.accepting.borrow_mut();
         accepting.retain(|listener| listeners.iter().any(|(address, _)| *address == listener.address));
         for listener in accepting.iter() {
-            if let Some((_, tls)) = listeners.iter().find(|(address, _)| *address == listener.address) {
-                listener.tls.replace(tls.clone());
+            if let Some((_, rules)) = listeners.iter().find(|(address, _)| *address == listener.address) {
+                listener.rules.replace(rules.clone());
             }
         }
         for socket in sockets {
-            let tls = socket.local_addr().ok().and_then(|own| {
-                listeners
-                    .iter()
-                    .find(|(address, _)| *address == own)
-                    .and_then(|(_, tls)| tls.clone())
-            });
-            match accept::start(self, socket, tls) {
+            let own = socket.local_addr().ok();
+            let listener = listeners.iter().find(|(address, _)| Some(*address) == own);
+            let rules = listener.map(|(_, rules)| rules.clone()).unwrap_or_default();
+            match accept::start(self, socket, rules) {
                 Ok(listener) => accepting.push(listener),
                 Err(error) => tracing::error!(%error, "a socket cannot be listened on"),
             }

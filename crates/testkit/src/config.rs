@@ -31,6 +31,20 @@ impl Config {
         self
     }
 
+    /// Has the trailers of clients and of `origin` passed on over every protocol.
+    #[must_use]
+    pub fn with_trailers(mut self) -> Self {
+        for listener in self.value["listeners"].as_array_mut().into_iter().flatten() {
+            listener["trailers"] = json!("pass");
+        }
+        let origin = &mut self.value["upstreams"]["origin"];
+        if let Some(url) = origin.as_str() {
+            let address = url.trim_start_matches("http://").to_owned();
+            *origin = json!({ "endpoints": [address], "trailers": "pass" });
+        }
+        self
+    }
+
     /// Adds a filter; `block` is what stands under `config:`.
     #[must_use]
     pub fn filter(mut self, name: &str, block: Value) -> Self {

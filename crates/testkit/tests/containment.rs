@@ -50,6 +50,7 @@ const LATE: [&str; 5] = ["response_body", "response_trailers", "done", "log", "d
 fn start(engine: &str, origin: &Origin, what: &[(&str, &str)], keys: &[(&str, Value)]) -> Weir {
     let module = Guests::build().unwrap().filter("misbehave").unwrap();
     let mut config = Config::new(&origin.url())
+        .with_trailers()
         .set("workers", json!(1))
         .route("/healthy", &[]);
     for (behaviour, callback) in what {

@@ -25,6 +25,8 @@ mod protocols;
 mod snapshot;
 #[path = "proxy/stalls.rs"]
 mod stalls;
+#[path = "proxy/trailers.rs"]
+mod trailers;
 #[path = "proxy/volume.rs"]
 mod volume;
 

@@ -108,7 +108,7 @@ fn load(args: &Args, text: Option<&[u8]>) -> Result<ProxyConfig, ConfigError> {
         None => ProxyConfig::load(&args.config, &environment()),
     }?;
     if let Some(address) = args.listen {
-        config.listeners = vec![Listener { address, tls: None }];
+        config.listeners = vec![Listener::new(address)];
     }
     if let Some(workers) = args.workers {
         config.workers = workers.get();

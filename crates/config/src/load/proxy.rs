@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::filter::{self, Defaults};
 use super::route::{self, Known};
-use super::upstream::UpstreamDefaults;
+use super::upstream::{UpstreamDefaults, trailers};
 use super::{or, process, upstream};
 use crate::read::{Document, Field, Keys};
 use crate::{AccessLog, FilterConfig, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
@@ -87,10 +87,7 @@ fn good<T>(all: &IndexMap<String, Option<Arc<T>>>) -> IndexMap<String, Arc<T>> {
 
 fn listeners(keys: &Keys<'_>) -> Option<Vec<Listener>> {
     let Some(field) = keys.take_any(&["listeners", "listen"]) else {
-        return Some(vec![Listener {
-            address: Listener::DEFAULT,
-            tls: None,
-        }]);
+        return Some(vec![Listener::new(Listener::DEFAULT)]);
     };
     let items = field.items_or_one();
     if items.is_empty() {
@@ -113,18 +110,17 @@ fn listeners(keys: &Keys<'_>) -> Option<Vec<Listener>> {
 /// An address, or a map with it.
 fn listener(field: &Field<'_>) -> Option<Listener> {
     if !field.is_map() {
-        return Some(Listener {
-            address: address(field)?,
-            tls: None,
-        });
+        return Some(Listener::new(address(field)?));
     }
     let keys = field.keys()?;
     let address = keys.require("address").and_then(|field| address(&field));
     let tls = keys.take("tls").map(|field| listener_tls(&field));
+    let trailers = trailers(&keys);
     keys.finish();
     Some(Listener {
         address: address?,
         tls: tls.flatten(),
+        trailers,
     })
 }
 

@@ -7,8 +7,10 @@ use indexmap::IndexMap;
 
 use super::names;
 use super::or;
-use crate::read::Field;
-use crate::{ClientIdentity, Endpoint, HeadLimits, Limits, Protocol, Timeouts, Upstream, UpstreamTls};
+use crate::read::{Field, Keys};
+use crate::{
+    ClientIdentity, Endpoint, HeadLimits, Limits, Protocol, Timeouts, Trailers, Upstream, UpstreamTls,
+};
 
 const SHORT_FORM: &str = "http://host:port, https://host:port or a map with endpoints";
 
@@ -114,6 +116,7 @@ fn from_map(name: &str, field: &Field<'_>, defaults: UpstreamDefaults) -> Option
         timeouts.finish();
     }
     let max_age = keys.take("max_age").and_then(|field| field.duration());
+    let trailers = trailers(&keys);
     keys.finish();
     Some(Upstream {
         protocol,
@@ -123,7 +126,15 @@ fn from_map(name: &str, field: &Field<'_>, defaults: UpstreamDefaults) -> Option
         authority,
         head: defaults.head,
         max_age,
+        trailers,
         ..Upstream::new(name, endpoints?)
+    })
+}
+
+/// `trailers` of a listener or an upstream.
+pub(super) fn trailers(keys: &Keys<'_>) -> Trailers {
+    or(keys.take("trailers"), Trailers::default(), |field| {
+        field.choice(&[("pass", Trailers::Pass), ("drop", Trailers::Drop)])
     })
 }
 

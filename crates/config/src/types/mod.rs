@@ -5,6 +5,7 @@ mod process;
 mod proxy;
 mod route;
 mod snapshot;
+mod trailers;
 mod upstream;
 
 pub use filter::{CodeSource, FilterConfig, Runtime, Ticks, VmConfig};
@@ -12,6 +13,7 @@ pub use process::{CodeCacheFolder, CompilerConfig, ProcessConfig, WasmtimeOption
 pub use proxy::{AccessLog, Limits, Listener, ListenerTls, ProxyConfig, Start, Timeouts};
 pub use route::{HostPattern, RequestTarget, Route, RouteFilter, RouteMatch, RouteTarget, StaticResponse};
 pub use snapshot::Snapshot;
+pub use trailers::Trailers;
 pub use upstream::{ClientIdentity, Endpoint, HeadLimits, Protocol, Upstream, UpstreamTls};
 pub use weir_abi::{FailPolicy, HttpCallFailure, VmLimits, WarmUp};
 

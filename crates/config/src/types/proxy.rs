@@ -9,7 +9,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use weir_abi::limits;
 
-use crate::types::{FilterConfig, HeadLimits, ProcessConfig, Route, Upstream};
+use crate::types::{FilterConfig, HeadLimits, ProcessConfig, Route, Trailers, Upstream};
 
 /// The configuration of `weir serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,11 +76,22 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS with ALPN `h2` and `http/1.1`; `None` is plain text, HTTP/1.1 and HTTP/2 with prior knowledge.
     pub tls: Option<ListenerTls>,
+    /// The fate of the trailers of clients.
+    pub trailers: Trailers,
 }
 
 impl Listener {
     /// The address of a configuration that names no listener: out of reach of other machines.
     pub const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+    /// A listener in plain text, and everything else as it is unless given.
+    pub fn new(address: SocketAddr) -> Self {
+        Self {
+            address,
+            tls: None,
+            trailers: Trailers::default(),
+        }
+    }
 }
 
 /// TLS towards clients.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::types::Trailers;
+
 /// A named upstream: its endpoints, protocol and TLS. Plain data; `weir-outbound` loads it into a client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Upstream {
@@ -32,6 +34,8 @@ pub struct Upstream {
     pub head: HeadLimits,
     /// The longest that a connection takes requests; `None`, the default, sets no bound.
     pub max_age: Option<Duration>,
+    /// The fate of the trailers of responses that routes pass on. Answers to the calls of guests keep theirs.
+    pub trailers: Trailers,
 }
 
 /// Bounds on the head of a message.
@@ -76,6 +80,7 @@ impl Upstream {
             max_connections: Self::MAX_CONNECTIONS,
             head: HeadLimits::default(),
             max_age: None,
+            trailers: Trailers::default(),
         }
     }
 

@@ -65,5 +65,6 @@ fn upstream(name: &str, host: &str, port: u16) -> Upstream {
         max_connections: 1024,
         head: weir_config::HeadLimits::default(),
         max_age: None,
+        trailers: weir_config::Trailers::default(),
     }
 }

@@ -7,7 +7,8 @@ use weir_abi::LogLevel;
 use weir_config::{
     AccessLog, ClientIdentity, CodeCacheFolder, CompilerConfig, Config, Endpoint, FailPolicy, FilterConfig,
     HeadLimits, HostPattern, Limits, Listener, ListenerTls, ProcessConfig, Protocol, RequestTarget,
-    RouteMatch, RouteTarget, Start, StaticResponse, Timeouts, Upstream, UpstreamTls, WasmtimeOptions,
+    RouteMatch, RouteTarget, Start, StaticResponse, Timeouts, Trailers, Upstream, UpstreamTls,
+    WasmtimeOptions,
 };
 
 use super::*;
@@ -39,10 +40,7 @@ fn every_key_of_the_proxy_is_read() {
     assert_eq!(
         proxy.listeners,
         [
-            Listener {
-                address: "127.0.0.1:8080".parse().unwrap(),
-                tls: None
-            },
+            Listener::new("127.0.0.1:8080".parse().unwrap()),
             Listener {
                 address: "[::1]:8443".parse().unwrap(),
                 tls: Some(ListenerTls {
@@ -50,11 +48,9 @@ fn every_key_of_the_proxy_is_read() {
                     private_key: file("key.pem"),
                     client_ca: Some(file("ca.pem")),
                 }),
+                trailers: Trailers::Pass,
             },
-            Listener {
-                address: "127.0.0.1:0".parse().unwrap(),
-                tls: None
-            },
+            Listener::new("127.0.0.1:0".parse().unwrap()),
         ]
     );
 
@@ -99,6 +95,7 @@ fn every_key_of_the_proxy_is_read() {
         idle_timeout: Duration::from_secs(20),
         authority: Some("auth.example.com:8443".into()),
         head,
+        trailers: Trailers::Drop,
         ..upstream("auth", "", 0)
     };
     let plain = Upstream {
@@ -318,10 +315,7 @@ fn a_proxy_needs_no_more_than_a_route() {
     let proxy = parsed_proxy("routes: [{ upstream: echo }]");
     assert_eq!(
         proxy.listeners,
-        [Listener {
-            address: "127.0.0.1:8080".parse().unwrap(),
-            tls: None
-        }]
+        [Listener::new("127.0.0.1:8080".parse().unwrap())]
     );
     assert!(proxy.upstreams.is_empty() && proxy.filters.is_empty());
     assert!(proxy.workers >= 1);

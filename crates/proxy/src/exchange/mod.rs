@@ -154,7 +154,14 @@ impl Exchange {
         expects_continue: bool,
         client_upgrade: ClientUpgrade,
     ) -> Result<Outgoing, Aborted> {
-        let source = IncomingSource::new(body, self.state.clone(), Direction::Request, expects_continue);
+        let http2 = self.state.borrow().messages.request.version == Version::HTTP_2;
+        let source = IncomingSource::new(
+            body,
+            self.state.clone(),
+            Direction::Request,
+            expects_continue,
+            self.connection.trailer_rule.passes(http2),
+        );
         let mut pump: RequestPump = Pump::new(
             Direction::Request,
             self.chain.request_plans(),

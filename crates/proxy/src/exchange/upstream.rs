@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::header;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
@@ -90,7 +90,10 @@ impl Exchange {
                 None => self.refuse_upstream("upstream_switched_protocols_unasked").await,
             };
         }
-        self.respond(response.map(UpstreamBody::Incoming), None).await
+        let trailers = revision.plan.upstreams[upstream].config().trailers;
+        let passes = trailers.passes(response.version() == Version::HTTP_2);
+        self.respond(response.map(|body| UpstreamBody::Incoming(body, passes)), None)
+            .await
     }
 
     pub(super) async fn upstream_failed(self, error: &SendError) -> Result<Outgoing, Aborted> {
@@ -147,8 +150,12 @@ impl Exchange {
     ) -> Result<Outgoing, Aborted> {
         let protocol = response.headers().get(header::UPGRADE).cloned();
         self.state.borrow_mut().messages.facts.switched_to = protocol;
-        self.respond(response.map(UpstreamBody::Incoming), Some((client, upstream)))
-            .await
+        // What follows a 101 is no body and has no trailers.
+        self.respond(
+            response.map(|body| UpstreamBody::Incoming(body, false)),
+            Some((client, upstream)),
+        )
+        .await
     }
 
     pub(super) fn note_upstream(&mut self, info: ConnectionInfo, latency: Duration) {

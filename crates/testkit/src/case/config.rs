@@ -19,8 +19,8 @@ pub(super) fn of(case: &Case, engine: &str, module: &Path, stage: &Stage) -> Val
         .collect();
     json!({
         "listeners": [
-            { "address": "127.0.0.1:0" },
-            { "address": "127.0.0.1:0", "tls": {
+            { "address": "127.0.0.1:0", "trailers": "pass" },
+            { "address": "127.0.0.1:0", "trailers": "pass", "tls": {
                 "certificate": stage.identity.certificate,
                 "private_key": stage.identity.private_key,
             } },
@@ -56,7 +56,7 @@ pub(super) fn ats(case: &Case, engine: &str, module: &Path, stage: &Stage) -> At
 
 fn upstreams(stage: &Stage) -> Value {
     json!({
-        "origin": stage.origin.url(),
+        "origin": { "endpoints": [stage.origin.address().to_string()], "trailers": "pass" },
         "refused": format!("http://{}", stage.refused),
         "blackhole": format!("http://{}", stage.blackhole),
     })

@@ -12,6 +12,7 @@ fn random_edits_leave_messages_framed_one_way() {
     let origin = Origin::start().unwrap();
     let module = Guests::build().unwrap().filter("editor").unwrap();
     let config = Config::new(&origin.url())
+        .with_trailers()
         .filter("editor", filter("editor", &module, "wasmtime"))
         .route("/", &["editor"]);
     let weir = Weir::start(config.value()).unwrap();
@@ -25,6 +26,7 @@ fn a_refused_answer_holds_nothing_up() {
     let origin = Origin::start().unwrap();
     let module = Guests::build().unwrap().filter("editor").unwrap();
     let config = Config::new(&origin.url())
+        .with_trailers()
         .filter("editor", filter("editor", &module, "wasmtime"))
         .route("/", &["editor"]);
     let weir = Weir::start(config.value()).unwrap();
