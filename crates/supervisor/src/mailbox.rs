@@ -152,17 +152,21 @@ impl Mailbox {
         letters.note()
     }
 
-    /// Keeps an event for later. Called by the VM's thread alone, before its mail is over.
+    /// Keeps an event for later, in place of those that have come meanwhile and say no more. Called by the VM's thread alone,
+    /// before its mail is over.
     pub fn put_off(&self, letter: Letter) {
         let mut letters = self.lock();
-        let dropped = if letters.closed || letters.know(&letter.event) {
-            Some(letter)
-        } else {
+        if letters.closed {
+            drop(letters);
+            // What was held is dropped while nothing is locked.
+            drop(letter);
+            return;
+        }
+        let says_no_more = |other: &Letter| other.event.is_covered_by(&letter.event);
+        letters.events.retain(|other| !says_no_more(other));
+        if !letters.put_off.iter().any(says_no_more) {
             letters.put_off.push_back(letter);
-            None
-        };
-        drop(letters);
-        drop(dropped);
+        }
     }
 
     /// A stream has begun to wait for the VM. `true`: the supervisor has to be told to look.
