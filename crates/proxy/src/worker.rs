@@ -85,6 +85,7 @@ pub(crate) struct Worker {
     access_log: Lines,
     phase: watch::Sender<Phase>,
     stopping: Cell<bool>,
+    supervisor: Supervisor,
 }
 
 /// The work of a worker.
@@ -150,6 +151,7 @@ pub(crate) fn spawn(
     let own = mailbox.clone();
     // The log level is the configuration's alone, which the VMs' plans know.
     let (supervisor, vms) = Supervisor::new(shared.clone(), || LogLevel::Trace);
+    let own_supervisor = supervisor.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -157,7 +159,7 @@ pub(crate) fn spawn(
         .name(format!("weir-worker-{index}"))
         .spawn(move || {
             let local = LocalSet::new();
-            let worker = Worker::new(shared, own, access_log, connection_limit);
+            let worker = Worker::new(shared, own, access_log, connection_limit, own_supervisor);
             local.block_on(&runtime, Rc::clone(&worker).run(messages, vms));
             worker.close();
             // Whatever waits for a connection now is dropped with its task, and learns of it.
@@ -176,6 +178,7 @@ impl Worker {
         mailbox: UnboundedSender<Message>,
         access_log: Lines,
         connection_limit: ConnectionLimit,
+        supervisor: Supervisor,
     ) -> Rc<Self> {
         Rc::new(Self {
             shared,
@@ -188,6 +191,7 @@ impl Worker {
             access_log,
             phase: watch::Sender::new(Phase::Serving),
             stopping: Cell::new(false),
+            supervisor,
         })
     }
 
@@ -326,18 +330,30 @@ impl Worker {
             let Some(worker) = worker.upgrade() else {
                 return;
             };
+            let until = tokio::time::Instant::now() + limit;
             let empty = async {
                 while worker.connections.len() > 0 || worker.streams.len() > 0 {
                     worker.connections.left().await;
                 }
             };
-            if tokio::time::timeout(limit, empty).await.is_err() {
+            if tokio::time::timeout_at(until, empty).await.is_err() {
                 let (streams, connections) = (worker.streams.len(), worker.connections.len());
                 tracing::warn!(streams, connections, "shutdown does not wait any longer");
             }
             worker.phase.send_replace(Phase::Drained);
             // A last turn for those who wait for this.
             tokio::task::yield_now().await;
+            // While the supervisor runs: filters may send a last report when they end.
+            worker.close();
+            if tokio::time::timeout_at(until, worker.supervisor.farewells())
+                .await
+                .is_err()
+            {
+                tracing::warn!(
+                    "filters have not ended within timeouts.drain ({limit:?}): their last calls are given up, or they have not \
+                     called proxy_done"
+                );
+            }
             // The worker holds the mailbox's other end.
             let _ = worker.mailbox.send(Message::Stop);
         });

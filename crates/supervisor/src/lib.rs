@@ -21,6 +21,7 @@
 
 mod background;
 mod event;
+mod farewell;
 mod fleet;
 mod mailbox;
 #[cfg(test)]

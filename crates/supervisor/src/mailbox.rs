@@ -26,6 +26,8 @@ struct Letters {
     posted: bool,
     /// The VM is no more, or is dead: nothing is taken any more.
     closed: bool,
+    /// Closed by the end of the VM in good order: calls that wait begin all the same.
+    finished: bool,
     /// Unset while the VM is being started. Its events wait until then.
     live: Option<Weak<LiveVm>>,
     asked: Asked,
@@ -81,6 +83,8 @@ pub(crate) struct Look {
     pub live: Option<Weak<LiveVm>>,
     /// The VM is no more, or is dead.
     pub closed: bool,
+    /// The VM has ended in good order: the calls that it has asked for begin, and those under way go on.
+    pub finished: bool,
     /// Events wait, and the VM's thread is to be given the mail.
     pub post: bool,
     /// When to look again for the sake of events that were put off.
@@ -193,6 +197,7 @@ impl Mailbox {
     pub fn close(&self) -> bool {
         let mut letters = self.lock();
         letters.closed = true;
+        letters.finished = false;
         let gone = (
             std::mem::take(&mut letters.asked),
             std::mem::take(&mut letters.events),
@@ -200,6 +205,26 @@ impl Mailbox {
         );
         let note = letters.note();
         // The last owner of a VM may be among it, whose end looks for this mailbox again.
+        drop(letters);
+        drop(gone);
+        note
+    }
+
+    /// As [`Mailbox::close`], for a VM that has ended in good order: what it has asked to be called is still called.
+    #[must_use]
+    pub fn finish(&self) -> bool {
+        let mut letters = self.lock();
+        if letters.closed {
+            return false;
+        }
+        letters.closed = true;
+        letters.finished = true;
+        let gone = (
+            letters.asked.done.take(),
+            std::mem::take(&mut letters.events),
+            std::mem::take(&mut letters.put_off),
+        );
+        let note = letters.note();
         drop(letters);
         drop(gone);
         note
@@ -216,6 +241,7 @@ impl Mailbox {
             asked: std::mem::take(&mut letters.asked),
             live: letters.live.clone(),
             closed: letters.closed,
+            finished: letters.finished,
             post,
             retry_at: letters.retry_at,
         }

@@ -10,6 +10,7 @@ use weir_plan::VmPlan;
 
 use crate::background::Background;
 use crate::event::Event;
+use crate::farewell::Farewell;
 use crate::mailbox::{DoneWait, Mailbox};
 use crate::slot::Slot;
 use crate::task::{Command, Supervisor};
@@ -30,6 +31,9 @@ pub(crate) struct SupervisedVm {
     home: OnceLock<Home>,
     /// Its plugin contexts have been told to end.
     shut_down: AtomicBool,
+    /// Set once its end has begun, and dropped with the last that is left of the VM: a call under way, or the VM while it waits
+    /// for `proxy_done`.
+    farewell: OnceLock<Farewell>,
     /// Answers of foreign functions that have not been delivered.
     answers: AtomicUsize,
     /// The log has been told that an answer was dropped.
@@ -76,6 +80,7 @@ impl SupervisedVm {
             log_level: slot.supervisor.log_level(),
             home: OnceLock::new(),
             shut_down: AtomicBool::new(false),
+            farewell: OnceLock::new(),
             answers: AtomicUsize::new(0),
             warned_of_no_room: AtomicBool::new(false),
             own: Weak::clone(own),
@@ -228,6 +233,10 @@ impl VmKeeper for SupervisedVm {
 
     fn ended(&self, mut vm: Vm, contexts: Vec<ContextId>) {
         let begins_to_end = !vm.is_dead() && !self.shut_down.swap(true, Ordering::Relaxed);
+        if begins_to_end && let Some(home) = self.home.get() {
+            // Set once, because the end begins once.
+            let _ = self.farewell.set(home.supervisor.bid_farewell());
+        }
         if begins_to_end
             && vm.shutdown().is_ok()
             && vm.has_pending_done()
@@ -239,7 +248,14 @@ impl VmKeeper for SupervisedVm {
             self.await_done(&live);
             return;
         }
+        let in_good_order = !vm.is_dead();
         drop(vm);
-        self.close();
+        let note = match in_good_order {
+            true => self.mailbox.finish(),
+            false => self.mailbox.close(),
+        };
+        if note {
+            self.note();
+        }
     }
 }

@@ -17,7 +17,8 @@ use weir_meters::Restarting;
 use weir_outbound::{HttpCaller, NO_ROOM};
 
 use crate::event::{Event, Mail};
-use crate::mailbox::DoneWait;
+use crate::farewell::{Farewell, Farewells};
+use crate::mailbox::{Asked, DoneWait};
 use crate::slot::Slot;
 use crate::slot_state::Phase;
 use crate::supervised_vm::SupervisedVm;
@@ -46,6 +47,7 @@ struct Inner {
     commands: UnboundedSender<Command>,
     shared: Shared,
     log_level: fn() -> LogLevel,
+    farewells: Arc<Farewells>,
 }
 
 /// What a supervisor is told. The channel has no bound of its own and needs none: each VM has at most one `Look` in it (a
@@ -78,6 +80,7 @@ impl Supervisor {
             commands: sender,
             shared,
             log_level,
+            farewells: Arc::default(),
         };
         (Self(Arc::new(inner)), SupervisorTask { commands })
     }
@@ -85,6 +88,17 @@ impl Supervisor {
     /// Returns what the VMs share.
     pub fn shared(&self) -> &Shared {
         &self.0.shared
+    }
+
+    /// Waits until every VM whose end has begun is no more, and its last calls are over. A proxy that ends calls this after it has
+    /// emptied the slots, while the task still runs, and bounds the wait.
+    pub async fn farewells(&self) {
+        self.0.farewells.over().await;
+    }
+
+    /// The end of a VM begins.
+    pub(crate) fn bid_farewell(&self) -> Farewell {
+        self.0.farewells.begin()
     }
 
     pub(crate) fn log_level(&self) -> fn() -> LogLevel {
@@ -219,7 +233,10 @@ impl<T: VmThreads> Waiting<T> {
         let now = tokio::time::Instant::now().into_std();
         let look = supervised.mailbox.look(now);
         if look.closed {
-            self.forget(supervised.number);
+            match look.finished {
+                true => self.part(supervised, look.asked),
+                false => self.forget(supervised.number),
+            }
             return;
         }
         let watched = self
@@ -272,6 +289,25 @@ impl<T: VmThreads> Waiting<T> {
             call.abort();
         }
         drop(done);
+    }
+
+    /// A VM has ended in good order: its ticks end, and its calls go on although nobody waits for their answers. A filter that
+    /// collects what it has to report sends the rest when it ends.
+    fn part(&mut self, supervised: &Arc<SupervisedVm>, asked: Asked) {
+        let watched = self
+            .instances
+            .entry(supervised.number)
+            .or_insert_with(|| Watched::new(supervised));
+        for (token, call, ticket) in asked.calls {
+            watched.call(token, call, ticket);
+        }
+        for token in asked.cancelled {
+            if let Some(call) = watched.calls.borrow_mut().remove(&token) {
+                call.abort();
+            }
+        }
+        watched.calls.borrow_mut().clear();
+        self.forget(supervised.number);
     }
 
     /// Ticks of a plugin context run in the VM that the document asks for; in others while streams wait for their filters.

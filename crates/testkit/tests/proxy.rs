@@ -15,6 +15,8 @@ mod edits_of_guests;
 mod frames;
 #[path = "proxy/framing.rs"]
 mod framing;
+#[path = "proxy/last_calls.rs"]
+mod last_calls;
 #[path = "proxy/life.rs"]
 mod life;
 #[path = "proxy/limits.rs"]

@@ -168,15 +168,17 @@ impl Vm {
         self.enter(Callback::Log, id, &[id.wire()])?;
         self.enter(Callback::Delete, id, &[id.wire()])?;
         let state = self.state().ok_or(VmError::Dead)?;
-        if state.streams.remove(&id).is_none() {
+        let is_plugin = state.streams.remove(&id).is_none();
+        if is_plugin {
             state.plugins.remove(&id);
         }
-        // Results that the stream still waits for have nobody to go to.
+        // Results that the context still waits for have nobody to go to. A stream's calls are given up; those of a plugin, which
+        // may be its last report, are made.
         if !state.http_calls.is_empty() {
             let services = &mut state.services;
             state.http_calls.retain(|token, owner| {
                 let keep = owner.context != id;
-                if !keep {
+                if !keep && !is_plugin {
                     services.http_cancel(*token);
                 }
                 keep
