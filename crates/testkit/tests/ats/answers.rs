@@ -331,6 +331,7 @@ fn a_redirect_replaces_every_kind_of_response() {
         ),
         ("a tag", "GET", tagged, None),
         ("a known tag", "GET", tagged, Some(("if-none-match", "\"1\""))),
+        ("a part of a hit", "GET", tagged, Some(("range", "bytes=1-2"))),
         ("a part", "GET", ranged, Some(("range", "bytes=1-3"))),
         ("a head", "HEAD", "h?header=x-page:1&body=page", None),
     ] {
@@ -357,6 +358,10 @@ fn a_redirect_replaces_every_kind_of_response() {
                 if path == "whole" && method != "HEAD" {
                     assert_eq!(response.text(), "moved", "{path} {name}: {response:?}");
                 }
+                assert!(
+                    values(&response, "content-range").is_empty(),
+                    "{path} {name}: {response:?}"
+                );
                 // The message ended where it said.
                 let next = client.request(&Request::get("/")).and_then(Outcome::response);
                 let next = next.unwrap_or_else(|error| panic!("after {path} {name}: {error}"));

@@ -135,7 +135,11 @@ impl Txn {
             // The server drops the body that it has, and with it the fields of all.
             return self.answer_with(reply);
         }
-        let reply = self.final_reply(reply);
+        let mut reply = self.final_reply(reply);
+        if follows == Follows::Body {
+            // The body that is sent is not the answer's.
+            reply.lines.retain(|(name, _)| !name.starts_with(b"content-"));
+        }
         self.write_over(&reply, follows);
         self.response.set_sent(SentHead::Reply(reply));
         Flow::Continue
@@ -167,7 +171,8 @@ impl Txn {
                 Head::from_getter(|buffer, loc| TSHttpTxnServerRespGet(http, buffer, loc) == TS_SUCCESS)
             }
         };
-        base.filter(|base| base.status() == status || status == 304)
+        // The server makes these two of a head with another status.
+        base.filter(|base| base.status() == status || matches!(status, 206 | 304))
     }
 
     /// Writes an answer over a head that the server is about to send. A body that follows stays, with the fields about it.
@@ -179,7 +184,7 @@ impl Txn {
         let has_body = follows == Follows::Body;
         // Fields that the base does not have are of other plugins.
         reply.write(head, |name, value| match base {
-            Some(_) if has_body && name.starts_with(b"content-") => true,
+            Some(_) if has_body && name.starts_with(b"content-") => name != b"content-range",
             Some(base) => name != b"age" && !base.has_line(name, value),
             None => !is_of_page(name, value),
         });
