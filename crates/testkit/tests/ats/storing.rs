@@ -329,3 +329,53 @@ fn a_mark_from_outside_is_no_mark() {
         assert_eq!(rules.get(&format!("/kept/spoofed{page}")).text(), "page<kept>");
     }
 }
+
+/// Filters of `plugin.config` that say nothing about the cache, and one of a rule that keeps what all of them make.
+#[test]
+fn a_rule_keeps_what_filters_of_plugin_config_made_too() {
+    let look = json!([["response", { "show_property": ["x-look", "ats.cache.lookup_status"] }]]);
+    let global = edits("global", look);
+    let rules = Rules::start(&[("kept", vec![kept(appends("kept"))])], |config| {
+        let mut config = config.filter_file("global.yaml", &global);
+        config.plugin.push("wasm.so global.yaml".to_owned());
+        config
+    });
+    for round in 0..3 {
+        let (response, asked) = rules.asked(&Request::get(&format!("/kept/both{PAGE}")));
+        assert_eq!(response.text(), "page<kept>", "{response:?}");
+        assert_eq!(values(&response, "x-look"), ["miss"], "{round}: {response:?}");
+        assert_eq!(asked, usize::from(round == 0));
+    }
+}
+
+/// A transform of another plugin that wants the origin's response in the cache, before the filters and behind them.
+#[test]
+fn another_transform_can_keep_its_result_out_of_the_cache() {
+    let lua = "function upper(data, eos)\n if eos == 1 then return string.upper(data) .. '[lua]', eos end\n \
+               return string.upper(data), eos\nend\n\
+               function do_remap()\n ts.hook(TS_LUA_RESPONSE_TRANSFORM, upper)\n ts.http.resp_cache_transformed(0)\n \
+               ts.http.resp_cache_untransformed(1)\n return 0\nend\n";
+    let origin = Origin::start().unwrap();
+    let mut config = AtsConfig::new(origin.address()).filter_file("kept.yaml", &kept(appends("kept")));
+    config.files.push(("upper.lua".to_owned(), lua.to_owned()));
+    let (wasm, lua) = (
+        "@plugin=wasm.so @pparam=kept.yaml",
+        "@plugin=tslua.so @pparam=upper.lua",
+    );
+    let config = config
+        .rule(format!("map /before/ {}/before/ {lua} {wasm}", origin.url()))
+        .rule(format!("map /after/ {}/after/ {wasm} {lua}", origin.url()));
+    let ats = Ats::start(&config).unwrap();
+    for (path, text) in [("before", "PAGE[lua]<kept>"), ("after", "PAGE<KEPT>[lua]")] {
+        for _ in 0..3 {
+            assert_eq!(get(&ats, &format!("/{path}/a{PAGE}")).text(), text);
+        }
+        let empty = get(&ats, &format!("/{path}/b?status=204"));
+        assert_eq!(
+            (empty.status, empty.header("content-length")),
+            (204, None),
+            "{empty:?}"
+        );
+    }
+    assert_eq!(origin.records().len(), 4);
+}

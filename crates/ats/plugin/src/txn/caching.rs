@@ -26,7 +26,9 @@ use crate::{mark, property};
 pub(super) struct Caching {
     /// The status of the origin's answer, once that is there.
     origin_status: Option<u16>,
-    /// What becomes of the response in the cache, once its head goes out of our transform.
+    /// The server has been asked to keep what the origin sends.
+    keeps_original: bool,
+    /// What comes out of our transform is to be kept.
     keeps: bool,
 }
 
@@ -98,20 +100,23 @@ impl Txn {
         Next::flow(self.http, Flow::Continue)
     }
 
-    /// Sets what the cache keeps of a response that passes through our transform, as far as that is known beforehand.
-    pub(super) fn prepare_storing(&self) {
-        if self.keeps_transformed() && !self.has_failed() {
+    /// Sets what the cache keeps of a response that passes through our transform, as far as that is known beforehand. That it
+    /// keeps the result is the server's default, and stays unsaid: another transform may have asked for the opposite.
+    pub(super) fn prepare_storing(&mut self) {
+        if !self.keeps_transformed() || self.has_failed() {
+            self.store_original();
+        } else if std::mem::take(&mut self.caching.keeps_original) {
+            // Filters of `plugin.config` have asked for it before those of the rule were known.
             // SAFETY: the transaction exists; the functions set a switch each.
             unsafe {
                 TSHttpTxnUntransformedRespCache(self.http, 0);
                 TSHttpTxnTransformedRespCache(self.http, 1);
             }
-        } else {
-            self.store_original();
         }
     }
 
-    fn store_original(&self) {
+    fn store_original(&mut self) {
+        self.caching.keeps_original = true;
         // SAFETY: the transaction exists; the functions set a switch each. Both have to be set, or every hit is written to
         // the cache again.
         unsafe {

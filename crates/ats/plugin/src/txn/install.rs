@@ -157,7 +157,7 @@ impl Txn {
 
     fn install_response_transform(&mut self) {
         if self.response.has_transform() {
-            return;
+            return self.prepare_storing();
         }
         self.switch_off(&REDIRECTIONS);
         // SAFETY: the transaction is stopped at a hook that allows transforms. The data is this state, which the transform

@@ -11,6 +11,7 @@ use weir_ats_sys::{
 };
 use weir_chain::{Abort, Direction, Item, Length, Pieces, StagePlan, local_reply};
 use weir_http_rules::content_type::head_may_wait;
+use weir_http_rules::status::is_bodiless;
 
 use super::super::messages::{Framing, Response};
 use super::super::output::Output;
@@ -203,7 +204,9 @@ impl Txn {
             true => (Part::OnlyHead, Rc::default()),
             false => (Part::Head, Rc::clone(&input)),
         };
-        let pump = self.response_pump(plans, is_part || length == Some(0), shown);
+        // Another transform may have put bytes behind a head that has none.
+        let is_empty = length == Some(0) || head.is_some_and(|head| is_bodiless(head.status()));
+        let pump = self.response_pump(plans, is_part || is_empty, shown);
         self.response
             .run(Box::new(ResponseTransform::new(transform, input, pump, part)));
     }
