@@ -9,6 +9,7 @@ mod bench_engines;
 mod bench_snapshot;
 mod ci;
 mod conformance;
+mod filters;
 mod guests;
 mod matrix_ats;
 mod memcheck_ats;
@@ -42,6 +43,8 @@ enum Task {
     Ats(ats::Args),
     /// Build what the tests need and run all of them.
     Test(test::Args),
+    /// Build the filter of every language, with toolchains from packages: filters/target/languages/LANGUAGE.wasm.
+    Filters(filters::Args),
     /// Run the conformance tests and write their table to docs/conformance.md.
     Conformance(conformance::Args),
     /// Measure: criterion benches, then whole requests with wrk.
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Task::Serve(args) => serve::run(&args),
         Task::Ats(args) => ats::run(&args),
         Task::Test(args) => test::run(&args),
+        Task::Filters(args) => filters::run(&args),
         Task::Conformance(args) => conformance::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::BenchAts(args) => bench_ats::run(&args),

