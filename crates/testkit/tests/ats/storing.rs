@@ -136,6 +136,22 @@ fn a_response_whose_filter_fails_late_is_not_stored() {
     }
 }
 
+/// With a generation the server names no object to a plugin, so that the client is cut off rather than the object stored.
+#[test]
+fn a_late_failure_is_not_stored_under_a_generation() {
+    let mut dies = kept(edits("dies", json!([["response_trailers", "panic"]])));
+    set(&mut dies, "fail_open", json!(true));
+    let rules = Rules::start(&[("open", vec![dies])], |config| {
+        config.record("proxy.config.http.cache.generation", 5)
+    });
+    let page = "g?header=cache-control:max-age=600&header=content-type:text/event-stream&chunk=one&chunk=two&delay=300";
+    let request = Request::get(&format!("/open/{page}"));
+    let outcome = Http1::connect(rules.ats.address()).and_then(|mut client| client.request(&request));
+    assert!(matches!(outcome, Err(_) | Ok(Outcome::Reset)), "{outcome:?}");
+    let (response, asked) = rules.asked(&Request::get(&format!("/plain/{page}")));
+    assert_eq!((response.text().as_str(), asked), ("onetwo", 1), "{response:?}");
+}
+
 #[test]
 fn a_response_over_the_limit_is_not_stored() {
     let mut small = kept(appends("small"));
