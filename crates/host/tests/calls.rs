@@ -46,6 +46,9 @@ fn caller(callback: &str) -> Vec<u8> {
           (call $number (i32.load (i32.const 0)))
           (call $say (i32.load (i32.const 4)) (i32.load (i32.const 12)))
           (call $number (call $header (i32.const 6) (i32.const 300) (i32.const 7) (i32.const 4) (i32.const 12)))
+          ;; An empty body leaves the outputs as they are.
+          (i64.store (i32.const 4) (i64.const 0))
+          (i32.store (i32.const 12) (i32.const 0))
           (call $number (call $bytes (i32.const 4) (i32.const 0) (i32.const 100) (i32.const 4) (i32.const 12)))
           (call $say (i32.load (i32.const 4)) (i32.load (i32.const 12))))"#
         ),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use weir_abi::LogLevel;
+use weir_abi::{Callback, LogLevel};
 use weir_config::{FilterConfig, VmConfig};
 use weir_host::{Capabilities, HostModule, PluginSpec, Shared, TrialRefusal, Vm, VmSpec};
 use weir_outbound::LoadedUpstream;
@@ -73,6 +73,7 @@ pub(crate) fn run(
             };
         }
         let Err(refusal) = try_out(&candidate, shared) else {
+            filters.iter().for_each(|filter| warn_of_blocked(filter, &spec));
             return Outcome {
                 accepted: Some((Arc::new(candidate), filters)),
                 refused,
@@ -94,6 +95,25 @@ pub(crate) fn run(
     Outcome {
         accepted: None,
         refused,
+    }
+}
+
+/// Tells the log of callbacks that the module exports and its restriction switches off: a filter without them sees less than it
+/// was written to see, and what it would have refused passes.
+fn warn_of_blocked(filter: &FilterConfig, spec: &VmSpec) {
+    let exported = spec.module.info().callbacks.iter();
+    let is_blocked = |name: &&String| {
+        Callback::named(name).is_some_and(|callback| !spec.capabilities.allows_callback(callback))
+    };
+    let blocked: Vec<&str> = exported.filter(is_blocked).map(String::as_str).collect();
+    if !blocked.is_empty() {
+        tracing::warn!(
+            "filter {}: `capability_restriction_config` blocks callbacks that {} exports, which are not called: {}. Add them to \
+             `allowed_capabilities` unless that is meant (`weir inspect --allow-list` prints a whole list)",
+            filter.name,
+            spec.module.name(),
+            blocked.join(", ")
+        );
     }
 }
 

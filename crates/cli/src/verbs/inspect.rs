@@ -1,12 +1,13 @@
 //! `weir inspect`: what can be said of a module without running it.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use weir_abi::limits::MAX_MODULE_FILE_BYTES;
-use weir_host::ModuleInfo;
+use weir_host::{Capabilities, ModuleInfo};
 use weir_loader::{Code, CodeError, FileSource, fetch};
 use weir_plan::import_sets;
 
@@ -22,6 +23,9 @@ pub struct Args {
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
+    /// Print the restriction that allows what the module has and nothing else, for its document.
+    #[arg(long, conflicts_with = "json")]
+    allow_list: bool,
 }
 
 /// Bytes of a page of linear memory.
@@ -38,7 +42,8 @@ not, why.";
 const EXAMPLES: &str = "\
 Examples:
   weir inspect filter.wasm
-  weir inspect --json filter.wasm | jq -r '.hostcalls[]'    for an allow-list of capabilities
+  weir inspect --allow-list filter.wasm    for a restriction of capabilities
+  weir inspect --json filter.wasm | jq -r '.hostcalls[]'
 
 Exit codes:
   0  the module was read, whether Weir can run it or not
@@ -53,13 +58,38 @@ pub fn run(args: &Args) -> Result<()> {
     let info = weir_host::inspect(import_sets(), file.wasm().bytes())
         .with_context(|| format!("cannot inspect {name}"))?;
     let code: Vec<String> = file.code().map(compiled).collect();
-    let text = if args.json {
+    let text = if args.allow_list {
+        allow_list(&info)
+    } else if args.json {
         format!("{:#}\n", as_json(&name, &info, &code))
     } else {
         as_text(&name, &info, &code)
     };
     print!("{text}");
     Ok(())
+}
+
+/// The restriction that allows what the module imports and exports: hostcalls and WASI functions that can be restricted, and
+/// callbacks, without which the module would see nothing.
+fn allow_list(info: &ModuleInfo) -> String {
+    let known: Vec<_> = Capabilities::names(import_sets()).collect();
+    let imports = info.imports.iter().flat_map(|group| &group.functions);
+    let names = imports.chain(&info.callbacks).map(|name| base_name(name));
+    let names: BTreeSet<_> = names.filter(|name| known.contains(name)).collect();
+    if names.is_empty() {
+        return "# The module has nothing that can be allowed.\n".to_owned();
+    }
+    let mut text = "capability_restriction_config:\n  allowed_capabilities:\n".to_owned();
+    for name in names {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "    - {name}");
+    }
+    text
+}
+
+/// The name of a function without its module.
+fn base_name(name: &str) -> &str {
+    name.rsplit_once('.').map_or(name, |(_, name)| name)
 }
 
 /// The report on code that lies beside the module.
@@ -221,6 +251,15 @@ mod tests {
             "{json}"
         );
         assert!(as_text("x.wasm", &info, &[]).contains("Weir cannot run it: not a Proxy-Wasm module"));
+    }
+
+    #[test]
+    fn the_proposed_restriction_names_callbacks_too() {
+        assert_eq!(
+            allow_list(&info(FILTER)),
+            "capability_restriction_config:\n  allowed_capabilities:\n    - proxy_log\n    - proxy_on_log\n"
+        );
+        assert!(allow_list(&info("(module)")).starts_with('#'));
     }
 
     #[test]

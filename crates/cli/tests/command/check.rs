@@ -115,3 +115,36 @@ fn the_code_cache_is_where_the_most_specific_place_says() {
         [false, false, true]
     );
 }
+
+/// A list of hostcalls alone switches off what the filter is for.
+#[test]
+fn callbacks_that_a_restriction_blocks_are_named() {
+    let restricted = |names: &str| {
+        plugin(
+            "filter.wasm",
+            &format!(
+                "  configuration: blue\n  fail_policy: closed\n  capability_restriction_config:\n    allowed_capabilities: [{names}]\n"
+            ),
+        )
+    };
+    let folder = folder(&[
+        ("hostcalls.yaml", &restricted("proxy_log")),
+        ("whole.yaml", &restricted("proxy_log, proxy_on_configure")),
+    ]);
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "hostcalls.yaml"]), 0);
+    assert!(
+        errors.contains("filter colour: `capability_restriction_config` blocks callbacks that ")
+            && errors.contains("proxy_on_configure"),
+        "{errors}"
+    );
+    let (_, errors) = assert_ends(&weir(folder.path(), &["check", "whole.yaml"]), 0);
+    assert_eq!(errors, "");
+    let (list, _) = assert_ends(
+        &weir(folder.path(), &["inspect", "--allow-list", "filter.wasm"]),
+        0,
+    );
+    assert_eq!(
+        list,
+        "capability_restriction_config:\n  allowed_capabilities:\n    - proxy_log\n    - proxy_on_configure\n"
+    );
+}
