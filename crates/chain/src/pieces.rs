@@ -95,6 +95,25 @@ impl Pieces {
         Some(piece)
     }
 
+    /// Takes the first bytes, as many as `len` where there are so many.
+    pub fn split_to(&mut self, len: usize) -> Self {
+        let mut head = Self::default();
+        while head.len < len {
+            let Some(mut piece) = self.pop() else {
+                break;
+            };
+            let own = piece.split_to(piece.len().min(len - head.len));
+            head.len += own.len();
+            head.rest.push_back(own);
+            if !piece.is_empty() {
+                // The place is free: pieces are taken from it first.
+                self.len += piece.len();
+                self.first = piece;
+            }
+        }
+        head
+    }
+
     /// Moves all of `other` to the end; where there are more than a few pieces, small ones are joined.
     pub fn append(&mut self, other: &mut Self) {
         let mut other = std::mem::take(other);

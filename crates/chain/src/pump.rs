@@ -379,8 +379,21 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
                 self.too_large();
             }
         } else {
-            self.call_body(index, pieces, end_of_stream);
+            self.show(index, pieces, end_of_stream);
         }
+    }
+
+    /// Gives the filter what has come of the body, no more at once than it may hold: a filter that holds the body until it is
+    /// whole would else see, and pass, whatever comes in one piece.
+    fn show(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
+        while self.stages[index].is_bounded() && pieces.len() > self.stages[index].limit.max(1) {
+            let first = pieces.split_to(self.stages[index].limit.max(1));
+            self.call_body(index, first, false);
+            if self.state.borrow().stopped(self.direction) {
+                return;
+            }
+        }
+        self.call_body(index, pieces, end_of_stream);
     }
 
     fn call_body(&mut self, index: usize, mut pieces: Pieces, end_of_stream: bool) {
@@ -391,6 +404,15 @@ impl<S: Source, C: FilterCalls, M: Messages> Pump<S, C, M> {
             stage.let_go(&mut state.side(stage.filter, self.direction).body);
             stage.ready.append(&mut pieces);
             return;
+        }
+        if stage.hold == Hold::Passing && stage.is_bounded() {
+            let mut state = self.state.borrow_mut();
+            let side = state.side(stage.filter, self.direction);
+            let held = stage.ready.len() + side.body.as_ref().map_or(0, |body| body.len());
+            if held + pieces.len() > stage.limit {
+                too_large(&mut state, self.direction);
+                return;
+            }
         }
         // Trailers that came while everything was stopped are still to be shown: the body does not end the message.
         let end_of_stream = end_of_stream && stage.trailers == Trailers::None;
@@ -547,27 +569,6 @@ impl Stage {
         }
         self.accumulate = false;
         self.hold = Hold::Nothing;
-    }
-
-    fn calls_body(&self) -> bool {
-        self.wants_body() && !self.bypassed
-    }
-
-    /// Returns true if something that came while everything was stopped can be shown now.
-    fn unseen_waits(&self) -> bool {
-        self.hold != Hold::All
-            && self.head == Head::Passed
-            && (!self.unseen.is_empty() || self.unseen_end || self.trailers == Trailers::Unseen)
-    }
-
-    /// Returns true if more may be pulled from the stage before.
-    fn may_pull(&self, read_ahead: bool) -> bool {
-        match self.hold {
-            Hold::Nothing => true,
-            // A filter that waits for the body must get it, whatever the client expects.
-            Hold::Passing => !self.watermark || self.ready.len() <= self.limit,
-            Hold::All => read_ahead && (!self.watermark || self.unseen.len() < self.limit),
-        }
     }
 }
 

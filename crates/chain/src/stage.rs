@@ -133,4 +133,30 @@ impl Stage {
             && !self.finished
             && (self.bypassed || !(self.wants_body() || self.interest.trailers))
     }
+
+    pub fn calls_body(&self) -> bool {
+        self.wants_body() && !self.bypassed
+    }
+
+    /// Returns true if something that came while everything was stopped can be shown now.
+    pub fn unseen_waits(&self) -> bool {
+        self.hold != Hold::All
+            && self.head == Head::Passed
+            && (!self.unseen.is_empty() || self.unseen_end || self.trailers == Trailers::Unseen)
+    }
+
+    /// Returns true if the filter sees the body, and what it holds of it is bounded by refusing more.
+    pub fn is_bounded(&self) -> bool {
+        self.calls_body() && !self.watermark
+    }
+
+    /// Returns true if more may be pulled from the stage before.
+    pub fn may_pull(&self, read_ahead: bool) -> bool {
+        match self.hold {
+            Hold::Nothing => true,
+            // A filter that waits for the body must get it, whatever the client expects.
+            Hold::Passing => !self.watermark || self.ready.len() <= self.limit,
+            Hold::All => read_ahead && (!self.watermark || self.unseen.len() < self.limit),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The moves of the pump, with filters that are played by the test.
 
+mod bounds;
 mod declining;
 mod dying;
 
