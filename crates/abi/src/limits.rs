@@ -278,10 +278,10 @@ pub const MAX_UNCOMPRESS_RESULT: usize = 4 << 20;
 /// Bytes of a module. The largest filters known, firewalls written in Go, have 25 MB.
 pub const MAX_MODULE_BYTES: usize = 256 << 20;
 
-/// CPU time that compiling one module may take, unless configured: a firewall written in Go, 30 MB, takes a fifth of it.
+/// CPU time that compiling one module may take, unless configured: a firewall written in Go, 31 MB, takes an eighth of it.
 pub const COMPILER_CPU_TIME: Duration = Duration::from_secs(300);
 
-/// Bytes of memory that compiling one module may take, unless configured: a firewall written in Go takes a third of it.
+/// Bytes of memory that compiling one module may take, unless configured: that firewall takes a sixth of it.
 pub const COMPILER_MEMORY: u64 = 4 << 30;
 
 /// Bytes of a module that is compiled inside the server, unless configured: filters in Rust and TinyGo have less.

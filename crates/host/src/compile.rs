@@ -81,7 +81,9 @@ impl HostModule {
                 let compiled = Arc::clone(&module) as Arc<dyn Module>;
                 return Self::make(engine, sets, name, wasm, check, Ok(module), |_| Ok(compiled));
             }
-            Err(reason) => Err(reason),
+            // To compile it in the ordinary way would take as much once more.
+            Err(error @ (CompileError::Bound(_) | CompileError::Compiler(_))) => return Err(error.into()),
+            Err(reason) => Err(reason.to_string()),
         };
         Self::make(engine, sets, name, wasm, check, no_snapshots, |funcs| {
             compile(engine, wasm, funcs)
@@ -198,14 +200,12 @@ fn snapshot_module(
     engine: &dyn Engine,
     wasm: &Wasm<'_>,
     funcs: HostFuncs,
-) -> Result<Arc<dyn SnapshotModule>, String> {
+) -> Result<Arc<dyn SnapshotModule>, CompileError> {
     let (Some(ahead), Some(snapshots)) = (engine.ahead_of_time(), engine.snapshots()) else {
-        return Err(format!("the runtime {} takes no snapshots", engine.name()));
+        let reason = format!("the runtime {} takes no snapshots", engine.name());
+        return Err(CompileError::Invalid(reason));
     };
-    let load = || {
-        let prepared = snapshots.prepare(wasm.bytes())?;
-        let code = ahead.compiler()?.compile_code(&(&prepared).into())?;
-        snapshots.load(&code, funcs)
-    };
-    load().map_err(|error| error.to_string())
+    let prepared = snapshots.prepare(wasm.bytes())?;
+    let code = ahead.compiler()?.compile_code(&(&prepared).into())?;
+    snapshots.load(&code, funcs)
 }

@@ -37,7 +37,24 @@ struct Key {
 }
 
 /// A module, or why there is none. Compiled by the first who asks; others wait for it.
-type Compiled = OnceLock<Result<Arc<HostModule>, String>>;
+type Compiled = OnceLock<Result<Arc<HostModule>, Refused>>;
+
+/// Why there is no module.
+#[derive(Clone)]
+struct Refused {
+    reason: String,
+    /// False if the reason lies outside of the module, and may be gone the next time.
+    lasts: bool,
+}
+
+impl From<LoadError> for Refused {
+    fn from(error: LoadError) -> Self {
+        Self {
+            reason: error.to_string(),
+            lasts: !matches!(error, LoadError::Compile(CompileError::Compiler(_))),
+        }
+    }
+}
 
 impl Modules {
     /// No modules so far.
@@ -56,10 +73,13 @@ impl Modules {
         self.runtimes.names()
     }
 
-    /// A configuration begins: modules that it does not ask for will be forgotten.
+    /// A configuration begins: modules that it does not ask for will be forgotten. Those that a compiler has failed for will be
+    /// compiled again.
     pub fn begin(&mut self) {
+        let lasts = |compiled: &Compiled| !matches!(compiled.get(), Some(Err(Refused { lasts: false, .. })));
         let known = self.known.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.previous.extend(known.drain());
+        self.previous
+            .extend(known.drain().filter(|(_, compiled)| lasts(compiled)));
     }
 
     /// The configuration has asked for all that it needs.
@@ -94,12 +114,12 @@ impl Modules {
         let name = source.to_string();
         let load = || {
             let since = Instant::now();
-            let loaded = load(engine.as_ref(), config, &name, &fetched).map_err(|error| error.to_string());
+            let loaded = load(engine.as_ref(), config, &name, &fetched).map_err(Refused::from);
             self.meters.compiled(engine.name(), since.elapsed());
             loaded
         };
         let made = compiled.get_or_init(load);
-        made.clone()
+        made.clone().map_err(|refused| refused.reason)
     }
 
     fn engine(&self, name: &str) -> Result<Arc<dyn Engine>, String> {

@@ -100,6 +100,7 @@ impl Inner {
         let answer = run_compiler(&mut command, wasm.bytes(), bounds).map_err(|failure| match failure {
             CompilerFailure::Refused(reason) => CompileError::Invalid(reason),
             CompilerFailure::Unusable(problem) => unusable(&problem),
+            CompilerFailure::Exceeded(bound) => CompileError::Bound(format!("{engine}'s compiler: {bound}")),
             failure => CompileError::Compiler(format!("{engine}'s compiler: {failure}")),
         })?;
         let code = Code::decode(&answer).map_err(|error| unusable(&format!("it gives no code: {error}")))?;

@@ -1,4 +1,5 @@
 //! The program compiles, and nothing that a module makes it do reaches the process that wants the code.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -199,7 +200,7 @@ fn without_the_program_small_modules_are_compiled_here() {
 #[test]
 fn the_process_gives_way_and_keeps_no_files_of_the_server() {
     let folder = tempfile::tempdir().unwrap();
-    // The module comes when the process has been looked at: its files and its niceness. It has files of its parent's until it closes them.
+    // The module comes when the process has been looked at: its files and its niceness. It has inherited the files 3 and 9.
     let text = format!(
         r#"cd {folder} && exec 3<&0 9</dev/null
         (for _ in $(seq 1000); do [ -e seen ] && break; sleep 0.01; done; cat <&3) | {program} "$@" &

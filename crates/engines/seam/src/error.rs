@@ -19,9 +19,13 @@ pub enum CompileError {
     /// The runtime refuses the bytes: not WebAssembly, invalid, or a feature it lacks.
     #[error("{0}")]
     Invalid(String),
-    /// The runtime's compiler, a program or library apart, has failed, which need not be the module's fault.
+    /// The runtime's compiler, a program or library apart, has failed, which need not be the module's fault. Another time it may
+    /// not fail.
     #[error("{0}")]
     Compiler(String),
+    /// Compiling the module takes more CPU time or memory than it may, this time and the next.
+    #[error("{0}")]
+    Bound(String),
     /// Imports that the host does not have, each as `module.name: why`.
     #[error("imports that the host does not have: {}", .0.join(", "))]
     Imports(Vec<String>),

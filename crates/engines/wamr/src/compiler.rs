@@ -76,6 +76,7 @@ impl Compiler {
                 let error = COMPANION.unusable(&self.program, &problem);
                 CompileError::Compiler(format!("WAMR's compiler cannot be used: {error}"))
             }
+            CompilerFailure::Exceeded(bound) => CompileError::Bound(format!("WAMR's compiler: {bound}")),
             // The module is valid, so no proposal could explain the failure.
             failure => CompileError::Compiler(format!("WAMR's compiler: {failure}")),
         })
@@ -178,7 +179,7 @@ mod tests {
         let slow = bounded(&large, 1, 4 << 30).unwrap_err().to_string();
         assert!(slow.contains("(`compiler.cpu_time` = 1 s; used: "), "{slow}");
         let big = bounded(&large, 600, 300 << 20).unwrap_err();
-        assert!(matches!(big, CompilerFailure::Ended(_)), "{big:?}");
+        assert!(matches!(big, CompilerFailure::Exceeded(_)), "{big:?}");
     }
 
     #[test]

@@ -90,6 +90,9 @@ fn a_compiler_that_is_killed_ends_its_reload_alone() {
     let reason = "wasmtime's compiler: it was killed, perhaps because the machine ran out of memory";
     assert!(refusal.contains(reason), "{refusal}");
     serves(&weir);
+    // Nothing is wrong with the module, so that it is compiled again.
+    weir.signal("HUP").unwrap();
+    assert_ne!(self::compiler(&weir).to_string(), compiler);
 }
 
 #[test]

@@ -15,7 +15,8 @@ const PATIENCE: u32 = 10;
 const LEAST_PATIENCE: Duration = Duration::from_secs(10 * 60);
 
 /// How allocators, the system and LLVM say that there is no more memory.
-const OUT_OF_MEMORY: [&str; 5] = [
+const OUT_OF_MEMORY: [&str; 6] = [
+    "bad_alloc",
     // A thread that cannot be started, for want of memory for its stack.
     "Resource temporarily unavailable",
     "memory allocation of",
@@ -82,19 +83,24 @@ impl CompilerBounds {
         )
     }
 
-    /// The reason why a signal has ended the compiler.
-    pub(super) fn killed(&self, ended: &Ended) -> String {
+    /// The words for a compiler that a signal has ended because its CPU time was over; `None` for other signals.
+    pub(super) fn cpu_time(&self, ended: &Ended) -> Option<String> {
         let signal = ended.status.signal();
-        // A process that ignores the first signal gets the other one a second later.
-        let is_kill = signal == Some(Signal::KILL.as_raw());
-        // The system counts in ticks what it bounds, and what it tells at the end otherwise.
+        // A process that ignores the first signal gets the other one a second later. The system counts in ticks what it
+        // bounds, and what it tells at the end otherwise.
         let is_over = ended.cpu_time.as_secs_f64() >= 0.75 * self.seconds() as f64;
-        if signal == Some(Signal::XCPU.as_raw()) || (is_kill && is_over) {
+        let is_kill = signal == Some(Signal::KILL.as_raw());
+        (signal == Some(Signal::XCPU.as_raw()) || (is_kill && is_over)).then(|| {
             format!(
                 "it used all CPU time that compiling a module may take (`compiler.cpu_time` = {}; used: {ended})",
                 time(self.cpu_time)
             )
-        } else if is_kill {
+        })
+    }
+
+    /// The words for a compiler that another signal has ended.
+    pub(super) fn killed(&self, ended: &Ended) -> String {
+        if ended.status.signal() == Some(Signal::KILL.as_raw()) {
             format!("it was killed, perhaps because the machine ran out of memory (used: {ended})")
         } else {
             format!("it crashed ({}; used: {ended})", ended.status)

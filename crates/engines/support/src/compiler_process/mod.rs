@@ -49,7 +49,10 @@ pub enum CompilerFailure {
     /// The compiler refuses the module, in its words.
     #[error("{0}")]
     Refused(String),
-    /// The compiler was ended: by one of its bounds, which the message names with its key, by the system, or by a fault.
+    /// The module takes more than compiling it may; the message names the bound and its key.
+    #[error("{0}")]
+    Exceeded(String),
+    /// The compiler was ended by the system, by a fault of its own, or because it waited.
     #[error("{0}")]
     Ended(String),
     /// The program is not the compiler that it should be, or the machine lacks what it needs.
@@ -173,7 +176,7 @@ fn last_words(mut errors: impl Read) -> String {
 impl Answer {
     fn code(self, bounds: &CompilerBounds, most: u64) -> Result<Vec<u8>, CompilerFailure> {
         if self.code.len() as u64 > most {
-            return Err(CompilerFailure::Ended(format!(
+            return Err(CompilerFailure::Exceeded(format!(
                 "it gave more than {:.1} of code, the most that is taken for a module of this size",
                 ByteSize(most)
             )));
@@ -188,14 +191,17 @@ impl Answer {
         match self.ended.status.code() {
             Some(0) => Ok(self.code),
             _ if bounds.is_memory(&self.last_words) => {
-                Err(CompilerFailure::Ended(bounds.memory(&self.ended)))
+                Err(CompilerFailure::Exceeded(bounds.memory(&self.ended)))
             }
             Some(code) if code == i32::from(NOT_COMPILED) => Err(CompilerFailure::Refused(said)),
             Some(code) if code == i32::from(FAULTY) => Err(CompilerFailure::Ended(format!(
                 "it has a fault (please report): {said}"
             ))),
             Some(_) => Err(CompilerFailure::Unusable(said)),
-            None => Err(CompilerFailure::Ended(bounds.killed(&self.ended))),
+            None => Err(match bounds.cpu_time(&self.ended) {
+                Some(reason) => CompilerFailure::Exceeded(reason),
+                None => CompilerFailure::Ended(bounds.killed(&self.ended)),
+            }),
         }
     }
 }
@@ -291,7 +297,7 @@ mod tests {
         let code = run_compiler(&mut Command::new("/usr/bin/yes"), b"", &BOUNDS);
         assert_eq!(
             code,
-            Err(CompilerFailure::Ended(
+            Err(CompilerFailure::Exceeded(
                 "it gave more than 64.0 MiB of code, the most that is taken for a module of this size"
                     .to_owned()
             ))
