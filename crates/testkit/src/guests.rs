@@ -98,7 +98,7 @@ impl Guests {
         Ok(path)
     }
 
-    /// Puts a filter of some kilobytes into a folder that takes compilers minutes and gigabytes: loops in loops, each of which
+    /// Puts a filter of some kilobytes into a folder that takes compilers more than a minute and gigabytes: loops in loops, each of which
     /// may change all of many variables.
     ///
     /// # Errors
