@@ -57,6 +57,7 @@ fn start(engine: &str, origin: &Origin, what: &[(&str, &str)], keys: &[(&str, Va
         let name = format!("{behaviour}-{callback}");
         let mut block = filter(&name, &module, engine);
         set(&mut block, "limits.memory", json!("16MiB"));
+        set(&mut block, "limits.callback_deadline", json!("100ms"));
         set(&mut block, "configuration", json!("upstream=origin"));
         for (key, value) in keys {
             set(&mut block, key, value.clone());

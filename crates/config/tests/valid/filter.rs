@@ -201,7 +201,7 @@ fn a_filter_needs_no_more_than_its_module() {
         filter.vm.limits,
         VmLimits {
             memory: 128 << 20,
-            callback_deadline: Duration::from_millis(100),
+            callback_deadline: Duration::from_millis(500),
             start_deadline: Duration::from_secs(10),
             http_calls: 1024,
             host_memory: 64 << 20,

@@ -26,6 +26,17 @@ pub struct Bound {
 }
 
 impl Bound {
+    /// Returns true if a call that took so many nanoseconds used three quarters of the budget, as far as the clock tells.
+    #[inline]
+    pub const fn is_near(&self, nanoseconds: u64) -> bool {
+        nanoseconds as u128 * 4 >= self.budget.0.as_nanos() * 3 && nanoseconds > 0
+    }
+
+    /// The key of a filter's document that sets the bound.
+    pub const fn key(&self) -> &'static str {
+        self.key
+    }
+
     /// Returns the bound as the limit that a guest has exceeded; `None` for a trap of another kind. Called once, on the thread
     /// on which the guest trapped.
     pub fn exceeded(&self, trap: &Trap) -> Option<Box<Exceeded>> {
@@ -67,5 +78,17 @@ pub fn instance_limits(limits: &VmLimits) -> Limits {
     Limits {
         memory: usize::try_from(limits.memory).unwrap_or(usize::MAX),
         start_budget: CpuBudget(limits.start_deadline),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_quarters_of_a_budget_are_near_its_end() {
+        let bound = Budgets::new(Duration::from_secs(1), Duration::from_millis(100)).callback;
+        assert!(!bound.is_near(0) && !bound.is_near(74_999_999));
+        assert!(bound.is_near(75_000_000) && bound.is_near(u64::MAX));
     }
 }

@@ -45,6 +45,12 @@ pub trait Guest: Send + Sized + 'static {
     /// did not survive, in a process that measures calls.
     fn charge(&mut self, call: Self::Call, nanoseconds: u64);
 
+    /// A call that has returned took nearly as long as `bound` allows, or longer by the clock. Called in a process that measures
+    /// calls.
+    fn came_near(&mut self, call: Self::Call, nanoseconds: u64, bound: &Bound) {
+        let _ = (call, nanoseconds, bound);
+    }
+
     /// The plugin to which the guest's death during a call is counted; `None` outside of any.
     fn called_plugin(&mut self) -> Option<&str>;
 }
@@ -135,11 +141,18 @@ impl<G: Guest> Life<G> {
         let since = clock.map(|clock| (clock, clock.raw()));
         // The guest is dropped after a panic, so nobody sees what the panic left behind.
         let outcome = catch_unwind(AssertUnwindSafe(|| run(guest, bound.budget)));
-        if let Some((clock, since)) = since {
-            guest.charge(call, clock.delta_as_nanos(since, clock.raw()));
-        }
+        let took = since.map_or(0, |(clock, since)| {
+            let took = clock.delta_as_nanos(since, clock.raw());
+            guest.charge(call, took);
+            took
+        });
         match outcome {
-            Ok(Ok(value)) => Ok(value),
+            Ok(Ok(value)) => {
+                if bound.is_near(took) {
+                    guest.came_near(call, took, &bound);
+                }
+                Ok(value)
+            }
             Ok(Err(trap)) => Err(self.die(bound, call, Ok(trap), tell)),
             Err(panic) => Err(self.die(bound, call, Err(panic), tell)),
         }

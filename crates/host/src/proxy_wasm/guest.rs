@@ -8,7 +8,7 @@ use weir_engine::{CpuBudget, FuncId, Trap};
 use super::exports::Exports;
 use super::snapshot::VmSnapshot;
 use super::state::ProxyWasmState;
-use crate::life::{Guest, GuestInstance};
+use crate::life::{Bound, Guest, GuestInstance};
 use crate::sets::GuestState;
 use crate::{ContextId, Fact, FactValue, VmError, VmSpec};
 
@@ -18,6 +18,8 @@ pub(crate) struct WasmGuest {
     pub(super) exports: Exports,
     /// The snapshot that the guest continues from, until it has finished a stream.
     pub(super) untried_snapshot: Option<Arc<VmSnapshot>>,
+    /// The log has been told that a callback came near its deadline.
+    has_come_near: bool,
 }
 
 /// A callback for a context.
@@ -62,6 +64,24 @@ impl Guest for WasmGuest {
         }
     }
 
+    #[cold]
+    fn came_near(&mut self, call: Entry, nanoseconds: u64, bound: &Bound) {
+        if std::mem::replace(&mut self.has_come_near, true) {
+            return;
+        }
+        let vm = self.vm_state();
+        let name = vm.plugin().map_or("?", |plugin| plugin.spec.name.as_str());
+        let text = format!(
+            "filter {name}: {} took {} ms by the clock, and {} ends a VM after {} ms of CPU time; raise the key, or bound what the \
+             filter sees (`limits.body`) (said once for each VM)",
+            call.callback.name(),
+            nanoseconds / 1_000_000,
+            bound.key(),
+            bound.budget.0.as_millis()
+        );
+        vm.log_about(LogLevel::Warn, &text);
+    }
+
     fn called_plugin(&mut self) -> Option<&str> {
         let plugin = self.vm_state().plugin()?;
         Some(plugin.spec.name.as_str())
@@ -93,6 +113,7 @@ impl WasmGuest {
             exports: Exports::resolve(&mut instance, spec),
             instance,
             untried_snapshot: None,
+            has_come_near: false,
         }
     }
 

@@ -206,7 +206,7 @@ fn the_line_about_a_death_names_the_route_and_the_limit() {
         for part in [
             format!("filter busy: route {route}: module "),
             "proxy_on_request_headers trapped: CPU time exceeded (at least ".to_owned(),
-            "limits.callback_deadline is 100 ms)".to_owned(),
+            "limits.callback_deadline is 500 ms)".to_owned(),
         ] {
             assert!(line.contains(&part), "{part:?} in {line}");
         }
