@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{Method, StatusCode, Version};
 use weir_host::{Edit, HeaderEdit, Lookup};
 use weir_http_rules::guest::{is_empty_te, is_reserved};
 use weir_http_rules::names::is_forbidden_in_trailers;
 use weir_http_rules::pseudo::{self, is_request_pseudo};
+use weir_http_rules::request_path::RequestPath;
 use weir_http_rules::{fields, status};
 
 /// Most lines that a guest can bring a map to; `http::HeaderMap` has a bound of its own above this.
@@ -23,7 +24,7 @@ pub struct RequestHead {
     /// `:authority`; empty where an HTTP/1.0 client named none.
     pub authority: Bytes,
     /// `:path`, with the query.
-    pub path: PathAndQuery,
+    pub path: RequestPath,
     /// The client's version.
     pub version: Version,
     /// The fields. A `host` field may stand among them and is hidden: filters see `:authority`, which is what is sent.
@@ -55,7 +56,7 @@ impl FieldLines for RequestHead {
     fn value(&self, name: &[u8], out: &mut Vec<u8>) -> Lookup {
         match name {
             b":authority" => found(&self.authority, out),
-            b":path" => found(self.path.as_str().as_bytes(), out),
+            b":path" => found(self.path.as_bytes(), out),
             b":method" => found(self.method.as_str().as_bytes(), out),
             b":scheme" => found(self.scheme.as_str().as_bytes(), out),
             name => first_line(&self.fields, name, out),
@@ -64,7 +65,7 @@ impl FieldLines for RequestHead {
 
     fn visit(&self, visit: &mut dyn FnMut(&[u8], &[u8])) {
         visit(b":authority", &self.authority);
-        visit(b":path", self.path.as_str().as_bytes());
+        visit(b":path", self.path.as_bytes());
         visit(b":method", self.method.as_str().as_bytes());
         visit(b":scheme", self.scheme.as_str().as_bytes());
         for (name, value) in &self.fields {
@@ -106,7 +107,7 @@ impl RequestHead {
             method: parts.method,
             scheme,
             authority,
-            path: path.unwrap_or(PathAndQuery::from_static("/")),
+            path: path.map_or_else(RequestPath::root, RequestPath::from),
             version: parts.version,
             fields: parts.headers,
         }
@@ -114,7 +115,7 @@ impl RequestHead {
 
     fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Edit {
         let done = match name {
-            b":path" => set(&mut self.path, pseudo::path(value)),
+            b":path" => set(&mut self.path, RequestPath::new(value)),
             b":method" => set(&mut self.method, pseudo::method(value)),
             b":scheme" => set(&mut self.scheme, pseudo::scheme(value)),
             _ => set(&mut self.authority, parse_authority(value)),
@@ -324,7 +325,7 @@ mod tests {
             method: Method::GET,
             scheme: Scheme::HTTP,
             authority: Bytes::from_static(b"a.example"),
-            path: PathAndQuery::from_static("/p?q"),
+            path: RequestPath::new(b"/p?q").unwrap(),
             version: Version::HTTP_11,
             fields,
         }
@@ -384,7 +385,10 @@ mod tests {
         }
         assert_eq!(head.edit(HeaderEdit::Remove(b":path")), Edit::Invalid);
         assert_eq!(head.edit(HeaderEdit::Add(b":path", b"/new")), Edit::Done);
-        assert_eq!(head.path.as_str(), "/new");
+        assert_eq!(head.path.as_bytes(), b"/new");
+        assert_eq!(head.edit(HeaderEdit::Add(b":path", b"/<\xff")), Edit::Done);
+        assert_eq!(head.path.as_bytes(), b"/<\xff");
+        assert_eq!(head.path.sent().as_str(), "/%3C%FF");
     }
 
     #[test]
@@ -404,7 +408,7 @@ mod tests {
             ])),
             Edit::Done
         );
-        assert_eq!(head.path.as_str(), "/n");
+        assert_eq!(head.path.as_bytes(), b"/n");
         assert_eq!(head.method, Method::GET);
         assert_eq!(head.fields.len(), 2);
         let mut value = Vec::new();

@@ -90,7 +90,7 @@ impl<F: Facts> OpenStream<HttpMessages<F>> {
         }
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
-        *request.uri_mut() = head.path.into();
+        *request.uri_mut() = head.path.sent().clone().into();
         *request.headers_mut() = lines;
         request
     }

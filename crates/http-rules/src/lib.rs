@@ -6,6 +6,7 @@
 //! - [`method`]: methods whose requests have no body, or state a length in any case.
 //! - [`content_type`]: gRPC, and bodies that are streams of events.
 //! - [`pseudo`]: pseudo-headers and the values that they may have.
+//! - [`request_path`]: the path of a request as it was written, and as it is sent.
 //! - [`status`]: statuses that end an exchange, statuses without a body, reason phrases.
 //! - [`target`]: host and path of a request in the one spelling that conditions are written for.
 //! - [`flags`]: Envoy's response flags.
@@ -21,5 +22,6 @@ pub mod guest;
 pub mod method;
 pub mod names;
 pub mod pseudo;
+pub mod request_path;
 pub mod status;
 pub mod target;

@@ -105,7 +105,7 @@ fn line(out: &mut Vec<u8>, state: &StreamState, verdict: &mut Verdict<'_, '_>) {
     json.text("client", facts.connection.peer.to_string().as_bytes());
     json.text("method", request.method.as_str().as_bytes());
     json.text("host", &request.authority);
-    json.text("path", request.path.as_str().as_bytes());
+    json.text("path", request.path.as_bytes());
     json.text("protocol", protocol_name(request.version).as_bytes());
     match &state.messages.response {
         Some(response) if state.response_sent => json.number("status", response.status.as_u16().into()),

@@ -7,6 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use http::header::UPGRADE;
+use http::{Method, Request};
+use http_body::Body;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -24,8 +28,9 @@ use crate::connection_limit::Admitted;
 use crate::exchange;
 use crate::listener::ListenerRules;
 use crate::stream::facts::ConnectionFacts;
+use crate::target_io::TargetIo;
 use crate::tls::TlsSession;
-use crate::watched_io::{Activity, WatchedIo};
+use crate::watched_io::{Activity, BodyLength, WatchedIo};
 use crate::worker::Worker;
 
 /// The smallest buffer that hyper takes.
@@ -49,6 +54,16 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// hyper has read the head of a request, and says where its body ends.
+    pub fn read_head(&self, request: &Request<Incoming>) {
+        let may_switch = request.headers().contains_key(UPGRADE) || request.method() == Method::CONNECT;
+        let length = match request.body().size_hint().exact() {
+            Some(length) if !may_switch => BodyLength::Known(length),
+            _ => BodyLength::Unknown,
+        };
+        self.facts.activity.read_head(length);
+    }
+
     /// An exchange begins.
     pub fn begin(&self, version: http::Version) {
         self.facts.activity.begin(version == http::Version::HTTP_2);
@@ -125,7 +140,10 @@ async fn serve_stream<T>(
     let activity = Activity::new();
     let close = Rc::new(Notify::new());
     let watched = WatchedIo::new(stream, Arc::clone(&activity));
-    let (io, trailers) = TrailerIo::new(FrameJoinerIo::server(watched));
+    let (io, trailers) = TrailerIo::new(FrameJoinerIo::server(TargetIo::new(
+        watched,
+        Arc::clone(&activity),
+    )));
     let facts = Arc::new(ConnectionFacts {
         id,
         peer,
@@ -147,7 +165,10 @@ async fn serve_stream<T>(
         trailer_rule,
         _admitted: admitted,
     });
-    let service = service_fn(|request| exchange::serve(Rc::clone(&connection), request));
+    let service = service_fn(|request| {
+        connection.read_head(&request);
+        exchange::serve(Rc::clone(&connection), request)
+    });
     let mut serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
     let outcome = tokio::select! {
         outcome = serving.as_mut() => Ok(outcome),

@@ -52,9 +52,9 @@ pub(crate) fn request<B>(
 }
 
 fn path(head: &RequestHead, route: &RoutePlan) -> PathAndQuery {
-    let sent = head.path.as_str();
+    let sent = head.path.sent().as_str();
     if !route.strip_prefix && !route.normalize_path {
-        return head.path.clone();
+        return head.path.sent().clone();
     }
     let normal = normalized_path(sent.as_bytes());
     let normal = std::str::from_utf8(&normal).unwrap_or(sent);
@@ -71,7 +71,7 @@ fn path(head: &RequestHead, route: &RoutePlan) -> PathAndQuery {
     as_sent
         .or_else(|| stripped(normal))
         .and_then(|path| PathAndQuery::try_from(path).ok())
-        .unwrap_or_else(|| head.path.clone())
+        .unwrap_or_else(|| head.path.sent().clone())
 }
 
 /// Cuts a prefix off a path; what is left begins with `/`. `None` where the path does not begin with it, because a

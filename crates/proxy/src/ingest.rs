@@ -1,5 +1,7 @@
 //! From a request as hyper gives it to a head that filters may see, and the requests that are turned away at the door.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -8,8 +10,11 @@ use http::{Method, Version};
 use weir_chain::{RequestHead, local_reply, parse_authority};
 use weir_config::Limits;
 use weir_host::LocalResponse;
+use weir_http_rules::request_path::RequestPath;
 use weir_http_rules::target::has_escaped_slash;
 use weir_http_rules::{fields, names::lists_token};
+
+use crate::target_io;
 
 /// A request that may go on.
 pub(crate) struct Ingested {
@@ -24,11 +29,14 @@ pub(crate) struct Ingested {
 impl Ingested {
     /// The rest of a request that was turned away: enough to log it and to answer it.
     pub fn refused(method: Method, version: Version, path: Option<PathAndQuery>) -> Self {
+        let path = path.map_or_else(RequestPath::root, |path| {
+            RequestPath::of_refused(&written(path.as_str(), version))
+        });
         let head = RequestHead {
             method,
             scheme: Scheme::HTTP,
             authority: Bytes::new(),
-            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            path,
             version,
             fields: HeaderMap::new(),
         };
@@ -80,12 +88,15 @@ pub(crate) fn ingest(parts: Parts, tls: bool, limits: &Limits) -> Result<Ingeste
     )?;
     let path = match uri.path_and_query() {
         Some(path) if path.as_str() == "*" && method != Method::OPTIONS => return Err(bad("bad_path")),
-        Some(path) if path.as_str().starts_with('/') || path.as_str() == "*" => path.clone(),
+        Some(path) if path.as_str().starts_with('/') || path.as_str() == "*" => request_path(path, version)?,
         // `GET http://host?query` and `OPTIONS http://host`.
-        Some(path) => PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| bad("bad_path"))?,
-        None => PathAndQuery::from_static("/"),
+        Some(path) => {
+            let path = PathAndQuery::try_from(format!("/{}", path.as_str())).map_err(|_| bad("bad_path"))?;
+            request_path(&path, version)?
+        }
+        None => RequestPath::root(),
     };
-    if limits.refuse_escaped_slashes && has_escaped_slash(path.as_str().as_bytes()) {
+    if limits.refuse_escaped_slashes && has_escaped_slash(path.as_bytes()) {
         return Err(bad("escaped_slash"));
     }
     let expects_continue = headers
@@ -117,6 +128,22 @@ pub(crate) fn ingest(parts: Parts, tls: bool, limits: &Limits) -> Result<Ingeste
         expects_continue,
         upgrade,
     })
+}
+
+/// The path as the client wrote it. A path with a fragment is refused: on HTTP/1 the connection keeps it from being dropped.
+fn request_path(path: &PathAndQuery, version: Version) -> Result<RequestPath, LocalResponse> {
+    match written(path.as_str(), version) {
+        Cow::Borrowed(_) => Ok(path.clone().into()),
+        Cow::Owned(written) => RequestPath::new(&written).ok_or_else(|| bad("bad_path")),
+    }
+}
+
+/// The path without the stand-ins that connections of HTTP/1 have put into it.
+fn written(path: &str, version: Version) -> Cow<'_, [u8]> {
+    match version {
+        Version::HTTP_2 => Cow::Borrowed(path.as_bytes()),
+        _ => target_io::written(path),
+    }
 }
 
 fn authority(target: Option<&str>, headers: &HeaderMap, version: Version) -> Result<Bytes, LocalResponse> {
@@ -234,8 +261,8 @@ mod tests {
         ] {
             let head = try_ingest(request).ok().unwrap().head;
             assert_eq!(
-                (head.authority.as_ref(), head.path.as_str()),
-                (authority.as_bytes(), path)
+                (head.authority.as_ref(), head.path.as_bytes()),
+                (authority.as_bytes(), path.as_bytes())
             );
         }
     }

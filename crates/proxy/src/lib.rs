@@ -31,6 +31,7 @@ mod routes;
 mod run;
 mod source;
 mod stream;
+mod target_io;
 #[cfg(test)]
 mod testing;
 mod tls;

@@ -35,7 +35,7 @@ fn answer(head: &RequestHead) -> LocalResponse {
 
 fn text(head: &RequestHead) -> Vec<u8> {
     let mut text = BytesMut::new();
-    text.put_slice(format!("TRACE {} HTTP/1.1\r\n", head.path).as_bytes());
+    text.put_slice(format!("TRACE {} HTTP/1.1\r\n", head.path.sent()).as_bytes());
     text.put_slice(b"host: ");
     text.put_slice(&head.authority);
     text.put_slice(b"\r\n");

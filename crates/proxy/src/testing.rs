@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::{PathAndQuery, Scheme};
+use http::uri::Scheme;
 use http::{HeaderMap, Method, Version};
 use weir_chain::RequestHead;
+use weir_http_rules::request_path::RequestPath;
 
 use crate::stream::facts::{ConnectionFacts, StreamFacts};
 use crate::stream::{ProxyMessages, SharedState, StreamState};
@@ -16,7 +17,7 @@ pub(crate) fn state(filters: usize) -> SharedState {
         method: Method::POST,
         scheme: Scheme::HTTP,
         authority: Bytes::from_static(b"a.example"),
-        path: PathAndQuery::from_static("/"),
+        path: RequestPath::root(),
         version: Version::HTTP_11,
         fields: HeaderMap::new(),
     };

@@ -39,6 +39,20 @@ pub(crate) struct Activity {
     http2: AtomicBool,
     /// A request was answered that has not been read to its end.
     unread: AtomicBool,
+    /// The length of the body behind the head that hyper has read last, or [`NO_LENGTH`], or [`UNKNOWN_LENGTH`].
+    body_length: AtomicU64,
+}
+
+const NO_LENGTH: u64 = u64::MAX;
+const UNKNOWN_LENGTH: u64 = u64::MAX - 1;
+
+/// The number of bytes behind the head of a request of HTTP/1 that are its body, as hyper frames it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyLength {
+    /// So many; 0 where there is no body.
+    Known(u64),
+    /// Unknown: the body is chunked, or the connection may change its protocol.
+    Unknown,
 }
 
 impl Activity {
@@ -52,6 +66,7 @@ impl Activity {
             receiving_since: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             unread: AtomicBool::new(false),
+            body_length: AtomicU64::new(NO_LENGTH),
         })
     }
 
@@ -71,6 +86,29 @@ impl Activity {
     /// A request was answered that has not been read to its end, so that the client may still be sending.
     pub fn leave_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// hyper has read a head. Said before hyper reads anything else.
+    pub fn read_head(&self, body: BodyLength) {
+        let length = match body {
+            BodyLength::Known(length) => length.min(UNKNOWN_LENGTH),
+            BodyLength::Unknown => UNKNOWN_LENGTH,
+        };
+        self.body_length.store(length, Ordering::Relaxed);
+    }
+
+    /// Takes the length of the body behind the head that hyper has read last; `None` if hyper has read none since.
+    pub fn take_body_length(&self) -> Option<BodyLength> {
+        match self.body_length.swap(NO_LENGTH, Ordering::Relaxed) {
+            NO_LENGTH => None,
+            UNKNOWN_LENGTH => Some(BodyLength::Unknown),
+            length => Some(BodyLength::Known(length)),
+        }
+    }
+
+    /// Returns true if every request so far was read to its end and no exchange is under way.
+    pub fn is_between_requests(&self) -> bool {
+        self.is_idle() && !self.unread.load(Ordering::Relaxed)
     }
 
     /// Returns true if no exchange is under way.

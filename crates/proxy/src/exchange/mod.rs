@@ -97,7 +97,7 @@ pub(crate) async fn serve(
         expects_continue,
         upgrade: protocol,
     } = ingested;
-    let target = RequestTarget::new(&head.authority, head.path.as_str().as_bytes());
+    let target = RequestTarget::new(&head.authority, head.path.sent().as_str().as_bytes());
     let route = if refusal.is_none() {
         revision.plan.route(&target)
     } else {
@@ -375,7 +375,7 @@ impl Exchange {
         if !std::mem::take(&mut state.route_cleared) {
             return self.route;
         }
-        let path = state.messages.request.path.as_str().as_bytes();
+        let path = state.messages.request.path.sent().as_str().as_bytes();
         let target = RequestTarget::new(&state.messages.request.authority, path);
         let route = self.revision.plan.route(&target);
         if let Some(new) = route

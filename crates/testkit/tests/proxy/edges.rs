@@ -256,3 +256,75 @@ fn malformed_heads_are_in_the_access_log() {
     let line = weir.access_log().wait_for("malformed_request");
     assert!(line.is_some(), "{}", weir.access_log().text());
 }
+
+/// Targets that RFC 3986 does not allow reach the filters as they were written, so that a firewall answers them, and the
+/// origin percent-encoded, on a connection that goes on.
+#[test]
+fn untidy_targets_reach_filters_as_written_and_origins_encoded() {
+    let origin = Origin::start().unwrap();
+    let config = Config::new(&origin.url())
+        .filter("show", filter("show", &guest("get_header_map_value"), "wasmtime"))
+        .route("/show", &["show"])
+        .route("/", &[]);
+    let weir = Weir::start(config.value()).unwrap();
+    let mut client = Http1::connect(weir.address()).unwrap();
+    for (written, shown, sent) in [
+        (
+            "/?q=<script>alert(\"1\")`",
+            "/?q=<script>alert(\\\"1\\\")`",
+            "/?q=%3Cscript%3Ealert(%221%22)%60",
+        ),
+        ("/<b>\"`", "/<b>\\\"`", "/%3Cb%3E%22%60"),
+        (
+            "/caf\u{e9}?\u{e9}",
+            "/caf\\xc3\\xa9?\\xc3\\xa9",
+            "/caf%C3%A9?%C3%A9",
+        ),
+    ] {
+        client
+            .send(format!(
+                "POST {written} HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n\"<body>`\u{e9}"
+            ))
+            .unwrap();
+        assert_eq!(client.response("POST").unwrap().status, 200, "{written}");
+        let record = origin.records().pop().unwrap();
+        assert_eq!(record.path, sent);
+        assert_eq!(record.body, "\"<body>`\u{e9}".as_bytes(), "{written}");
+        client
+            .send(format!("GET /show{written} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .unwrap();
+        let response = client.response("GET").unwrap();
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        assert!(
+            body.contains(&format!(":path -> Ok \"/show{shown}\"")),
+            "{written}: {body}"
+        );
+    }
+    // Bytes that are not UTF-8, in one burst.
+    let burst = b"GET /\xff HTTP/1.1\r\nhost: a\r\n\r\nGET /\"?\xfe HTTP/1.1\r\nhost: a\r\n\r\n".to_vec();
+    client.send(burst).unwrap();
+    for sent in ["/%FF", "/%22?%FE"] {
+        assert_eq!(client.response("GET").unwrap().status, 200);
+        assert!(
+            origin.records().iter().any(|record| record.path == sent),
+            "{sent}"
+        );
+    }
+}
+
+/// A fragment is never sent by a client that knows what it does: cut off, it would let two readers see two targets.
+#[test]
+fn fragments_are_bad_requests() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(Config::new(&origin.url()).route("/", &[]).value()).unwrap();
+    for target in ["/#x", "/?a#x", "http://a/#x", "/a%23#"] {
+        let mut client = Http1::connect(weir.address()).unwrap();
+        client
+            .send(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .unwrap();
+        assert_eq!(client.response("GET").unwrap().status, 400, "{target}");
+    }
+    let line = weir.access_log().wait_for("/a%23#");
+    assert!(line.is_some(), "{}", weir.access_log().text());
+    assert!(origin.records().is_empty());
+}
