@@ -252,7 +252,10 @@ impl<M: Messages> StreamState<M> {
             let exists = self.messages.head_count(direction) > 0;
             return if exists { Edit::TooLate } else { Edit::Absent };
         }
-        self.messages.edit(map, edit, false)
+        let routes = direction == Direction::Request && chooses_route(&edit);
+        let outcome = self.messages.edit(map, edit, false);
+        self.target_changed |= routes && outcome == Edit::Done;
+        outcome
     }
 
     fn edit_trailers(
@@ -272,6 +275,18 @@ impl<M: Messages> StreamState<M> {
         } else {
             Edit::Absent
         }
+    }
+}
+
+/// Returns true if a change of a request's head may be one of what routes are chosen by.
+#[inline]
+fn chooses_route(edit: &HeaderEdit<'_>) -> bool {
+    match edit {
+        HeaderEdit::Add(name, _) | HeaderEdit::Replace(name, _) => {
+            matches!(*name, b":path" | b":authority" | b"host")
+        }
+        HeaderEdit::Remove(_) => false,
+        HeaderEdit::SetAll(_) => true,
     }
 }
 

@@ -45,6 +45,8 @@ pub struct StreamState<M> {
     pub finished: bool,
     /// True if a filter asked for the route to be looked up again; cleared by the proxy.
     pub route_cleared: bool,
+    /// True if a filter changed the path or the authority of the request; cleared by the proxy.
+    pub target_changed: bool,
     /// The values that filters stored with `proxy_set_property`.
     pub notes: Notes,
     /// The charges of VMs for header lines that their filters have added.
@@ -128,6 +130,7 @@ impl<M: Messages> StreamState<M> {
             response_sent: false,
             finished: false,
             route_cleared: false,
+            target_changed: false,
             notes: Notes::default(),
             charges: Charges::default(),
             reply_charge: None,

@@ -125,7 +125,7 @@ impl WorkerRevision {
             route.map_or("none", |route| &*route.name)
         };
         tracing::warn!(
-            "route {}: a filter changed a request and called clear_route_cache, and route {} would take it, but its filter {} \
+            "route {}: a filter changed a request so that route {} would take it, but its filter {} \
              has not seen the request; such requests keep their route. Name the filter in `filters` of both routes to let them \
              change",
             name(from),

@@ -80,6 +80,16 @@ const REROUTE: &str = r#"
         (i32.const 0))
 "#;
 
+/// Sends each request to `/b/x`, and says nothing of routes.
+const REWRITE: &str = r#"
+    (import "env" "proxy_replace_header_map_value"
+        (func $replace (param i32 i32 i32 i32 i32) (result i32)))
+    (data (i32.const 0) ":path/b/x")
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (drop (call $replace (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 5) (i32.const 4)))
+        (i32.const 0))
+"#;
+
 /// Traps in the request headers callback.
 const TRAP: &str = r#"
     (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) unreachable)
@@ -303,7 +313,27 @@ fn a_refusal_passes_the_filter_that_gave_it() {
 #[test]
 fn a_new_route_is_taken_only_past_filters_that_have_seen_the_request() {
     let site = Site::new();
-    site.guest("reroute.wasm", REROUTE).guest("refuse.wasm", REFUSE);
+    site.guest("refuse.wasm", REFUSE);
+    for (module, parts) in [("reroute", REROUTE), ("rewrite", REWRITE)] {
+        site.guest("reroute.wasm", parts);
+        check_routes(&site, module);
+    }
+    // A path that no route takes: a filter that asked for a new route gets none, another keeps its own.
+    for (parts, expected) in [(REROUTE, "404"), (REWRITE, "200")] {
+        site.guest("reroute.wasm", parts);
+        let config = format!(
+            "listen: 127.0.0.1:0\nworkers: 1\naccess_log: off\nfilters:\n{}routes:\n  - {{ match: {{ path_prefix: /a }}, filters: \
+             [reroute], static: {{ body: a }} }}\n",
+            filter("reroute"),
+        );
+        let (proxy, address) = site.configure(&config).start();
+        let answer = exchange(address, "GET /a HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        assert_eq!(status(&answer), expected);
+        proxy.shutdown();
+    }
+}
+
+fn check_routes(site: &Site, module: &str) {
     for (filters, expected) in [("[]", "b"), ("[refuse]", "a"), ("[reroute]", "b")] {
         let config = format!(
             "listen: 127.0.0.1:0\nworkers: 1\naccess_log: off\nfilters:\n{}{}routes:\n  - {{ match: {{ path_prefix: /b }}, \
@@ -312,7 +342,7 @@ fn a_new_route_is_taken_only_past_filters_that_have_seen_the_request() {
             filter("refuse"),
         );
         let (proxy, address) = site.configure(&config).start();
-        assert_eq!(body(&get(address)), expected, "{filters}");
+        assert_eq!(body(&get(address)), expected, "{module} {filters}");
         proxy.shutdown();
     }
 }

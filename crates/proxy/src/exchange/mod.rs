@@ -368,16 +368,21 @@ impl Exchange {
         )
     }
 
-    /// The route to take: looked up again where a filter asked for it. A route of which a filter has not seen the request is not
+    /// The route to take: looked up again where a filter asked for it, or changed what routes are chosen by. A route of which a filter has not seen the request is not
     /// taken, since that filter may be its guard.
     fn route_now(&self) -> Option<usize> {
         let state = &mut *self.state.borrow_mut();
-        if !std::mem::take(&mut state.route_cleared) {
+        let asked = std::mem::take(&mut state.route_cleared);
+        if !std::mem::take(&mut state.target_changed) && !asked {
             return self.route;
         }
         let path = state.messages.request.path.sent().as_str().as_bytes();
         let target = RequestTarget::new(&state.messages.request.authority, path);
         let route = self.revision.plan.route(&target);
+        if route == self.route || (route.is_none() && !asked) {
+            // A filter that writes a path for the origin alone did not mean to leave its route.
+            return self.route;
+        }
         if let Some(new) = route
             && let Some(filter) = self.unseen_filter(new, &target)
         {
