@@ -68,21 +68,21 @@ fn ask(weir: &Weir, listener: usize, http2: bool, path: &str) -> Response {
 fn trailers_pass_as_listener_and_upstream_say() {
     let origin = Origin::start().unwrap();
     let weir = proxy(&origin, &[]);
-    for index in 0..RULES.len() {
+    for (index, rule) in RULES.iter().enumerate() {
         for http2 in [false, true] {
             let path = format!("/http1-0/{index}{http2}");
             ask(&weir, index, http2, &path);
             let record = origin.wait_for(|record| record.path == path).unwrap();
             assert_eq!(record.body, b"hello");
             let found = record.trailers == [("x-client".to_owned(), b"1".to_vec())];
-            assert_eq!(found, passes(index, http2), "listener {}, {http2}", RULES[index]);
+            assert_eq!(found, passes(index, http2), "listener {rule}, {http2}");
 
             let protocol = if http2 { "http2" } else { "http1" };
             let path = format!("/{protocol}-{index}?chunk=hello&trailer=x-origin:1");
             let response = ask(&weir, 0, true, &path);
             assert_eq!(response.text(), "hello");
             let found = response.trailers == [("x-origin".to_owned(), b"1".to_vec())];
-            assert_eq!(found, passes(index, http2), "upstream {}, {http2}", RULES[index]);
+            assert_eq!(found, passes(index, http2), "upstream {rule}, {http2}");
         }
     }
 }
