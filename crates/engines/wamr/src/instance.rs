@@ -78,7 +78,7 @@ impl WamrInstance {
         // None would be no limit to WAMR. The host's limit is a page at least.
         let pages = pages.max(1);
         let mut message: Message = [0; 256];
-        let arguments = Arguments::new(data, pages)
+        let arguments = Arguments::new(data, pages, stack_size(is_compiled))
             .ok_or_else(|| InstantiateError::Other("no memory for another instance".to_owned()))?;
         // SAFETY: the module is alive as long as the data; the message has room for what is said.
         new.instance = unsafe {
@@ -93,7 +93,7 @@ impl WamrInstance {
             if shows_memory {
                 new.data.as_mut().memory = wasm_runtime_lookup_memory(new.instance, c"memory".as_ptr());
             }
-            new.env = wasm_runtime_create_exec_env(new.instance, STACK_LIMIT as u32);
+            new.env = wasm_runtime_create_exec_env(new.instance, stack_size(is_compiled));
         }
         if new.env.is_null() {
             return Err(InstantiateError::Other(
@@ -246,18 +246,32 @@ impl Drop for WamrInstance {
     }
 }
 
+/// Stack of a guest that is interpreted. It lies on the heap, so that no thread's stack bounds it; WAMR allocates and clears
+/// all of it with the VM. The interpreter keeps each local and each operand of a function in its frame, where compiled code
+/// has registers: a guest that fits into [`STACK_LIMIT`] when compiled needs several times as much here.
+const INTERPRETER_STACK: u32 = 2 << 20;
+
+/// The stack that WAMR allocates for a guest. Compiled code has the thread's own, see [`WamrInstance::set_bounds_of_code`].
+fn stack_size(is_compiled: bool) -> u32 {
+    if is_compiled {
+        STACK_LIMIT as u32
+    } else {
+        INTERPRETER_STACK
+    }
+}
+
 /// The arguments of WAMR's instantiation.
 struct Arguments(*mut InstantiationArgs2);
 
 impl Arguments {
-    fn new(data: NonNull<Data>, pages: u32) -> Option<Self> {
+    fn new(data: NonNull<Data>, pages: u32, stack: u32) -> Option<Self> {
         let mut arguments = ptr::null_mut();
         // SAFETY: the arguments are made before they are written to.
         unsafe {
             if !wasm_runtime_instantiation_args_create(&mut arguments) {
                 return None;
             }
-            wasm_runtime_instantiation_args_set_default_stack_size(arguments, STACK_LIMIT as u32);
+            wasm_runtime_instantiation_args_set_default_stack_size(arguments, stack);
             wasm_runtime_instantiation_args_set_max_memory_pages(arguments, pages);
             wasm_runtime_instantiation_args_set_custom_data(arguments, data.as_ptr().cast());
         }

@@ -16,7 +16,7 @@ mod trap;
 use std::sync::Arc;
 
 use wasmi::{CompilationMode, Config};
-use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, STACK_LIMIT, Wasm};
+use weir_engine::{CompileError, Declared, Engine, HostFuncs, Module, Wasm};
 use weir_engine_support::Ticker;
 
 use instance::WasmiModule;
@@ -24,8 +24,13 @@ use instance::WasmiModule;
 /// The version of the crate.
 const VERSION: &str = "2.0.0";
 
-/// Calls within calls of one guest. The interpreter's stack lies on the heap, so this bounds memory, not the thread's
-/// stack; compiled guests overflow [`STACK_LIMIT`] at a similar depth.
+/// Stack of a guest. It lies on the heap and grows as it is needed, so that no thread's stack bounds it. The interpreter keeps
+/// each local and each operand of a function in its frame, where compiled code has registers: a guest that fits into the
+/// seam's stack limit when compiled needs several times as much here.
+const INTERPRETER_STACK: usize = 2 << 20;
+
+/// Calls within calls of one guest. This bounds memory, not the thread's stack; compiled guests overflow the seam's
+/// stack limit at a similar depth.
 const RECURSION_LIMIT: usize = 10_000;
 
 /// Interpreter stacks kept for reuse, for as many threads as a large machine has cores.
@@ -45,7 +50,7 @@ impl WasmiEngine {
             .consume_fuel(true)
             // A translation in the middle of a callback would be counted as the guest's.
             .compilation_mode(CompilationMode::Eager)
-            .set_max_stack_height(STACK_LIMIT)
+            .set_max_stack_height(INTERPRETER_STACK)
             .set_max_recursion_depth(RECURSION_LIMIT)
             .set_max_cached_stacks(CACHED_STACKS)
             .ignore_custom_sections(true)

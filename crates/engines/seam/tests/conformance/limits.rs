@@ -49,6 +49,7 @@ pub const CASES: &[Case] = &[
     Case::new("tables share their limit", many_tables),
     Case::new("the stack ends", stack),
     Case::new("deep recursion within the stack", deep),
+    Case::new("an interpreter's frames of many locals", wide),
 ];
 
 const PAGE: usize = 64 << 10;
@@ -291,4 +292,23 @@ fn deep(engine: &dyn Engine) {
                 (else (i32.const 0)))))"#;
     let mut guest = start(engine, text);
     assert_eq!(value(guest.as_mut(), "deep", &[5_000]), Ok(5_000));
+}
+
+/// Compiled code keeps in registers what an interpreter keeps in frames: what fits there must fit here.
+fn wide(engine: &dyn Engine) {
+    let depth = if matches!(engine.name(), "wamr" | "wasmi") {
+        2_000
+    } else {
+        200
+    };
+    let locals = "i64 ".repeat(60);
+    let text = format!(
+        r#"(module
+        (func $wide (export "wide") (param i32) (result i32) (local {locals})
+            (if (result i32) (local.get 0)
+                (then (i32.add (i32.const 1) (call $wide (i32.sub (local.get 0) (i32.const 1)))))
+                (else (i32.const 0)))))"#
+    );
+    let mut guest = start(engine, &text);
+    assert_eq!(value(guest.as_mut(), "wide", &[depth]), Ok(depth));
 }
