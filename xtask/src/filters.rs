@@ -1,4 +1,4 @@
-//! `cargo xtask filters`: the modules of other languages, with toolchains from packages.
+//! `cargo xtask filters`: the modules of other languages and the firewall, with toolchains from packages.
 
 use std::path::{Path, PathBuf};
 
@@ -29,13 +29,15 @@ const ZIG: [Filter; 2] = [
     ("sdk/zig/tests/hostcalls.zig", "hostcalls-zig"),
 ];
 
-/// Builds the filter of every language: `filters/target/languages/LANGUAGE.wasm`.
+/// Builds the filter of every language and the firewall: `filters/target/languages/*.wasm`.
 pub fn run(args: &Args) -> Result<()> {
     let folder = sh::root().join("filters/target/languages");
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
 
     rust(&folder)?;
-    go(&folder)?;
+    go(&folder, "filters/examples/go", "go", "")?;
+    // Coraza asks for a temporary folder without the tag.
+    go(&folder, "filters/coraza", "coraza", "no_fs_access")?;
     assemblyscript(&folder)?;
     for filter in CPP {
         clang(&folder, filter)?;
@@ -49,7 +51,14 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     crate::test::prepare()?;
-    let mut tests = sh::cargo("test --workspace --test languages");
+    // Compiled before the tests, which do not wait for minutes: the modules are then in the cache of all tests.
+    let mut check = sh::command(
+        sh::target_dir().join("debug/weir"),
+        "check filters/coraza/coraza.yaml --code-cache",
+    );
+    check.arg(sh::root().join("target/code-cache"));
+    sh::run(check)?;
+    let mut tests = sh::cargo("test --workspace --test languages --test firewall");
     tests.env("WEIR_LANGUAGES", &folder);
     sh::run(tests)
 }
@@ -62,14 +71,15 @@ fn rust(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// With the SDK from the Go module proxy.
-fn go(folder: &Path) -> Result<()> {
+/// With the SDK, and all else that the module of `source` names, from the Go module proxy.
+fn go(folder: &Path, source: &str, module: &str, tags: &str) -> Result<()> {
     let mut build = sh::command(
         setup::any_go()?,
         "build -buildmode=c-shared -trimpath -ldflags=-s",
     );
-    build.arg("-o").arg(folder.join("go.wasm")).arg(".");
-    build.current_dir(sh::root().join("filters/examples/go"));
+    build.args(["-tags", tags, "-o"]);
+    build.arg(folder.join(format!("{module}.wasm"))).arg(".");
+    build.current_dir(sh::root().join(source));
     build.envs([("GOOS", "wasip1"), ("GOARCH", "wasm"), ("GOTOOLCHAIN", "local")]);
     sh::run(build)
 }

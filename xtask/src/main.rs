@@ -43,7 +43,7 @@ enum Task {
     Ats(ats::Args),
     /// Build what the tests need and run all of them.
     Test(test::Args),
-    /// Build the filter of every language, with toolchains from packages: filters/target/languages/LANGUAGE.wasm.
+    /// Build the filter of every language and the firewall, with toolchains from packages: filters/target/languages/*.wasm.
     Filters(filters::Args),
     /// Run the conformance tests and write their table to docs/conformance.md.
     Conformance(conformance::Args),

@@ -110,7 +110,7 @@ enum Proxy {
 
 enum Running {
     Weir(Weir),
-    Ats(Ats),
+    Ats(Box<Ats>),
 }
 
 /// A proxy with the filter of one language for all requests.
@@ -138,7 +138,9 @@ impl Tour {
             Proxy::Weir => Running::Weir(Weir::start(&weir(block, &upstreams)).unwrap()),
             Proxy::Ats => {
                 set(&mut block, "upstreams", upstreams);
-                Running::Ats(Ats::start(&AtsConfig::new(origin.address()).filter(block)).unwrap())
+                Running::Ats(Box::new(
+                    Ats::start(&AtsConfig::new(origin.address()).filter(block)).unwrap(),
+                ))
             }
         };
         Self {
