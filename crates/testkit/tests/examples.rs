@@ -82,6 +82,11 @@ fn body_rewrite() {
         ));
         assert_eq!(send(&weir, &text).text(), "a porcupine of no color");
     }
+    for method in ["GET", "HEAD"] {
+        let path = "/body-rewrite/?etag=1&body=a%20hedgehog&header=content-type:text/plain";
+        let response = send(&weir, &Request::new(method, path));
+        assert_eq!(response.header("etag").as_deref(), Some("W/\"1\""), "{method}");
+    }
     let image = Request::get("/body-rewrite/?body=a%20hedgehog&header=content-type:image/png");
     assert_eq!(send(&weir, &image).text(), "a hedgehog");
 }

@@ -64,10 +64,12 @@ impl HttpContext for Stream {
     }
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
-        self.rewriting = !end_of_stream && self.is_plain_text();
-        if self.rewriting {
+        let rewrites = self.is_plain_text();
+        if rewrites {
+            // Of a response without a body, too: HEAD says what GET would.
             self.weaken_etag();
         }
+        self.rewriting = rewrites && !end_of_stream;
         Action::Continue
     }
 

@@ -92,6 +92,7 @@ impl Txn {
         match passed {
             Ok(Passed::Through { .. }) => {
                 self.state.borrow_mut().response_sent = true;
+                self.drop_length();
                 Next::flow(self.http, Flow::Continue)
             }
             Ok(Passed::Held(pump)) => {
@@ -116,6 +117,7 @@ impl Txn {
             Some(Ok(Item::Head { .. } | Item::Data(..) | Item::Trailers | Item::End)) => {
                 self.response.set_sent(SentHead::Server);
                 self.state.borrow_mut().response_sent = true;
+                self.drop_length();
                 Flow::Continue
             }
             Some(Err(Abort::Stopped | Abort::Source(_))) => self.response_stopped(),
@@ -229,10 +231,16 @@ impl Txn {
         }
     }
 
-    /// The server gives a length to each response out of a transform; under this status it must not (RFC 9110, 8.6).
+    /// Drops a length that RFC 9110, 8.6 forbids: the server gives one to each response out of a transform, also to a 204, and
+    /// to HEAD that of the origin, though filters may change the body that GET gets.
     fn drop_length(&self) {
+        let is_of_another_body = {
+            let state = self.state.borrow();
+            let is_reply = matches!(state.messages.response, Response::Local(_));
+            state.messages.is_head && !is_reply && self.chain.wants_body(Direction::Response, &state)
+        };
         if let Some(head) = self.client_head()
-            && head.status() == 204
+            && (head.status() == 204 || is_of_another_body)
         {
             head.remove_known(names().content_length);
         }
