@@ -36,6 +36,10 @@ use crate::worker::Worker;
 /// The smallest buffer that hyper takes.
 const MIN_BUFFER: usize = 8 << 10;
 
+/// How many times `limits.header_bytes` `h2` reads of a header block. What is longer than the limit is 431 for its stream; only
+/// what is longer than this ends the connection, since the blocks that follow can be read by those before alone.
+const HEAD_ROOM: usize = 4;
+
 /// The time that a connection which is to be closed has left for its farewell.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -217,7 +221,7 @@ fn builder(limits: &Limits) -> auto::Builder<LocalExec> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-        .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(header_bytes.saturating_mul(HEAD_ROOM)).unwrap_or(u32::MAX));
     builder
 }
 

@@ -64,6 +64,14 @@ pub(crate) fn ingest(parts: Parts, tls: bool, limits: &Limits) -> Result<Ingeste
     if headers.len() > limits.header_count {
         return Err(local_reply::phrase(431, "too_many_headers"));
     }
+    if version == Version::HTTP_2 {
+        if list_size(&headers) > limits.header_bytes {
+            return Err(local_reply::phrase(431, "headers_too_large"));
+        }
+        if headers.values().any(has_white_space_around) {
+            return Err(bad("white_space_around_value"));
+        }
+    }
     if method == Method::CONNECT {
         return Err(local_reply::plain(
             405,
@@ -128,6 +136,18 @@ pub(crate) fn ingest(parts: Parts, tls: bool, limits: &Limits) -> Result<Ingeste
         expects_continue,
         upgrade,
     })
+}
+
+/// The size of fields as HTTP/2 counts it (RFC 9113, 10.5.1).
+fn list_size(headers: &HeaderMap) -> u64 {
+    (fields::byte_size(headers) + 32 * headers.len()) as u64
+}
+
+/// Returns true for a value that HTTP/2 takes for malformed (RFC 9113, 8.2.1). HTTP/1 drops white space there.
+fn has_white_space_around(value: &HeaderValue) -> bool {
+    let bytes = value.as_bytes();
+    let is_white = |byte: &u8| matches!(byte, b' ' | b'\t');
+    bytes.first().is_some_and(is_white) || bytes.last().is_some_and(is_white)
 }
 
 /// The path as the client wrote it. A path with a fragment is refused: on HTTP/1 the connection keeps it from being dropped.
@@ -244,6 +264,15 @@ mod tests {
             refused(http::Request::connect("a:80").header("host", "a:80")).0,
             405
         );
+        let large = get("http://a/")
+            .version(Version::HTTP_2)
+            .header("x", "v".repeat(64 << 10));
+        assert_eq!(refused(large).0, 431);
+        for value in [" v", "v\t"] {
+            let value = HeaderValue::from_static(value);
+            let request = get("http://a/").version(Version::HTTP_2).header("x", value);
+            assert_eq!(refused(request), (400, "white_space_around_value".to_owned()));
+        }
         let many = (0..11).fold(get("/"), |request, n| request.header(format!("x-{n}"), "1"));
         assert_eq!(refused(many).0, 431);
     }

@@ -328,3 +328,16 @@ fn fragments_are_bad_requests() {
     assert!(line.is_some(), "{}", weir.access_log().text());
     assert!(origin.records().is_empty());
 }
+
+/// Of a header block of HTTP/2 that is too long, or that has white space around a value, its stream alone has the fault.
+#[test]
+fn bad_header_blocks_of_http2_end_their_stream_alone() {
+    let origin = Origin::start().unwrap();
+    let weir = Weir::start(Config::new(&origin.url()).route("/", &[]).value()).unwrap();
+    let mut client = Http2::connect(weir.address()).unwrap();
+    let long = "v".repeat(200_000);
+    for (value, status) in [(long.as_str(), 431), (" v", 400), ("v\t", 400), ("v", 200)] {
+        let outcome = client.request(&Request::get("/").header("x-long", value));
+        assert_eq!(outcome.unwrap().response().unwrap().status, status, "{value:.9}");
+    }
+}
