@@ -44,7 +44,11 @@ pub fn has_header(map: u32, name: &str) -> bool {
 
 /// Has the guest ticked every millisecond.
 pub fn tick_each_millisecond() {
-    assert_eq!(raw::proxy_set_tick_period_milliseconds(1), 0, "the host refused ticks");
+    assert_eq!(
+        raw::proxy_set_tick_period_milliseconds(1),
+        0,
+        "the host refused ticks"
+    );
 }
 
 /// Computes for this long by the clock.

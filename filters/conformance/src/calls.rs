@@ -106,7 +106,9 @@ pub fn configuration() -> Answer {
 /// `proxy_get_buffer_bytes`
 pub fn buffer(buffer: u32, start: u32, max: u32) -> Answer {
     // An empty part leaves the outputs as they are, so SDKs begin with nothing.
-    output_over([0; 2], |out, out_size| raw::proxy_get_buffer_bytes(buffer, start, max, out, out_size))
+    output_over([0; 2], |out, out_size| {
+        raw::proxy_get_buffer_bytes(buffer, start, max, out, out_size)
+    })
 }
 
 /// `proxy_get_buffer_status`: length and, in bit 32, whether the end of the stream is in it.
