@@ -144,6 +144,7 @@ const TARGETS: &[&str] = &[
     "weir_admin",
     "weir_builtin",
     "weir_chain",
+    "weir_compiler",
     "weir_config",
     "weir_engine",
     "weir_engine_support",
