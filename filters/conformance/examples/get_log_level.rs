@@ -1,10 +1,11 @@
-//! The level that the host's log keeps: lines below it are dropped.
+//! The level that the host's log keeps: lines below it are dropped. Traffic Server runs with its debug output here.
 //!
 //! covers: proxy_get_log_level
 //!
 //! request: GET /
 //! status: 200
-//! body: Ok 2
+//! embedded/body: Ok 2
+//! ats/body: Ok 0
 
 use conformance::*;
 

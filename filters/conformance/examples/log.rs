@@ -13,11 +13,13 @@
 //! body: level 6: BadArgument
 //! body: empty: Ok
 //! body: bytes: Ok
+//! ats/log: trace: log at trace
+//! ats/log: debug: log at debug
 //! log: info: log at info
 //! log: warn: log at warn
 //! log: error: log at error
 //! log: error: log at critical
-//! no-log: log at trace
+//! embedded/no-log: log at trace
 
 use conformance::*;
 
