@@ -46,6 +46,7 @@ end (int status, const char *format, ...)
 static void
 be_modest (void)
 {
+  const char *parent = getenv ("WEIR_COMPILER_PARENT");
   int file;
 
   syscall (SYS_close_range, 3, ~0U, 0);
@@ -58,6 +59,9 @@ be_modest (void)
       close (file);
     }
   prctl (PR_SET_PDEATHSIG, SIGKILL);
+  /* The one that wants the code may have ended before its death could signal this process. */
+  if (parent && getppid () != atoi (parent))
+    end (NOT_USABLE, "the process that wants the code has ended");
   setpriority (PRIO_PROCESS, 0, 19);
 }
 
@@ -215,8 +219,6 @@ main (int argc, char **argv)
   snprintf (version, sizeof version, "%u.%u.%u", major, minor, patch);
   if (strcmp (argv[2], version) != 0)
     end (NOT_USABLE, "it compiles for WAMR %s", version);
-  /* What a server has open is not for this process. */
-  close_range (STDERR_FILENO + 1, ~0U, 0);
   be_modest ();
   limit (RLIMIT_CORE, "0");
   limit (RLIMIT_CPU, argv[5]);

@@ -1,11 +1,15 @@
 //! The bounds of a compiler, which it sets itself before it reads a module.
 
+use std::env;
 use std::fs;
 use std::io;
 
 use rustix::process::{
-    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setpriority_process, setrlimit,
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setpriority_process,
+    setrlimit,
 };
+
+use super::PARENT;
 
 /// The lowest priority. The policy SCHED_IDLE is below it, and gets nothing at all where others keep all processors busy.
 const NICEST: i32 = 19;
@@ -15,11 +19,14 @@ const NICEST: i32 = 19;
 ///
 /// # Errors
 ///
-/// The system refuses one of the bounds.
+/// The system refuses one of the bounds, or the process that wants the code has ended.
 pub fn confine(cpu_seconds: u64, memory: u64) -> io::Result<()> {
     close_inherited();
     // None of this is worth failing for: who ends with whom, who is ended first where memory is short, who waits.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    if is_abandoned() {
+        return Err(io::Error::other("the process that wants the code has ended"));
+    }
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let _ = setpriority_process(None, NICEST);
     bound(Resource::Core, 0, 0)?;
@@ -27,6 +34,12 @@ pub fn confine(cpu_seconds: u64, memory: u64) -> io::Result<()> {
     bound(Resource::Cpu, cpu_seconds, cpu_seconds.saturating_add(1))?;
     // Of addresses programs reserve more than they use; this one counts what can be written to.
     bound(Resource::Data, memory, memory)
+}
+
+/// True where the process that wants the code, which [`PARENT`] names, ended before its death could signal this one.
+fn is_abandoned() -> bool {
+    let wanted = env::var(PARENT).ok().and_then(|parent| parent.parse().ok());
+    wanted.is_some_and(|wanted: i32| getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(wanted))
 }
 
 /// Sets a bound. A lower one that the system has set stays.

@@ -39,6 +39,9 @@ const LAST_WORDS: usize = 4 << 10;
 /// The one variable of the server's environment that a compiler gets: where the system finds its libraries.
 const PASSED_ON: &str = "LD_LIBRARY_PATH";
 
+/// The environment variable that tells a compiler who wants its code.
+const PARENT: &str = "WEIR_COMPILER_PARENT";
+
 /// Has mimalloc ask the system for what it needs, and not for a GiB at first, which counts against the bound.
 const NO_ARENAS: (&str, &str) = ("MIMALLOC_ARENA_RESERVE", "0");
 
@@ -102,6 +105,7 @@ fn start(command: &mut Command) -> io::Result<Child> {
         .env_clear()
         .envs(std::env::var_os(PASSED_ON).map(|value| (PASSED_ON, value)))
         .env(NO_ARENAS.0, NO_ARENAS.1)
+        .env(PARENT, std::process::id().to_string())
         .process_group(0);
     command.spawn()
 }
