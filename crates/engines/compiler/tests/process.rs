@@ -66,10 +66,11 @@ fn loops(depth: usize, locals: u32) -> Vec<u8> {
     module.finish()
 }
 
-/// A program that does what the script says, as long as the folder is there.
+/// A program that does what the script says, as long as the folder is there. The compiler in it may be the child of the
+/// script, not of the process that wants the code.
 fn script(folder: &tempfile::TempDir, text: &str) -> Program {
     let file: PathBuf = folder.path().join("compiler");
-    fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::write(&file, format!("#!/bin/sh\nunset WEIR_COMPILER_PARENT\n{text}\n")).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).unwrap();
     Program::At(file.to_str().unwrap().to_owned().leak())
 }

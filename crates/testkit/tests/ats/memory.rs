@@ -1,5 +1,7 @@
 //! The memory that filters have the plugin hold stays within `limits.host_memory`, and no VM dies of it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use weir_testkit::client::{Http1, Request};
 use weir_testkit::config::{filter, set};
@@ -82,7 +84,12 @@ fn held_streams_stay_within_the_account() {
         let clients = hold(&ats, what);
         stayed_within(&ats, before, &format!("{runtime} {what}"));
         drop(clients);
-        assert_eq!(request(ats.address(), &Request::get("/count")).status, 200);
+        // The account is credited once the server has noticed that the clients are gone.
+        let until = Instant::now() + PATIENCE;
+        while request(ats.address(), &Request::get("/count")).status != 200 {
+            assert!(Instant::now() < until, "{runtime} {what}: {}", ats.logs().text());
+            std::thread::park_timeout(Duration::from_millis(50));
+        }
     }
 }
 

@@ -25,7 +25,9 @@ pub fn confine(cpu_seconds: u64, memory: u64) -> io::Result<()> {
     // None of this is worth failing for: who ends with whom, who is ended first where memory is short, who waits.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     if is_abandoned() {
-        return Err(io::Error::other("the process that wants the code has ended"));
+        return Err(io::Error::other(
+            "the process that wants the code has ended, or did not start this one itself",
+        ));
     }
     let _ = fs::write("/proc/self/oom_score_adj", "1000");
     let _ = setpriority_process(None, NICEST);
@@ -36,7 +38,8 @@ pub fn confine(cpu_seconds: u64, memory: u64) -> io::Result<()> {
     bound(Resource::Data, memory, memory)
 }
 
-/// True where the process that wants the code, which [`PARENT`] names, ended before its death could signal this one.
+/// True where the parent is not the process that wants the code, which [`PARENT`] names: that one ended before its death
+/// could signal this one.
 fn is_abandoned() -> bool {
     let wanted = env::var(PARENT).ok().and_then(|parent| parent.parse().ok());
     wanted.is_some_and(|wanted: i32| getppid().map(|parent| parent.as_raw_nonzero().get()) != Some(wanted))
