@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     let file = ModuleFile::split(bytes);
     let _ = file.code().count();
     let features = WasmFeatures::WASM2 | WasmFeatures::TAIL_CALL | WasmFeatures::EXTENDED_CONST;
-    let Ok(parts) = ModuleParts::read(&file.wasm, features) else {
+    let Ok(parts) = ModuleParts::read(file.wasm().bytes(), features) else {
         return;
     };
     let mut writer = ModuleWriter::new(&parts);

@@ -16,7 +16,7 @@ use weir_engine::Engine;
 use weir_engine_wasmi::WasmiEngine;
 use weir_engine_wasmtime::{WasmtimeConfig, WasmtimeEngine};
 use weir_host::{ForeignFunctions, Shared};
-use weir_loader::{FetchError, ModuleSource, Revision};
+use weir_loader::{FetchError, ModuleSource, Stamp};
 use weir_plan::{Planner, Runtimes, Sources};
 
 /// CPU time of each start function: mutated modules often loop.
@@ -50,7 +50,7 @@ impl ModuleSource for Input {
         Ok(bytes)
     }
 
-    fn revision(&self) -> Option<Revision> {
+    fn stamp(&self) -> Option<Stamp> {
         None
     }
 }
