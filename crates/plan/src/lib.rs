@@ -27,4 +27,5 @@ pub use runtimes::{RuntimeSource, Runtimes};
 pub use sources::{LocalSources, Sources};
 pub use vm::{Identity, VmPlan};
 pub use watch::{Cause, FileWatch, Loaded};
+pub use weir_engine::ModuleDigest;
 pub use weir_loader::FileStamp;

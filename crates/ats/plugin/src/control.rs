@@ -428,7 +428,7 @@ fn served(
             config: Arc::clone(config),
             position,
             replies,
-            module: plan.map(|plan| *plan.spec.module.digest().as_bytes()),
+            module: plan.map(|plan| plan.spec.module.digest()),
         }
     };
     chain.iter().enumerate().map(filter).collect()

@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 use weir_config::FilterConfig;
+use weir_plan::ModuleDigest;
 
 /// The name of the field.
 pub(crate) const FIELD: &[u8] = b"@Weir-Made-By";
@@ -16,14 +17,14 @@ const DIGEST: usize = 16;
 const SEPARATOR: char = ' ';
 
 /// Returns a filter's part of a mark: its name, and a digest of its module and of the configuration that the module sees.
-/// `module`: SHA-256 of the module, where there is one.
-pub(crate) fn of_filter(filter: &FilterConfig, module: Option<&[u8; 32]>) -> String {
+/// `module`: the digest of its module, where there is one.
+pub(crate) fn of_filter(filter: &FilterConfig, module: Option<&ModuleDigest>) -> String {
     let mut digest = Sha256::new();
     let mut add = |bytes: &[u8]| {
         digest.update((bytes.len() as u64).to_le_bytes());
         digest.update(bytes);
     };
-    add(module.map_or(&[][..], |module| &module[..]));
+    add(module.map_or(&[][..], |module| &module.as_bytes()[..]));
     add(filter.name.as_bytes());
     add(filter.root_id.as_bytes());
     add(&filter.configuration);
@@ -80,7 +81,9 @@ mod tests {
 
     #[test]
     fn a_part_tells_filters_modules_and_configurations_apart() {
-        let part = |filter: &FilterConfig, module: u8| of_filter(filter, Some(&[module; 32]));
+        let part = |filter: &FilterConfig, module: u8| {
+            of_filter(filter, Some(&ModuleDigest::from_bytes([module; 32])))
+        };
         let first = filter("a");
         assert_eq!(part(&first, 1), part(&filter("a"), 1));
         assert_ne!(part(&first, 1), part(&first, 2));

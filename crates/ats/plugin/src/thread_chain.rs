@@ -7,6 +7,7 @@ use weir_abi::Callback;
 use weir_chain::{Chain, ChainFilter};
 use weir_config::{FilterConfig, RequestTarget};
 use weir_host::VmSlot;
+use weir_plan::ModuleDigest;
 
 /// The configuration that all net threads serve from: the filters of each instance.
 #[derive(Default)]
@@ -23,8 +24,8 @@ pub(crate) struct ServedFilter {
     pub position: Option<(usize, usize)>,
     /// The filter may answer by itself.
     pub replies: bool,
-    /// SHA-256 of its module; `None` where it was refused.
-    pub module: Option<[u8; 32]>,
+    /// The digest of its module; `None` where it was refused.
+    pub module: Option<ModuleDigest>,
 }
 
 /// The chains of one net thread, each made by the first transaction that has a use for it: with thousands of rules on dozens
@@ -85,7 +86,7 @@ pub(crate) struct ThreadFilter {
     pub slot: Option<(Arc<VmSlot>, usize)>,
     /// The filter may answer by itself.
     pub replies: bool,
-    module: Option<[u8; 32]>,
+    module: Option<ModuleDigest>,
     /// See [`ThreadFilter::mark`].
     mark: OnceLock<String>,
 }
