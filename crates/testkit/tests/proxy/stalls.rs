@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -217,11 +217,16 @@ fn an_upload_that_the_origin_does_not_read_times_out_as_the_origins_fault() {
 /// Answers that come before the request has been read reach the client, though it still sends.
 #[test]
 fn an_early_answer_reaches_a_client_that_still_sends() {
-    let origin = RawOrigin::start(|mut stream| {
+    let is_over = Arc::new(AtomicBool::new(false));
+    let may_leave = Arc::clone(&is_over);
+    let origin = RawOrigin::start(move |mut stream| {
         let _ = stream.read(&mut [0; 1024]);
         let _ = stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nno\n");
-        // Reads no more, and stays until Weir leaves.
-        let _ = stream.read_exact(&mut vec![0; 100 << 20]);
+        // Reads no more, and stays.
+        let until = Instant::now() + PATIENCE;
+        while !may_leave.load(Ordering::Relaxed) && Instant::now() < until {
+            thread::park_timeout(Duration::from_millis(5));
+        }
     })
     .unwrap();
     let config = Config::new(&format!("http://{}", origin.address())).route("/origin", &[]);
@@ -229,7 +234,8 @@ fn an_early_answer_reaches_a_client_that_still_sends() {
     for (path, size, status) in [
         ("/nowhere", 5_000_000, 404),
         ("/nowhere", 300_000, 404),
-        ("/origin", 5_000_000, 413),
+        // More than the system takes for an origin that reads nothing.
+        ("/origin", 20_000_000, 413),
     ] {
         let mut client = Http1::connect(weir.address()).unwrap();
         let mut request = Request::new("POST", path);
@@ -243,6 +249,7 @@ fn an_early_answer_reaches_a_client_that_still_sends() {
         );
         assert!(client.is_closed());
     }
+    is_over.store(true, Ordering::Relaxed);
     // What has come as a whole with its head is read, so that the connection goes on.
     let mut client = Http1::connect(weir.address()).unwrap();
     for _ in 0..2 {
