@@ -478,7 +478,7 @@ mod tests {
             state.borrow_mut().take_reply().map(|reply| reply.status),
             Some(403)
         );
-        // What is on its way is a response like any other for other filters, until its head has gone.
+        // For other filters a reply on its way is a response like any other, until its head has gone.
         assert!(!first.send_local_response(reply(401)));
         assert!(second.send_local_response(reply(500)));
         assert!(state.borrow().stopped(Direction::Response));

@@ -76,7 +76,7 @@ impl Control {
                     .with_capabilities(weir_plan::capability_names()),
             ),
             folder,
-            // What is below a warning shows only while the debug tag is on.
+            // Lines below a warning show only while the debug tag is on.
             log_level: LogLevel::Trace,
             instances: PluginInstances::default(),
             fleet: Fleet::default(),

@@ -55,7 +55,7 @@ fn init(arguments: &[PathBuf]) {
     plugin.control().add_files(&parsed.files);
     plugin.control().apply_at_start();
     reload::follow();
-    // Where the server is about to end, this is the last chance.
+    // A server that ends after this call would lose the lines that are still buffered.
     log::flush();
 }
 

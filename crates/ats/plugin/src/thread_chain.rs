@@ -16,7 +16,7 @@ pub(crate) struct Served {
     pub instances: Vec<Vec<ServedFilter>>,
 }
 
-/// One filter of an instance.
+/// A filter of an instance.
 pub(crate) struct ServedFilter {
     /// The filter's document.
     pub config: Arc<FilterConfig>,

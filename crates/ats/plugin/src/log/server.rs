@@ -21,7 +21,7 @@ static TAG: DebugTag = DebugTag::new(c"wasm");
 
 static WRITER: OnceLock<LogWriter> = OnceLock::new();
 
-/// What a line goes to, as the byte before its text.
+/// The function of the server that writes a line, as the byte before its text.
 const ERROR: u8 = b'E';
 const WARNING: u8 = b'W';
 const NOTE: u8 = b'N';

@@ -28,7 +28,7 @@ pub(super) struct Caching {
     origin_status: Option<u16>,
     /// The server has been asked to keep what the origin sends.
     keeps_original: bool,
-    /// What comes out of our transform is to be kept.
+    /// The server is to store the output of our transform.
     keeps: bool,
 }
 
@@ -172,7 +172,7 @@ impl Txn {
         give_up(self.http)
     }
 
-    /// What comes out of the transform is not stored. The server asks for this when the transform opens its output.
+    /// The output of the transform is not stored. The server asks for this when the transform opens its output.
     fn store_no_result(&self) {
         // SAFETY: the transaction exists; the function sets a switch.
         unsafe { TSHttpTxnTransformedRespCache(self.http, 0) };

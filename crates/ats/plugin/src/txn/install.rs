@@ -21,7 +21,7 @@ use crate::property;
 /// A record of the server that does not go together with a transform, whichever plugin's.
 struct Record {
     name: &'static str,
-    /// What goes wrong.
+    /// The fault that a transform would cause.
     defect: &'static str,
     key: OnceLock<Option<TSOverridableConfigKey>>,
     told: Once,

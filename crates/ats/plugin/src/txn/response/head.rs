@@ -147,7 +147,7 @@ impl Txn {
         Flow::Continue
     }
 
-    /// What the server sends behind the head that it is about to send.
+    /// The body that the server sends behind the head that it is about to send.
     fn what_follows(&self) -> Follows {
         let Some(head) = self.client_head() else {
             return Follows::Nothing;
@@ -269,7 +269,7 @@ impl Txn {
     }
 }
 
-/// What the server sends behind a head.
+/// The body that the server sends behind a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Follows {
     /// A page of its own, which another body can replace.
